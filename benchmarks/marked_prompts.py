@@ -81,7 +81,7 @@ class MarkedPrompts:
         breakpoints = (Breakpoint(turn=0, path=(0,)),)
         prompt = Prompt(turns, ANSWER_TOKENS, breakpoints=breakpoints)
         rendered = await self._bare.render(prompt)
-        return MarkedPrompt(system, question, rendered.tokens, rendered.breakpoints[0].at)
+        return MarkedPrompt(system, question, list(rendered.tokens), rendered.breakpoints[0].at)
 
 
 class Through:

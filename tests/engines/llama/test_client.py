@@ -1,5 +1,6 @@
 """What llama.cpp streams, as pieces of a token machine."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from antiphon.engines.base import EngineError, EngineErrorKind
-from antiphon.engines.llama.client import LlamaClient, open_session
+from antiphon.engines.llama.client import LlamaClient, _tokens_in, open_session
 from antiphon.engines.llama.server_types import MediaPrompt
 from antiphon.engines.llama.supervisor import RemoteServer
 from antiphon.engines.token.machine import CompletionRequest, Piece, PieceEnd
@@ -52,6 +53,51 @@ async def test_piece_counts_its_tokens_and_shows_them_if_all_are_known(
         Piece(text="é", count=2, tokens=None),
         Piece(count=1, end=PieceEnd.MODEL),
     ]
+
+
+TOKENS = list(range(20_000))
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000, 100_000])
+async def test_large_answer_of_tokens_is_read_in_pieces_and_turns(size: int) -> None:
+    answer = json.dumps({"tokens": TOKENS}).encode()
+    turns = 0
+
+    async def arriving() -> AsyncIterator[bytes]:
+        for start in range(0, len(answer), size):
+            yield answer[start : start + size]
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count_turns())
+    assert list(await _tokens_in(arriving())) == TOKENS
+    counting.cancel()
+    # An answer that arrives at once is one piece.
+    assert turns >= min(2, len(answer) // size)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"[1]",
+        b'{"tokens":[1,-1]}',
+        b'{"tokens":[2147483648]}',
+        json.dumps({"tokens": TOKENS}).encode()[:-1],
+        json.dumps({"tokens": [*TOKENS, "x"]}).encode(),
+        json.dumps({"tokens": ["x", *TOKENS]}).encode(),
+    ],
+)
+async def test_answer_without_tokens_is_an_error(answer: bytes) -> None:
+    async def arriving() -> AsyncIterator[bytes]:
+        yield answer
+
+    with pytest.raises(EngineError, match="what it should not"):
+        await _tokens_in(arriving())
 
 
 @pytest.mark.parametrize(

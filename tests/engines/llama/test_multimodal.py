@@ -129,6 +129,18 @@ async def test_tokens_before_a_breakpoint_begin_the_longer_conversation(
         assert long[: edge.at] == short.tokens[: edge.at]
 
 
+async def test_text_that_cannot_fit_is_counted_and_looked_at_no_closer(
+    multimodal_engine: LlamaEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = "one " * 2 * multimodal_engine.capabilities.context_tokens
+
+    async def harmless(*_: object) -> str:
+        raise AssertionError
+
+    monkeypatch.setattr(ImagePrompts, "harmless", harmless)
+    assert await multimodal_engine.count_tokens(show(long, IMAGE, "?")) > len(long) // 4
+
+
 async def test_breakpoint_within_a_token_is_left_out(multimodal_engine: LlamaEngine) -> None:
     parts = [Segment("Hel", control=False), Segment("lo", control=False), IMAGE]
     end = Segment("a", control=True)

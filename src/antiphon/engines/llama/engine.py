@@ -83,7 +83,7 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
             template,
             tokenizer,
             replace(capabilities, computes_here=True),
-            images=ImagePrompts(machine, tokenizer),
+            images=ImagePrompts(machine, tokenizer, capabilities.context_tokens),
             resources=stack.pop_all(),
         )
     raise AssertionError  # pragma: no cover - the stack does not swallow exceptions

@@ -47,7 +47,7 @@ class LlamaCompletions:
     def confirmed(self) -> Confirmation:
         return self._slot.confirmed
 
-    async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> list[int]:
+    async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> Sequence[int]:
         return await self._client.tokenize(text, control=control, ends=ends)
 
     def complete(
@@ -93,7 +93,7 @@ class LlamaMachine:
         """Return whether llama.cpp has anything to do. Any thread may ask."""
         return self._pool.busy
 
-    async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> list[int]:
+    async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> Sequence[int]:
         return await self.client.tokenize(text, control=control, ends=ends)
 
     @asynccontextmanager

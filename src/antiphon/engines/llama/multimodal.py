@@ -7,6 +7,7 @@ without images are sent as tokens and need none of this.
 """
 
 import struct
+from array import array
 from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -64,8 +65,9 @@ def marker_of(props: Props) -> str:
 class ImagePrompts:
     """Prepares prompts with images for one llama.cpp."""
 
-    def __init__(self, machine: LlamaMachine, tokens: Tokenizer) -> None:
+    def __init__(self, machine: LlamaMachine, tokens: Tokenizer, context_tokens: int) -> None:
         self._machine = machine
+        self._context_tokens = context_tokens
         self._client = machine.client
         self._tokens = tokens
         self._sizes: OrderedDict[tuple[int, int], int] = OrderedDict()
@@ -75,11 +77,14 @@ class ImagePrompts:
     ) -> PreparedPrompt:
         """Prepare a rendered prompt as text and images. Raises `EngineError`.
 
-        Texts between images are tokenized as a whole, so an edge may lie inside of a token.
+        Texts between images are tokenized as a whole, so an edge may lie inside of a token. A
+        prompt whose texts alone do not fit into the context is counted without those checks.
         """
         props = await self._client.props()
         markers = (props.media_marker,) if props.media_marker else OLD_MARKERS
         images = [part for part in parts if isinstance(part, ImageParam)]
+        if (long := await self._too_long(_runs(parts))) is not None:
+            return PreparedPrompt(long)
         runs = [await self._harmless_run(run, markers) for run in _runs(parts)]
         if not runs[-1]:
             raise _unsupported("This model's prompt cannot end in an image.")
@@ -121,6 +126,17 @@ class ImagePrompts:
         reader = MultimodalReader(self._machine, self, prompt, kept)
         return PreparedPrompt(RenderedPrompt(tokens, tuple(found)), reader)
 
+    async def _too_long(self, runs: Sequence[Sequence[Segment]]) -> RenderedPrompt | None:
+        """Return the tokens of texts that do not fit into the context; `None` if they fit.
+
+        Looking for the spellings of control tokens among millions of tokens would hold the event
+        loop for seconds.
+        """
+        tokens = array("i", self._tokens.begin)
+        for encoded in await self._encoded(["".join(part.text for part in run) for run in runs]):
+            tokens.extend(encoded)
+        return RenderedPrompt(tokens) if len(tokens) > self._context_tokens else None
+
     async def harmless(self, text: str, markers: Sequence[str]) -> str:
         """Return a text with all spellings of control tokens and markers broken."""
         for literal in markers:
@@ -136,12 +152,12 @@ class ImagePrompts:
             "together with images."
         )
 
-    async def text_of(self, written: list[int], markers: Sequence[str]) -> str:
+    async def text_of(self, written: Sequence[int], markers: Sequence[str]) -> str:
         """Return the text of tokens that a model has written behind a prompt."""
         if not written:
             return ""
         text = await self._client.detokenize(written)
-        if await self._client.tokenize(text, control=True) == written:
+        if list(await self._client.tokenize(text, control=True)) == list(written):
             return text
         # A caller can make a model write the spelling of a control token.
         return await self.harmless(text, markers)
@@ -254,7 +270,7 @@ class MultimodalCompletions:
     def confirmed(self) -> Confirmation:
         return self._completions.confirmed
 
-    async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> list[int]:
+    async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> Sequence[int]:
         return await self._completions.tokenize(text, control=control, ends=ends)
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Piece, None]:

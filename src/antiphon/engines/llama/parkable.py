@@ -55,7 +55,7 @@ class ParkableCompletions:
         self._parking.watch(None)
         await self._taken.aclose()
 
-    async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> list[int]:
+    async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> Sequence[int]:
         return await self._client.tokenize(text, control=control, ends=ends)
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Piece, None]:

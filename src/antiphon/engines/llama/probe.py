@@ -70,9 +70,10 @@ async def _restores(parts: SlotParts, folder: Path, marker: str | None) -> bool:
 async def _read(parts: SlotParts, text: str, marker: str | None, *, fresh: bool = False) -> SlotUse:
     """Read a text, behind an image if there is a marker, into the first slot."""
     use = SlotUse(0, fresh=fresh)
-    tokens, media = [], None
+    tokens: list[int] = []
+    media = None
     if marker is None:
-        tokens = await parts.client.tokenize(text, control=False)
+        tokens = list(await parts.client.tokenize(text, control=False))
     else:
         media = MediaPrompt(marker + text, (GREY,))
     request = CompletionRequest(tokens=tokens, max_tokens=0, temperature=0.0)

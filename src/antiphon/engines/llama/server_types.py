@@ -1,8 +1,10 @@
 """The JSON of llama.cpp's server, as far as Antiphon uses it."""
 
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
+
+TokenId: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 
 
 class MediaPrompt(msgspec.Struct, frozen=True):
@@ -106,7 +108,7 @@ class ErasedSlot(msgspec.Struct, frozen=True):
 
 
 class TokenizeAnswer(msgspec.Struct, frozen=True):
-    tokens: list[int]
+    tokens: list[TokenId]
 
 
 class DetokenizeAnswer(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """An engine on any token machine: prompts in, events out, through the model's own chat template."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -103,7 +103,7 @@ class TokenEngine(Generic[Machine]):
                         yield Started(input_tokens=len(given.tokens), confirmed=confirmed)
                     yield event
 
-    async def tokens_of(self, prompt: Prompt) -> list[int]:
+    async def tokens_of(self, prompt: Prompt) -> Sequence[int]:
         return (await self.prepare(prompt)).rendered.tokens
 
     async def prepare(self, prompt: Prompt) -> PreparedPrompt:
@@ -149,7 +149,7 @@ class TokenEngine(Generic[Machine]):
             return self._template.render(prompt)
         return await asyncio.to_thread(self._template.render, prompt)
 
-    def _generation_input(self, prompt: Prompt, tokens: list[int]) -> GenerationInput:
+    def _generation_input(self, prompt: Prompt, tokens: Sequence[int]) -> GenerationInput:
         room = self.capabilities.context_tokens - len(tokens)
         if room <= 0:
             raise EngineError(
@@ -160,7 +160,7 @@ class TokenEngine(Generic[Machine]):
         reasoning = self._template.reasoning
         prefilled = prompt.turns[-1].role == "assistant"
         return GenerationInput(
-            tokens=tokens,
+            tokens=list(tokens),
             room=room,
             syntax=self._template.syntax,
             tags=reasoning.tags,

@@ -69,7 +69,7 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
 class Completer(Protocol):
     """Continues arrays of tokens. Its methods raise `EngineError`."""
 
-    async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> list[int]:
+    async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> Sequence[int]:
         """Tokenize `text`.
 
         With `control`, spellings of control tokens in it are control tokens, else plain text.
@@ -127,7 +127,7 @@ class TokenMachine(PromptReader, Protocol):
         """Whether it keeps prefixes that end at breakpoints, and confirms what it reuses."""
         ...
 
-    async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> list[int]:
+    async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> Sequence[int]:
         """Tokenize `text`, as a `Completer` does."""
         ...
 

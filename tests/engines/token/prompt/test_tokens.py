@@ -24,7 +24,7 @@ def plain(*texts: str) -> list[Segment]:
 
 
 async def encoded(tokenizer: Tokenizer, segments: list[Segment]) -> list[int]:
-    return (await tokenizer.encode(Rendered(segments))).tokens
+    return list((await tokenizer.encode(Rendered(segments))).tokens)
 
 
 async def test_text_is_tokenized_once() -> None:

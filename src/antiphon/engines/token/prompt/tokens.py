@@ -20,9 +20,10 @@ class RenderedPrompt(msgspec.Struct, frozen=True):
     """A prompt as tokens, and the edges of its breakpoints among them.
 
     The tokens up to a breakpoint are the same in every prompt that begins with the same blocks.
+    They are an array: a list of the millions that a text of 32 MB has would take a gigabyte.
     """
 
-    tokens: list[int]
+    tokens: Sequence[int]
     breakpoints: tuple[Edge, ...] = ()
 
     @property
@@ -39,7 +40,9 @@ class RenderedPrompt(msgspec.Struct, frozen=True):
 class Tokenize(Protocol):
     """Tokenizes a text. With `control`, spellings of control tokens in it are control tokens."""
 
-    def __call__(self, text: str, *, control: bool, ends: bool = False) -> Awaitable[list[int]]: ...
+    def __call__(
+        self, text: str, *, control: bool, ends: bool = False
+    ) -> Awaitable[Sequence[int]]: ...
 
 
 class Tokenizer:
@@ -60,15 +63,19 @@ class Tokenizer:
     async def open(cls, tokenize: Tokenize) -> "Tokenizer":
         """Return a tokenizer with the first token that the model wants."""
         ends = await tokenize("", control=True, ends=True)
-        return cls(tokenize, ends[:1])
+        return cls(tokenize, list(ends[:1]))
 
     async def encode(self, rendered: Rendered) -> RenderedPrompt:
         """Tokenize a prompt, and convert its edges to numbers of tokens."""
         parts = await self.each(rendered.segments)
-        tokens = [token for part in parts for token in part]
+        tokens = array("i")
+        for part in parts:
+            tokens.extend(part)
         ends = list(accumulate(map(len, parts), initial=0))
         # A template may write the token itself.
-        begin = self.begin if tokens[: len(self.begin)] != self.begin else []
+        begin = array("i", self.begin)
+        if tokens[: len(begin)] == begin:
+            begin = array("i")
         edges = (edge.moved(len(begin) + ends[edge.at]) for edge in rendered.edges)
         return RenderedPrompt(begin + tokens, tuple(edges))
 
@@ -89,7 +96,9 @@ class Tokenizer:
         return tokens
 
     async def _learn(self, segment: Segment) -> Sequence[int]:
-        tokens = array("i", await self._tokenize(segment.text, control=segment.control))
+        tokens = await self._tokenize(segment.text, control=segment.control)
+        if not isinstance(tokens, array):
+            tokens = array("i", tokens)
         if segment not in self._known and len(segment.text) <= self._limit:
             self._known[segment] = tokens
             self._chars += len(segment.text)
