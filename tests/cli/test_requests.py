@@ -8,12 +8,13 @@ from typing import Any
 from msgspec.structs import replace
 
 from antiphon.core.billing.price_list import price_for
-from antiphon.core.limits.refusals import BucketLevel, RefusedBy
+from antiphon.core.limits.refusals import RefusedBy
 from antiphon.core.request_records import BreakpointUse, CacheUse, RequestFacts, RequestRecord
 from antiphon.service.installation import opened_database
 from antiphon.settings import Settings
 from antiphon.store.ledger import add_entries
 from antiphon.store.request_log import add_requests
+from antiphon.wire.admin.limits import BucketInfo
 from cli.conftest import Shell
 from support.ledger import an_entry
 
@@ -137,7 +138,7 @@ def test_request_is_explained_in_sentences(shell: Shell) -> None:
 
 
 def test_refusals_are_explained_by_their_limit(shell: Shell) -> None:
-    bucket = BucketLevel(
+    bucket = BucketInfo(
         scope="workspace",
         scope_id="wrkspc_1",
         type="requests_per_minute",

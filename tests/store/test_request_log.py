@@ -11,7 +11,7 @@ from sqlalchemy import func, select, text
 from antiphon.core.billing.pricing import Price
 from antiphon.core.billing.rollups import DAY, HOUR, MINUTE
 from antiphon.core.billing.usage import TokenCounts
-from antiphon.core.limits.refusals import BucketLevel, RefusedBy
+from antiphon.core.limits.refusals import RefusedBy
 from antiphon.core.request_records import BreakpointUse, CacheUse, RequestFacts, RequestRecord
 from antiphon.store import request_log
 from antiphon.store.database.connection import AsyncConnection
@@ -29,6 +29,7 @@ from antiphon.store.request_log import (
     list_requests,
 )
 from antiphon.store.rollups import forget_rollups, stored_width
+from antiphon.wire.admin.limits import BucketInfo
 from support.examples import examples
 from support.ledger import NOON
 from support.plans import note_plans
@@ -81,7 +82,7 @@ WHOLE = a_record(
             type="requests_per_minute",
             retry_after_ms=60,
             buckets=(
-                BucketLevel(
+                BucketInfo(
                     scope="workspace",
                     scope_id="wrkspc_a",
                     type="requests_per_minute",

@@ -13,8 +13,8 @@ from antiphon.cli.tables import TableForm, print_listing
 from antiphon.cli.times import DurationOrTime, duration_or_time, moment_before
 from antiphon.core.errors import NotFoundError
 from antiphon.settings import Settings
+from antiphon.wire.admin.limits import BucketInfo
 from antiphon.wire.admin.requests import (
-    BucketInfo,
     CacheUseInfo,
     RefusedByInfo,
     RequestExplanation,

@@ -26,7 +26,6 @@ from antiphon.store.workspaces import Workspace, find_workspace, list_workspaces
 from antiphon.wire.admin.organizations import TokenListing
 from antiphon.wire.admin.requests import (
     BreakpointInfo,
-    BucketInfo,
     CacheUseInfo,
     Money,
     Named,
@@ -181,17 +180,7 @@ def _refused_by(by: RefusedBy) -> RefusedByInfo:
         type=by.type,
         held=by.held,
         retry_after_ms=by.retry_after_ms,
-        buckets=tuple(
-            BucketInfo(
-                scope=one.scope,
-                scope_id=one.scope_id,
-                type=one.type,
-                limit=one.limit,
-                remaining=one.remaining,
-                full_in_ms=one.full_in_ms,
-            )
-            for one in by.buckets
-        ),
+        buckets=by.buckets,
     )
 
 

@@ -4,18 +4,9 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from antiphon.wire.admin.limits import BucketInfo
+
 RefusedByKind: TypeAlias = Literal["rate_limit", "spend_limit", "queue"]
-
-
-class BucketLevel(msgspec.Struct, frozen=True, kw_only=True):
-    """How full the bucket of a rate limit was: of `limit` a minute, `remaining` were left."""
-
-    scope: str
-    scope_id: str
-    type: str
-    limit: int
-    remaining: int
-    full_in_ms: int
 
 
 class RefusedBy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -34,4 +25,4 @@ class RefusedBy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: str | None = None
     held: bool = False
     retry_after_ms: int | None = None
-    buckets: tuple[BucketLevel, ...] = ()
+    buckets: tuple[BucketInfo, ...] = ()

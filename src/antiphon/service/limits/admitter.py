@@ -17,7 +17,7 @@ from antiphon.core.billing.pricing import FREE, worst_case
 from antiphon.core.errors import ApiError, OverloadedError, RateLimitError
 from antiphon.core.limits.periods import day_of, midnight
 from antiphon.core.limits.rate_limits import Amounts, LimitType, RateLimits, rate_limit_error
-from antiphon.core.limits.refusals import BucketLevel, RefusedBy
+from antiphon.core.limits.refusals import RefusedBy
 from antiphon.core.limits.spend import SpendCap, named, spend_error
 from antiphon.core.limits.values import (
     Ask,
@@ -42,6 +42,7 @@ from antiphon.store.counters.base import CountersError
 from antiphon.store.counters.fallback import FallbackCounters
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.database.errors import StoreError
+from antiphon.wire.admin.limits import BucketInfo
 
 # The pause before another try while the counters or the journal cannot be used, in seconds.
 RETRY_AFTER_S = "5"
@@ -286,7 +287,7 @@ def _too_many(
     )
     refusal.headers |= limits.rates.headers(verdict.levels, now)
     levels = tuple(
-        BucketLevel(
+        BucketInfo(
             scope=limit.scope,
             scope_id=limit.scope_id,
             type=limit.type,

@@ -88,6 +88,20 @@ class KeyRateLimitInfo(AnswerStruct, kw_only=True, frozen=True):
     limits: tuple[NarrowerLimitValue, ...]
 
 
+class BucketInfo(AnswerStruct, kw_only=True, frozen=True):
+    """How full a rate limit's bucket was: of `limit` a minute, `remaining` were left.
+
+    The request log has it in this form. Not a part of the Claude API.
+    """
+
+    scope: str
+    scope_id: str
+    type: str
+    limit: int
+    remaining: int
+    full_in_ms: int
+
+
 class LimitParam(Param, kw_only=True, frozen=True):
     """A limit to set, or with `null` to clear."""
 

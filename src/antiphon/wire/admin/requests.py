@@ -6,6 +6,7 @@ The API has none of these: all shapes are ours.
 from collections.abc import Mapping
 from typing import Literal
 
+from antiphon.wire.admin.limits import BucketInfo
 from antiphon.wire.base import AnswerStruct
 from antiphon.wire.messages import CacheCreation
 
@@ -65,17 +66,6 @@ class Named(AnswerStruct, kw_only=True, frozen=True):
 
     id: str
     name: str | None
-
-
-class BucketInfo(AnswerStruct, kw_only=True, frozen=True):
-    """The state of a rate limit's bucket when a request was refused."""
-
-    scope: str
-    scope_id: str
-    type: str
-    limit: int
-    remaining: int
-    full_in_ms: int
 
 
 class RefusedByInfo(AnswerStruct, kw_only=True, frozen=True):
