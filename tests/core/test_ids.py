@@ -14,6 +14,7 @@ from antiphon.core.ids import (
     checked_secret,
     hash_secret,
     hint,
+    increase_request_id,
     invite_id,
     make_secret,
     message_id,
@@ -49,6 +50,7 @@ def test_ids_of_accounts_look_like_those_of_the_reference(entropy: bytes) -> Non
         (user_id, "user_01"),
         (invite_id, "invite_01"),
         (spend_limit_id, "spl_01"),
+        (increase_request_id, "limreq_01"),
         (audit_entry_id, "audit_01"),
     ):
         assert re.fullmatch(f"{prefix}{BASE58}{{22}}", make(entropy))

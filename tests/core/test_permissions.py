@@ -34,6 +34,7 @@ def test_every_role_of_the_api_has_permissions() -> None:
         ("members.read", {"admin"}),
         ("members.write", {"admin"}),
         ("workspaces.write", {"admin"}),
+        ("limit_increases.decide", {"admin"}),
         ("rate_limits.write", {"admin"}),
         ("spend_limits.write", {"admin", "billing"}),
         ("spending.read", {"admin", "billing"}),

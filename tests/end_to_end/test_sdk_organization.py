@@ -49,7 +49,7 @@ NOT_SERVED = {
     "rbac_groups": "of the Enterprise plan; roles are given to users",
     "rbac_roles": "of the Enterprise plan; roles are given to users",
     "service_accounts": "keys belong to workspaces or to the organization",
-    "spend_limits.increase_requests": "users ask for more there; nobody signs in here",
+    "spend_limits.increase_requests": "for limits of members, of which there are none",
     "telemetry_destinations": "of the apps",
     "users.sign_out": "nobody signs in",
     "webhooks": "nothing is sent to anybody",

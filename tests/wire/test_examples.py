@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from antiphon.wire import batches, console
-from antiphon.wire.admin import keys, limits, organizations, versions
+from antiphon.wire.admin import increases, keys, limits, organizations, versions
 from antiphon.wire.admin.reports import CostReport, UsageReport
 from antiphon.wire.decoding import BodyDecoder
 from antiphon.wire.errors import ErrorEnvelope
@@ -25,6 +25,7 @@ REQUESTS: dict[str, Any] = {
     "request": CreateMessageParams,
     "count_tokens": CountTokensParams,
     "accept_invite": organizations.AcceptInviteParams,
+    "ask_for_increase": increases.AskForIncreaseParams,
     "add_member": organizations.AddMemberParams,
     "change_key": keys.UpdateKeyParams,
     "change_member": organizations.UpdateMemberParams,
@@ -41,6 +42,8 @@ REQUESTS: dict[str, Any] = {
     "create_key": keys.CreateKeyParams,
     "create_user": organizations.CreateUserParams,
     "create_workspace": organizations.CreateWorkspaceParams,
+    "grant_increase": increases.GrantIncreaseParams,
+    "refuse_increase": increases.RefuseIncreaseParams,
     "rotate_key": keys.RotateKeyParams,
     "set_limits": limits.SetLimitsParams,
     "set_spend_limit": limits.CreateSpendLimitParams,
@@ -61,6 +64,7 @@ ANSWERS: dict[str, Any] = {
     "console_session_deleted": console.SessionDeleted,
     "audit_entry": organizations.AuditInfo,
     "balance": limits.BalanceInfo,
+    "increase": increases.IncreaseInfo,
     "invite": organizations.InviteInfo,
     "key": keys.KeyInfo,
     "key_old_version": versions.OlderKeyInfo,

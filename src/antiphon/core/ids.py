@@ -65,6 +65,11 @@ def spend_limit_id(entropy: bytes) -> str:
     return public_id("spl_01", entropy)
 
 
+def increase_request_id(entropy: bytes) -> str:
+    """`limreq_01` and 22 characters."""
+    return public_id("limreq_01", entropy)
+
+
 def audit_entry_id(entropy: bytes) -> str:
     """`audit_01` and 22 characters."""
     return public_id("audit_01", entropy)

@@ -16,6 +16,7 @@ Permission: TypeAlias = Literal[
     "cost.read",
     "keys.read",
     "keys.write",
+    "limit_increases.decide",
     "limits.read",
     "members.read",
     "members.write",

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from antiphon.core.limits.rate_limits import BATCH, TOKEN_COUNT
 from antiphon.core.validation.bodies import MESSAGE_BODY
+from antiphon.server.admin.increases import IncreaseEndpoints
 from antiphon.server.admin.keys import KeyEndpoints
 from antiphon.server.admin.limits import RateLimitEndpoints, SpendLimitEndpoints
 from antiphon.server.admin.people import PeopleEndpoints
@@ -33,6 +34,11 @@ from antiphon.service.console.console import Console
 from antiphon.service.platform import Platform
 from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind
+from antiphon.wire.admin.increases import (
+    AskForIncreaseParams,
+    GrantIncreaseParams,
+    RefuseIncreaseParams,
+)
 from antiphon.wire.admin.keys import CreateKeyParams, RotateKeyParams, UpdateKeyParams
 from antiphon.wire.admin.limits import (
     CreateSpendLimitParams,
@@ -383,6 +389,7 @@ def _admin_routes(platform: Platform) -> tuple[Route, ...]:
             needs="limits.read",
             query=(*BY_TOKENS, "scope"),
         ),
+        *_increase_routes(platform),
         # server.admin.reports
         Route(
             "GET /usage_report/messages",
@@ -407,5 +414,45 @@ def _admin_routes(platform: Platform) -> tuple[Route, ...]:
             requests.show_activity,
             needs="requests.read",
             query=ACTIVITY_QUERY,
+        ),
+    )
+
+
+def _increase_routes(platform: Platform) -> tuple[Route, ...]:
+    """Return the routes of `server.admin.increases`."""
+    increases = IncreaseEndpoints(platform.administration)
+    one = "/limit_increase_requests/{request}"
+    return (
+        Route(
+            "GET /limit_increase_requests",
+            ADMIN,
+            increases.list_requests,
+            needs="limits.read",
+            query=(*BY_TOKENS, "statuses"),
+        ),
+        Route(
+            "POST /limit_increase_requests",
+            ADMIN,
+            increases.ask,
+            needs="limits.read",
+            body=AskForIncreaseParams,
+        ),
+        Route(f"GET {one}", ADMIN, increases.show, needs="limits.read"),
+        Route(
+            f"POST {one}/grant",
+            ADMIN,
+            increases.grant,
+            needs="limit_increases.decide",
+            body=GrantIncreaseParams,
+        ),
+        Route(
+            f"POST {one}/refuse",
+            ADMIN,
+            increases.refuse,
+            needs="limit_increases.decide",
+            body=RefuseIncreaseParams,
+        ),
+        Route(
+            f"POST {one}/withdraw", ADMIN, increases.withdraw, needs="limits.read", body=NoParams
         ),
     )

@@ -1,4 +1,4 @@
-"""Removes what is kept for a limited time: the request log, roll-ups of minutes and of hours."""
+"""Removes what is kept for a limited time: roll-ups, the request log, old increase requests."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -6,10 +6,12 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
+from antiphon.core.limits.increases import KEPT_FOR
 from antiphon.logs import EventLog
 from antiphon.service.background import background
 from antiphon.store.database.database import Database
 from antiphon.store.database.errors import StoreError
+from antiphon.store.increases import forget_increase_requests
 from antiphon.store.request_log import forget_refusals, forget_requests
 from antiphon.store.rollups import forget_rollups
 
@@ -50,6 +52,13 @@ class RecordUpkeep:
         while more:
             async with self._database.write() as connection:
                 more = await forget_requests(connection, self._now() - self._request_log_for)
+            if more:
+                await self._sleep(PAUSE_S)
+
+        more = True
+        while more:
+            async with self._database.write() as connection:
+                more = await forget_increase_requests(connection, self._now() - KEPT_FOR)
             if more:
                 await self._sleep(PAUSE_S)
 

@@ -6,6 +6,7 @@ import msgspec
 
 from antiphon.service.admin.audit import AuditLog
 from antiphon.service.admin.balances import Balances
+from antiphon.service.admin.increases import Increases
 from antiphon.service.admin.keys import ORDINARY, KeyRing
 from antiphon.service.admin.people import People
 from antiphon.service.admin.rate_limits import RateLimits
@@ -27,6 +28,7 @@ class Administration(msgspec.Struct, frozen=True):
     rate_limits: RateLimits
     spend_limits: SpendLimits
     balances: Balances
+    increases: Increases
     audit: AuditLog
 
 
@@ -44,12 +46,15 @@ def build_administration(  # noqa: PLR0913 - what all use cases need
     `groups` returns the models that share limits; `kinds` are the visible kinds of keys. Each
     batch that an administrator cancels is told to `cancelled` by its id.
     """
+    rates = RateLimits(transactions, settings, groups)
+    spends = SpendLimits(transactions, settings)
     return Administration(
         people=People(transactions),
         workspaces=Workspaces(transactions, cancelled),
         keys=KeyRing(transactions, kinds),
-        rate_limits=RateLimits(transactions, settings, groups),
-        spend_limits=SpendLimits(transactions, settings),
+        rate_limits=rates,
+        spend_limits=spends,
         balances=Balances(transactions, settings, counters),
+        increases=Increases(transactions, rates, spends),
         audit=AuditLog(transactions),
     )

@@ -1,24 +1,15 @@
 """The audit log, page by page, and the search for what was done to an object."""
 
-import re
 from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from antiphon.core.pagination import (
-    not_a_page,
-    page_position,
-    page_token,
-)
+from antiphon.service.admin.places import place_of, token_after
 from antiphon.service.admin.transactions import AdminTransactions, moment
 from antiphon.store.audit import AuditEntry, list_audit_entries
 from antiphon.wire.admin.organizations import AuditInfo, TokenListing
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-# The position after an entry: its moment in microseconds, and its id.
-_POSITION = re.compile(r"([0-9]{1,17}) ([0-9A-Za-z_]+)", re.ASCII)
 # The entries that are read at once while the log is searched.
 _PAGE = 1000
 # The name by which the limits of the organization are found.
@@ -53,7 +44,7 @@ class AuditLog:
         self, *, limit: int, token: str | None = None, object_id: str | None = None
     ) -> TokenListing:
         """Return a page. Raises `InvalidRequestError` for a token of another listing."""
-        before = None if token is None else _after(token)
+        before = None if token is None else place_of(token)
         async with self._transactions.read() as connection:
             found = await list_audit_entries(
                 connection, limit=limit + 1, before=before, object_id=object_id
@@ -61,7 +52,7 @@ class AuditLog:
         shown = found[:limit]
         return TokenListing(
             data=tuple(audit_info(entry) for entry in shown),
-            next_page=_token_after(shown[-1]) if len(found) > limit else None,
+            next_page=token_after(shown[-1].at, shown[-1].id) if len(found) > limit else None,
         )
 
     async def search(
@@ -111,6 +102,9 @@ def limit_scope(entry: AuditEntry) -> dict[str, Any] | None:
         case "spend_limit":
             scope: dict[str, Any] = described["scope"]
             return scope
+        case "limit_increase_request":
+            of: dict[str, Any] = described["limit"]["scope"]
+            return of
         case "rate_limit":
             for kind in ("workspace", "api_key"):
                 if owner := described.get(f"{kind}_id"):
@@ -133,14 +127,3 @@ def audit_info(entry: AuditEntry) -> AuditInfo:
         after=entry.after,
         request_id=entry.request_id,
     )
-
-
-def _token_after(entry: AuditEntry) -> str:
-    return page_token(f"{(entry.at - _EPOCH) // _MICROSECOND} {entry.id}")
-
-
-def _after(token: str) -> tuple[datetime, str]:
-    position = _POSITION.fullmatch(page_position(token) or "")
-    if position is None:
-        raise not_a_page()
-    return _EPOCH + int(position[1]) * _MICROSECOND, position[2]

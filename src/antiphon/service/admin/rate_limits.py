@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import msgspec
 
 from antiphon.core.errors import InvalidRequestError, NotFoundError
+from antiphon.core.limits.increases import LimitNow
 from antiphon.core.limits.rate_limits import BATCH, CALL_GROUPS, LimitType
 from antiphon.core.limits.values import Scope
 from antiphon.core.permissions import EVERYTHING, Reach
@@ -56,8 +57,8 @@ class Group(msgspec.Struct, frozen=True):
 
     @property
     def rate_limit_id(self) -> str:
-        """Return the id of the group's limits, derived from the group's id."""
-        return f"rl_{self.id}"
+        """Return the id of the group's limits."""
+        return rate_limit_id(self.id)
 
     @property
     def info(self) -> GroupInfo:
@@ -68,6 +69,11 @@ class Group(msgspec.Struct, frozen=True):
     @property
     def type(self) -> str:
         return self.id if self.models is None else "model_group"
+
+
+def rate_limit_id(group_id: str) -> str:
+    """Return the id of the limits of a group, derived from the group's id."""
+    return f"rl_{group_id}"
 
 
 class Narrowing(msgspec.Struct, Generic[N], frozen=True):
@@ -245,6 +251,54 @@ class RateLimits:
                 lambda directory: self._key_info(directory, wanted, group),
             )
             return await self._narrow(connection, actor, narrowing)
+
+    async def set(
+        self, actor: Actor, owner: tuple[Scope, str], group_id: str, limits: Mapping[str, int]
+    ) -> None:
+        """Set limits of any owner for a group, by their types."""
+        scope, owner_id = owner
+        given = [
+            LimitParam(type=kind, value=value)  # type: ignore[arg-type]  # the rows are ours
+            for kind, value in limits.items()
+        ]
+        limit_id = rate_limit_id(group_id)
+        match scope:
+            case Scope.ORGANIZATION:
+                await self.set_for_organization(actor, limit_id, given)
+            case Scope.WORKSPACE:
+                await self.set_for_workspace(actor, (owner_id, limit_id), given)
+            case Scope.KEY:
+                await self.set_for_key(actor, (owner_id, limit_id), given)
+
+    def limited_group(self, directory: Directory, limit_id: str, kind: str) -> str:
+        """Return the id of the group of a rate limit, which has a limit of this type.
+
+        Raises `NotFoundError`, and `InvalidRequestError` if no such limit can be set.
+        """
+        group = self._group(directory, limit_id)
+        if kind not in self._known_types(group):
+            raise InvalidRequestError(f"limit_type: this group has no limit of type '{kind}'")
+        if group.is_unserved:
+            raise InvalidRequestError("rate_limit_id: no model is in this group any more")
+        return group.id
+
+    def present(self, directory: Directory) -> Callable[[tuple[Scope, str], str, str], LimitNow]:
+        """Return what tells the present limit of an owner for a group, by its type.
+
+        The limit of the organization is the ceiling of the others.
+        """
+        groups = {group.id: group for group in self._groups(directory)}
+
+        def present(owner: tuple[Scope, str], group_id: str, kind: str) -> LimitNow:
+            if (group := groups.get(group_id)) is None:
+                return LimitNow(None)
+            above = self._of_organization(directory, group).get(LimitType(kind))
+            if owner[0] is Scope.ORGANIZATION:
+                return LimitNow(above)
+            own = scope_limits(directory, self._settings, *owner, group.id)
+            return LimitNow(own.get(LimitType(kind)), above)
+
+        return present
 
     async def _narrow(
         self, connection: "AsyncConnection", actor: Actor, narrowing: Narrowing[N]

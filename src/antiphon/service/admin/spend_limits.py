@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from antiphon.core.billing.money import cents, nano_dollars_of
 from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.ids import ID_ENTROPY, spend_limit_id
+from antiphon.core.limits.increases import LimitNow
 from antiphon.core.limits.periods import Period
 from antiphon.core.limits.spend import TIER_PERIOD, exceeds_tier
 from antiphon.core.limits.values import Scope
@@ -18,7 +19,7 @@ from antiphon.service.admin.transactions import Actor, AdminTransactions, Change
 from antiphon.service.admin.workspaces import the_workspace
 from antiphon.settings import LimitSettings
 from antiphon.store.accounts import KeyStatus, find_key
-from antiphon.store.directory import read_directory
+from antiphon.store.directory import Directory, read_directory
 from antiphon.store.limits import (
     SpendLimit,
     clear_spend_limit,
@@ -110,7 +111,7 @@ class SpendLimits:
             )
         now = self._transactions.now()
         async with self._transactions.change() as connection:
-            scope, scope_id = await _owner(connection, params.scope)
+            scope, scope_id = await limit_owner(connection, params.scope)
             before = next(
                 (
                     limit
@@ -174,6 +175,14 @@ class SpendLimits:
                 "This limit is the server's own: `monthly_spend` in its settings changes it."
             )
         return await _the_limit(connection, wanted)
+
+    def present(self, directory: Directory, owner: tuple[Scope, str], period: str) -> LimitNow:
+        """Return the spend limit of an owner in a period; the server's cap is its ceiling."""
+        limits = directory.spend_limits.get(owner, ())
+        return LimitNow(
+            next((limit.amount for limit in limits if limit.period == period), None),
+            self._settings.monthly_nano_dollars if period == TIER_PERIOD else None,
+        )
 
     def _amount(self, text: str, period: Period) -> int:
         try:
@@ -240,27 +249,33 @@ async def _refuse_archived(connection: "AsyncConnection", limit: SpendLimit) -> 
     """Refuse a change of a limit of an archived scope; such a limit can only be removed."""
     match limit.scope:
         case Scope.WORKSPACE:
-            await _owner(connection, WorkspaceSpendScope(workspace_id=limit.scope_id))
+            await limit_owner(connection, WorkspaceSpendScope(workspace_id=limit.scope_id))
         case Scope.KEY:
-            await _owner(connection, KeySpendScope(api_key_id=limit.scope_id))
+            await limit_owner(connection, KeySpendScope(api_key_id=limit.scope_id))
         case _:
             pass
 
 
-async def _owner(connection: "AsyncConnection", scope: SpendScope) -> tuple[Scope, str]:
+async def limit_owner(
+    connection: "AsyncConnection", scope: SpendScope, reach: Reach = EVERYTHING
+) -> tuple[Scope, str]:
+    """Return the owner of limits that a scope within reach means.
+
+    Raises `NotFoundError`, and `InvalidRequestError` for an owner that gets no limits any more.
+    """
     match scope:
         case OrganizationSpendScope():
             directory = await read_directory(connection)
             return Scope.ORGANIZATION, directory.organization.id
         case WorkspaceSpendScope(workspace_id=wanted):
-            workspace = await the_workspace(connection, wanted)
+            workspace = await the_workspace(connection, wanted, reach)
             if workspace.is_default:
                 raise InvalidRequestError("The Default workspace cannot have limits of its own.")
             if workspace.archived_at is not None:
                 raise InvalidRequestError("scope.workspace_id: this workspace is archived")
             return Scope.WORKSPACE, workspace.id
         case KeySpendScope(api_key_id=wanted):
-            key = await the_key(connection, wanted)
+            key = await the_key(connection, wanted, reach=reach)
             if key.status is KeyStatus.ARCHIVED:
                 raise InvalidRequestError("scope.api_key_id: this key is archived")
             return Scope.KEY, key.id
