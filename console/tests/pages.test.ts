@@ -4,7 +4,7 @@ import { differences, inWords } from "../src/rules/audit.ts";
 import { batchProgress, outcomesOf, requestsOf } from "../src/rules/batches.ts";
 import { type Sized, tools } from "../src/rules/connections.ts";
 import { encodePath } from "../src/rules/groups.ts";
-import { scopeName, usedPart } from "../src/rules/limits.ts";
+import { isOfLimit, scopeName, usedPart } from "../src/rules/limits.ts";
 import { roleName } from "../src/rules/roles.ts";
 
 const MODEL = { id: "m", max_input_tokens: null, max_tokens: null };
@@ -88,4 +88,12 @@ test("ids of models keep their slashes in a path, and nothing else leaves it", (
 test("an unknown role is shown as it is called", () => {
   assert.equal(roleName("admin"), "Administrator");
   assert.equal(roleName("owner"), "owner");
+});
+
+test("a refusal by a limit is known by the API's words", () => {
+  const refused = (message: string) => isOfLimit(new Error(message));
+  assert.ok(refused("This request would exceed your workspace's rate limit of 5 requests"));
+  assert.ok(refused("You have reached your specified workspace API usage limits. You will"));
+  assert.ok(refused("You have reached the usage limits of this API key. You will regain"));
+  assert.ok(!refused("Overloaded"));
 });

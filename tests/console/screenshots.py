@@ -39,7 +39,22 @@ def fill(program: Program) -> None:
             post("/spend_limits", scope=scope, amount="2500", period="monthly")
         for name, role in PEOPLE.items():
             post("/invites", email=f"{name.split()[0].lower()}@example.org", role=role)
-        post("/spend_limits", scope={"type": "organization"}, amount="10000", period="monthly")
+        whole = {"type": "organization"}
+        post("/spend_limits", scope=whole, amount="10000", period="monthly")
+        rate = {
+            "type": "rate_limit",
+            "scope": whole,
+            "rate_limit_id": "rl_claude-scripted",
+            "limit_type": "requests_per_minute",
+        }
+        spend = {"type": "spend_limit", "scope": whole, "period": "monthly"}
+        asked = "/limit_increase_requests"
+        one = post(asked, limit=spend, requested="15000", reason="Research begins in December.")
+        post(f"{asked}/{one['id']}/grant", granted="12000", answer="As much as the budget has.")
+        reason = "The support bot answers twice as many people from December on."
+        post(asked, limit=rate, requested=2_000_000, reason=reason)
+        spend = {"type": "spend_limit", "scope": scope, "period": "monthly"}
+        post(asked, limit=spend, requested="5000", reason="Documents of two more offices.")
     for number in range(REQUESTS):
         secret = secrets[number % len(secrets)]
         with anthropic.Anthropic(base_url=program.url, api_key=secret) as client:

@@ -4,7 +4,15 @@ import { useQuery } from "@tanstack/react-query";
 import { useCan, useSession } from "../session.tsx";
 import { ask } from "./client.ts";
 import { all, allByPage } from "./listings.ts";
-import type { Key, Listing, Model, RateLimit, Workspace } from "./types.ts";
+import type {
+  IncreaseRequest,
+  Key,
+  Listing,
+  Model,
+  RateLimit,
+  TokenListing,
+  Workspace,
+} from "./types.ts";
 
 const ORGANIZATION = "/v1/organizations";
 
@@ -69,5 +77,20 @@ export function useRateLimits(enabled: boolean) {
     queryKey: ["rate-limits"],
     queryFn: ({ signal }) => allByPage<RateLimit>(`${ORGANIZATION}/rate_limits`, { signal }),
     enabled,
+  });
+}
+
+/** Ask for the increase requests that wait for a decision, if the user decides. */
+export function useOpenIncreases() {
+  const can = useCan();
+  return useQuery({
+    queryKey: ["increases", "open"],
+    queryFn: ({ signal }) =>
+      ask<TokenListing<IncreaseRequest>>("GET", `${ORGANIZATION}/limit_increase_requests`, {
+        query: { statuses: ["open"], limit: 50 },
+        signal,
+      }),
+    enabled: can("limit_increases.decide"),
+    refetchInterval: 60_000,
   });
 }

@@ -163,6 +163,27 @@ export interface RateLimit {
   limits: { type: string; value: number }[];
 }
 
+/** Which limit an increase request is about. */
+export type LimitTarget =
+  | { type: "rate_limit"; scope: SpendScope; rate_limit_id: string; limit_type: string }
+  | { type: "spend_limit"; scope: SpendScope; period: Period };
+
+/** Amounts are numbers a minute, or cents as decimal strings. */
+export interface IncreaseRequest {
+  id: string;
+  type: "limit_increase_request";
+  status: "open" | "granted" | "refused" | "withdrawn" | "replaced";
+  limit: LimitTarget;
+  current: number | string | null;
+  requested: number | string;
+  granted: number | string | null;
+  reason: string;
+  answer: string | null;
+  asked_by: { type: string; id: string | null };
+  asked_at: string;
+  ended_at: string | null;
+}
+
 export interface Batch {
   id: string;
   type: "message_batch";

@@ -14,6 +14,8 @@ import { Empty, Loaded } from "../ui/notices.tsx";
 import { Head, Time } from "../ui/parts.tsx";
 import { RowMenu } from "../ui/Shell.tsx";
 import { type Column, Table } from "../ui/Table.tsx";
+import { AskForRates, AskForSpending } from "./limits/asking.tsx";
+import { Increases, OpenIncreases } from "./limits/Increases.tsx";
 import { RateForm } from "./limits/RateForm.tsx";
 import { SetSpendLimit } from "./limits/SetSpendLimit.tsx";
 
@@ -35,6 +37,7 @@ export function Limits() {
         Rate limits refuse requests that come too fast. Spend limits refuse them before they could
         cost too much: no limit is ever exceeded.
       </Head>
+      {can("limit_increases.decide") && <OpenIncreases />}
       <h2 className="section">Rate limits of the organization</h2>
       <Loaded query={rates} what="the rate limits">
         {(found) => <RateTable limits={found} />}
@@ -60,6 +63,7 @@ export function Limits() {
         }
       </Loaded>
       {can("spending.read") && <Balances />}
+      <Increases />
       {adding && <SetSpendLimit changes={SPEND_CHANGES} onClose={() => setAdding(false)} />}
     </>
   );
@@ -80,9 +84,15 @@ function RateTable({ limits }: { limits: RateLimit[] }) {
       }),
     ),
   ];
-  if (can("rate_limits.write")) {
-    columns.push({ title: "Actions", cell: (limit) => <ChangeRates limit={limit} /> });
-  }
+  columns.push({
+    title: "Actions",
+    cell: (limit) =>
+      can("rate_limits.write") ? (
+        <ChangeRates limit={limit} />
+      ) : (
+        <AskForRates limit={limit} scope={{ type: "organization" }} />
+      ),
+  });
   return (
     <Table caption="Rate limits" columns={columns} rows={limits} keyOf={(limit) => limit.id} />
   );
@@ -116,13 +126,14 @@ function SpendTable({ limits }: { limits: SpendLimit[] }) {
     { title: "Period", cell: (limit) => limit.period },
     { title: "Limit", cell: (limit) => dollarsOfCents(limit.amount), number: true },
   ];
-  if (can("spend_limits.write")) {
-    columns.push({
-      title: "Actions",
-      cell: (limit) =>
-        limit.scope.type === "usage_tier" ? null : <SpendMenu limit={limit} name={nameOf(limit)} />,
-    });
-  }
+  columns.push({
+    title: "Actions",
+    cell: (limit) => {
+      if (limit.scope.type === "usage_tier") return null;
+      if (!can("spend_limits.write")) return <AskForSpending limit={limit} name={nameOf(limit)} />;
+      return <SpendMenu limit={limit} name={nameOf(limit)} />;
+    },
+  });
   return (
     <Table caption="Spend limits" columns={columns} rows={limits} keyOf={(limit) => limit.id} />
   );

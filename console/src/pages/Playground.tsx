@@ -1,8 +1,10 @@
 import { Alert, Button, Group, Tabs, Textarea } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
+import { Link } from "@tanstack/react-router";
 import { type KeyboardEvent, useState } from "react";
 import { useModels } from "../api/queries.ts";
 import { asContent } from "../rules/answer.ts";
+import { isOfLimit } from "../rules/limits.ts";
 import { baseUrl } from "../rules/origins.ts";
 import {
   askedOf,
@@ -13,7 +15,7 @@ import {
   type Turn,
 } from "../rules/playground.ts";
 import { type Body, type Language, snippet } from "../rules/snippets.ts";
-import { useSession } from "../session.tsx";
+import { useCan, useSession } from "../session.tsx";
 import { ErrorNotice, Loaded } from "../ui/notices.tsx";
 import { Head, Lines } from "../ui/parts.tsx";
 import { Window } from "../ui/Window.tsx";
@@ -68,6 +70,7 @@ function Conversation({
   workspace: string | undefined;
   onWorkspace: (workspace: string) => void;
 }) {
+  const can = useCan();
   const [fields, setFields] = useState<Fields>({ ...NO_FIELDS, model: models[0]?.value ?? "" });
   const [turns, setTurns] = useState<Turn[]>([]);
   const [draft, setDraft] = useState("");
@@ -106,7 +109,13 @@ function Conversation({
         />
         {busy && progress && <AnswerView answer={progress.answer} />}
         {progress && <Meter progress={progress} busy={busy} />}
-        {error && <ErrorNotice error={error} />}
+        {error && (
+          <ErrorNotice error={error}>
+            {isOfLimit(error) && can("limits.read") && (
+              <Link to="/limits">Ask for a higher limit</Link>
+            )}
+          </ErrorNotice>
+        )}
         {progress?.answer.error && (
           <Alert color="red" variant="light" role="alert" my="sm">
             The answer broke off: {progress.answer.error}

@@ -83,7 +83,7 @@ function Found({ workspace }: { workspace: WorkspaceType }) {
               <Text size="sm" c="dimmed" mb="sm">
                 A limit of the workspace holds beside the organization’s, and cannot be above it.
               </Text>
-              <OwnRates owner={`workspaces/${workspace.id}`} />
+              <OwnRates scope={{ type: "workspace", workspace_id: workspace.id }} />
             </>
           )}
         </>

@@ -26,6 +26,11 @@ export function scopeName(
   }
 }
 
+/** Return whether a rate limit or a spend limit refused a request, by the API's words. */
+export function isOfLimit(error: Error): boolean {
+  return /^(This request would exceed your|You have reached (your|the)) /.test(error.message);
+}
+
 /** Return the part of a limit that is spent or held, from 0 to 1; null without a limit. */
 export function usedPart({ spent, held, limit }: Pick<Balance, "spent" | "held" | "limit">) {
   if (limit === null) return null;

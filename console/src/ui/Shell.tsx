@@ -4,6 +4,7 @@ import { useMutation } from "@tanstack/react-query";
 import { Link, Outlet, useLocation } from "@tanstack/react-router";
 import { useEffect, useRef } from "react";
 import { ask } from "../api/client.ts";
+import { useOpenIncreases } from "../api/queries.ts";
 import { entriesFor } from "../rules/permissions.ts";
 import { useSession, useSwitchSession } from "../session.tsx";
 
@@ -83,7 +84,10 @@ function Navigation({ brand = false }: { brand?: boolean }) {
             <ul>
               {here.map((entry) => (
                 <li key={entry.path}>
-                  <Link to={entry.path}>{entry.label}</Link>
+                  <Link to={entry.path}>
+                    {entry.label}
+                    {entry.path === "/limits" && <Waiting />}
+                  </Link>
                 </li>
               ))}
             </ul>
@@ -91,6 +95,23 @@ function Navigation({ brand = false }: { brand?: boolean }) {
         );
       })}
     </nav>
+  );
+}
+
+/** How many increase requests wait for a decision of the user's. */
+function Waiting() {
+  const { data } = useOpenIncreases();
+  const count = data?.data.length ?? 0;
+  if (!count) return null;
+  const shown = data?.next_page ? `${count}+` : `${count}`;
+  return (
+    <>
+      {" "}
+      <span className="count" title="Waiting for a decision">
+        {shown}
+        <span className="unseen"> waiting for a decision</span>
+      </span>
+    </>
   );
 }
 

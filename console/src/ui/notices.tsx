@@ -12,13 +12,23 @@ function advice(error: Error): string | null {
 }
 
 /** An error in the API's own words, with the id by which the server's log names the request. */
-export function ErrorNotice({ error, onRetry }: { error: Error; onRetry?: () => void }) {
+export function ErrorNotice({
+  error,
+  onRetry,
+  children,
+}: {
+  error: Error;
+  onRetry?: () => void;
+  /** What else helps. */
+  children?: ReactNode;
+}) {
   const requestId = error instanceof ApiError ? error.requestId : null;
   const more = advice(error);
   return (
     <Alert color="red" variant="light" title="This did not work" role="alert" my="sm">
       <Text size="sm">{error.message}</Text>
       {more && <Text size="sm">{more}</Text>}
+      {children && <Text size="sm">{children}</Text>}
       {requestId && (
         <Text size="sm" mt={6}>
           Request <Code>{requestId}</Code>

@@ -50,7 +50,7 @@ export function KeyMenu({ of, onSecret }: { of: Key; onSecret: (key: KeyWithSecr
           <Text size="sm" mb="sm">
             A limit of the key holds beside the organization’s, and cannot be above it.
           </Text>
-          <OwnRates owner={`api_keys/${of.id}`} />
+          <OwnRates scope={{ type: "api_key", api_key_id: of.id }} />
         </Window>
       )}
       {action === "disable" && (

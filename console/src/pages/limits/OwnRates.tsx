@@ -3,12 +3,13 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { allByPage } from "../../api/listings.ts";
 import { useRateLimits } from "../../api/queries.ts";
-import type { RateGroup, RateLimit } from "../../api/types.ts";
+import type { RateGroup, RateLimit, SpendScope } from "../../api/types.ts";
 import { groupName } from "../../rules/groups.ts";
 import { LIMIT_TYPES } from "../../rules/limits.ts";
 import { useCan } from "../../session.tsx";
 import { Loaded } from "../../ui/notices.tsx";
 import { type Column, Table } from "../../ui/Table.tsx";
+import { AskForRates } from "./asking.tsx";
 import { RateForm } from "./RateForm.tsx";
 
 interface OwnLimits {
@@ -17,14 +18,19 @@ interface OwnLimits {
   limits: { type: string; value: number; org_limit: number | null }[];
 }
 
+type OwnerScope = Extract<SpendScope, { type: "workspace" | "api_key" }>;
+
 const COUNT = new Intl.NumberFormat("en");
 
 /**
- * The rate limits of a workspace or a key, beside the organization's, which hold as well. `owner` is
- * its path in the Admin API.
+ * The rate limits of a workspace or a key, beside the organization's, which hold as well.
  */
-export function OwnRates({ owner }: { owner: string }) {
+export function OwnRates({ scope }: { scope: OwnerScope }) {
   const can = useCan();
+  const owner =
+    scope.type === "workspace"
+      ? `workspaces/${scope.workspace_id}`
+      : `api_keys/${scope.api_key_id}`;
   const path = `/v1/organizations/${owner}/rate_limits`;
   const organization = useRateLimits(true);
   const own = useQuery({
@@ -48,14 +54,14 @@ export function OwnRates({ owner }: { owner: string }) {
       }),
     ),
   ];
-  if (can("rate_limits.write")) {
-    columns.push({
-      title: "Actions",
-      cell: (limit) => (
-        <Change path={path} limit={{ ...limit, limits: own.data?.get(limit.id) ?? [] }} />
-      ),
-    });
-  }
+  columns.push({
+    title: "Actions",
+    cell: (limit) => {
+      const limits = own.data?.get(limit.id) ?? [];
+      if (can("rate_limits.write")) return <Change path={path} limit={{ ...limit, limits }} />;
+      return limits.length ? <AskForRates limit={{ ...limit, limits }} scope={scope} /> : null;
+    },
+  });
   return (
     <Loaded query={organization} what="the rate limits">
       {(found) => (
