@@ -10,6 +10,14 @@ from antiphon.wire.admin.limits import SpendPeriod
 
 PERIODS: dict[str, SpendPeriod] = {"day": "daily", "week": "weekly", "month": "monthly"}
 PERIOD_WORDS: Mapping[str, str] = {period: word for word, period in PERIODS.items()}
+# The flags of rate limits of models, by their types; those of calls, by their groups.
+RATE_FLAGS = {
+    LimitType.REQUESTS: "requests",
+    LimitType.INPUT: "input_tokens",
+    LimitType.OUTPUT: "output_tokens",
+}
+CALL_FLAGS = {TOKEN_COUNT: "counts", BATCH: "batch_calls"}
+_DOLLARS = re.compile(r"\$?([0-9]{1,30})(?:\.([0-9]{1,9}))?")
 _RATES = {
     LimitType.REQUESTS: "requests a minute",
     LimitType.INPUT: "input tokens a minute",
@@ -31,6 +39,12 @@ def spend_name(period: str) -> str:
 def cents_as_dollars(amount: str) -> str:
     """Return an amount of the wire, which is in cents, in US dollars."""
     return f"${dollars(nano_dollars_of(amount))}"
+
+
+def typed_dollars(text: str) -> int | None:
+    """Return what a person typed as US dollars in nano-dollars; `None` for another text."""
+    found = _DOLLARS.fullmatch(text)
+    return None if found is None else int(found[1]) * 10**9 + int(f"{found[2] or '':0<9}")
 
 
 def in_dollars(message: str) -> str:

@@ -9,8 +9,11 @@ import msgspec
 
 from antiphon.cli.admin_session import AdminSession, open_session
 from antiphon.cli.amounts import PERIOD_WORDS, cents_as_dollars, rate_name, spend_name
+from antiphon.cli.command import CommandError
 from antiphon.cli.output import hint, say_json
 from antiphon.cli.tables import TableForm, say_table
+from antiphon.core.errors import NotFoundError
+from antiphon.service.admin.rate_limits import Group
 from antiphon.settings import Settings
 from antiphon.wire.admin.limits import (
     BalanceInfo,
@@ -19,6 +22,7 @@ from antiphon.wire.admin.limits import (
     SpendLimitInfo,
     WorkspaceRateLimitInfo,
 )
+from antiphon.wire.errors import shortened
 
 RateInfo: TypeAlias = RateLimitInfo | WorkspaceRateLimitInfo | KeyRateLimitInfo
 
@@ -83,6 +87,21 @@ async def limit_owners(
             if (archived or key.status != "archived") and key.scope.__struct_config__.tag != "admin"
         ),
     )
+
+
+async def groups_of(session: AdminSession, model: str | None) -> tuple[Group, ...]:
+    """Return every limit group, or that of a model. Raises `CommandError` for an unknown name."""
+    limits = session.administration.rate_limits
+    try:
+        return await limits.groups(model)
+    except NotFoundError as error:
+        groups = await limits.groups()
+        names = [name for group in groups for name in group.models or ()]
+        limited = [group.id for group in groups if group.is_unserved]
+        raise CommandError(
+            f"no model answers to {shortened(model or '')!r}; the names are "
+            f"{', '.join([*names, *limited])}"
+        ) from error
 
 
 def list_limits(arguments: argparse.Namespace, settings: Settings) -> int:

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import msgspec
 
 from antiphon.cli.admin_session import AdminSession, checked, open_session
-from antiphon.cli.amounts import PERIODS, in_dollars
+from antiphon.cli.amounts import CALL_FLAGS, PERIODS, RATE_FLAGS, in_dollars, typed_dollars
 from antiphon.cli.command import CommandError, ExamplesFormatter, actions_of, add_command
+from antiphon.cli.increases import add_actions, add_asking
 from antiphon.cli.limit_tables import (
     LimitOwner,
     add_owner_flags,
+    groups_of,
     limit_owners,
     limits_of,
     list_limits,
@@ -19,8 +21,8 @@ from antiphon.cli.limit_tables import (
 )
 from antiphon.cli.output import say
 from antiphon.core.billing.money import LARGEST_DOLLARS, cents
-from antiphon.core.errors import InvalidRequestError, NotFoundError
-from antiphon.core.limits.rate_limits import BATCH, TOKEN_COUNT, LimitType
+from antiphon.core.errors import InvalidRequestError
+from antiphon.core.limits.rate_limits import LimitType
 from antiphon.core.limits.values import LARGEST_SPEND
 from antiphon.service.admin.rate_limits import Group
 from antiphon.service.admin.transactions import COMMAND_LINE
@@ -32,21 +34,13 @@ from antiphon.wire.admin.limits import (
     SetLimitsParams,
     SpendPeriod,
 )
-from antiphon.wire.errors import shortened
 
-# The rate limits: the flag, and the type.
-_RATES = (
-    ("requests", LimitType.REQUESTS),
-    ("input_tokens", LimitType.INPUT),
-    ("output_tokens", LimitType.OUTPUT),
-)
-# The limits of calls: the flag, and the group.
-_CALLS = (("counts", TOKEN_COUNT), ("batch_calls", BATCH))
 _EXAMPLES = """examples:
   antiphon limits set --workspace research --requests 60 --spend 100/month
   antiphon limits set --key laptop --spend 5/day --spend 20/week
   antiphon limits set --organization --model claude-local --output-tokens 50000
   antiphon limits clear --workspace research --spend month
+  antiphon limits ask --key ci --requests 90 --reason "more tests"
 
 Every request counts against the limits of its key, its workspace and the
 organization. The tightest limit refuses it. A running server knows of a
@@ -65,23 +59,7 @@ def add_to(family: argparse.ArgumentParser) -> None:
 
     setting = add_command(actions, "set", _set, "set limits; those that are not named stay")
     add_owner_flags(setting, required=True)
-    for flag, what in (
-        ("--requests", "requests a minute"),
-        ("--input-tokens", "input tokens a minute, except those read from the prompt cache"),
-        ("--output-tokens", "output tokens a minute"),
-        ("--counts", "calls of count_tokens a minute"),
-        ("--batch-calls", "calls of the endpoints of Message Batches a minute"),
-    ):
-        setting.add_argument(flag, type=_rate, metavar="N", help=what)
-    setting.add_argument(
-        "--spend",
-        type=_spend,
-        action="append",
-        default=[],
-        metavar="DOLLARS/PERIOD",
-        help="US dollars a day, week or month (UTC): 100/month, 2.50/day; may be repeated",
-    )
-    _add_model(setting)
+    _add_amounts(setting, "; may be repeated")
 
     clear = add_command(actions, "clear", _clear, "remove limits that were set")
     add_owner_flags(clear, required=True)
@@ -102,9 +80,32 @@ def add_to(family: argparse.ArgumentParser) -> None:
         help="the spend limit of this period; may be repeated",
     )
     _add_model(clear)
-    for command in (setting, clear):
+    asking = add_asking(actions)
+    _add_amounts(asking)
+    add_actions(actions)
+    for command in (setting, clear, asking):
         command.formatter_class = ExamplesFormatter
         command.epilog = _EXAMPLES
+
+
+def _add_amounts(command: argparse.ArgumentParser, more: str = "") -> None:
+    for flag, what in (
+        ("--requests", "requests a minute"),
+        ("--input-tokens", "input tokens a minute, except those read from the prompt cache"),
+        ("--output-tokens", "output tokens a minute"),
+        ("--counts", "calls of count_tokens a minute"),
+        ("--batch-calls", "calls of the endpoints of Message Batches a minute"),
+    ):
+        command.add_argument(flag, type=_rate, metavar="N", help=what)
+    command.add_argument(
+        "--spend",
+        type=_spend,
+        action="append",
+        default=[],
+        metavar="DOLLARS/PERIOD",
+        help=f"US dollars a day, week or month (UTC): 100/month, 2.50/day{more}",
+    )
+    _add_model(command)
 
 
 def _add_model(command: argparse.ArgumentParser) -> None:
@@ -123,17 +124,17 @@ def _rate(text: str) -> int:
 
 def _spend(text: str) -> tuple[int, SpendPeriod]:
     """Read `100/month` as nano-dollars and a period."""
-    found = re.fullmatch(r"\$?([0-9]{1,30})(?:\.([0-9]{1,9}))?(?:/(day|week|month))?", text)
-    if found is not None and found[3] is None:
+    typed, slash, period = text.partition("/")
+    amount = typed_dollars(typed)
+    if amount is not None and not slash:
         raise argparse.ArgumentTypeError(
             f"{text!r} is without a period: {text}/day, {text}/week or {text}/month"
         )
-    if found is None:
+    if amount is None or period not in PERIODS:
         raise argparse.ArgumentTypeError(f"{text!r} is not like 100/month, 20/week or 2.50/day")
-    amount = int(found[1]) * 10**9 + int(f"{found[2] or '':0<9}")
     if amount > LARGEST_SPEND:
         raise argparse.ArgumentTypeError(f"{text!r} is more than {LARGEST_DOLLARS:,} US dollars")
-    return amount, PERIODS[found[3]]
+    return amount, PERIODS[period]
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -146,10 +147,14 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 def _set(arguments: argparse.Namespace, settings: Settings) -> int:
-    given = {kind: getattr(arguments, flag) for flag, kind in _RATES}
+    given = {kind: getattr(arguments, flag) for kind, flag in RATE_FLAGS.items()}
     wanted = Wanted(
         rates={kind: value for kind, value in given.items() if value is not None},
-        calls={group: n for flag, group in _CALLS if (n := getattr(arguments, flag)) is not None},
+        calls={
+            group: n
+            for group, flag in CALL_FLAGS.items()
+            if (n := getattr(arguments, flag)) is not None
+        },
         spends={period: amount for amount, period in arguments.spend},
     )
     return _change(arguments, settings, wanted)
@@ -158,8 +163,12 @@ def _set(arguments: argparse.Namespace, settings: Settings) -> int:
 def _clear(arguments: argparse.Namespace, settings: Settings) -> int:
     whole = arguments.all
     wanted = Wanted(
-        rates={kind: None for flag, kind in _RATES if whole or getattr(arguments, flag)},
-        calls={group: None for flag, group in _CALLS if whole or getattr(arguments, flag)},
+        rates={
+            kind: None for kind, flag in RATE_FLAGS.items() if whole or getattr(arguments, flag)
+        },
+        calls={
+            group: None for group, flag in CALL_FLAGS.items() if whole or getattr(arguments, flag)
+        },
         spends={PERIODS[word]: None for word in (PERIODS if whole else arguments.spend)},
         clears=True,
     )
@@ -176,7 +185,7 @@ def _change(arguments: argparse.Namespace, settings: Settings, wanted: Wanted) -
         owner = (await limit_owners(session, arguments))[0]
         before = await limits_of(session, owner)
         async with session.together():
-            for group in await _groups(session, arguments.model):
+            for group in await groups_of(session, arguments.model):
                 if group.is_unserved and not wanted.clears:
                     if arguments.model is None:
                         continue
@@ -194,20 +203,6 @@ def _change(arguments: argparse.Namespace, settings: Settings, wanted: Wanted) -
     if not arguments.json:
         say(f"The limits of the {called} are {'changed' if is_changed else 'as they were'}:\n")
     return list_limits(arguments, settings)
-
-
-async def _groups(session: AdminSession, model: str | None) -> tuple[Group, ...]:
-    limits = session.administration.rate_limits
-    try:
-        return await limits.groups(model)
-    except NotFoundError as error:
-        groups = await limits.groups()
-        names = [name for group in groups for name in group.models or ()]
-        limited = [group.id for group in groups if group.is_unserved]
-        raise CommandError(
-            f"no model answers to {shortened(model or '')!r}; the names are "
-            f"{', '.join([*names, *limited])}"
-        ) from error
 
 
 async def _set_rates(
@@ -234,8 +229,7 @@ def _with_flag(message: str, group: Group, kinds: Sequence[LimitType]) -> str:
     if found is None:
         return message
     kind = kinds[int(found[1])]
-    called = {one: flag for flag, one in _RATES} | {one: flag for flag, one in _CALLS}
-    flag = called[kind if group.models is not None else group.id]
+    flag = RATE_FLAGS[kind] if group.models is not None else CALL_FLAGS[group.id]
     return f"--{flag.replace('_', '-')}: {message[found.end() :]}"
 
 
