@@ -83,7 +83,7 @@ async def test_request_beyond_a_rate_limit_is_refused_until_retry_after(
         f"(org: {organization}, model: claude-x). For details, refer to: "
         "https://docs.claude.com/en/api/rate-limits. You can see the response headers for current "
         "usage. Please reduce the prompt length or the maximum tokens requested, or try again "
-        "later."
+        "later. You may also contact an administrator to request a rate limit increase."
     )
     assert refused.headers["retry-after"] == str(retry_after)
     assert refused.headers["x-should-retry"] == "true"

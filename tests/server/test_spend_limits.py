@@ -89,7 +89,9 @@ async def test_spend_limit_serves_as_many_requests_as_fit_and_not_a_nano_dollar_
     refused = next(answer for answer in answers if answer.status == 400)
     said = f"{REFUSALS[scope]} You will regain access on 2026-12-01 at 00:00 UTC. "
     assert refused.error[1] == "invalid_request_error"
-    assert refused.error[2].startswith(f"{said}This is the monthly limit of ${dollars(limit)} of ")
+    # A workspace's key is not told the amount of the organization.
+    amount = "" if scope == "organization" else f" of ${dollars(limit)}"
+    assert refused.error[2].startswith(f"{said}This is the monthly limit{amount} of ")
     assert "retry-after" not in refused.headers
     assert "anthropic-ratelimit-requests-remaining" in refused.headers
 
@@ -197,7 +199,8 @@ async def test_cap_of_the_server_ends_with_the_month(organization: StartOrganiza
         "You have reached your API usage limits: your organization has crossed its monthly API "
         "usage threshold, set based on your organization's API tier. You will regain access on "
         "2026-12-01 at 00:00 UTC. This is the monthly limit of $0.0001 of the server for the "
-        "organization."
+        "organization. This request could cost up to $0.00006. A smaller `max_tokens` can make it "
+        "fit."
     )
     assert refused.json["error"]["details"] == {"error_code": "enforced_spend_limit_reached"}
     assert "retry-after" not in refused.headers

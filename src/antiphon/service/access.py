@@ -44,6 +44,17 @@ class Caller(msgspec.Struct, frozen=True):
         return self.workspace_id == self.directory.default_workspace.id
 
     @property
+    def sees_organizations_limits(self) -> bool:
+        """Whether it may know the amounts of the organization's spend limits.
+
+        A user may with the permission; a key may that is the organization's or of the Default
+        workspace, which has no limits of its own. Other workspaces are guests.
+        """
+        if self.session is not None:
+            return "limits.read" in self.session.permissions
+        return self.key.workspace_id is None or self.in_default_workspace
+
+    @property
     def organization_id(self) -> str:
         return self.directory.organization.id
 

@@ -124,4 +124,7 @@ def test_refusal_names_whose_limit_it_is() -> None:
 def test_refusal_of_a_call_without_a_prompt_names_no_model() -> None:
     refusal = rate_limit_error(LIMITS.limits[0], 0, organization_id="o", model=None)
     assert "1,000 requests per minute (org: o). For details" in refusal.message
-    assert refusal.message.endswith("for current usage. Please try again later.")
+    assert refusal.message.endswith(
+        "for current usage. Please try again later. You may also contact an administrator to "
+        "request a rate limit increase."
+    )

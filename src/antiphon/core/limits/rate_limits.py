@@ -207,6 +207,7 @@ def rate_limit_error(
         f"This request would exceed your {_OWNERS[limit.scope]}'s rate limit of {limit.limit:,} "
         f"{_TYPES[limit.type].unit} per minute (org: {organization_id}{of_model}). "
         "For details, refer to: https://docs.claude.com/en/api/rate-limits. You can see the "
-        f"response headers for current usage. Please {less}try again later.",
+        f"response headers for current usage. Please {less}try again later. You may also contact "
+        "an administrator to request a rate limit increase.",
         headers={"retry-after": str(-(-retry_after_ms // 1000))},
     )

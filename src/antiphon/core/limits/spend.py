@@ -7,6 +7,7 @@ good only if it would not fit even if all running requests turned out to be free
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 
@@ -14,6 +15,7 @@ from antiphon.core.billing.money import dollars
 from antiphon.core.errors import ApiError, InvalidRequestError, RateLimitError
 from antiphon.core.limits.periods import PERIODS, Period, day_of, end_of, midnight, start_of
 from antiphon.core.limits.values import Account, Ask, Busy, Exceeded, Hold, Scope
+from antiphon.wire.errors import shortened
 
 # The time for which the first waiting ask keeps its turn without asking again.
 TURN_MS = 1000
@@ -178,34 +180,80 @@ def exceeds_tier(amount: int, period: Period, tier: int) -> bool:
     return period == TIER_PERIOD and amount > tier
 
 
-def named(cap: SpendCap) -> str:
-    """Return the name of a limit in a sentence: its period, amount and scope.
+class Attempt(msgspec.Struct, frozen=True):
+    """What a refused request could have cost, in nano-dollars.
+
+    `most` is its worst case, `least` that of the same request with the shortest answer. `left` is
+    what its limit leaves, `None` where that is not known.
+    """
+
+    most: int
+    least: int
+    left: int | None
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What a refusal tells its caller beside the API's own sentences.
+
+    `amount`: whether the caller may know the amount of the limit. `key_name` is the name of the
+    caller's key.
+    """
+
+    amount: bool = True
+    key_name: str | None = None
+    attempt: Attempt | None = None
+
+
+WHOLE: Final = Told()
+"""What operators are told."""
+
+
+def named(cap: SpendCap, told: Told = WHOLE) -> str:
+    """Return the name of a limit in a sentence: its period, its amount if that is told, its scope.
 
     >>> named(SpendCap("workspace", "wrkspc_01", "daily", 5_000_000_000))
     'the daily limit of $5.00 of workspace wrkspc_01'
     """
     if cap.scope == Scope.ORGANIZATION:
         owner = "the server for the organization" if cap.tier else "the organization"
+    elif cap.scope == Scope.KEY:
+        called = f"{shortened(told.key_name)!r}, " if told.key_name else ""
+        owner = f"API key {called}{cap.scope_id}"
     else:
-        owner = f"{'API key' if cap.scope == Scope.KEY else cap.scope} {cap.scope_id}"
-    return f"the {cap.period} limit of ${dollars(cap.amount)} of {owner}"
+        owner = f"{cap.scope} {cap.scope_id}"
+    amount = f" of ${dollars(cap.amount)}" if told.amount else ""
+    return f"the {cap.period} limit{amount} of {owner}"
 
 
-def spend_error(cap: SpendCap, moment: datetime) -> ApiError:
+def spend_error(cap: SpendCap, moment: datetime, told: Told = WHOLE) -> ApiError:
     """Return the refusal in the wire's words: 400 for a customer's limit, 429 for the tier's cap.
 
-    A sentence follows that names the limit: of several, a caller cannot know which one it is.
-    Neither has a `retry-after`: clients would wait for weeks.
+    Sentences follow that name the limit, as of several a caller cannot know which one it is, and
+    what the caller can do. Neither has a `retry-after`: clients would wait for weeks.
     """
     until = f"You will regain access on {end_of(cap.period, day_of(moment))} at 00:00 UTC."
-    until = f"{until} This is {named(cap)}."
+    until = f"{until} This is {named(cap, told)}.{_helps(told.attempt)}"
     if cap.tier:
         return RateLimitError(
             "You have reached your API usage limits: your organization has crossed its monthly API "
             f"usage threshold, set based on your organization's API tier. {until}",
             error_code="enforced_spend_limit_reached",
         )
+    if told.attempt is not None:
+        until = f"{until} You may also contact an administrator to request a higher limit."
     if cap.scope == Scope.KEY:
         return InvalidRequestError(f"You have reached the usage limits of this API key. {until}")
     owner = "workspace " if cap.scope == Scope.WORKSPACE else ""
     return InvalidRequestError(f"You have reached your specified {owner}API usage limits. {until}")
+
+
+def _helps(attempt: Attempt | None) -> str:
+    """Return the sentences about a refused request: what it could have cost, and what lowers it."""
+    if attempt is None:
+        return ""
+    said = f" This request could cost up to ${dollars(attempt.most)}."
+    if attempt.left is None or attempt.least == attempt.most:
+        return said
+    if attempt.least <= attempt.left:
+        return f"{said} A smaller `max_tokens` can make it fit."
+    return f"{said} A smaller `max_tokens` alone does not make it fit."

@@ -13,12 +13,11 @@ from functools import lru_cache
 import anyio
 from msgspec.structs import replace
 
-from antiphon.core.billing.pricing import FREE, worst_case
-from antiphon.core.errors import ApiError, OverloadedError, RateLimitError
+from antiphon.core.billing.pricing import FREE
+from antiphon.core.errors import ApiError, OverloadedError
 from antiphon.core.limits.periods import day_of, midnight
-from antiphon.core.limits.rate_limits import Amounts, LimitType, RateLimits, rate_limit_error
-from antiphon.core.limits.refusals import RefusedBy
-from antiphon.core.limits.spend import SpendCap, named, spend_error
+from antiphon.core.limits.rate_limits import Amounts, LimitType, RateLimits
+from antiphon.core.limits.spend import named, spend_error
 from antiphon.core.limits.values import (
     Ask,
     Busy,
@@ -36,13 +35,13 @@ from antiphon.service.limits.admission import Admission, AdmissionRequest
 from antiphon.service.limits.applied import AppliedLimits, LimitFinder, limited_accounts
 from antiphon.service.limits.metering import LEASE_MS, Metering
 from antiphon.service.limits.records import RecordsInMemory
+from antiphon.service.limits.refusals import by_money, told_of, too_many, worst_case_of
 from antiphon.service.limits.retry_slots import RetrySlot, RetrySlots
 from antiphon.settings import LimitSettings
 from antiphon.store.counters.base import CountersError
 from antiphon.store.counters.fallback import FallbackCounters
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.database.errors import StoreError
-from antiphon.wire.admin.limits import BucketInfo
 
 # The pause before another try while the counters or the journal cannot be used, in seconds.
 RETRY_AFTER_S = "5"
@@ -108,7 +107,7 @@ class Admitter:
         if not isinstance(verdict, Granted):
             if in_batch and isinstance(verdict, Exceeded | Busy):
                 raise _kept_back(verdict, limits, now)
-            raise await self._refusal(verdict, request, limits, now)
+            raise await self._refusal(verdict, ask, request, limits)
         headers = rates.headers(verdict.levels, now)
         try:
             admission = Admission(
@@ -140,9 +139,7 @@ class Admitter:
         """
         if request.price is FREE:
             return ()
-        worst = worst_case(
-            request.price, request.input_tokens, request.max_output, request.caches, request.tier
-        )
+        worst = worst_case_of(request, request.max_output)
         if not worst:
             return ()
         accounts = self._limited_accounts(limits, midnight(day_of(now)))
@@ -189,18 +186,20 @@ class Admitter:
         return Granted(levels) if isinstance(verdict, Granted) else verdict
 
     async def _refusal(
-        self, verdict: Verdict, request: AdmissionRequest, limits: AppliedLimits, now: datetime
+        self, verdict: Verdict, ask: Ask, request: AdmissionRequest, limits: AppliedLimits
     ) -> ApiError:
+        now = self._ledger.now()
         match verdict:
             case Limited():
-                return _too_many(verdict, request.caller, request.model, limits, now)
+                return too_many(verdict, request.caller, request.model, limits, now)
             case Exceeded(index=index):
-                refusal = spend_error(limits.caps[index], now)
-                refusal.refused_by = _by_money(limits.caps[index], held=False)
+                told = await told_of(request, limits.caps[index], ask.holds[index], self._counters)
+                refusal = spend_error(limits.caps[index], now, told)
+                refusal.refused_by = by_money(limits.caps[index], held=False)
             case Busy(index=index):
                 # It would fit, but the running requests did not end in time.
                 refusal = OverloadedError()
-                refusal.refused_by = _by_money(limits.caps[index], held=True)
+                refusal.refused_by = by_money(limits.caps[index], held=True)
             case _:
                 refusal = OverloadedError("What was spent is being counted. Please try again soon.")
         refusal.headers |= await self.remaining_headers(request.caller, request.group)
@@ -225,7 +224,7 @@ class Admitter:
             case Granted(levels=levels):
                 return limits.rates.headers(levels, now)
             case Limited():
-                raise _too_many(verdict, caller, model, limits, now)
+                raise too_many(verdict, caller, model, limits, now)
             case _:
                 raise OverloadedError
 
@@ -274,48 +273,3 @@ def _kept_back(
 def _unavailable() -> OverloadedError:
     """Return the refusal while the counters, the lock or the journal cannot be used."""
     return OverloadedError(headers={"retry-after": RETRY_AFTER_S})
-
-
-def _too_many(
-    verdict: Limited, caller: Caller, model: str | None, limits: AppliedLimits, now: datetime
-) -> RateLimitError:
-    refusal = rate_limit_error(
-        limits.rates.limits[verdict.index],
-        verdict.retry_after_ms,
-        organization_id=caller.organization_id,
-        model=model,
-    )
-    refusal.headers |= limits.rates.headers(verdict.levels, now)
-    levels = tuple(
-        BucketInfo(
-            scope=limit.scope,
-            scope_id=limit.scope_id,
-            type=limit.type,
-            limit=limit.limit,
-            remaining=level.remaining,
-            full_in_ms=level.full_in_ms,
-        )
-        for limit, level in zip(limits.rates.limits, verdict.levels, strict=True)
-    )
-    refusing = limits.rates.limits[verdict.index]
-    refusal.refused_by = RefusedBy(
-        kind="rate_limit",
-        limit=refusing.limit,
-        scope=refusing.scope,
-        scope_id=refusing.scope_id,
-        type=refusing.type,
-        retry_after_ms=verdict.retry_after_ms,
-        buckets=levels,
-    )
-    return refusal
-
-
-def _by_money(cap: SpendCap, *, held: bool) -> RefusedBy:
-    return RefusedBy(
-        kind="spend_limit",
-        limit=cap.amount,
-        scope=cap.scope,
-        scope_id=cap.scope_id,
-        type=cap.period,
-        held=held,
-    )
