@@ -1,6 +1,7 @@
 """Increase requests: who asks, who decides, and what a decision does to the limit."""
 
 import asyncio
+import os
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,12 @@ import pytest
 
 from antiphon.core.limits.increases import KEPT_FOR, MOST_A_DAY, MOST_OPEN_OF_ONE
 from antiphon.server.app import ORGANIZATIONS_PATH
+from antiphon.service.admin.administration import build_administration
+from antiphon.service.admin.transactions import COMMAND_LINE, AdminTransactions
 from antiphon.service.record_upkeep import RecordUpkeep
+from antiphon.store.counters.memory import MemoryCounters
+from antiphon.store.data_folder import database_path
+from antiphon.store.database.database import open_database, sqlite_url
 from support.browser import Browser
 from support.console import get, join, key_in, member, post, set_up
 from support.organization import Organization, StartOrganization
@@ -103,6 +109,30 @@ async def test_granted_rate_limit_applies_to_the_next_request(
     assert (created["before"], created["after"]) == (None, asked)
     assert (decided["before"], decided["after"]) == (asked, granted)
     assert decided["request_id"] == limited["request_id"]
+
+
+async def test_grant_by_another_process_applies_to_the_next_request(
+    organization: StartOrganization,
+) -> None:
+    org = await organization()
+    await org.limit("", requests_per_minute=1)
+    assert [(await org.caller.create()).status for _ in range(2)] == [200, 429]
+    asked = await org.post(PATH, asking(of_rate(WHOLE), 100))
+    settings = org.platform.settings
+    database = await open_database(sqlite_url(database_path(settings.data_dir)))
+    elsewhere = build_administration(
+        AdminTransactions(database, os.urandom, org.clock),
+        settings.limits,
+        MemoryCounters(),
+        org.platform.administration.rate_limits._models,
+    )
+    await elsewhere.increases.grant(COMMAND_LINE, asked["id"])
+    await database.aclose()
+    assert (await org.caller.create()).status == 200
+    assert (await org.get(f"{PATH}/{asked['id']}"))["ended_by"] == {
+        "type": "command_line",
+        "id": None,
+    }
 
 
 async def test_granted_spend_limit_is_the_amount_that_the_administrator_chose(
