@@ -395,6 +395,8 @@ async def test_limit_that_was_raised_meanwhile_is_not_lowered(
     assert (await org.get(f"{PATH}/{asked['id']}"))["current"] == 70
     granted = await org.post(f"{PATH}/{asked['id']}/grant")
     assert (granted["granted"], granted["current"]) == (70, 70)
+    said = "This increase request is granted already: nothing was changed now."
+    assert await org.refusal(f"{PATH}/{asked['id']}/grant", {"granted": 1}) == (400, said)
     changed = [one["action"] for one in await org.audit()].count("rate_limit.update")
     assert changed == 2, "the grant sets nothing"
 
