@@ -91,6 +91,8 @@ def grants_one_and_refuses_another(page: Page) -> None:
     expect(grant).to_contain_text(f"It is {MILLION} now; asked for is 2,000,000")
     grant.get_by_label("New limit, a minute").fill("1500000")
     grant.get_by_role("button", name="Grant", exact=True).click()
+    expect(grant.get_by_role("alert")).to_have_count(0)
+    expect(grant).to_have_count(0, timeout=15_000)
     decide(page, "Output tokens a minute", "Refuse")
     refuse = page.get_by_role("dialog", name="Refuse the request")
     expect(refuse.get_by_role("button", name="Refuse", exact=True)).to_be_disabled()
