@@ -51,8 +51,8 @@ export function OpenIncreases() {
 }
 
 /**
- * The user's increase requests, or for those who decide all that have ended, page by page; nothing
- * while there are none.
+ * The increase requests that the user sees, for those who decide without the open ones, page by
+ * page; nothing while there are none.
  */
 export function Increases() {
   const decides = useCan()("limit_increases.decide");
@@ -71,9 +71,7 @@ export function Increases() {
   if (requests.data && !requests.data.data.length && !page) return null;
   return (
     <>
-      <h2 className="section">
-        {decides ? "Earlier increase requests" : "Your increase requests"}
-      </h2>
+      <h2 className="section">{decides ? "Earlier increase requests" : "Increase requests"}</h2>
       <Loaded query={requests} what="the increase requests">
         {(found) => (
           <>
