@@ -193,6 +193,7 @@ def test_requests_without_an_answer_are_written_to_a_new_file(tmp_path: Path) ->
 # In the order in which a reader needs them: each goes on with what the one before has made.
 COMMANDS = (
     "hand-out-keys.md",
+    "ask-for-a-higher-limit.md",
     "rotate-a-key.md",
     "see-what-was-used.md",
     "sign-in-to-the-console.md",
@@ -213,6 +214,7 @@ def test_commands_of_the_pages_run_in_turn(tmp_path: Path) -> None:
                 backup.rename(folder / example.text.split()[-1])
             said[page] += shell(example, folder)
     assert said["hand-out-keys.md"].count("sk-antiphon-") >= 4
+    assert said["ask-for-a-higher-limit.md"].count("limreq_") >= 2 + 2 + 2
     assert said["rotate-a-key.md"].count("sk-antiphon-") == 2
     links = re.findall(r"/console/([a-z-]+)#token=", said["sign-in-to-the-console.md"])
     assert links == ["setup", "setup", "invite", "sign-in", "sign-in"]
