@@ -5,7 +5,8 @@ import pytest
 
 from antiphon.core.billing.pricing import FREE, Price
 from antiphon.core.limits.values import LARGEST_SPEND
-from antiphon.settings import DEFAULT_MODEL_ID, Secret, Settings, SettingsError
+from antiphon.secret import Secret
+from antiphon.settings import DEFAULT_MODEL_ID, Settings, SettingsError
 
 
 def load(

@@ -22,6 +22,7 @@ from antiphon.core.batches import LARGEST_BODY, LIMITS
 from antiphon.core.billing.money import nano_dollars_of_dollars
 from antiphon.core.billing.pricing import Price, nano_dollars
 from antiphon.core.prompt_cache import MINIMUM_TOKENS
+from antiphon.secret import Secret
 from antiphon.setting_places import (
     Layer,
     layer_of_environment,
@@ -81,22 +82,6 @@ DEFAULT_MODEL_ID = "smollm2-135m-instruct"
 
 class SettingsError(ValueError):
     """A setting that is not allowed. The message names it and the allowed values."""
-
-
-class Secret:
-    """A value that hides in `repr` and in tracebacks. `place` says where it stands, for errors."""
-
-    __slots__ = ("_value", "place")
-
-    def __init__(self, value: str, place: str = "") -> None:
-        self._value = value
-        self.place = place
-
-    def reveal(self) -> str:
-        return self._value
-
-    def __repr__(self) -> str:
-        return "Secret(***)"
 
 
 class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -9,8 +9,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from antiphon.secret import Secret
 from antiphon.service.accounts import establish
-from antiphon.settings import Secret, Settings, other_default_folder
+from antiphon.settings import Settings, other_default_folder
 from antiphon.store.data_folder import (
     database_path,
     disk_full,
