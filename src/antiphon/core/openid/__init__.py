@@ -1,0 +1,1 @@
+"""The rules of signing in by OpenID Connect, as functions of values."""
