@@ -1,4 +1,4 @@
-"""The tables of the Console: passwords, sessions of browsers, and one-time links."""
+"""The tables of the Console: passwords, identities, sessions of browsers, one-time links."""
 
 from sqlalchemy import (
     Column,
@@ -8,13 +8,21 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 from antiphon.store.database.batch_tables import metadata
 from antiphon.store.database.tables import Moment
 
 # `metadata` is exported: whoever creates every table takes it from here.
-__all__ = ["console_links", "console_sessions", "metadata", "passwords"]
+__all__ = [
+    "answered_requests",
+    "console_links",
+    "console_sessions",
+    "identities",
+    "metadata",
+    "passwords",
+]
 
 # `hash` is one of argon2id, in the format of its reference implementation. A user without a row
 # cannot sign in by a password.
@@ -57,4 +65,29 @@ console_links = Table(
     Column("created_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False),
     PrimaryKeyConstraint("digest", name="pk_console_links"),
+)
+
+# Who a user is at an OpenID provider. Without a user, it is that of a user who was removed: such a
+# person comes back by an invite only.
+identities = Table(
+    "identities",
+    metadata,
+    Column("issuer", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("user_id", Text),
+    Column("linked_at", Moment, nullable=False),
+    PrimaryKeyConstraint("issuer", "subject", name="pk_identities"),
+    UniqueConstraint("issuer", "user_id", name="uq_identities_user"),
+    ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_identities_user", ondelete="SET NULL"),
+    Index("ix_identities_user", "user_id"),
+)
+
+# The requests for authorization that were answered, so that no answer counts twice. A row goes
+# when the request would have expired anyway.
+answered_requests = Table(
+    "answered_requests",
+    metadata,
+    Column("digest", LargeBinary, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    PrimaryKeyConstraint("digest", name="pk_answered_requests"),
 )
