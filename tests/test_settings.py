@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -477,3 +478,70 @@ def test_wrong_setting_of_the_console_is_named(tmp_path: Path, text: str, said: 
     file.write_text(f"[console]\n{text}\n", encoding="utf-8")
     with pytest.raises(SettingsError, match=said):
         Settings.load({}, environ={}, config=file)
+
+
+OIDC = {"ANTIPHON_OIDC_ISSUER": "https://id.example.org", "ANTIPHON_OIDC_CLIENT_ID": "us"}
+
+
+def test_provider_is_set_by_variables_too() -> None:
+    more = {
+        "ANTIPHON_OIDC_CLIENT_SECRET": "0070",
+        "ANTIPHON_OIDC_DOMAINS": "example.org, example.com",
+        "ANTIPHON_OIDC_NEW_USERS": "user",
+        "ANTIPHON_OIDC_TRUST_ADDRESSES": "true",
+    }
+    oidc = Settings.load({}, environ={**OIDC, **more}).oidc
+    assert oidc is not None
+    assert oidc.client_secret is not None
+    assert oidc.client_secret.reveal() == "0070"
+    assert "0070" not in repr(oidc)
+    assert (oidc.domains, oidc.new_users) == (("example.org", "example.com"), "user")
+    assert oidc.trust_addresses
+    assert oidc.link == "signed_in"
+
+
+def test_table_of_the_provider_is_read_with_the_secret_of_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "antiphon.toml"
+    text = '[oidc]\nissuer = "http://127.0.0.1:9"\nclient_id = "us"\nroles = {a = "user"}\n'
+    file.write_text(text + 'role_claim = "groups"\n', encoding="utf-8")
+    environ = {"ANTIPHON_OIDC_CLIENT_SECRET": "hidden"}
+    oidc = Settings.load({}, environ=environ, config=file).oidc
+    assert oidc is not None
+    assert oidc.client_secret is not None
+    assert (oidc.client_secret.reveal(), oidc.client_secret.place) == (
+        "hidden",
+        "ANTIPHON_OIDC_CLIENT_SECRET",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "oidc: `issuer` is missing"),
+        ('issuer = "http://id.example.org"', "oidc.issuer: should begin with https://"),
+        ('issuer = "https://x/?a=b"', "oidc.issuer"),
+        ("client_id = 7", "oidc.client_id"),
+        ("sso = true", "oidc.sso"),
+        ('domains = ["@example.org"]', "'@example.org' is no domain"),
+        ('role_claim = "groups"', "`role_claim` and `roles` stand together"),
+        ('role_claim = "groups"\nroles = {a = "admin"}', "oidc.roles"),
+        ('new_users = "admin"', "oidc.new_users"),
+        ('new_users = "user"', "lets in whoever has an account there"),
+        ('link = "always"', "oidc.link"),
+    ],
+)
+def test_wrong_setting_of_the_provider_is_named(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "antiphon.toml"
+    given = text.split(" = ", maxsplit=1)[0]
+    own = {"issuer": '"https://id.example.org"', "client_id": '"us"'}
+    rows = [f"{name} = {value}" for name, value in own.items() if text and name != given]
+    file.write_text("\n".join(["[oidc]", *rows, text]), encoding="utf-8")
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        Settings.load({}, environ={}, config=file)
+
+
+def test_passwords_stay_where_nobody_could_sign_in_without() -> None:
+    environ = {"ANTIPHON_CONSOLE_PASSWORDS": "false"}
+    with pytest.raises(SettingsError, match=r"without oidc nobody could sign in"):
+        Settings.load({}, environ=environ)
+    assert not Settings.load({}, environ={**environ, **OIDC}).console.passwords

@@ -22,6 +22,7 @@ from antiphon.core.batches import LARGEST_BODY, LIMITS
 from antiphon.core.billing.money import nano_dollars_of_dollars
 from antiphon.core.billing.pricing import Price, nano_dollars
 from antiphon.core.prompt_cache import MINIMUM_TOKENS
+from antiphon.oidc_settings import LISTS, OidcSettings
 from antiphon.secret import Secret
 from antiphon.setting_places import (
     Layer,
@@ -45,7 +46,7 @@ CONFIG_VARIABLE = "ANTIPHON_CONFIG"
 _SECRETS = ("api_key", "admin_key", "database_url", "counters_url")
 # Settings that are tables of the file; no environment variable holds one, but those of the first
 # set one value each.
-_OPEN_TABLES = {"llama", "scripted", "limits", "console"}
+_OPEN_TABLES = {"llama", "scripted", "limits", "console", "oidc"}
 _TABLES = {*_OPEN_TABLES, "models", "price"}
 # Settings that describe the one model that is served without `[[models]]`.
 _OF_ONE_MODEL = (
@@ -190,10 +191,12 @@ class ConsoleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
     `url` is where people reach it, for links; without it, the address by which a request came. A
     session ends `idle_hours` after its last use, and `lifetime_days` after its begin at the latest.
-    `proxies` are the addresses and networks whose `x-forwarded-for` is believed.
+    `proxies` are the addresses and networks whose `x-forwarded-for` is believed. Without
+    `passwords`, people sign in by `oidc` or by a link of the operator.
     """
 
     enabled: bool = True
+    passwords: bool = True
     url: Annotated[str, Meta(pattern=r"^https?://[^\s/?#]+/?\Z")] | None = None
     idle_hours: Annotated[float, Meta(gt=0, le=24 * 365)] = 12.0
     lifetime_days: Annotated[float, Meta(gt=0, le=365)] = 14.0
@@ -266,6 +269,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     counters_url: Secret | None = None
     limits: LimitSettings = LimitSettings()
     console: ConsoleSettings = ConsoleSettings()
+    oidc: OidcSettings | None = None
     api_key: Secret | None = None
     admin_key: Secret | None = None
     engine: str = "llama"
@@ -294,6 +298,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def __post_init__(self) -> None:
         if self.body_budget < self.max_body_bytes:
             raise ValueError("body_budget_bytes is less than max_body_bytes")
+        if self.oidc is None and not self.console.passwords:
+            raise ValueError("console.passwords is false, and without oidc nobody could sign in")
 
     @property
     def body_budget(self) -> int:
@@ -353,6 +359,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         for name in _SECRETS:
             if isinstance(values.get(name), str):
                 values[name] = Secret(values[name], place_of(layers, name))
+        _hide_client_secret(values, layers)
         _refuse_gone(values, layers)
         if values.get("models"):
             _refuse_one_model(layers)
@@ -381,6 +388,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 for n, model in enumerate(self.models)
             ),
         )
+
+
+def _hide_client_secret(values: dict[str, Any], layers: Sequence[Layer]) -> None:
+    oidc = values.get("oidc")
+    if isinstance(oidc, dict) and isinstance(oidc.get("client_secret"), str):
+        secret = Secret(oidc["client_secret"], place_of(layers, "oidc.client_secret"))
+        values["oidc"] = {**oidc, "client_secret": secret}
 
 
 def child_environment(
@@ -494,17 +508,23 @@ def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
         key = name.removeprefix(PREFIX).lower()
         table, _, option = key.partition("_")
         if key == "aliases":
-            values[key] = [alias.strip() for alias in text.split(",") if alias.strip()]
+            values[key] = _list(text)
         elif key in Settings.__struct_fields__ and key not in _TABLES:
             values[key] = text
         elif table in _OPEN_TABLES and option:
-            values.setdefault(table, {})[option] = _scalar(text)
+            read = _list if table == "oidc" and option in LISTS else _scalar
+            # A secret of digits is no number.
+            values.setdefault(table, {})[option] = text if option == "client_secret" else read(text)
         elif key in _TABLES:
             one = f"; {name}_NAME sets one of its values" if key in _OPEN_TABLES else ""
             raise SettingsError(f"{name}: this is a table of the file{one}")
         else:
             raise SettingsError(f"{name}: unknown setting{_nearest(key)}")
     return values
+
+
+def _list(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",") if one.strip()]
 
 
 def _scalar(text: str) -> Any:

@@ -17,6 +17,7 @@ from antiphon.engines.llama.options import LlamaOptions
 from antiphon.engines.scripted import ScriptedOptions, ScriptedReply
 from antiphon.engines.upstream.chat_completions.options import ChatOptions
 from antiphon.engines.upstream.messages_api.options import MessagesOptions
+from antiphon.oidc_settings import OidcSettings
 from antiphon.server.app import ORGANIZATIONS_PATH, routes
 from antiphon.service.platform import Platform
 from antiphon.settings import (
@@ -48,6 +49,7 @@ def test_every_setting_is_documented(name: str) -> None:
         ("## `[price]`", PriceSettings),
         ("## `[limits]`", LimitSettings),
         ("## `[console]`", ConsoleSettings),
+        ("## `[oidc]`", OidcSettings),
         ("## `[llama]`", LlamaOptions),
         ("## `[scripted]`", ScriptedOptions),
         ("## `[scripted]`", ScriptedReply),

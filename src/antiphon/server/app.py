@@ -22,7 +22,9 @@ from antiphon.server.admin.workspaces import WorkspaceEndpoints
 from antiphon.server.batches import BatchEndpoints
 from antiphon.server.call_limits import CallLimit
 from antiphon.server.console import ConsoleEndpoints
+from antiphon.server.console_oidc import OidcEndpoints
 from antiphon.server.console_pages import ConsolePages
+from antiphon.server.console_requests import ConsoleRequests
 from antiphon.server.http.boundary import Boundary
 from antiphon.server.http.dispatch import Dispatcher
 from antiphon.server.http.queries import ANY_QUERY, BY_IDS, BY_TOKENS, OpenQuery
@@ -143,7 +145,8 @@ def _batch_routes(platform: Platform) -> tuple[Route, ...]:
 
 def _console_routes(console: Console, settings: Settings) -> tuple[Route, ...]:
     """Return the pages of the app, and the routes of signing in. None takes a key."""
-    endpoints, pages = ConsoleEndpoints(console, settings), ConsolePages()
+    requests, pages = ConsoleRequests(console, settings), ConsolePages()
+    endpoints, oidc = ConsoleEndpoints(console, requests), OidcEndpoints(console, requests)
     signing_in = tuple(
         Route(name.replace(" ", " /v1/console", 1), OPEN, handler)
         for name, handler in (
@@ -156,6 +159,12 @@ def _console_routes(console: Console, settings: Settings) -> tuple[Route, ...]:
             ("POST /sign_out_everywhere", endpoints.sign_out_everywhere),
             ("POST /password", endpoints.change_password),
             ("POST /invites/accept", endpoints.accept_invite),
+            ("POST /oidc", oidc.begin),
+            ("POST /oidc/session", oidc.sign_in),
+            ("GET /identity", oidc.show_identity),
+            ("POST /identity", oidc.link),
+            ("DELETE /identity", oidc.unlink),
+            ("POST /identity/request", oidc.begin_link),
         )
     )
     return (

@@ -195,6 +195,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
                     accounts=accounts,
                     transactions=transactions,
                     signing_key=signing_key,
+                    oidc=settings.oidc,
                 )
             )
         await stack.enter_async_context(ExpiryWatch(database, now).watching())

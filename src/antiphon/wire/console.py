@@ -54,6 +54,20 @@ class ChangePasswordParams(Param, kw_only=True, frozen=True):
     new_password: NewPassword
 
 
+class OidcAnswerParams(Param, kw_only=True, frozen=True):
+    """What the OpenID provider has sent back by the browser (RFC 6749, 4.1.2; RFC 9207)."""
+
+    code: Annotated[str, Meta(min_length=1, max_length=8192)]
+    state: Annotated[str, Meta(min_length=1, max_length=256)]
+    iss: Annotated[str, Meta(max_length=512)] | None = None
+
+
+class LinkIdentityParams(Param, kw_only=True, frozen=True):
+    """A session that has just begun with a link needs no `current_password`."""
+
+    current_password: GivenPassword | None = None
+
+
 class OidcInfo(AnswerStruct, kw_only=True, frozen=True):
     """The OpenID provider by which people can sign in."""
 
@@ -66,7 +80,23 @@ class ConsoleInfo(AnswerStruct, kw_only=True, frozen=True):
     type: Literal["console"] = "console"
     version: str
     setup_needed: bool
+    passwords: bool = True
     oidc: OidcInfo | None = None
+
+
+class OidcRequest(AnswerStruct, kw_only=True, frozen=True):
+    """Where the browser signs in. It keeps a cookie until it comes back."""
+
+    type: Literal["oidc_request"] = "oidc_request"
+    url: str
+
+
+class IdentityInfo(AnswerStruct, kw_only=True, frozen=True):
+    """By what a user can sign in; `linked_at` is null without an account at the provider."""
+
+    type: Literal["identity"] = "identity"
+    has_password: bool
+    linked_at: str | None = None
 
 
 class SessionWorkspace(AnswerStruct, kw_only=True, frozen=True):

@@ -22,6 +22,7 @@ async def test_setup_makes_the_first_administrator(on_both_databases: StartOrgan
         "type": "console",
         "version": __version__,
         "setup_needed": True,
+        "passwords": True,
         "oidc": None,
     }
     browser = await set_up(org)

@@ -9,6 +9,7 @@ which it never does; and by the origin that the browser states. SameSite=Strict 
 from datetime import timedelta
 
 from antiphon.core.errors import PermissionError_
+from antiphon.core.openid.requests import LIFE_S
 from antiphon.server.http.exchange import Exchange
 
 CONSOLE_HEADER = b"x-antiphon-console"
@@ -18,6 +19,10 @@ SECURE_SESSION_COOKIE = f"__Host-{SESSION_COOKIE}"
 # What a browser keeps of its user after the end of the session: `SignIn.browser_proof`.
 BROWSER_COOKIE = "antiphon_browser"
 BROWSER_COOKIE_LIFE = timedelta(days=365)
+# What a browser keeps while somebody signs in at an OpenID provider.
+OIDC_COOKIE = "antiphon_oidc"
+SECURE_OIDC_COOKIE = f"__Host-{OIDC_COOKIE}"
+OIDC_COOKIE_LIFE = timedelta(seconds=LIFE_S)
 # The longest head has room for thousands of cookies.
 _MOST_COOKIES = 200
 
@@ -69,11 +74,20 @@ def session_token(exchange: Exchange) -> str | None:
     Over https only the name counts that no other host can set. Several cookies of one name are of
     a neighbour that tries to plant one.
     """
+    return _of_this_host(exchange, SECURE_SESSION_COOKIE, SESSION_COOKIE)
+
+
+def oidc_request(exchange: Exchange) -> str | None:
+    """Return what a browser keeps while somebody signs in at a provider; `None` for nothing."""
+    return _of_this_host(exchange, SECURE_OIDC_COOKIE, OIDC_COOKIE)
+
+
+def _of_this_host(exchange: Exchange, secure_name: str, plain_name: str) -> str | None:
     cookies = _cookies(exchange)
-    secure = cookies.get(SECURE_SESSION_COOKIE, [])
+    secure = cookies.get(secure_name, [])
     if secure or exchange.base_url.startswith("https://"):
         return secure[0] if len(secure) == 1 else None
-    plain = cookies.get(SESSION_COOKIE, [])
+    plain = cookies.get(plain_name, [])
     return plain[0] if len(plain) == 1 else None
 
 
@@ -88,6 +102,13 @@ def session_cookie(exchange: Exchange, token: str, life: timedelta) -> str:
     secure = is_secure(exchange)
     name = SECURE_SESSION_COOKIE if secure else SESSION_COOKIE
     return _set_cookie(name, token, life, path="/", secure=secure)
+
+
+def oidc_cookie(exchange: Exchange, request: str) -> str:
+    """Return the header by which a browser keeps its request to a provider."""
+    secure = is_secure(exchange)
+    name = SECURE_OIDC_COOKIE if secure else OIDC_COOKIE
+    return _set_cookie(name, request, OIDC_COOKIE_LIFE, path="/", secure=secure)
 
 
 def ended_session_cookie(exchange: Exchange) -> str:

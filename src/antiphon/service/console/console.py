@@ -7,17 +7,22 @@ from datetime import timedelta
 
 import msgspec
 
+from antiphon.oidc_settings import OidcSettings
 from antiphon.service.accounts import Accounts
 from antiphon.service.admin.people import People, user_info
 from antiphon.service.admin.transactions import AdminTransactions, moment
 from antiphon.service.console.onboarding import Onboarding
+from antiphon.service.console.openid.provider import Provider
+from antiphon.service.console.openid.recognition import Recognition
+from antiphon.service.console.openid.sign_in import OidcSignIn
+from antiphon.service.console.openid.signatures import is_installed
 from antiphon.service.console.operator_links import OperatorLinks
 from antiphon.service.console.passwords import PasswordHashing
 from antiphon.service.console.session_access import SessionAccess
 from antiphon.service.console.sessions import SessionLife, Sessions, SignedIn
 from antiphon.service.console.sign_in import SignIn
 from antiphon.service.console.throttle import SignInThrottle
-from antiphon.settings import ConsoleSettings
+from antiphon.settings import ConsoleSettings, SettingsError
 from antiphon.store.database.changes import ChangeSignal
 from antiphon.store.database.database import Database
 from antiphon.store.directory import Directory
@@ -26,7 +31,10 @@ from antiphon.wire.console import SessionInfo, SessionWorkspace
 
 
 class Console(msgspec.Struct, frozen=True):
-    """The use cases of the Console, and the accounts that its requests look at."""
+    """The use cases of the Console, and the accounts that its requests look at.
+
+    `oidc` is `None` without an OpenID provider.
+    """
 
     settings: ConsoleSettings
     accounts: Accounts
@@ -35,6 +43,7 @@ class Console(msgspec.Struct, frozen=True):
     sign_in: SignIn
     onboarding: Onboarding
     links: OperatorLinks
+    oidc: OidcSignIn | None = None
 
     async def info(self, who: SignedIn) -> SessionInfo:
         """Return a session as the Console shows it. Raises `StoreError`."""
@@ -50,14 +59,29 @@ async def open_console(  # noqa: PLR0913 - the parts that it needs
     accounts: Accounts,
     transactions: AdminTransactions,
     signing_key: bytes,
+    oidc: OidcSettings | None = None,
 ) -> AsyncGenerator[Console]:
-    """Build the Console, and write what it notes in the background."""
+    """Build the Console, and write what it notes in the background. Raises `SettingsError`."""
+    if oidc is not None and not is_installed():
+        raise SettingsError("[oidc] needs libraries: pip install 'antiphon[oidc]'")
     life = SessionLife(timedelta(hours=settings.idle_hours), timedelta(days=settings.lifetime_days))
     sessions = Sessions(database, signal, transactions.now, transactions.entropy, life)
-    hashing = PasswordHashing()
-    throttle = SignInThrottle(asyncio.get_running_loop().time)
+    hashing = PasswordHashing(off=not settings.passwords)
+    clock = asyncio.get_running_loop().time
+    throttle = SignInThrottle(clock)
     sign_in = SignIn(transactions, sessions, hashing, throttle, signing_key)
     people = People(transactions)
+    by_provider = None
+    if oidc is not None:
+        by_provider = OidcSignIn(
+            Provider(oidc, signing_key, clock),
+            Recognition(oidc, transactions, people),
+            transactions=transactions,
+            sessions=sessions,
+            sign_in=sign_in,
+            throttle=throttle,
+            key=signing_key,
+        )
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(sessions.usage.writing())
         await stack.enter_async_context(sign_in.refused.writing())
@@ -69,6 +93,7 @@ async def open_console(  # noqa: PLR0913 - the parts that it needs
             sign_in=sign_in,
             onboarding=Onboarding(transactions, people, sessions, hashing, throttle),
             links=OperatorLinks(transactions),
+            oidc=by_provider,
         )
 
 

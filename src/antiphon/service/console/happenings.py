@@ -15,7 +15,7 @@ from antiphon.store.organizations import User, find_user
 from antiphon.wire.base import AnswerStruct
 
 # How a session began.
-Way: TypeAlias = Literal["password", "link", "setup", "invite"]
+Way: TypeAlias = Literal["password", "link", "setup", "invite", "oidc"]
 
 # Refused attempts of a user are one entry for each of these times, however many there were.
 WRITE_EVERY_S = 60.0

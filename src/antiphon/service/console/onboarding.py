@@ -58,7 +58,12 @@ class Onboarding:
             return await self._welcome(made.id, hashed, "setup", visit)
 
     async def accept_invite(self, params: AcceptByLinkParams, visit: Visit) -> NewSession:
-        """Turn the invite of a link into a user, and sign in. Raises `AuthenticationError`."""
+        """Turn the invite of a link into a user, and sign in. Raises `AuthenticationError`.
+
+        Raises `PermissionError_` where passwords are switched off: there an invite counts for
+        whoever signs in by the provider with its address.
+        """
+        self._hashing.refuse_if_off()
         kind = LinkKind.INVITE
         hashed = await self._hash_for(params.token, kind, params.password, visit)
         async with self._transactions.together(), self._transactions.change() as connection:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import anyio
 from anyio import to_thread
 
-from antiphon.core.errors import OverloadedError
+from antiphon.core.errors import OverloadedError, PermissionError_
 from antiphon.core.sign_in import password_bytes
 
 if TYPE_CHECKING:
@@ -29,12 +29,21 @@ NOBODYS_HASH = f"$argon2id$v=19$m={MEMORY_KIB},t={STEPS},p=1$AAAAAAAAAAAAAAAAAAA
 
 
 class PasswordHashing:
-    """Hashes and compares passwords. `most_waiting` wait for those that are hashed now."""
+    """Hashes and compares passwords. `most_waiting` wait for those that are hashed now.
 
-    def __init__(self, most_waiting: int = MOST_WAITING) -> None:
+    If it is off, nobody signs in by a password; the setup still gives the first administrator one.
+    """
+
+    def __init__(self, most_waiting: int = MOST_WAITING, *, off: bool = False) -> None:
+        self._off = off
         self._desks = anyio.CapacityLimiter(MOST_AT_ONCE)
         self._most = MOST_AT_ONCE + most_waiting
         self._inside = 0
+
+    def refuse_if_off(self) -> None:
+        """Raise `PermissionError_` where nobody signs in by a password."""
+        if self._off:
+            raise PermissionError_("Signing in by a password is switched off on this server.")
 
     async def hash(self, password: str) -> str:
         """Return the hash of a password, with a new salt. Raises `OverloadedError`."""

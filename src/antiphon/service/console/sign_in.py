@@ -62,8 +62,9 @@ class SignIn:
         """Begin a session. Raises `AuthenticationError`, `RateLimitError`, `OverloadedError`.
 
         An unknown address takes the same way as a known one: the same queries, and a comparison
-        with a hash.
+        with a hash. Raises `PermissionError_` where passwords are switched off.
         """
+        self._hashing.refuse_if_off()
         address = stored_address(email) if email.isprintable() else ""
         with self._throttle.trying(self._subjects(address, visit)):
             async with self._transactions.read() as connection:
@@ -123,9 +124,11 @@ class SignIn:
         """Set a new password, end all sessions of the user, and begin a new one for this browser.
 
         A session that has just begun with a link needs no current password, and so resets a
-        forgotten one. Raises `InvalidRequestError` for a wrong current password.
+        forgotten one. Raises `InvalidRequestError` for a wrong current password, and
+        `PermissionError_` where passwords are switched off.
         """
-        stored = await self._check_current(who, current, visit)
+        self._hashing.refuse_if_off()
+        stored = await self.check_current(who, current, visit)
         hashed = await self._hashing.hash(new)
         now = self._transactions.now()
         async with self._transactions.change() as connection:
@@ -143,10 +146,19 @@ class SignIn:
             await self._transactions.note(connection, acting(user.id, visit.request_id), change)
         return opened
 
-    async def _check_current(
+    async def has_password(self, who: SignedIn) -> bool:
+        """Return whether a user can sign in by a password. Raises `StoreError`."""
+        async with self._transactions.read() as connection:
+            return await find_password(connection, who.user.id) is not None
+
+    async def check_current(
         self, who: SignedIn, current: str | None, visit: Visit
     ) -> Password | None:
-        """Return the password of a user as it is stored, once the user has proven to know it."""
+        """Return the password of a user as it is stored, once the user has proven to know it.
+
+        Raises `InvalidRequestError`, also for a user without a password, unless the session has
+        just begun with a link.
+        """
         async with self._transactions.read() as connection:
             stored = await find_password(connection, who.user.id)
         until = who.stored.renews_until
