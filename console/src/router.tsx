@@ -31,6 +31,11 @@ const byLink = createRoute({
   path: "/sign-in",
   component: lazyRouteComponent(() => import("./pages/SignInByLink.tsx"), "SignInByLink"),
 });
+const oidc = createRoute({
+  getParentRoute: () => root,
+  path: "/oidc",
+  component: lazyRouteComponent(() => import("./pages/OidcReturn.tsx"), "OidcReturn"),
+});
 const signedIn = createRoute({ getParentRoute: () => root, id: "signed-in", component: SignedIn });
 const home = createRoute({
   getParentRoute: () => signedIn,
@@ -113,6 +118,7 @@ export const router = createRouter({
     setup,
     invite,
     byLink,
+    oidc,
     signedIn.addChildren([
       home,
       keys,

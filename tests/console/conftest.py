@@ -80,3 +80,11 @@ def page(ada: Person) -> Iterator[Page]:
     yield opened
     opened.close()
     assert ada.faults == []
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The program that looks for barriers."""
+    console = load_builder().Console(SOURCES.parent)
+    console.install_tools()
+    return (SOURCES / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")

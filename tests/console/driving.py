@@ -55,8 +55,11 @@ class Person:
         program: Program,
         scheme: Literal["dark", "light"] = "light",
         viewport: ViewportSize = DESK,
+        elsewhere: tuple[str, ...] = (),
     ) -> None:
+        """`elsewhere` are other hosts that the browser may ask."""
         self.faults: list[str] = []
+        self._elsewhere = elsewhere
         self.context: BrowserContext = chromium.new_context(
             base_url=program.url,
             color_scheme=scheme,
@@ -75,7 +78,7 @@ class Person:
             self.faults.append(message.text)
 
     def _asked(self, request: Request) -> None:
-        if not request.url.startswith((self._host, "blob:", "data:")):
+        if not request.url.startswith((self._host, *self._elsewhere, "blob:", "data:")):
             self.faults.append(f"a request to {request.url}")
 
     def page(self) -> Page:
@@ -88,7 +91,7 @@ class Person:
         page.goto("/console/")
         page.get_by_label("E-mail address").fill(email)
         page.locator("input[type=password]").fill(password)
-        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name="Sign in", exact=True).click()
         return page
 
     def close(self) -> None:

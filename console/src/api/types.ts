@@ -36,7 +36,22 @@ export interface ConsoleInfo {
   type: "console";
   version: string;
   setup_needed: boolean;
+  /** Whether people sign in by passwords. */
+  passwords: boolean;
   oidc: { name: string } | null;
+}
+
+/** Where the browser signs in at the provider. */
+export interface OidcRequest {
+  type: "oidc_request";
+  url: string;
+}
+
+/** By what the signed-in user can sign in. */
+export interface Identity {
+  type: "identity";
+  has_password: boolean;
+  linked_at: string | null;
 }
 
 /** A page of a listing that is walked by ids. */

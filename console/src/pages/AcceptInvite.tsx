@@ -4,17 +4,19 @@ import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { ask } from "../api/client.ts";
 import type { Session } from "../api/types.ts";
-import { useSwitchSession } from "../session.tsx";
+import { useConsoleInfo, useSwitchSession } from "../session.tsx";
 import { Gate } from "../ui/Gate.tsx";
 import { NewPassword } from "../ui/NewPassword.tsx";
 import { ErrorNotice } from "../ui/notices.tsx";
 import { useOneTimeToken } from "../ui/oneTime.ts";
+import { ProviderButton } from "../ui/Provider.tsx";
 
 /** Makes the account of an invited person. */
 export function AcceptInvite() {
   const token = useOneTimeToken();
   const [name, setName] = useState("");
   const [password, setPassword] = useState("");
+  const { data: info } = useConsoleInfo();
   const switchSession = useSwitchSession();
   const navigate = useNavigate();
   const accept = useMutation({
@@ -41,9 +43,28 @@ export function AcceptInvite() {
     event.preventDefault();
     accept.mutate();
   };
+  const passwords = info?.passwords ?? true;
+  const byProvider = info?.oidc && (
+    <Stack mt="lg">
+      <ProviderButton
+        label={`Join with ${info.oidc.name}`}
+        returnTo="/console/"
+        divided={passwords}
+      />
+    </Stack>
+  );
+  if (!passwords) {
+    return (
+      <Gate title="Join the organization">
+        <Text c="dimmed">You were invited. Sign in with the e-mail address of the invitation.</Text>
+        {byProvider}
+      </Gate>
+    );
+  }
   return (
     <Gate title="Join the organization">
       <Text c="dimmed">You were invited. Choose how you sign in from now on.</Text>
+      {byProvider}
       <form onSubmit={submit}>
         <Stack mt="lg">
           <TextInput

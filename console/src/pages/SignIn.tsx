@@ -6,6 +6,7 @@ import type { Session } from "../api/types.ts";
 import { useConsoleInfo, useSwitchSession } from "../session.tsx";
 import { Gate } from "../ui/Gate.tsx";
 import { ErrorNotice } from "../ui/notices.tsx";
+import { ProviderButton } from "../ui/Provider.tsx";
 
 export function SignIn() {
   const [email, setEmail] = useState("");
@@ -31,10 +32,32 @@ export function SignIn() {
       </Gate>
     );
   }
+  const passwords = info?.passwords ?? true;
+  const { pathname, search } = window.location;
+  const byProvider = info?.oidc && (
+    <ProviderButton
+      label={`Sign in with ${info.oidc.name}`}
+      returnTo={pathname + search}
+      divided={passwords}
+    />
+  );
+  if (!passwords) {
+    return (
+      <Gate title="Sign in">
+        <Stack mt="lg">
+          {byProvider}
+          <Text size="sm" c="dimmed">
+            No account? An administrator can invite you.
+          </Text>
+        </Stack>
+      </Gate>
+    );
+  }
   return (
     <Gate title="Sign in">
       <form onSubmit={submit}>
         <Stack mt="lg">
+          {byProvider}
           <TextInput
             label="E-mail address"
             type="email"
