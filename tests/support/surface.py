@@ -49,6 +49,7 @@ SURFACE: Mapping[str, Sequence[str]] = {
         "GET /users/{user}",
         "POST /users/{user}",
         "DELETE /users/{user}",
+        "POST /users/{user}/sign_out",
         "GET /invites",
         "POST /invites",
         "GET /invites/{invite}",

@@ -90,19 +90,37 @@ function UserTable({ users }: { users: User[] }) {
 
 function UserMenu({ user }: { user: User }) {
   const session = useSession();
-  const [action, setAction] = useState<"role" | "remove" | null>(null);
+  const [action, setAction] = useState<"role" | "sign-out" | "remove" | null>(null);
   const [role, setRole] = useState<string>(user.role);
   const close = () => setAction(null);
+  if (user.id === session.user.id) return null;
   // Only the command line changes administrators, so that none locks all others out by mistake.
-  if (user.role === "admin" || user.id === session.user.id) return null;
+  const changed = user.role !== "admin";
   return (
     <>
       <RowMenu label={`Actions for ${user.name}`}>
-        <Menu.Item onClick={() => setAction("role")}>Change the role</Menu.Item>
-        <Menu.Item className="danger" onClick={() => setAction("remove")}>
-          Remove
-        </Menu.Item>
+        {changed && <Menu.Item onClick={() => setAction("role")}>Change the role</Menu.Item>}
+        <Menu.Item onClick={() => setAction("sign-out")}>Sign out</Menu.Item>
+        {changed && (
+          <Menu.Item className="danger" onClick={() => setAction("remove")}>
+            Remove
+          </Menu.Item>
+        )}
       </RowMenu>
+      {action === "sign-out" && (
+        <Dialog
+          title={`Sign ${user.name} out?`}
+          verb="Sign out"
+          send={() => ask("POST", `${USERS}/${user.id}/sign_out`, { body: {} })}
+          changes={[]}
+          onClose={close}
+        >
+          <Text size="sm">
+            Their sessions end in all browsers. They can sign in again, and their keys go on
+            working.
+          </Text>
+        </Dialog>
+      )}
       {action === "role" && (
         <Dialog
           title={`The role of ${user.name}`}

@@ -202,6 +202,13 @@ def _admin_routes(platform: Platform) -> tuple[Route, ...]:
         ),
         Route("DELETE /users/{user}", ADMIN, people.remove_user, needs="members.write"),
         Route(
+            "POST /users/{user}/sign_out",
+            ADMIN,
+            people.sign_user_out,
+            needs="members.write",
+            body=NoParams,
+        ),
+        Route(
             "GET /invites",
             ADMIN,
             people.list_invites,

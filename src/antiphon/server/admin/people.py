@@ -12,11 +12,13 @@ from antiphon.wire.admin.organizations import (
     InviteInfo,
     InviteStatus,
     Listing,
+    NoParams,
     OrganizationInfo,
     Role,
     TokenListing,
     UpdateUserParams,
     UserInfo,
+    UserSignedOut,
 )
 
 
@@ -35,6 +37,9 @@ class PeopleEndpoints:
         query = request.query
         roles = query.many("roles", get_args(Role))
         return await self._people.users(query.by_ids(), query.one("email"), roles)
+
+    async def sign_user_out(self, request: Request[NoParams]) -> UserSignedOut:
+        return await self._people.sign_out(request.actor, request.path("user"))
 
     async def show_user(self, request: Request[None]) -> UserInfo:
         return await self._people.user(request.path("user"))

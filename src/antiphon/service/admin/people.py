@@ -20,8 +20,9 @@ from antiphon.service.admin.transactions import (
     readable,
 )
 from antiphon.service.admin.views import member_change
+from antiphon.service.console.happenings import happened
 from antiphon.service.console.links import link_to, make_link
-from antiphon.store.console import LinkKind, drop_links
+from antiphon.store.console import LinkKind, drop_links, end_sessions_of
 from antiphon.store.organizations import (
     Invite,
     User,
@@ -47,6 +48,7 @@ from antiphon.wire.admin.organizations import (
     OrganizationInfo,
     Role,
     UserInfo,
+    UserSignedOut,
 )
 from antiphon.wire.errors import shortened
 
@@ -99,6 +101,16 @@ class People:
             change = Change("user.update", user_info(user), user_info(changed))
             await self._transactions.note(connection, actor, change)
         return user_info(changed)
+
+    async def sign_out(self, actor: Actor, wanted: str) -> UserSignedOut:
+        """End all sessions of a user, and the links by which more could begin."""
+        async with self._transactions.change() as connection:
+            user = await the_user(connection, wanted)
+            ended = await end_sessions_of(connection, user.id)
+            await drop_links(connection, LinkKind.SIGN_IN, user.id)
+            change = happened("session.delete_all", user)
+            await self._transactions.note(connection, actor, change)
+        return UserSignedOut(id=user.id, sessions=ended)
 
     async def remove(self, actor: Actor, wanted: str) -> Deleted:
         """Remove a user, also from all workspaces."""

@@ -55,6 +55,14 @@ class UserInfo(AnswerStruct, kw_only=True, frozen=True):
     added_at: str
 
 
+class UserSignedOut(AnswerStruct, kw_only=True, frozen=True):
+    """How many sessions of a user have ended. Not a part of the Claude API."""
+
+    id: str
+    type: Literal["user_signed_out"] = "user_signed_out"
+    sessions: int
+
+
 class UpdateUserParams(Param, kw_only=True, frozen=True):
     role: GivenRole
 
