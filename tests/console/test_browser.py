@@ -232,6 +232,72 @@ def test_invited_developer_sees_and_may_do_what_the_role_allows(
     bob.close()
 
 
+def test_administrator_of_a_workspace_looks_after_its_members_until_signed_out(
+    chromium: Browser, program: Program, page: Page
+) -> None:
+    page.goto("/console/members")
+    page.get_by_role("button", name="Invite a person").click()
+    page.get_by_role("dialog").get_by_label("E-mail address").fill("lea@example.org")
+    page.get_by_role("button", name="Create the invite").click()
+    link = page.get_by_label("the link", exact=True).inner_text()
+    lea = Person(chromium, program)
+    theirs = lea.page()
+    theirs.goto(link)
+    theirs.get_by_label("Your name").fill("Lea Leader")
+    theirs.locator("input[type=password]").fill(PASSWORD)
+    theirs.get_by_role("button", name="Join").click()
+    theirs.get_by_role("navigation", name="Pages").wait_for()
+    page.goto("/console/workspaces")
+    page.get_by_role("button", name="Create workspace").first.click()
+    page.get_by_role("dialog").get_by_label("Name").fill("Led")
+    page.get_by_role("dialog").get_by_role("button", name="Create workspace").click()
+    page.get_by_role("link", name="Led", exact=True).click()
+    add_member(page, "Lea Leader (lea@example.org)", "Administrator")
+
+    theirs.goto("/console/workspaces")
+    theirs.get_by_role("link", name="Led", exact=True).click()
+    members = theirs.get_by_label("Members", exact=True)
+    expect(members).to_contain_text("Lea Leader")
+    expect(theirs.get_by_role("button", name="Rename")).to_have_count(0)
+    add_member(theirs, "Ada Lovelace", "Developer")
+    expect(theirs.get_by_text("@example.org")).to_have_count(0)
+    theirs.get_by_role("button", name="Actions for Ada Lovelace").click()
+    theirs.get_by_role("menuitem", name="Change the role").click()
+    theirs.get_by_role("dialog").get_by_role("combobox", name="Role here").click()
+    theirs.get_by_role("option", name="User", exact=True).click()
+    theirs.get_by_role("dialog").get_by_role("button", name="Change the role").click()
+    row = members.get_by_role("row").filter(has_text="Ada Lovelace")
+    expect(row).to_contain_text("User")
+    theirs.get_by_role("button", name="Actions for Ada Lovelace").click()
+    theirs.get_by_role("menuitem", name="Remove").click()
+    theirs.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    expect(row).to_have_count(0)
+    create_key(page, "of ada")
+    theirs.goto("/console/keys")
+    expect(theirs.get_by_role("row").filter(has_text="of ada")).to_contain_text("Ada Lovelace")
+
+    page.goto("/console/members")
+    page.get_by_role("button", name="Actions for Lea Leader").click()
+    page.get_by_role("menuitem", name="Sign out").click()
+    page.get_by_role("dialog").get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    theirs.get_by_role("link", name="Usage").click()
+    expect(theirs.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert lea.faults == []
+    lea.close()
+
+
+def add_member(page: Page, person: str, role: str) -> None:
+    page.get_by_role("button", name="Add a member").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("combobox", name="Person").click()
+    page.get_by_role("option", name=person, exact=True).click()
+    dialog.get_by_role("combobox", name="Role here").click()
+    page.get_by_role("option", name=role, exact=True).click()
+    dialog.get_by_role("button", name="Add").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 @pytest.mark.parametrize("role", ["Developer", "Billing", "User"])
 def test_every_page_that_a_role_sees_is_allowed(
     chromium: Browser, program: Program, page: Page, role: str

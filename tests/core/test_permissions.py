@@ -44,6 +44,9 @@ def test_every_role_of_the_api_has_permissions() -> None:
         ("keys.write", {"admin", "developer"}),
         ("batches.use", {"admin", "developer"}),
         ("models.use", {"admin", "claude_code_user", "developer", "managed", "user"}),
+        ("workspace_members.read", set(ROLES) - {"billing"}),
+        ("workspace_members.write", set(ROLES) - {"billing"}),
+        ("names.read", set(ROLES)),
         ("usage.read", set(ROLES)),
         ("organization.read", set(ROLES)),
     ],
@@ -135,3 +138,22 @@ def test_nobody_reaches_beyond_the_own_workspaces(
     assert reach.seen_of(asked) <= asked or not asked
     assert not reach.sees(workspace) or workspace in own
     assert not reach.changes_key_of(creator, workspace) or reach.sees(workspace)
+
+
+@given(st.sampled_from(ROLES), MEMBERSHIPS, NAMES)
+def test_members_are_changed_in_administered_workspaces_alone(
+    role: str, memberships: dict[str, str], workspace: str
+) -> None:
+    reach = reach_of(role, "ada", memberships, "default")
+    everywhere = role in {"admin", "billing"}
+    rules = memberships.get(workspace) == "workspace_admin"
+    assert reach.administers(workspace) is (everywhere or rules)
+    assert not reach.administers(workspace) or reach.sees(workspace)
+
+
+@given(st.sampled_from(ROLES), MEMBERSHIPS)
+def test_whoever_works_with_others_sees_their_names(role: str, memberships: dict[str, str]) -> None:
+    reach = reach_of(role, "ada", memberships, "default")
+    works = role in {"admin", "billing", "developer"}
+    assert reach.names("ada")
+    assert reach.names("bob") is (works or "workspace_admin" in memberships.values())

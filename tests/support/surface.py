@@ -50,6 +50,7 @@ SURFACE: Mapping[str, Sequence[str]] = {
         "POST /users/{user}",
         "DELETE /users/{user}",
         "POST /users/{user}/sign_out",
+        "GET /user_names",
         "GET /invites",
         "POST /invites",
         "GET /invites/{invite}",

@@ -11,6 +11,7 @@ import type {
   Model,
   RateLimit,
   TokenListing,
+  UserName,
   Workspace,
 } from "./types.ts";
 
@@ -58,6 +59,24 @@ export function useWorkspaceName(): (id: string | null) => string {
   const { workspaces } = useSession();
   const names = new Map([...data, ...workspaces].map(({ id, name }) => [id, name]));
   return (id) => (id === null ? "Default" : (names.get(id) ?? id));
+}
+
+/** Ask for the names of people. Who may not see all of them gets some, without addresses. */
+export function useUserNames() {
+  const can = useCan();
+  return useQuery({
+    queryKey: ["user-names"],
+    queryFn: ({ signal }) => all<UserName>(`${ORGANIZATION}/user_names`, { signal }),
+    enabled: can("names.read"),
+    staleTime: 60_000,
+  });
+}
+
+/** Return what names a person by the id of the user; `null` is nobody. */
+export function useUserName(): (id: string | null) => string {
+  const { data = [] } = useUserNames();
+  const names = new Map(data.map(({ id, name }) => [id, name]));
+  return (id) => (id === null ? "–" : (names.get(id) ?? id));
 }
 
 /** Ask for all keys, for their names. */

@@ -16,6 +16,13 @@ export interface User {
   added_at: string;
 }
 
+/** What everybody who works with others sees of a person. */
+export interface UserName {
+  id: string;
+  type: "user_name";
+  name: string;
+}
+
 export interface OwnWorkspace {
   id: string;
   name: string;

@@ -3,7 +3,7 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { useState } from "react";
 import { ask } from "../api/client.ts";
-import { useWorkspaceName, useWorkspaces } from "../api/queries.ts";
+import { useUserName, useWorkspaceName, useWorkspaces } from "../api/queries.ts";
 import type { Key, KeyStatus, KeyWithSecret, Listing } from "../api/types.ts";
 import { KEY_STATUSES, keysSearch } from "../rules/searches.ts";
 import { useCan } from "../session.tsx";
@@ -129,6 +129,7 @@ function KeyTable({
   const navigate = route.useNavigate();
   const can = useCan();
   const workspaceName = useWorkspaceName();
+  const userName = useUserName();
   const columns: Column<Key>[] = [
     {
       title: "Name",
@@ -161,6 +162,10 @@ function KeyTable({
       cell: (key) => (key.expires_at ? <Time at={key.expires_at} relative /> : "Never"),
     },
     { title: "Created", cell: (key) => <Time at={key.created_at} relative /> },
+    {
+      title: "By",
+      cell: (key) => <span className="name">{userName(key.created_by?.id ?? null)}</span>,
+    },
   ];
   if (can("keys.write")) {
     columns.push({

@@ -4,9 +4,11 @@ import { getRouteApi, Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { ask } from "../api/client.ts";
 import { all } from "../api/listings.ts";
+import { useUserName, useUserNames } from "../api/queries.ts";
 import type { User, WorkspaceRole, Workspace as WorkspaceType } from "../api/types.ts";
+import { type Choice, choices } from "../rules/people.ts";
 import { roleName, WORKSPACE_ROLES } from "../rules/roles.ts";
-import { useCan } from "../session.tsx";
+import { useCan, useSession } from "../session.tsx";
 import { Dialog } from "../ui/Dialog.tsx";
 import { Empty, Loaded } from "../ui/notices.tsx";
 import { Head, Time } from "../ui/parts.tsx";
@@ -40,7 +42,10 @@ export function Workspace() {
 
 function Found({ workspace }: { workspace: WorkspaceType }) {
   const can = useCan();
+  const { workspaces } = useSession();
   const isDefault = workspace.name === "Default";
+  const own = workspaces.find(({ id }) => id === workspace.id);
+  const leads = can("members.write") || own?.workspace_role === "workspace_admin";
   const changed = can("workspaces.write") && !isDefault && !workspace.archived_at;
   return (
     <>
@@ -76,7 +81,9 @@ function Found({ workspace }: { workspace: WorkspaceType }) {
         </Text>
       ) : (
         <>
-          {can("members.read") && <Members workspace={workspace} changed={changed} />}
+          {can("workspace_members.read") && leads && (
+            <Members workspace={workspace} changed={!workspace.archived_at} />
+          )}
           {can("limits.read") && (
             <>
               <h2 className="section">Rate limits</h2>
@@ -149,22 +156,32 @@ function Members({ workspace, changed }: { workspace: WorkspaceType; changed: bo
     queryKey: ["members", workspace.id],
     queryFn: ({ signal }) => all<Member>(path, { signal }),
   });
+  const can = useCan();
+  const names = useUserNames();
   const users = useQuery({
     queryKey: ["users"],
     queryFn: ({ signal }) => all<User>("/v1/organizations/users", { signal }),
+    enabled: can("members.read"),
   });
-  const byId = new Map(users.data?.map((user) => [user.id, user]));
+  const addresses = new Map(users.data?.map(({ id, email }) => [id, email]));
+  const userName = useUserName();
   const columns: Column<Member>[] = [
-    { title: "Name", cell: (member) => byId.get(member.user_id)?.name ?? member.user_id },
-    { title: "E-mail address", cell: (member) => byId.get(member.user_id)?.email ?? "–" },
+    {
+      title: "Name",
+      cell: (member) => <span className="name">{userName(member.user_id)}</span>,
+    },
     { title: "Role here", cell: (member) => roleName(member.workspace_role) },
   ];
+  if (can("members.read")) {
+    columns.splice(1, 0, {
+      title: "E-mail address",
+      cell: (member) => addresses.get(member.user_id) ?? "–",
+    });
+  }
   if (changed) {
     columns.push({
       title: "Actions",
-      cell: (member) => (
-        <MemberMenu member={member} name={byId.get(member.user_id)?.name ?? member.user_id} />
-      ),
+      cell: (member) => <MemberMenu member={member} name={userName(member.user_id)} />,
     });
   }
   return (
@@ -196,8 +213,11 @@ function Members({ workspace, changed }: { workspace: WorkspaceType; changed: bo
       {adding && (
         <AddMember
           path={path}
-          users={(users.data ?? []).filter(
-            ({ id }) => !members.data?.some((member) => member.user_id === id),
+          people={choices(
+            (names.data ?? []).filter(
+              ({ id }) => !members.data?.some((member) => member.user_id === id),
+            ),
+            addresses,
           )}
           onClose={() => setAdding(false)}
         />
@@ -206,7 +226,15 @@ function Members({ workspace, changed }: { workspace: WorkspaceType; changed: bo
   );
 }
 
-function AddMember({ path, users, onClose }: { path: string; users: User[]; onClose: () => void }) {
+function AddMember({
+  path,
+  people,
+  onClose,
+}: {
+  path: string;
+  people: Choice[];
+  onClose: () => void;
+}) {
   const [user, setUser] = useState<string | null>(null);
   const [role, setRole] = useState<string>("workspace_developer");
   const send = () => ask("POST", path, { body: { user_id: user, workspace_role: role } });
@@ -216,14 +244,14 @@ function AddMember({ path, users, onClose }: { path: string; users: User[]; onCl
       verb="Add"
       disabled={!user}
       send={send}
-      changes={[["members"]]}
+      changes={[["members"], ["session"]]}
       onClose={onClose}
     >
       <Select
         label="Person"
         searchable
         nothingFoundMessage="Nobody else is in the organization"
-        data={users.map(({ id, name, email }) => ({ value: id, label: `${name} (${email})` }))}
+        data={people}
         value={user}
         onChange={setUser}
       />
@@ -257,7 +285,7 @@ function MemberMenu({ member, name }: { member: Member; name: string }) {
           verb="Change the role"
           disabled={role === member.workspace_role}
           send={() => ask("POST", path, { body: { workspace_role: role } })}
-          changes={[["members"]]}
+          changes={[["members"], ["session"]]}
           onClose={close}
         >
           <Select
@@ -275,7 +303,7 @@ function MemberMenu({ member, name }: { member: Member; name: string }) {
           verb="Remove"
           danger
           send={() => ask("DELETE", path)}
-          changes={[["members"]]}
+          changes={[["members"], ["session"]]}
           onClose={close}
         >
           <Text size="sm">

@@ -22,18 +22,31 @@ Permission: TypeAlias = Literal[
     "members.write",
     "models.read",
     "models.use",
+    "names.read",
     "organization.read",
     "rate_limits.write",
     "requests.read",
     "spend_limits.write",
     "spending.read",
     "usage.read",
+    "workspace_members.read",
+    "workspace_members.write",
     "workspaces.read",
     "workspaces.write",
 ]
 
 _EVERYONE: Final[frozenset[Permission]] = frozenset(
-    {"models.read", "models.use", "organization.read", "usage.read", "workspaces.read"}
+    {
+        "models.read",
+        "models.use",
+        "names.read",
+        "organization.read",
+        "usage.read",
+        # Of the workspaces that a user administers, which is the reach.
+        "workspace_members.read",
+        "workspace_members.write",
+        "workspaces.read",
+    }
 )
 _DEVELOPER: Final[frozenset[Permission]] = _EVERYONE | {
     "batches.use",
@@ -48,6 +61,7 @@ _BILLING: Final[frozenset[Permission]] = frozenset(
         "cost.read",
         "keys.read",
         "limits.read",
+        "names.read",
         "organization.read",
         "spend_limits.write",
         "spending.read",
@@ -79,8 +93,8 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     """The part of the organization that a caller sees and changes.
 
     `workspaces` are those whose keys, limits and use it sees; `None` is all of them. It changes the
-    keys that `owner` has created, and all keys of `administered` workspaces; without an `owner`,
-    every key. `account` is the user whose use alone it sees.
+    keys that `owner` has created, and all keys and members of `administered` workspaces; without an
+    `owner`, every key and member. `account` is the user whose use alone it sees.
     """
 
     workspaces: frozenset[str] | None = None
@@ -97,6 +111,14 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
         if not self.sees(workspace_id):
             return False
         return self.owner in {None, created_by} or workspace_id in self.administered
+
+    def administers(self, workspace_id: str) -> bool:
+        """Return whether it sees and changes the members of a workspace."""
+        return self.owner is None or workspace_id in self.administered
+
+    def names(self, user_id: str) -> bool:
+        """Return whether it sees the name of a user: of all, but for one who sees own use alone."""
+        return self.account in {None, user_id} or bool(self.administered)
 
     def seen_of(self, asked: frozenset[str]) -> frozenset[str]:
         """Return the workspaces to select: those that are asked for; all that it sees for none."""
@@ -117,12 +139,12 @@ def reach_of(
     `memberships` has the user's role in each workspace but the default one, in which every user
     is.
     """
+    ruled = {name for name, their in memberships.items() if their == "workspace_admin"}
     match role:
         case "admin" | "billing":
             return EVERYTHING
         case "developer":
             developed = {name for name, their in memberships.items() if their in _DEVELOPS}
-            ruled = {name for name, their in memberships.items() if their == "workspace_admin"}
             return Reach(
                 workspaces=frozenset({default_workspace, *developed}),
                 owner=user_id,
@@ -132,5 +154,6 @@ def reach_of(
             return Reach(
                 workspaces=frozenset({default_workspace, *memberships}),
                 owner=user_id,
+                administered=frozenset(ruled),
                 account=user_id,
             )

@@ -208,6 +208,7 @@ def _admin_routes(platform: Platform) -> tuple[Route, ...]:
             needs="members.write",
             body=NoParams,
         ),
+        Route("GET /user_names", ADMIN, people.list_names, needs="names.read", query=BY_IDS),
         Route(
             "GET /invites",
             ADMIN,
@@ -274,34 +275,34 @@ def _admin_routes(platform: Platform) -> tuple[Route, ...]:
             "GET /workspaces/{workspace}/members",
             ADMIN,
             workspaces.list_members,
-            needs="members.read",
+            needs="workspace_members.read",
             query=BY_IDS,
         ),
         Route(
             "POST /workspaces/{workspace}/members",
             ADMIN,
             workspaces.add_member,
-            needs="members.write",
+            needs="workspace_members.write",
             body=AddMemberParams,
         ),
         Route(
             "GET /workspaces/{workspace}/members/{user}",
             ADMIN,
             workspaces.show_member,
-            needs="members.read",
+            needs="workspace_members.read",
         ),
         Route(
             "POST /workspaces/{workspace}/members/{user}",
             ADMIN,
             workspaces.update_member,
-            needs="members.write",
+            needs="workspace_members.write",
             body=UpdateMemberParams,
         ),
         Route(
             "DELETE /workspaces/{workspace}/members/{user}",
             ADMIN,
             workspaces.remove_member,
-            needs="members.write",
+            needs="workspace_members.write",
         ),
         # server.admin.keys
         Route(

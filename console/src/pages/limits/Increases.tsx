@@ -2,14 +2,14 @@ import { Badge, Button, Group, Menu, Text, Textarea } from "@mantine/core";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { ask } from "../../api/client.ts";
-import { all } from "../../api/listings.ts";
 import {
   useKeyNames,
   useOpenIncreases,
   useRateLimits,
+  useUserNames,
   useWorkspaceName,
 } from "../../api/queries.ts";
-import type { IncreaseRequest, TokenListing, User } from "../../api/types.ts";
+import type { IncreaseRequest, TokenListing } from "../../api/types.ts";
 import { inWords } from "../../rules/audit.ts";
 import { amountOf, limitName, outcome } from "../../rules/increases.ts";
 import { scopeName } from "../../rules/limits.ts";
@@ -109,11 +109,7 @@ function Requests({ caption, rows }: { caption: string; rows: readonly IncreaseR
   const workspaceName = useWorkspaceName();
   const { data: keys } = useKeyNames(can("keys.read"));
   const { data: groups } = useRateLimits(can("limits.read"));
-  const { data: users } = useQuery({
-    queryKey: ["users"],
-    queryFn: ({ signal }) => all<User>("/v1/organizations/users", { signal }),
-    enabled: can("members.read"),
-  });
+  const { data: people } = useUserNames();
   const nameOf = (request: IncreaseRequest) =>
     `${limitName(request.limit, groups)}: ${scopeName(request.limit.scope, workspaceName, keys)}`;
   const decides = can("limit_increases.decide");
@@ -153,11 +149,11 @@ function Requests({ caption, rows }: { caption: string; rows: readonly IncreaseR
     });
   }
   columns.push({ title: "Asked", cell: ({ asked_at }) => <Time at={asked_at} relative /> });
-  if (users) {
+  if (people && rows.some(({ asked_by }) => asked_by.id !== user.id)) {
     columns.push({
       title: "By",
       cell: ({ asked_by }) => {
-        const who = users.find(({ id }) => id === asked_by.id);
+        const who = people.find(({ id }) => id === asked_by.id);
         return who?.name ?? (asked_by.type === "api_key" ? "Admin key" : inWords(asked_by.type));
       },
     });

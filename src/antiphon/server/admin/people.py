@@ -38,6 +38,9 @@ class PeopleEndpoints:
         roles = query.many("roles", get_args(Role))
         return await self._people.users(query.by_ids(), query.one("email"), roles)
 
+    async def list_names(self, request: Request[None]) -> Listing:
+        return await self._people.names(request.query.by_ids(), request.reach)
+
     async def sign_user_out(self, request: Request[NoParams]) -> UserSignedOut:
         return await self._people.sign_out(request.actor, request.path("user"))
 

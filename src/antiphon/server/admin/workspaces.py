@@ -45,14 +45,18 @@ class WorkspaceEndpoints:
         return await self._workspaces.archive(request.actor, request.path("workspace"))
 
     async def list_members(self, request: Request[None]) -> Listing:
-        return await self._workspaces.members(request.path("workspace"), request.query.by_ids())
+        workspace, cursor = request.path("workspace"), request.query.by_ids()
+        return await self._workspaces.members(workspace, cursor, request.reach)
 
     async def add_member(self, request: Request[AddMemberParams]) -> MemberInfo:
         workspace = request.path("workspace")
-        return await self._workspaces.add_member(request.actor, workspace, request.params)
+        return await self._workspaces.add_member(
+            request.actor, workspace, request.params, request.reach
+        )
 
     async def show_member(self, request: Request[None]) -> MemberInfo:
-        return await self._workspaces.member(request.path("workspace"), request.path("user"))
+        workspace, user = request.path("workspace"), request.path("user")
+        return await self._workspaces.member(workspace, user, request.reach)
 
     async def update_member(self, request: Request[UpdateMemberParams]) -> MemberInfo:
         return await self._workspaces.change_member(
@@ -60,9 +64,10 @@ class WorkspaceEndpoints:
             request.path("workspace"),
             request.path("user"),
             request.params.workspace_role,
+            request.reach,
         )
 
     async def remove_member(self, request: Request[None]) -> MemberDeleted:
         return await self._workspaces.remove_member(
-            request.actor, request.path("workspace"), request.path("user")
+            request.actor, request.path("workspace"), request.path("user"), request.reach
         )

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.ids import invite_id, user_id
 from antiphon.core.pagination import IdCursor, page_by_ids
+from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.service.admin.transactions import (
     COMMAND_LINE,
     USER,
@@ -48,6 +49,7 @@ from antiphon.wire.admin.organizations import (
     OrganizationInfo,
     Role,
     UserInfo,
+    UserName,
     UserSignedOut,
 )
 from antiphon.wire.errors import shortened
@@ -85,6 +87,15 @@ class People:
             return same and (not roles or user.role in roles)
 
         return page_by_ids({user.id: user_info(user) for user in users}, cursor, wanted)
+
+    async def names(self, cursor: IdCursor, reach: Reach = EVERYTHING) -> Listing:
+        """List the names of users, without their addresses."""
+        async with self._transactions.read() as connection:
+            users = await list_users(connection)
+        shown = {
+            user.id: UserName(id=user.id, name=user.name) for user in users if reach.names(user.id)
+        }
+        return page_by_ids(shown, cursor)
 
     async def user(self, wanted: str) -> UserInfo:
         """Return a user. Raises `NotFoundError`."""

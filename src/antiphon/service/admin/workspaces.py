@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from antiphon.core.errors import InvalidRequestError, NotFoundError
+from antiphon.core.errors import InvalidRequestError, NotFoundError, PermissionError_
 from antiphon.core.ids import workspace_id
 from antiphon.core.pagination import IdCursor, page_by_ids
 from antiphon.core.permissions import EVERYTHING, Reach
@@ -175,22 +175,25 @@ class Workspaces:
             archived = replace(key, status=KeyStatus.ARCHIVED, archived_at=now)
             await self._transactions.note(connection, actor, key_change(key, archived, now))
 
-    async def members(self, wanted: str, cursor: IdCursor) -> Listing:
-        """List the members of a workspace."""
+    async def members(self, wanted: str, cursor: IdCursor, reach: Reach = EVERYTHING) -> Listing:
+        """List the members of a workspace that the caller administers."""
         async with self._transactions.read() as connection:
-            await the_workspace(connection, wanted)
+            await _administered(connection, wanted, reach)
             members = await list_members(connection, wanted)
         return page_by_ids({one.user_id: member_info(one) for one in members}, cursor)
 
-    async def member(self, wanted: str, user: str) -> MemberInfo:
+    async def member(self, wanted: str, user: str, reach: Reach = EVERYTHING) -> MemberInfo:
         """Return a member. Raises `NotFoundError`."""
         async with self._transactions.read() as connection:
+            await _administered(connection, wanted, reach)
             return member_info(await _the_member(connection, wanted, user))
 
-    async def add_member(self, actor: Actor, wanted: str, params: AddMemberParams) -> MemberInfo:
-        """Add a user to a workspace."""
+    async def add_member(
+        self, actor: Actor, wanted: str, params: AddMemberParams, reach: Reach = EVERYTHING
+    ) -> MemberInfo:
+        """Add a user to a workspace that the caller administers."""
         async with self._transactions.change() as connection:
-            workspace = await the_workspace(connection, wanted)
+            workspace = await _administered(connection, wanted, reach)
             refuse_archived(workspace)
             if workspace.is_default:
                 raise InvalidRequestError("Every user is in the Default workspace already.")
@@ -211,11 +214,16 @@ class Workspaces:
         return member_info(member)
 
     async def change_member(
-        self, actor: Actor, wanted: str, user: str, role: WorkspaceRole
+        self,
+        actor: Actor,
+        wanted: str,
+        user: str,
+        role: WorkspaceRole,
+        reach: Reach = EVERYTHING,
     ) -> MemberInfo:
-        """Change the role of a member."""
+        """Change the role of a member of a workspace that the caller administers."""
         async with self._transactions.change() as connection:
-            refuse_archived(await the_workspace(connection, wanted))
+            refuse_archived(await _administered(connection, wanted, reach))
             old = await _the_member(connection, wanted, user)
             new = replace(old, workspace_role=role)
             await change_member(connection, wanted, user, role)
@@ -223,10 +231,12 @@ class Workspaces:
             await self._transactions.note(connection, actor, change)
         return member_info(new)
 
-    async def remove_member(self, actor: Actor, wanted: str, user: str) -> MemberDeleted:
-        """Remove a member from a workspace."""
+    async def remove_member(
+        self, actor: Actor, wanted: str, user: str, reach: Reach = EVERYTHING
+    ) -> MemberDeleted:
+        """Remove a member from a workspace that the caller administers."""
         async with self._transactions.change() as connection:
-            refuse_archived(await the_workspace(connection, wanted))
+            refuse_archived(await _administered(connection, wanted, reach))
             old = await _the_member(connection, wanted, user)
             await remove_member(connection, wanted, user)
             change = member_change("delete", old, before=old)
@@ -262,8 +272,19 @@ async def the_workspace(
     return workspace
 
 
+async def _administered(connection: "AsyncConnection", wanted: str, reach: Reach) -> Workspace:
+    """Find a workspace whose members the caller may change.
+
+    Raises `NotFoundError` for one out of reach, and `PermissionError_` for one that somebody else
+    administers.
+    """
+    workspace = await the_workspace(connection, wanted, reach)
+    if not reach.administers(workspace.id):
+        raise PermissionError_("Only an administrator of this workspace sees and changes members")
+    return workspace
+
+
 async def _the_member(connection: "AsyncConnection", wanted: str, user: str) -> Member:
-    await the_workspace(connection, wanted)
     for member in await list_members(connection, wanted):
         if member.user_id == user:
             return member

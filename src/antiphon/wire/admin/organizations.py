@@ -55,6 +55,14 @@ class UserInfo(AnswerStruct, kw_only=True, frozen=True):
     added_at: str
 
 
+class UserName(AnswerStruct, kw_only=True, frozen=True):
+    """The name of a user, without the address. Not a part of the Claude API."""
+
+    id: str
+    type: Literal["user_name"] = "user_name"
+    name: str
+
+
 class UserSignedOut(AnswerStruct, kw_only=True, frozen=True):
     """How many sessions of a user have ended. Not a part of the Claude API."""
 
