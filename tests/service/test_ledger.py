@@ -13,9 +13,10 @@ from sqlalchemy import select
 from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
 from antiphon.core.billing.price_list import LIST_PRICES
 from antiphon.core.billing.usage import Outcome, TokenCounts
-from antiphon.service.delivery import MOST_AT_ONCE, TakeEntries
+from antiphon.service.delivery import MOST_AT_ONCE, Delivery, Pace, TakeEntries
 from antiphon.service.ledger import (
     MOST_KEPT,
+    MOST_SAVED_AT_ONCE,
     Ledger,
     Receivers,
     open_ledger,
@@ -28,6 +29,7 @@ from antiphon.store.database.errors import StoreError
 from antiphon.store.database.migrations import migrate
 from antiphon.store.database.tables import ledger as table
 from antiphon.store.journal import SLOT_SIZE, JournalError
+from support.ledger import an_entry
 from support.logs import capture_logs
 
 pytestmark = pytest.mark.anyio
@@ -203,13 +205,49 @@ async def test_entries_are_delivered_to_the_counters_before_the_database_and_in_
 ) -> None:
     counters, keys = FakeReceiver(), FakeReceiver(saving_to(database))
     async with opened(folder, database, settle=counters.take, save=keys.take) as ledger:
-        many = [f"req_{number}" for number in range(MOST_AT_ONCE + 5)]
+        many = [f"req_{number}" for number in range(MOST_SAVED_AT_ONCE + 5)]
         for number in range(len(many)):
             begin(ledger, opening(number)).close(Outcome.COMPLETED, TOKENS)
         await ledger.flush()
     assert counters.ids == keys.ids == many
-    assert [len(batch) for batch in keys.taken] == [MOST_AT_ONCE, 5]
+    assert [len(batch) for batch in keys.taken] == [MOST_SAVED_AT_ONCE, 5]
     assert list(await rows(database)) == sorted(many)
+
+
+async def test_what_is_closed_during_a_delivery_waits_for_the_next() -> None:
+    taken: list[int] = []
+
+    async def take(entries: Sequence[LedgerEntry]) -> None:
+        taken.append(len(entries))
+        if len(taken) < 9:
+            # As under load: there is always something new.
+            delivery.add(3)
+
+    delivery = Delivery("database", lambda _: an_entry(), take, lambda *_: None, Pace(0))
+    for number in (1, 2):
+        delivery.add(number)
+    await delivery.deliver()
+    assert taken == [2]
+    await delivery.deliver()
+    assert taken == [2, 1]
+
+
+async def test_large_batch_lets_others_run_before_all_its_slots_are_free() -> None:
+    done: list[int] = []
+    seen: list[int] = []
+
+    async def take(_: Sequence[LedgerEntry]) -> None:
+        asyncio.get_running_loop().call_soon(lambda: seen.append(len(done)))
+
+    pace = Pace(0, 3 * MOST_AT_ONCE)
+    delivery = Delivery(
+        "database", lambda _: an_entry(), take, lambda number, _: done.append(number), pace
+    )
+    for number in range(2 * MOST_AT_ONCE):
+        delivery.add(number)
+    await delivery.deliver()
+    assert done == list(range(2 * MOST_AT_ONCE))
+    assert seen == [MOST_AT_ONCE]
 
 
 async def test_closed_entries_are_delivered_without_a_flush(

@@ -80,6 +80,31 @@ async def test_requests_are_written_in_groups(database: Database) -> None:
     assert await refusals(database) == 0
 
 
+async def test_what_is_added_during_a_write_waits_for_the_next(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = RequestLog(database, days=30)
+    write = database.write
+    groups = 0
+
+    @asynccontextmanager
+    async def writing_beside_load() -> AsyncGenerator[Any]:
+        nonlocal groups
+        groups += 1
+        async with write() as connection:
+            yield connection
+        if groups < 9:
+            log.add(refused(groups))
+
+    monkeypatch.setattr(database, "write", writing_beside_load)
+    log.add(a_record(100))
+    log.add(a_record(101))
+    await log.flush()
+    assert (groups, await rows(database), await refusals(database)) == (1, 2, 0)
+    await log.flush()
+    assert (groups, await rows(database), await refusals(database)) == (2, 3, 1)
+
+
 async def test_switched_off_log_counts_refusals_alone(database: Database) -> None:
     log = RequestLog(database, days=0)
     log.add(a_record(1))

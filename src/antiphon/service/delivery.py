@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import anyio
 
@@ -16,11 +16,18 @@ from antiphon.store.database.errors import StoreError
 # once, by its id. After a `StoreError` or an `OSError` the delivery is repeated later.
 TakeEntries: TypeAlias = Callable[[Sequence[LedgerEntry]], Awaitable[None]]
 
-# Adding an entry keeps the event loop's thread busy for some microseconds.
+# Taking an entry keeps the event loop's thread busy for some microseconds.
 MOST_AT_ONCE = 250
 # The first pause before a failed delivery is repeated; each further one is twice as long.
 RETRY_S = 0.1
 LONGEST_RETRY_S = 5.0
+
+
+class Pace(NamedTuple):
+    """How long a delivery waits for more entries, and how many it takes at once."""
+
+    pause_s: float
+    most_at_once: int = MOST_AT_ONCE
 
 
 class Delivery:
@@ -37,13 +44,13 @@ class Delivery:
         read: Callable[[int], LedgerEntry | None],
         take: TakeEntries,
         done: Callable[[int, LedgerEntry | None], None],
-        pause_s: float,
+        pace: Pace,
     ) -> None:
         self._receiver = receiver
         self._read = read
         self._take = take
         self._done = done
-        self._pause_s = pause_s
+        self._pace = pace
         self._waiting: deque[int] = deque()
         self._added = asyncio.Event()
         self._delivering = asyncio.Lock()
@@ -55,22 +62,30 @@ class Delivery:
         self._added.set()
 
     async def deliver(self) -> None:
-        """Deliver all slots now. Raises what `take` raises."""
+        """Deliver all slots that were added so far. Raises what `take` raises.
+
+        What is added meanwhile waits for the next time: under load there would be no end, and
+        batches as small as what comes during a call.
+        """
         async with self._delivering:
-            while self._waiting:
-                numbers = list(islice(self._waiting, MOST_AT_ONCE))
+            left = len(self._waiting)
+            while left:
+                numbers = list(islice(self._waiting, min(left, self._pace.most_at_once)))
                 entries = [self._read(number) for number in numbers]
                 await self._take([entry for entry in entries if entry is not None])
-                for number, entry in zip(numbers, entries, strict=True):
+                for place, (number, entry) in enumerate(zip(numbers, entries, strict=True), 1):
                     self._waiting.popleft()
                     self._done(number, entry)
+                    if place % MOST_AT_ONCE == 0:
+                        await asyncio.sleep(0)
+                left -= len(numbers)
 
     async def run(self) -> None:
-        """Deliver slots as they are added, `pause_s` after the first of them."""
+        """Deliver slots as they are added, a pause after the first of them."""
         while True:
             await self._added.wait()
             # Also without a pause: what ends in this turn of the event loop is delivered together.
-            await asyncio.sleep(self._pause_s)
+            await asyncio.sleep(self._pace.pause_s)
             self._added.clear()
             retry_s = RETRY_S
             while not await self._delivered():

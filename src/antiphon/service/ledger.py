@@ -28,7 +28,7 @@ from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.core.ids import ID_ENTROPY, public_id
 from antiphon.logs import EventLog
 from antiphon.service.background import cancelled_once, ended
-from antiphon.service.delivery import MOST_AT_ONCE, Delivery, TakeEntries
+from antiphon.service.delivery import MOST_AT_ONCE, Delivery, Pace, TakeEntries
 from antiphon.store.database.database import Database, in_time
 from antiphon.store.database.errors import StoreError
 from antiphon.store.journal import (
@@ -45,6 +45,8 @@ from antiphon.store.ledger import add_entries
 FLUSH_EVERY_S = 0.2
 # The records of running requests that a power cut may destroy; closed ones are delivered sooner.
 SYNC_EVERY_S = 1.0
+# Entries of one transaction: each has pages of indexes to write anew, and a sync to wait for.
+MOST_SAVED_AT_ONCE = 1000
 # Entries that stay in memory until they are delivered. Further ones, while the database is away,
 # are read from the journal.
 MOST_KEPT = 1024
@@ -79,14 +81,19 @@ class Ledger:
         self._unsettled: dict[int, str] = {}
         self._damaged: set[Path] = set()
         self._stopped: str | None = None
-        self._saving = Delivery("database", self._read, receivers.save, self._saved, flush_every_s)
+        saved_at = Pace(flush_every_s, MOST_SAVED_AT_ONCE)
+        self._saving = Delivery("database", self._read, receivers.save, self._saved, saved_at)
         self._settling = Delivery(
-            "counters", self._read_or_free, receivers.settle, self._settled, 0
+            "counters", self._read_or_free, receivers.settle, self._settled, Pace(0)
         )
         self._committed: dict[int, tuple[LedgerEntry, asyncio.Future[None] | None]] = {}
         self._committed_ever = 0
         self._settling_committed = Delivery(
-            "counters", lambda number: self._committed[number][0], receivers.settle, self._taken, 0
+            "counters",
+            lambda number: self._committed[number][0],
+            receivers.settle,
+            self._taken,
+            Pace(0),
         )
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -31,7 +31,8 @@ RETRY_S: Final = 5.0
 SAVE_S: Final = 60.0
 # The time that a stopping server waits for a database that is away.
 PARTING_S: Final = 5.0
-MOST_AT_ONCE: Final = 500
+# One transaction for what a second of the busiest server leaves: each has pages to write anew.
+MOST_AT_ONCE: Final = 2500
 MOST_WAITING: Final = 20_000
 # Callers without a key may send any number of requests, and rows stay for weeks.
 MOST_WITHOUT_KEY: Final = 20
@@ -89,14 +90,23 @@ class RequestLog:
         self._added.set()
 
     async def flush(self) -> None:
-        """Write all that was added. Raises `StoreError`; then it is tried again later."""
+        """Write all that was added so far. Raises `StoreError`; then it is tried again later.
+
+        What is added meanwhile waits for the next time: under load there would be no end, and
+        groups as small as what comes during a transaction.
+        """
         async with self._writing:
             self._without_key = 0
             if self._dropped:
                 dropped, self._dropped = self._dropped, 0
                 self._log.warning("requests.not_recorded", requests=dropped)
-            while self._waiting or self._refused:
-                await self._write(list(islice(self._waiting, MOST_AT_ONCE)))
+            left = len(self._waiting)
+            if self._refused and not left:
+                await self._write([])
+            while left:
+                group = list(islice(self._waiting, min(left, MOST_AT_ONCE)))
+                await self._write(group)
+                left -= len(group)
 
     async def _write(self, records: list[RequestRecord]) -> None:
         refused, self._refused = self._refused, Counter()
