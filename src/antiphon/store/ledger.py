@@ -11,7 +11,8 @@ from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.billing.usage import Costs, Outcome, TokenCounts
 from antiphon.core.limits.periods import midnight
 from antiphon.store.database.connection import AsyncConnection
-from antiphon.store.database.tables import DAY, Moment, ledger, stored_moment
+from antiphon.store.database.many_rows import Target, add_rows
+from antiphon.store.database.tables import DAY, ledger, stored_moment
 from antiphon.store.rollups import add_rollups
 
 COUNTERS = ("input", "cache_write_5m", "cache_write_1h", "cache_read", "output")
@@ -27,64 +28,28 @@ _ATTRIBUTES = {
 }
 _COLUMNS = (*_MOMENTS, *_ATTRIBUTES)
 _VALUES = attrgetter(*_ATTRIBUTES.values())
-_ADDING = f"INSERT INTO ledger ({', '.join(_COLUMNS)})"
-_UNLESS_KNOWN = "ON CONFLICT (id) DO NOTHING"
+_ENTRIES = Target(ledger, _COLUMNS, unique=("id",), told="id")
 
 LONGEST_REQUEST = timedelta(days=1)
-# The driver sends rows one by one and lets the event loop run only between calls, so a request
-# waits for all rows of one call.
-ROWS_AT_ONCE = 50
 
 
-async def add_entries(
-    connection: AsyncConnection,
-    entries: Sequence[LedgerEntry],
-    rows_at_once: int = ROWS_AT_ONCE,
-) -> None:
+async def add_entries(connection: AsyncConnection, entries: Sequence[LedgerEntry]) -> None:
     """Add entries, also to the roll-ups; existing ones stay unchanged, and count no more.
 
     It comes last in a transaction, which then holds rows that many others want to change.
     """
     if not entries:
         return
-    rows = [
-        [_row(entry) for entry in entries[start : start + rows_at_once]]
-        for start in range(0, len(entries), rows_at_once)
-    ]
+    rows = map(_row, entries)
     if connection.dialect.name == "sqlite":
-        await _add_on_sqlite(connection, rows)
+        # Nobody else writes meanwhile, and no entry is ever removed: what is new is behind the
+        # last.
+        last = await connection.scalar(text("SELECT coalesce(max(rowid), 0) FROM ledger"))
+        await add_rows(connection, _ENTRIES, rows)
+        await add_rollups(connection, "ledger.rowid > ?", (last,))
     else:
-        await _add_on_postgresql(connection, rows)
-
-
-async def _add_on_sqlite(
-    connection: AsyncConnection, rows: Sequence[list[tuple[object, ...]]]
-) -> None:
-    # Nobody else writes meanwhile, and no entry is ever removed: what is new is behind the last.
-    last = await connection.scalar(text("SELECT coalesce(max(rowid), 0) FROM ledger"))
-    values = ", ".join("?" * len(_COLUMNS))
-    # Positional parameters: named ones take three times as long, for every request.
-    adding = f"{_ADDING} VALUES ({values}) {_UNLESS_KNOWN}"
-    for some in rows:
-        await connection.exec_driver_sql(adding, some)
-    await add_rollups(connection, "ledger.rowid > ?", (last,))
-
-
-async def _add_on_postgresql(
-    connection: AsyncConnection, rows: Sequence[list[tuple[object, ...]]]
-) -> None:
-    # All rows in one statement: the driver's `executemany` does not tell what is new.
-    arrays = ", ".join(
-        f"${number}::{'bigint' if isinstance(kind, BigInteger | Moment) else 'text'}[]"
-        for number, kind in enumerate((ledger.c[name].type for name in _COLUMNS), start=1)
-    )
-    adding = f"{_ADDING} SELECT * FROM unnest({arrays}) {_UNLESS_KNOWN} RETURNING id"  # noqa: S608
-    new: list[str] = []
-    for some in rows:
-        columns = tuple(list(column) for column in zip(*some, strict=True))
-        added = await connection.exec_driver_sql(adding, [columns])
-        new += added.scalars()
-    await add_rollups(connection, "ledger.id = ANY($1)", (new,))
+        new = await add_rows(connection, _ENTRIES, rows)
+        await add_rollups(connection, "ledger.id = ANY($1)", (new,))
 
 
 async def find_entries(connection: AsyncConnection, ids: Sequence[str]) -> tuple[LedgerEntry, ...]:

@@ -10,9 +10,6 @@ from antiphon.store.batches.workers import NotOwnerError, Worker, renew
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.ledger import add_entries
 
-# More than the ledger adds in one call: a group of 250 is then two statements.
-_ENTRIES_AT_ONCE = 125
-
 
 class FinishedRequest(NamedTuple):
     """The end of a request: the JSON of its `result`, and its ledger entry if it was admitted."""
@@ -60,7 +57,7 @@ async def commit(
         counts[request.batch_id][request.state.name.lower()] += 1
     await count_finished(connection, counts, worker.now, waits_for)
     entries = [request.entry for request in finished if request.entry is not None]
-    await add_entries(connection, entries, _ENTRIES_AT_ONCE)
+    await add_entries(connection, entries)
 
 
 async def mark_settled(
