@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from operator import attrgetter
 
 import msgspec
 from sqlalchemy import BigInteger, func, literal_column, select, text
@@ -18,16 +17,15 @@ from antiphon.store.rollups import add_rollups
 COUNTERS = ("input", "cache_write_5m", "cache_write_1h", "cache_read", "output")
 _FACTS = tuple(name for name in LedgerEntry.__struct_fields__ if name not in {"tokens", "costs"})
 
-# The columns of an entry: first its moments, then the others with their attributes.
-_MOMENTS = ("started_at", "first_token_at", "ended_at")
-_ATTRIBUTES = {
-    **{name: name for name in _FACTS if name not in _MOMENTS},
-    **{f"{counter}_tokens": f"tokens.{counter}" for counter in (*COUNTERS, "thinking")},
-    **{f"{counter}_cost": f"costs.{counter}" for counter in COUNTERS},
-    "cost": "costs.total",
-}
-_COLUMNS = (*_MOMENTS, *_ATTRIBUTES)
-_VALUES = attrgetter(*_ATTRIBUTES.values())
+# In the order of `_row`.
+_COLUMNS = (
+    *("id", "started_at", "first_token_at", "ended_at", "api_key_id", "workspace_id"),
+    *("account_id", "service_account_id", "batch_id", "model", "served_model", "service_tier"),
+    *("context_window", "inference_geo", "outcome", "stop_reason", "error_type"),
+    *(f"{counter}_tokens" for counter in (*COUNTERS, "thinking")),
+    *(f"{counter}_cost" for counter in COUNTERS),
+    *("cost", "uncached_cost"),
+)
 _ENTRIES = Target(ledger, _COLUMNS, unique=("id",), told="id")
 
 LONGEST_REQUEST = timedelta(days=1)
@@ -83,8 +81,39 @@ async def last_started_at(connection: AsyncConnection) -> datetime | None:
 
 
 def _row(entry: LedgerEntry) -> tuple[object, ...]:
-    moments = (entry.started_at, entry.first_token_at, entry.ended_at)
-    return (*map(stored_moment, moments), *_VALUES(entry))
+    tokens, costs = entry.tokens, entry.costs
+    return (
+        entry.id,
+        stored_moment(entry.started_at),
+        stored_moment(entry.first_token_at),
+        stored_moment(entry.ended_at),
+        entry.api_key_id,
+        entry.workspace_id,
+        entry.account_id,
+        entry.service_account_id,
+        entry.batch_id,
+        entry.model,
+        entry.served_model,
+        entry.service_tier,
+        entry.context_window,
+        entry.inference_geo,
+        entry.outcome.value,
+        entry.stop_reason,
+        entry.error_type,
+        tokens.input,
+        tokens.cache_write_5m,
+        tokens.cache_write_1h,
+        tokens.cache_read,
+        tokens.output,
+        tokens.thinking,
+        costs.input,
+        costs.cache_write_5m,
+        costs.cache_write_1h,
+        costs.cache_read,
+        costs.output,
+        costs.total,
+        entry.uncached_cost,
+    )
 
 
 _FIRST_DAY = date(1970, 1, 1)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cache
 from typing import Final, NamedTuple
 
 import msgspec
@@ -13,6 +12,7 @@ from antiphon.core.billing.usage import TokenCounts
 from antiphon.core.request_records import NO_FACTS, RequestFacts, RequestRecord
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.log_tables import refusal_rollups, request_log
+from antiphon.store.database.many_rows import Target, add_rows
 from antiphon.store.database.tables import stored_moment
 from antiphon.store.rollups import rollup_floors, stored_width
 
@@ -21,14 +21,16 @@ PORTION: Final = 2000
 WINDOW: Final = 4000
 """How many requests a page looks at, if the index of one filter has to be searched for others."""
 
-_NUMBERS = (
-    *("duration_us", "queue_us", "prefill_us", "decode_us"),
-    *("input_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens"),
-    *("output_tokens", "thinking_tokens", "cost", "ended_at", "status", "status_class"),
-)
-_TEXTS = (
-    *("id", "route", "error_type", "api_key_id", "workspace_id", "model", "served_model"),
-    *("batch_id", "facts"),
+_REQUESTS = Target(
+    request_log,
+    (
+        *("id", "ended_at", "route", "status", "status_class", "error_type", "api_key_id"),
+        *("workspace_id", "model", "served_model", "streamed", "batch_id", "duration_us"),
+        *("queue_us", "prefill_us", "decode_us", "input_tokens", "cache_write_5m_tokens"),
+        *("cache_write_1h_tokens", "cache_read_tokens", "output_tokens", "thinking_tokens"),
+        *("cost", "facts"),
+    ),
+    unique=("id",),
 )
 _TOKENS = TokenCounts.__struct_fields__
 _columns = request_log.c
@@ -60,16 +62,25 @@ class Refusal(NamedTuple):
 
 async def add_requests(connection: AsyncConnection, records: Sequence[RequestRecord]) -> None:
     """Add requests; those that are there stay as they are."""
-    if records:
-        # One text of JSON: the driver's thread takes it apart, not the event loop.
-        rows = msgspec.json.encode([_row(one) for one in records]).decode()
-        await connection.exec_driver_sql(_adding(connection.dialect.name), [(rows,)])
+    await add_rows(connection, _REQUESTS, map(_row, records))
 
 
 def _row(record: RequestRecord) -> tuple[object, ...]:
     facts = record.facts
     tokens = record.tokens
     return (
+        record.id,
+        stored_moment(record.ended_at),
+        record.route,
+        record.status,
+        record.status // 100,
+        record.error_type,
+        record.api_key_id,
+        record.workspace_id,
+        record.model,
+        record.served_model,
+        record.streamed,
+        record.batch_id,
         record.duration_us,
         record.queue_us,
         record.prefill_us,
@@ -81,35 +92,7 @@ def _row(record: RequestRecord) -> tuple[object, ...]:
         tokens.output,
         tokens.thinking,
         record.cost,
-        stored_moment(record.ended_at),
-        record.status,
-        record.status // 100,
-        record.id,
-        record.route,
-        record.error_type,
-        record.api_key_id,
-        record.workspace_id,
-        record.model,
-        record.served_model,
-        record.batch_id,
         None if facts is NO_FACTS else msgspec.json.encode(facts).decode(),
-        record.streamed,
-    )
-
-
-@cache
-def _adding(dialect: str) -> str:
-    kinds = [*(("bigint",) * len(_NUMBERS)), *(("text",) * len(_TEXTS)), "boolean"]
-    names = ", ".join((*_NUMBERS, *_TEXTS, "streamed"))
-    if dialect == "sqlite":
-        values = ", ".join(f"json_extract(value, '$[{place}]')" for place in range(len(kinds)))
-        source = "json_each(?)"
-    else:
-        values = ", ".join(f"(value ->> {place})::{kind}" for place, kind in enumerate(kinds))
-        source = "jsonb_array_elements($1::jsonb)"
-    return (
-        f"INSERT INTO request_log ({names}) SELECT {values} FROM {source} WHERE true "  # noqa: S608 - names
-        "ON CONFLICT (id) DO NOTHING"
     )
 
 
