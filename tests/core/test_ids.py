@@ -22,6 +22,7 @@ from antiphon.core.ids import (
     public_id,
     repeatable_entropy,
     request_id,
+    run_id,
     spend_limit_id,
     tool_use_id,
     user_id,
@@ -31,16 +32,32 @@ from antiphon.core.ids import (
 BASE58 = "[1-9A-HJ-NP-Za-km-z]"
 # Each byte becomes a character by itself: test_every_byte_is_a_character_of_base58.
 ENTROPY = [bytes(ID_ENTROPY), bytes(range(ID_ENTROPY)), b"\xff" * ID_ENTROPY]
+# Until the year 3176.
+SECONDS = st.floats(0, 58**6 - 1)
 SECRETS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=16, max_size=512)
 
 
 @pytest.mark.parametrize("entropy", ENTROPY)
 def test_ids_look_like_those_of_the_reference(entropy: bytes) -> None:
     assert re.fullmatch(f"msg_01{BASE58}{{22}}", message_id(entropy))
-    assert re.fullmatch(f"req_011C{BASE58}{{20}}", request_id(entropy))
+    assert re.fullmatch(f"req_011C{BASE58}{{20}}", request_id(0, entropy))
+    assert re.fullmatch(f"workerreq_01{BASE58}{{22}}", run_id(0, entropy))
     assert re.fullmatch(f"toolu_01{BASE58}{{22}}", tool_use_id(entropy))
     assert re.fullmatch(f"apikey_01{BASE58}{{22}}", api_key_id(entropy))
     assert re.fullmatch(f"msgbatch_01{BASE58}{{22}}", batch_id(entropy))
+
+
+@given(first=SECONDS, second=SECONDS, entropy=st.binary(min_size=ID_ENTROPY, max_size=ID_ENTROPY))
+def test_ids_of_requests_are_in_the_order_of_their_seconds(
+    first: float, second: float, entropy: bytes
+) -> None:
+    for make in (request_id, run_id):
+        one, other = make(first, entropy), make(second, bytes(ID_ENTROPY))
+        if int(first) != int(second):
+            assert (one < other) == (first < second)
+        # What does not tell the second is that of the entropy.
+        assert one[-14:] == make(second, entropy)[-14:]
+        assert one[-14:] in public_id("", entropy)
 
 
 @pytest.mark.parametrize("entropy", ENTROPY)

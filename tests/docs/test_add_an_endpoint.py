@@ -82,7 +82,7 @@ async def test_example_of_the_page_passes_its_own_test(
     async def organization() -> Organization:
         org = Organization(started, Clock())
         dispatch = Dispatcher(started.access, started.uses, started.settings)
-        app = Boundary(Router((*routes(started), row), dispatch), started.entropy)
+        app = Boundary(Router((*routes(started), row), dispatch), started.new_request_id)
         org.admin = Client(app, {"x-api-key": ADMIN_SECRET, "anthropic-version": "2026-10-21"})
         return org
 

@@ -47,7 +47,7 @@ async def console(platform: Callable[[], Awaitable[Platform]], folder: Path) -> 
         Route("GET /console", None, pages.page),
         Route("GET /console/{path:path}", None, pages.below),
     )
-    return Client(Boundary(Router(rows, dispatch, "/console"), started.entropy), NO_KEY)
+    return Client(Boundary(Router(rows, dispatch, "/console"), started.new_request_id), NO_KEY)
 
 
 async def got(client: Client, path: str, **headers: str) -> Answer:

@@ -5,6 +5,7 @@ Randomness is an argument, so everything here is a function of its arguments.
 
 import hmac
 from base64 import urlsafe_b64encode
+from functools import lru_cache
 from hashlib import sha256
 from uuid import UUID
 
@@ -30,9 +31,19 @@ def batch_id(entropy: bytes) -> str:
     return public_id("msgbatch_01", entropy)
 
 
-def request_id(entropy: bytes) -> str:
-    """`req_011C` and 20 characters."""
-    return public_id("req_011C", entropy[:20])
+def request_id(seconds: float, entropy: bytes) -> str:
+    """`req_011C` and 20 characters, of which the first six tell the second since 1970.
+
+    So ids of requests that end together stand together in the indexes of the database. Those of an
+    index that is in no order are each on another page, which has to be written: that cost more
+    than all else of a row.
+    """
+    return public_id("req_011C" + _second(int(seconds)), entropy[:14])
+
+
+def run_id(seconds: float, entropy: bytes) -> str:
+    """`workerreq_01` and 22 characters, in order as `request_id`: a request of a batch."""
+    return public_id("workerreq_01" + _second(int(seconds)), entropy[:16])
 
 
 def tool_use_id(entropy: bytes) -> str:
@@ -85,9 +96,19 @@ def public_id(prefix: str, entropy: bytes) -> str:
 
     Two ids are made for every request, so this is one table look-up a byte and no arithmetic. A
     byte has 256 values and the alphabet 58, so some characters are a little more frequent: 20 of
-    them still hold more than 113 bits.
+    them still hold more than 113 bits, and 14 more than 79.
     """
     return prefix + entropy.translate(_CHARACTERS).decode("ascii")
+
+
+@lru_cache(maxsize=1)
+def _second(second: int) -> str:
+    """Write a second since 1970 in base58, whose order is that of time until the year 3176."""
+    characters = ""
+    for _ in range(6):
+        second, place = divmod(second, len(_ALPHABET))
+        characters = _ALPHABET[place] + characters
+    return characters
 
 
 def make_secret(entropy: bytes, prefix: str = SECRET_PREFIX) -> str:

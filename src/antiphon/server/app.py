@@ -72,7 +72,7 @@ def build_app(platform: Platform) -> ASGIApp:
     dispatch = Dispatcher(platform.access, platform.uses, platform.settings, sessions)
     home = None if platform.console is None else CONSOLE_PATH
     record = RequestRecorder(platform)
-    return Boundary(Router(routes(platform), dispatch, home), platform.entropy, record)
+    return Boundary(Router(routes(platform), dispatch, home), platform.new_request_id, record)
 
 
 def routes(platform: Platform) -> tuple[Route, ...]:

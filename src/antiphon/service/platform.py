@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from antiphon.core.ids import ID_ENTROPY, request_id
 from antiphon.core.request_records import record_of_entry
 from antiphon.engines.registry import open_engine
 from antiphon.service.access import Access
@@ -89,6 +90,10 @@ class Platform:
     entropy: Callable[[int], bytes]
     now: Callable[[], datetime]
     stopping: asyncio.Event
+
+    def new_request_id(self) -> str:
+        """Return the id of a request that begins now."""
+        return request_id(self.now().timestamp(), self.entropy(ID_ENTROPY))
 
     @property
     def draining(self) -> bool:

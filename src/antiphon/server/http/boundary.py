@@ -21,7 +21,6 @@ from antiphon.core.errors import (
     bounded,
     error_detail,
 )
-from antiphon.core.ids import ID_ENTROPY, request_id
 from antiphon.logs import EventLog
 from antiphon.server.console_files import PREFIX
 from antiphon.server.http.browser import CONSOLE_HEADER, OWN_PAGES, is_of_console
@@ -44,20 +43,20 @@ class Boundary:
     def __init__(
         self,
         app: ASGIApp,
-        entropy: Callable[[int], bytes],
+        new_request_id: Callable[[], str],
         record: Callable[[Exchange], None] | None = None,
     ) -> None:
         """`record` gets each request after its end."""
         self._app = app
         self._record = record
-        self._entropy = entropy
+        self._new_request_id = new_request_id
         self._encoder = EventEncoder()
         self._log = EventLog("antiphon.requests")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        exchange = Exchange(scope, receive, send, request_id(self._entropy(ID_ENTROPY)))
+        exchange = Exchange(scope, receive, send, self._new_request_id())
         scope[EXCHANGE] = exchange
         # With it, Starlette raises a 405 instead of answering in plain text.
         scope["app"] = self

@@ -76,6 +76,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
     write_s: ClassVar[float]
     idle_s: ClassVar[float]
     entropy: ClassVar[Callable[[int], bytes]]
+    now: ClassVar[Callable[[], float]]
     date: ClassVar[DateLine]
     log: ClassVar[Any]
 
@@ -377,7 +378,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
             # In the middle of another answer a refusal would look like a part of it.
             self._close()
             return
-        request = request_id(type(self).entropy(ID_ENTROPY))
+        request = request_id(type(self).now(), type(self).entropy(ID_ENTROPY))
         # Not by default: each scan of the port would write some.
         self.log.debug("no request", request_id=request, status=error.status, reason=error.message)
         self.transport.write(refusal(error, request, self.date()))
@@ -440,6 +441,7 @@ def protocol_for(
         "write_s": write_s,
         "idle_s": idle_s,
         "entropy": staticmethod(entropy),
+        "now": staticmethod(now),
         "date": DateLine(now),
         "log": EventLog("antiphon.requests"),
     }

@@ -31,7 +31,7 @@ from antiphon.core.errors import (
     error_detail,
 )
 from antiphon.core.hints import OF_BATCH
-from antiphon.core.ids import ID_ENTROPY, public_id
+from antiphon.core.ids import ID_ENTROPY, run_id
 from antiphon.core.validation.bodies import MESSAGE_BODY
 from antiphon.logs import EventLog
 from antiphon.service.access import Caller, RequestContext
@@ -51,7 +51,6 @@ from antiphon.wire.messages import CreateMessageParams
 # The key of a batch is known by its id alone; nothing asks for its age.
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
-RUN_PREFIX: Final = "workerreq_01"
 """What the ids of runs begin with, in results and in the ledger."""
 
 # The errors that say nothing about the request: the same one may pass later.
@@ -136,6 +135,9 @@ class BatchRunner:
         self._check = check
         self._log = EventLog(__name__)
 
+    def _run_id(self) -> str:
+        return run_id(self._ledger.now().timestamp(), self._entropy(ID_ENTROPY))
+
     async def run(
         self, request: BatchRequest, begun: Callable[[], None] = lambda: None
     ) -> BatchRun:
@@ -145,7 +147,7 @@ class BatchRunner:
         Raises `StoreError`. Whatever it raises, as when it is cancelled, the hold of the request
         is released.
         """
-        run = _Run(public_id(RUN_PREFIX, self._entropy(ID_ENTROPY)), begun)
+        run = _Run(self._run_id(), begun)
         # It never ends by itself: to yield is to end it now.
         yielding = asyncio.timeout(None)
         now = asyncio.get_running_loop().time
