@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.billing.rollups import DAY, HOUR, KEPT_FOR, MINUTE, WIDTHS, begin_of
@@ -19,7 +19,7 @@ from antiphon.store.database.database import Database
 from antiphon.store.database.rollup_tables import DIMENSIONS, usage_groups, usage_rollups
 from antiphon.store.ledger import add_entries
 from antiphon.store.reports import ReportQuery, Sum, sums
-from antiphon.store.rollups import MEASURES, forget_rollups, rollup_floors, stored_width
+from antiphon.store.rollups import MEASURES, SUMMARY, forget_rollups, rollup_floors, stored_width
 from support.batches import waits
 from support.examples import examples
 from support.ledger import (
@@ -67,6 +67,8 @@ async def check_whole(database: Database, start: datetime, end: datetime) -> Non
             kept, exact = await both(
                 connection, query(start, end, width=width, group_by=DIMENSIONS)
             )
+            assert kept == exact
+            kept, exact = await both(connection, query(start, end, width=width, group_by=SUMMARY))
             assert kept == exact
 
 
@@ -119,7 +121,8 @@ async def test_entry_that_comes_again_counts_once(database: Database) -> None:
         (whole,) = await sums(connection, query(), ["requests", "cost"])
         groups = await connection.scalar(select(func.count()).select_from(usage_groups))
     assert whole.values == {"requests": 3, "cost": 3 * an_entry().costs.total}
-    assert groups == 1
+    # Its own, and that of its summary.
+    assert groups == 2
     await check_whole(database, NOON - DAY, NOON + DAY)
 
 
@@ -167,7 +170,12 @@ async def test_old_rollups_go_in_portions_and_reports_stay_the_same(
         assert floors == {width: begin_of(NOON - kept, width) for width, kept in KEPT_FOR.items()}
         counts = select(usage_rollups.c.width, func.count()).group_by(usage_rollups.c.width)
         left = {row[0]: row[1] for row in (await connection.execute(counts)).all()}
-    assert left == {stored_width(MINUTE): 2, stored_width(HOUR): 4, stored_width(DAY): 6}
+    counts = {MINUTE: 2, HOUR: 4, DAY: 6}
+    assert left == {
+        stored_width(width, summary=summary): count
+        for width, count in counts.items()
+        for summary in (False, True)
+    }
 
 
 async def test_floor_never_falls_when_the_clock_goes_back(database: Database) -> None:
@@ -211,3 +219,31 @@ async def test_sums_without_groups_are_read_in_the_order_of_their_moments(
         await sums(connection, query(width=MINUTE, start=NOON, end=NOON + DAY), ["requests"])
     *_, plan = plans
     assert plan == "SEARCH usage_rollups USING PRIMARY KEY (width=? AND start>? AND start<?)"
+
+
+@pytest.mark.parametrize(
+    ("group_by", "filters", "read"),
+    [
+        ((), {}, 2),
+        (("error_type", "model"), {}, 2),
+        ((), {"model": ["a"]}, 1),
+        (("model",), {"workspace_id": ["w1"]}, 1),
+        (("api_key_id",), {}, 6),
+    ],
+)
+async def test_sums_of_the_whole_organization_are_read_from_summaries(
+    database: Database, group_by: Sequence[str], filters: dict[str, list[str]], read: int
+) -> None:
+    entries = [
+        replace(an_entry(number), api_key_id=f"k{number}", workspace_id=f"w{number}", model=model)
+        for number, model in enumerate("aaabbb")
+    ]
+    async with database.write() as connection:
+        await add_entries(connection, entries)
+        asked = query(group_by=group_by, filters=filters)
+        kept, exact = await both(connection, asked)
+        assert kept == exact
+        # A row that counts as nine tells by the sum how many rows were read.
+        await connection.execute(text("UPDATE usage_rollups SET requests = 9"))
+        whole = await sums(connection, asked, ["requests"])
+    assert sum(one.values["requests"] for one in whole) == 9 * read

@@ -32,7 +32,7 @@ from antiphon.store.database.log_tables import refusal_rollups
 from antiphon.store.database.rollup_tables import usage_groups, usage_rollups
 from antiphon.store.database.tables import ledger
 from antiphon.store.ledger import COUNTERS
-from antiphon.store.rollups import MEASURES, rollup_floors, stored_width
+from antiphon.store.rollups import MEASURES, SUMMARY, rollup_floors, stored_width
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -197,12 +197,13 @@ def _rollups(query: ReportQuery, part: Piece, measures: Sequence[str]) -> Select
     """Return the statement that sums up the roll-ups of a piece."""
     assert part.width is not None  # noqa: S101 - for the type checker
     columns, groups = usage_rollups.c, usage_groups.c
+    width = stored_width(part.width, summary=_is_summary(query))
     named = {name: groups[name] for name in query.group_by}
     values: dict[str, ColumnElement[int]] = {name: columns[name] for name in measures}
     moment = type_coerce(columns.start, BigInteger)
     summing = _summing(query, moment, named, values, has_buckets=part.width == query.width).where(
         # Text instead of a parameter: SQLite's planner then knows how few rows have this width.
-        columns.width == literal_column(str(stored_width(part.width)), BigInteger),
+        columns.width == literal_column(str(width), BigInteger),
         columns.start >= part.start,
         columns.start < part.end,
     )
@@ -216,6 +217,10 @@ def _rollups(query: ReportQuery, part: Piece, measures: Sequence[str]) -> Select
     if chosen:
         summing = summing.where(columns.group_id.in_(select(groups.id).where(*chosen)))
     return summing
+
+
+def _is_summary(query: ReportQuery) -> bool:
+    return {*query.group_by, *(query.filters or {})} <= {*SUMMARY}
 
 
 def _summing(

@@ -3,6 +3,9 @@
 One statement sums up the new entries, for each minute, hour and day and each combination of
 dimensions, and adds the sums to what is stored. So roll-ups and ledger are never apart, whoever
 writes, and whatever dies. `store.reports` reads them.
+
+Pages of the whole organization read summaries: sums over all keys and workspaces, which are rows
+of their own. They are few, whatever the number of combinations.
 """
 
 from collections.abc import Mapping
@@ -18,6 +21,9 @@ from antiphon.store.database.rollup_tables import DIMENSIONS, usage_floors, usag
 
 PORTION: Final = 60
 """How many buckets of a width one transaction removes at most."""
+
+SUMMARY: Final = ("model", "error_type")
+"""The dimensions of summaries: further rows, summed up over all other dimensions."""
 
 _MICROSECOND = timedelta(microseconds=1)
 _COUNTERS = ("input", "cache_write_5m", "cache_write_1h", "cache_read", "output")
@@ -68,9 +74,10 @@ MEASURES: Final[Mapping[str, str]] = {
 """What a roll-up sums up, as an expression over the ledger. All are whole numbers."""
 
 
-def stored_width(width: timedelta) -> int:
-    """Return a width in the form of the database: microseconds."""
-    return width // _MICROSECOND
+def stored_width(width: timedelta, *, summary: bool = False) -> int:
+    """Return a width in the form of the database: microseconds, below zero for summaries."""
+    stored = width // _MICROSECOND
+    return -stored if summary else stored
 
 
 async def add_rollups(
@@ -88,42 +95,56 @@ async def add_rollups(
 
 @cache
 def adding_groups() -> str:
-    """Return the statement that adds the combinations of `{which}` entries that are new."""
+    """Return the statement that adds the combinations of `{which}` entries that are new.
+
+    Each has that of its summary beside it, in which all other dimensions are empty.
+    """
     names = ", ".join(DIMENSIONS)
     values = ", ".join(f"coalesce(ledger.{name}, '') AS {name}" for name in DIMENSIONS)
+    summaries = ", ".join(f"{_in_summary('fresh', name)} AS {name}" for name in DIMENSIONS)
     return f"""
         INSERT INTO usage_groups ({names})
-        SELECT DISTINCT {values} FROM ledger
-        WHERE {{which}} AND NOT EXISTS (SELECT 1 FROM usage_groups AS g WHERE {_same_group()})
+        WITH fresh AS (
+            SELECT DISTINCT {values} FROM ledger
+            WHERE {{which}} AND NOT EXISTS (SELECT 1 FROM usage_groups AS g WHERE {_same_group()})
+        )
+        SELECT {names} FROM fresh UNION SELECT {summaries} FROM fresh
         ORDER BY {names}
         ON CONFLICT ({names}) DO NOTHING
     """  # noqa: S608 - names of columns
 
 
 @cache
-def adding_rollups(condition: str = "") -> str:
+def adding_rollups() -> str:
     """Return the statement that adds `{which}` entries to the sums of their buckets.
 
-    `condition` leaves out some buckets, by `w.width` and `m.minute`. The combinations are there.
+    The combinations are there.
     """
     sums = ", ".join(f"sum({made}) AS {name}" for name, made in MEASURES.items())
     names = ", ".join(MEASURES)
+    same_summary = " AND ".join(f"s.{name} = {_in_summary('g', name)}" for name in DIMENSIONS)
     # PostgreSQL's sums of whole numbers are decimals.
     all_sums = ", ".join(f"CAST(sum(m.{name}) AS BIGINT)" for name in MEASURES)
     added = ", ".join(f"{name} = usage_rollups.{name} + excluded.{name}" for name in MEASURES)
-    widths = " UNION ALL ".join(f"SELECT {stored_width(one)} AS width" for one in WIDTHS)
-    # A cross join keeps its order on SQLite: each entry looks for its group.
+    widths = " UNION ALL ".join(
+        f"SELECT {stored_width(one)} AS width, {stored_width(one, summary=summary)} AS stored"
+        for one in WIDTHS
+        for summary in (False, True)
+    )
+    # A cross join keeps its order on SQLite: each entry looks for its group, and each sum of a
+    # group for its summary.
     return f"""
         INSERT INTO usage_rollups (width, start, group_id, {names})
-        SELECT w.width, m.minute - m.minute % w.width, m.group_id, {all_sums}
+        SELECT w.stored, m.minute - m.minute % w.width,
+            CASE WHEN w.stored < 0 THEN s.id ELSE m.group_id END, {all_sums}
         FROM (
             SELECT ledger.started_at - ledger.started_at % 60000000 AS minute, g.id AS group_id,
                 {sums}
             FROM ledger CROSS JOIN usage_groups AS g
             WHERE {{which}} AND {_same_group()}
             GROUP BY 1, 2
-        ) AS m CROSS JOIN ({widths}) AS w
-        WHERE true{condition}
+        ) AS m CROSS JOIN usage_groups AS g CROSS JOIN usage_groups AS s CROSS JOIN ({widths}) AS w
+        WHERE g.id = m.group_id AND {same_summary}
         GROUP BY 1, 2, 3
         ORDER BY 1, 2, 3
         ON CONFLICT (width, start, group_id) DO UPDATE SET {added}
@@ -132,6 +153,10 @@ def adding_rollups(condition: str = "") -> str:
 
 def _same_group() -> str:
     return " AND ".join(f"g.{name} = coalesce(ledger.{name}, '')" for name in DIMENSIONS)
+
+
+def _in_summary(table: str, name: str) -> str:
+    return f"{table}.{name}" if name in SUMMARY else "''"
 
 
 async def rollup_floors(connection: AsyncConnection) -> dict[timedelta, datetime]:
@@ -156,7 +181,8 @@ async def forget_rollups(connection: AsyncConnection, now: datetime) -> bool:
         if oldest is not None and oldest < until:
             wanted, until = until, min(until, oldest + PORTION * width)
             more = more or until < wanted
-            await connection.execute(delete(usage_rollups).where(of_width, columns.start < until))
+            for gone in (of_width, columns.width == stored_width(width, summary=True)):
+                await connection.execute(delete(usage_rollups).where(gone, columns.start < until))
         if until > floor:
             raised = update(usage_floors).where(usage_floors.c.width == stored_width(width))
             await connection.execute(raised.values(start=until))

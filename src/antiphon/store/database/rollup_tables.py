@@ -23,8 +23,9 @@ DIMENSIONS = (
     *("service_tier", "context_window", "inference_geo", "outcome", "error_type"),
 )
 
-# A combination of dimensions that the ledger has. What is absent there is empty here, because no
-# two absent values of a unique constraint are the same.
+# A combination of dimensions that the ledger has, or that of a summary, in which most are empty.
+# What is absent in the ledger is empty here, because no two absent values of a unique constraint
+# are the same.
 usage_groups = Table(
     "usage_groups",
     metadata,
@@ -35,7 +36,8 @@ usage_groups = Table(
 )
 
 # Sums of the entries of a group whose requests began in a bucket: `store.rollups` says of what.
-# `width` is the length of the bucket in microseconds. SQLite keeps the rows in the key's order.
+# `width` is the length of the bucket in microseconds, and that below zero in summaries. SQLite
+# keeps the rows in the key's order.
 usage_rollups = Table(
     "usage_rollups",
     metadata,
