@@ -4,6 +4,7 @@ import asyncio
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import anyio
 import pytest
 
 from antiphon.core.idle_use import IdleUse
@@ -85,6 +86,37 @@ async def test_end_of_the_block_writes_what_is_left(database: Database) -> None:
     async with lanes.record(database).writing():
         lanes.used = {"": WORK}
     assert await stored(database) == {LaneHour(NOON, ""): WORK}
+
+
+async def test_cancelled_block_writes_what_is_left_as_well(database: Database) -> None:
+    lanes = Lanes()
+    with anyio.CancelScope() as scope:
+        async with lanes.record(database).writing():
+            lanes.used = {"": WORK}
+            scope.cancel()
+            await anyio.sleep_forever()
+    assert scope.cancelled_caught
+    assert await stored(database) == {LaneHour(NOON, ""): WORK}
+
+
+async def test_use_is_written_each_minute_and_not_only_at_the_end(database: Database) -> None:
+    lanes = Lanes()
+    pauses: list[float] = []
+    minutes = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) > 2:
+            minutes.set()
+            await asyncio.Event().wait()
+        lanes.used = {"": WORK}
+
+    async with IdleUseRecord(lanes.take, database, lambda: NOON, sleep).writing():
+        async with asyncio.timeout(20):
+            await minutes.wait()
+        assert await stored(database) == {LaneHour(NOON, ""): WORK + WORK}
+    assert pauses == [EVERY_S] * 3
+    assert await stored(database) == {LaneHour(NOON, ""): WORK + WORK}
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
