@@ -32,6 +32,7 @@ from antiphon.service.accounts import Accounts, establish
 from antiphon.service.activity import Activity
 from antiphon.service.admin.keys import KeyFilter, KeyRing
 from antiphon.service.admin.transactions import AdminTransactions
+from antiphon.service.desks import Desks
 from antiphon.service.reports import Reports
 from antiphon.service.requests import Requests
 from antiphon.store.database import migrations
@@ -211,11 +212,12 @@ async def opened(path: Path) -> AsyncGenerator[Sequence[View]]:
 async def _views(database: Database) -> Sequence[View]:
     transactions = AdminTransactions(database, os.urandom, lambda: END)
     accounts = Accounts(database, await database.watch())
+    desks = Desks(database)
     reports, activity = (
-        Reports(database, accounts, lambda: END),
-        Activity(database, accounts, lambda: END),
+        Reports(desks, accounts, lambda: END),
+        Activity(desks, accounts, lambda: END),
     )
-    requests, keys = Requests(transactions, ()), KeyRing(transactions)
+    requests, keys = Requests(desks, ()), KeyRing(transactions)
 
     def span(width: BucketWidth, count: int, length: timedelta) -> Any:
         since = END - (count - 1) * length

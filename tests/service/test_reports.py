@@ -19,7 +19,10 @@ from antiphon.core.billing.money import nano_dollars_of
 from antiphon.core.billing.reports import WIDTHS, BucketWidth, Span, wire_time
 from antiphon.core.billing.usage import TokenCounts
 from antiphon.service.accounts import Accounts, establish
-from antiphon.service.reports import MOST_AT_ONCE, Reports
+from antiphon.service.activity import Activity
+from antiphon.service.desks import MOST_AT_ONCE, Desks
+from antiphon.service.reports import Reports
+from antiphon.service.requests import Requests
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database
 from antiphon.wire.admin.reports import CostResult, ReportBucket, UsageResult
@@ -60,7 +63,7 @@ properties = settings(
 @pytest.fixture
 async def reports(database: Database) -> Reports:
     await establish(database, bytes, lambda: START)
-    return Reports(database, Accounts(database, await database.watch()), lambda: NOW)
+    return Reports(Desks(database), Accounts(database, await database.watch()), lambda: NOW)
 
 
 async def write(database: Database, entries: Sequence[LedgerEntry]) -> None:
@@ -407,12 +410,16 @@ async def test_many_reports_at_once_leave_connections_to_other_readers(database:
     await write(database, [an_entry(1, START)])
     counted = CountedDatabase(database)
     accounts = Accounts(database, await database.watch())
-    reports = Reports(counted, accounts, lambda: NOW)
+    desks = Desks(counted)
+    reports = Reports(desks, accounts, lambda: NOW)
+    activity, requests = Activity(desks, accounts, lambda: NOW), Requests(desks, ())
     asked = reports.buckets("1h", Span(starting_at=wire_time(START)))
     usages = [reports.usage(asked, ["model"], {}) for _ in range(8)]
     bills = [reports.costs(asked, ["workspace_id"]) for _ in range(8)]
-    found = await asyncio.gather(*usages, *bills)
-    assert [len(report.data[0].results) for report in found] == [1] * 16
+    happenings = [activity.report(asked, ["model"], {}) for _ in range(8)]
+    lists = [requests.page(limit=1, filters={}) for _ in range(8)]
+    found = await asyncio.gather(*usages, *bills, *happenings, *lists)
+    assert [len(one.data[0].results) for one in found[:24]] == [1] * 24
     assert counted.most == MOST_AT_ONCE
 
 

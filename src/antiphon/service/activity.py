@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from anyio import CapacityLimiter
 from msgspec.structs import replace
 
 from antiphon.core.billing.ledger import recorded_name
@@ -13,8 +12,8 @@ from antiphon.core.billing.money import cents
 from antiphon.core.billing.reports import Buckets, BucketWidth, Span, buckets
 from antiphon.core.billing.rollups import percentile
 from antiphon.service.accounts import Accounts
-from antiphon.service.reports import MOST_AT_ONCE, report_of
-from antiphon.store.database.database import Database
+from antiphon.service.desks import Desks
+from antiphon.service.reports import report_of
 from antiphon.store.reports import TOKEN_MEASURES, ReportQuery, Sum, refusal_sums, sums
 from antiphon.store.rollups import FIRST_TOKENS
 from antiphon.wire.admin.reports import Report
@@ -31,13 +30,12 @@ _Place = tuple[datetime, tuple[str | None, ...]]
 
 
 class Activity:
-    """What happened, in buckets of time. Few are put together at once, others wait."""
+    """What happened, in buckets of time."""
 
-    def __init__(self, database: Database, accounts: Accounts, now: Callable[[], datetime]) -> None:
-        self._database = database
+    def __init__(self, desks: Desks, accounts: Accounts, now: Callable[[], datetime]) -> None:
+        self._desks = desks
         self._accounts = accounts
         self._now = now
-        self._desks = CapacityLimiter(MOST_AT_ONCE)
 
     def buckets(self, width: BucketWidth, asked: Span) -> Buckets:
         """Return the buckets of a query at the current time; raises `InvalidRequestError`."""
@@ -63,7 +61,7 @@ class Activity:
         )
         # Apart from the sums, because few combinations have errors.
         of_errors = replace(query, group_by=(*names, _ERROR), failed=True)
-        async with self._desks, self._database.read() as connection:
+        async with self._desks.read() as connection:
             admitted = await sums(connection, query, _MEASURES)
             failed = await sums(connection, of_errors, ("requests",))
             refused = await refusal_sums(connection, of_errors)

@@ -32,6 +32,7 @@ from antiphon.service.caching import PromptCaching
 from antiphon.service.console.console import Console, open_console
 from antiphon.service.content.file_reader import FileReader
 from antiphon.service.database_watch import DatabaseWatch
+from antiphon.service.desks import Desks
 from antiphon.service.installation import opened_database, signing_key_of
 from antiphon.service.ledger import Ledger
 from antiphon.service.limits.admitter import Admitter
@@ -240,6 +241,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
                 stopping=stopping,
             )
         )
+        desks = Desks(database)
         yield Platform(
             settings=settings,
             database=database,
@@ -252,10 +254,10 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             caching=caching,
             admitter=accounting.admitter,
             ledger=accounting.ledger,
-            reports=Reports(database, accounts, now),
+            reports=Reports(desks, accounts, now),
             request_log=request_log,
-            requests=Requests(transactions, [one.settings for one in sources]),
-            activity=Activity(database, accounts, now),
+            requests=Requests(desks, [one.settings for one in sources]),
+            activity=Activity(desks, accounts, now),
             administration=build_administration(
                 transactions,
                 settings.limits,

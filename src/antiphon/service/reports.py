@@ -3,10 +3,11 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
 import msgspec
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 
 from antiphon.core.billing.ledger import recorded_name
 from antiphon.core.billing.money import cents
@@ -23,7 +24,7 @@ from antiphon.core.billing.usage import TokenCounts
 from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.service.accounts import Accounts
 from antiphon.service.admin.transactions import AdminTransactions
-from antiphon.store.database.database import Database
+from antiphon.service.desks import Desks
 from antiphon.store.directory import read_directory
 from antiphon.store.reports import (
     TOKEN_MEASURES,
@@ -48,10 +49,6 @@ from antiphon.wire.messages import CacheCreation
 SPEED = "speed"
 STANDARD_SPEED = "standard"
 
-# A report keeps a connection and a core busy, for seconds in a large organization. The bound leaves
-# both to other readers of the database, as authentication.
-MOST_AT_ONCE = 2
-
 # The dimensions in the description of a cost, besides the counter.
 _DESCRIBING = ("model", "service_tier", "context_window", "inference_geo")
 _COUNTERS: Mapping[str, TokenType] = {
@@ -64,13 +61,12 @@ _COUNTERS: Mapping[str, TokenType] = {
 
 
 class Reports:
-    """The reports of administrators over the ledger. Few run at once, others wait."""
+    """The reports of administrators over the ledger."""
 
-    def __init__(self, database: Database, accounts: Accounts, now: Callable[[], datetime]) -> None:
-        self._database = database
+    def __init__(self, desks: Desks, accounts: Accounts, now: Callable[[], datetime]) -> None:
+        self._desks = desks
         self._accounts = accounts
         self._now = now
-        self._desks = CapacityLimiter(MOST_AT_ONCE)
 
     def buckets(self, width: BucketWidth, asked: Span) -> Buckets:
         """Return the buckets of a query at the current time; raises `InvalidRequestError`."""
@@ -95,12 +91,12 @@ class Reports:
         found: list[Sum] = []
         if not speeds or STANDARD_SPEED in speeds:
             query = await self._question(asked, group_by, columns)
-            async with self._desks, self._database.read() as connection:
+            async with self._desks.read() as connection:
                 found = await usage_sums(connection, query)
         extra = {SPEED: STANDARD_SPEED} if SPEED in group_by else {}
         return await report_of(
             asked,
-            ((one.starting_at, _usage(one.tokens, {**one.dimensions, **extra})) for one in found),
+            ((one.starting_at, _usage(one.values, {**one.dimensions, **extra})) for one in found),
         )
 
     async def costs(
@@ -111,7 +107,7 @@ class Reports:
         dimensions = [name for name in group_by if name != "description"]
         by = [*dimensions, *(_DESCRIBING if described else ())]
         query = await self._question(asked, by, _within(reach, {}))
-        async with self._desks, self._database.read() as connection:
+        async with self._desks.read() as connection:
             found = await cost_sums(connection, query)
         lines = _described if described else _total
         return await report_of(
@@ -155,29 +151,29 @@ def _sorted(asked: Buckets, lines: Iterable[tuple[datetime, Result]]) -> Report[
     results: defaultdict[datetime, list[Result]] = defaultdict(list)
     for start, line in lines:
         results[start].append(line)
+    # Each bucket begins where the one before ends.
+    times = pairwise([wire_time(start) for start, _ in asked] + [wire_time(asked.end)])
     return Report(
         data=tuple(
             ReportBucket(
-                starting_at=wire_time(start),
-                ending_at=wire_time(end),
-                results=tuple(results[start]),
+                starting_at=start_time, ending_at=end_time, results=tuple(results.get(start, ()))
             )
-            for start, end in asked
+            for (start, _), (start_time, end_time) in zip(asked, times, strict=True)
         ),
         has_more=asked.next_page is not None,
         next_page=asked.next_page,
     )
 
 
-def _usage(tokens: TokenCounts, dimensions: Mapping[str, Any]) -> UsageResult:
+def _usage(tokens: Mapping[str, int], dimensions: Mapping[str, Any]) -> UsageResult:
     return UsageResult(
-        uncached_input_tokens=tokens.input,
-        cache_read_input_tokens=tokens.cache_read,
+        uncached_input_tokens=tokens["input_tokens"],
+        cache_read_input_tokens=tokens["cache_read_tokens"],
         cache_creation=CacheCreation(
-            ephemeral_5m_input_tokens=tokens.cache_write_5m,
-            ephemeral_1h_input_tokens=tokens.cache_write_1h,
+            ephemeral_5m_input_tokens=tokens["cache_write_5m_tokens"],
+            ephemeral_1h_input_tokens=tokens["cache_write_1h_tokens"],
         ),
-        output_tokens=tokens.output,
+        output_tokens=tokens["output_tokens"],
         **dimensions,
     )
 

@@ -13,6 +13,7 @@ from antiphon.core.limits.refusals import RefusedBy
 from antiphon.core.pagination import not_a_page, page_position, page_token
 from antiphon.core.request_records import CacheUse, RequestRecord, record_of_entry
 from antiphon.service.admin.transactions import AdminTransactions
+from antiphon.service.desks import Desks
 from antiphon.settings import ModelSettings
 from antiphon.store.accounts import find_key
 from antiphon.store.ledger import COUNTERS, find_entries
@@ -59,8 +60,8 @@ class Requests:
     Reading needs no other tables than the log, and the ledger for the bill of one request.
     """
 
-    def __init__(self, transactions: AdminTransactions, models: Sequence[ModelSettings]) -> None:
-        self._transactions = transactions
+    def __init__(self, desks: Desks | AdminTransactions, models: Sequence[ModelSettings]) -> None:
+        self._desks = desks
         self._engines = {model.id: tuple(one.engine for one in model.runs_on()) for model in models}
 
     async def page(
@@ -79,7 +80,7 @@ class Requests:
         """
         after = None if token is None else _place(token)
         chosen = {name: value for name, value in filters.items() if value is not None}
-        async with self._transactions.read() as connection:
+        async with self._desks.read() as connection:
             workspace = chosen.get("workspace_id")
             if workspace is not None:
                 named = await find_workspace(connection, str(workspace))
@@ -97,7 +98,7 @@ class Requests:
 
         A request that is not in the log, as it is switched off or older, is told from the ledger.
         """
-        async with self._transactions.read() as connection:
+        async with self._desks.read() as connection:
             record = await find_request(connection, request_id)
             known = [] if "\0" in request_id else [request_id]
             entry = next(iter(await find_entries(connection, known)), None)
