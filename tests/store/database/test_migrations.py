@@ -31,6 +31,7 @@ from antiphon.store.ledger import SpentOnDay, add_entries, spent_by_day
 from antiphon.store.reports import ReportQuery, sums
 from antiphon.store.rollups import MEASURES, SUMMARY, rollup_floors
 from support.ledger import NOON, an_entry
+from support.logs import capture_logs
 
 OpenDatabase: TypeAlias = Callable[[], Awaitable[Database]]
 
@@ -315,7 +316,12 @@ async def test_ledger_of_the_release_before_is_rolled_up(opened: OpenDatabase) -
         await connection.run_sync(upgrade_to(BEFORE_ROLLUPS))
         insert = text(f"INSERT INTO ledger ({columns}) VALUES ({values})")  # noqa: S608 - columns
         await connection.execute(insert, [dict(row) for row in rows])
-    await migrate(database)
+    with capture_logs() as logs:
+        await migrate(database)
+    # The first of every ten days is told.
+    assert [(log["event"], log["day"], log["last"]) for log in logs] == [
+        ("database.sums_up_the_ledger", (NOON - ages[-1]).date().isoformat(), "2026-07-01")
+    ]
     # The newest three days have minutes, the newest ninety hours.
     midnight = NOON.replace(hour=0)
     async with database.read() as connection:

@@ -1,7 +1,11 @@
 """Roll-ups: sums of the ledger for each minute, hour and day."""
 
+from datetime import UTC, datetime, timedelta
+
 import sqlalchemy as sa
 from alembic import op
+
+from antiphon.logs import EventLog
 
 revision = "0011"
 down_revision = "0010"
@@ -12,6 +16,9 @@ _DAY = 24 * _HOUR
 # The days of which there are minutes and hours, the newest of the ledger included.
 _DAYS_OF_MINUTES = 3
 _DAYS_OF_HOURS = 90
+# The log says every so many days with requests which one is summed up.
+_DAYS_OF_A_LINE = 10
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _DIMENSIONS = (
     *("api_key_id", "workspace_id", "account_id", "service_account_id", "model", "served_model"),
@@ -64,14 +71,23 @@ def _fill(connection: sa.Connection) -> None:
     }
     for width, start in floors.items():
         connection.exec_driver_sql(f"INSERT INTO usage_floors VALUES ({width}, {start})")  # noqa: S608 - numbers
-    day = 0
+    # Alembic gives this module another name, which is below no logger of this program.
+    log = EventLog("antiphon.store.database.migrations")
+    day, days = 0, 0
     while (first := _first_from(connection, day)) is not None:
         day = first - first % _DAY
+        if days % _DAYS_OF_A_LINE == 0:
+            log.info("database.sums_up_the_ledger", day=_date(day), last=_date(newest or 0))
+        days += 1
         widths = [_DAY, *(width for width, start in floors.items() if day >= start)]
         which = f"started_at >= {day} AND started_at < {day + _DAY}"
         connection.exec_driver_sql(_adding_groups(which))
         connection.exec_driver_sql(_adding_rollups(which, widths))
         day += _DAY
+
+
+def _date(moment: int) -> str:
+    return (_EPOCH + timedelta(microseconds=moment)).date().isoformat()
 
 
 def _first_from(connection: sa.Connection, moment: int) -> int | None:
@@ -114,16 +130,21 @@ def _adding_groups(which: str) -> str:
     values = ", ".join(f"coalesce({name}, '') AS {name}" for name in _DIMENSIONS)
     return f"""
         INSERT INTO usage_groups ({names})
-        SELECT DISTINCT {values} FROM ledger WHERE {which} ORDER BY {names}
+        SELECT DISTINCT {values} FROM ledger
+        WHERE {which} AND NOT EXISTS (SELECT 1 FROM usage_groups AS g WHERE {_same_group()})
+        ORDER BY {names}
         ON CONFLICT ({names}) DO NOTHING
     """  # noqa: S608 - names of columns
+
+
+def _same_group() -> str:
+    return " AND ".join(f"g.{name} = coalesce(ledger.{name}, '')" for name in _DIMENSIONS)
 
 
 def _adding_rollups(which: str, widths: list[int]) -> str:
     sums = ", ".join(f"sum({made}) AS {name}" for name, made in _measures().items())
     names = ", ".join(_measures())
     all_sums = ", ".join(f"CAST(sum(m.{name}) AS BIGINT)" for name in _measures())
-    same = " AND ".join(f"g.{name} = coalesce(ledger.{name}, '')" for name in _DIMENSIONS)
     all_widths = " UNION ALL ".join(f"SELECT {one} AS width" for one in widths)
     narrowest = min(widths)
     return f"""
@@ -131,7 +152,8 @@ def _adding_rollups(which: str, widths: list[int]) -> str:
         SELECT w.width, m.moment - m.moment % w.width, m.group_id, {all_sums}
         FROM (
             SELECT started_at - started_at % {narrowest} AS moment, g.id AS group_id, {sums}
-            FROM ledger CROSS JOIN usage_groups AS g WHERE {which} AND {same} GROUP BY 1, 2
+            FROM ledger CROSS JOIN usage_groups AS g WHERE {which} AND {_same_group()}
+            GROUP BY 1, 2
         ) AS m CROSS JOIN ({all_widths}) AS w
         GROUP BY 1, 2, 3
     """  # noqa: S608 - names of columns
