@@ -158,7 +158,11 @@ def _merged(
         at, values = row[:groups], row[groups:]
         before = added.get(at)
         added[at] = values if before is None else tuple(map(add, before, values))
-    ordered = sorted(added, key=lambda at: (at[0], *[value or "" for value in at[1:]]))
+    try:
+        ordered = sorted(added)
+    except TypeError:
+        # Some names are absent, which no text can be compared with: they come first.
+        ordered = sorted(added, key=lambda at: (at[0], *[value or "" for value in at[1:]]))
     start = lru_cache(maxsize=8)(_moment)
     return [
         Sum(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Literal, Self, TypeAlias
 
 import msgspec
@@ -119,6 +120,7 @@ def display_name(model: str) -> str:
             return model
 
 
+@lru_cache(maxsize=256)
 def cost_description(
     model: str, token_type: TokenType, tier: ServiceTier, window: ContextWindow, geo: str
 ) -> str:

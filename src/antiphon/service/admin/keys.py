@@ -104,12 +104,13 @@ class KeyRing:
             and wanted.workspace_id in {None, key.workspace_id}
             and wanted.created_by_user_id in {None, key.created_by}
         }
-        infos = {
-            key.id: key_info(key, now)
+        seen = {
+            key.id: key
             for key in reversed(keys)
             if key.kind in self._kinds and reach.sees(key.workspace_id)
         }
-        return page_by_ids(infos, cursor, lambda info: info.id in shown)
+        page = page_by_ids(seen, cursor, lambda key: key.id in shown)
+        return replace(page, data=tuple(key_info(key, now) for key in page.data))
 
     async def one(self, key_id: str, reach: Reach = EVERYTHING) -> KeyInfo:
         """Return a key. Raises `NotFoundError`, also for one out of reach."""

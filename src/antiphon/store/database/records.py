@@ -49,7 +49,13 @@ async def read(
 ) -> tuple[T, ...]:
     """Return a value of `kind` for each row; `convert` converts columns, for example to enums."""
     converters = (convert or {}).items()
-    return tuple(
-        kind(**{**row, **{name: make(row[name]) for name, make in converters}})
-        for row in (await connection.execute(query, parameters)).mappings()
-    )
+    found = await connection.execute(query, parameters)
+    names = tuple(found.keys())
+    values = []
+    # Plain tuples: a mapping of SQLAlchemy for each row takes three times as long.
+    for row in map(tuple, found.all()):
+        given = dict(zip(names, row, strict=True))
+        for name, make in converters:
+            given[name] = make(given[name])
+        values.append(kind(**given))
+    return tuple(values)
