@@ -49,7 +49,7 @@ SYNC_EVERY_S = 1.0
 MOST_SAVED_AT_ONCE = 1000
 # Entries that stay in memory until they are delivered. Further ones, while the database is away,
 # are read from the journal.
-MOST_KEPT = 1024
+MOST_KEPT = 2048
 # The time after which a database that has not taken a batch is taken for silent.
 SAVE_S = 60.0
 # The time that a stopping server waits for a database that is away.
