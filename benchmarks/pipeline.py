@@ -6,11 +6,12 @@ logs; the other answers the same bytes without looking (see `baseline.py`). `--b
 server of another checkout to the rounds.
 """
 
+import asyncio
 import sys
 import tempfile
 import urllib.request
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +42,7 @@ class Size:
     streams: int = 600
 
 
+SETTLE_S = 1.5
 QUICK = Size(rounds=1, requests=64, streams=32)
 
 
@@ -73,6 +75,7 @@ class Round:
 
     figures: Figures
     cpu_us: float
+    loop_us: float
 
 
 def measure(size: Size, beside: Path | None = None) -> list[Figure]:
@@ -89,16 +92,28 @@ def measure(size: Size, beside: Path | None = None) -> list[Figure]:
     for kind in KINDS:
         table += _figures(kind, rounds["antiphon", kind.name], rounds["bare", kind.name])
         if others := rounds.get(("other", kind.name)):
-            table.append(_beside(kind, rounds["antiphon", kind.name], others))
+            table += _beside(kind, rounds["antiphon", kind.name], others)
     return table
 
 
-def _beside(kind: Kind, rounds: Sequence[Round], others: Sequence[Round]) -> Figure:
-    """Compare each round with the other checkout's of the same round."""
-    more = [one.cpu_us - other.cpu_us for one, other in zip(rounds, others, strict=True)]
-    whole = _of("", "µs", [other.cpu_us for other in others])
-    more_us = _of(f"{kind.name}: processor time more than the other's", "µs", more)
-    return replace(more_us, ratio=f"the other: {whole.median:,.0f} µs")
+def _beside(kind: Kind, rounds: Sequence[Round], others: Sequence[Round]) -> list[Figure]:
+    """Compare each round with the other checkout's of the same round, and the threads of both."""
+    pairs = list(zip(rounds, others, strict=True))
+
+    def more(name: str, time: Callable[[Round], float]) -> Figure:
+        whole = _of("", "µs", [time(other) for other in others])
+        more_us = _of(
+            f"{kind.name}: {name} more than the other's",
+            "µs",
+            [time(one) - time(other) for one, other in pairs],
+        )
+        return replace(more_us, ratio=f"the other: {whole.median:,.0f} µs")
+
+    return [
+        more("processor time", lambda one: one.cpu_us),
+        more("that of the event loop's thread", lambda one: one.loop_us),
+        more("that of other threads", lambda one: one.cpu_us - one.loop_us),
+    ]
 
 
 def _figures(kind: Kind, rounds: Sequence[Round], bare: Sequence[Round]) -> list[Figure]:
@@ -155,7 +170,7 @@ async def _all(servers: Mapping[str, Server], size: Size) -> dict[tuple[str, str
 
 async def _round(server: Server, kind: Kind, size: Size) -> Round:
     requests = size.streams if kind.stream else size.requests
-    before = server.cpu_s
+    before, of_loop = server.cpu_s, server.loop_cpu_s
     figures = await load(
         HOST,
         server.port,
@@ -166,7 +181,13 @@ async def _round(server: Server, kind: Kind, size: Size) -> Round:
         stream=kind.stream,
         expected=kind.expected,
     )
-    return Round(figures, 1e6 * (server.cpu_s - before) / requests)
+    # The ledger and the request log are written in the background.
+    await asyncio.sleep(SETTLE_S)
+    return Round(
+        figures,
+        1e6 * (server.cpu_s - before) / requests,
+        1e6 * (server.loop_cpu_s - of_loop) / requests,
+    )
 
 
 def main() -> None:

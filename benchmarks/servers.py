@@ -85,6 +85,12 @@ class Server:
         return times.user + times.system
 
     @property
+    def loop_cpu_s(self) -> float:
+        """What the event loop's thread has of it."""
+        threads = psutil.Process(self.process.pid).threads()
+        return sum(one.user_time + one.system_time for one in threads if one.id == self.process.pid)
+
+    @property
     def rss_mb(self) -> float:
         """Resident memory of the process and of its children now."""
         whole = psutil.Process(self.process.pid)

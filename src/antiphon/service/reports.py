@@ -95,8 +95,7 @@ class Reports:
                 found = await usage_sums(connection, query)
         extra = {SPEED: STANDARD_SPEED} if SPEED in group_by else {}
         return await report_of(
-            asked,
-            ((one.starting_at, _usage(one.values, {**one.dimensions, **extra})) for one in found),
+            asked, ((one.starting_at, _usage(one.values, one.dimensions, extra)) for one in found)
         )
 
     async def costs(
@@ -165,7 +164,9 @@ def _sorted(asked: Buckets, lines: Iterable[tuple[datetime, Result]]) -> Report[
     )
 
 
-def _usage(tokens: Mapping[str, int], dimensions: Mapping[str, Any]) -> UsageResult:
+def _usage(
+    tokens: Mapping[str, int], dimensions: Mapping[str, Any], extra: Mapping[str, Any]
+) -> UsageResult:
     return UsageResult(
         uncached_input_tokens=tokens["input_tokens"],
         cache_read_input_tokens=tokens["cache_read_tokens"],
@@ -175,6 +176,7 @@ def _usage(tokens: Mapping[str, int], dimensions: Mapping[str, Any]) -> UsageRes
         ),
         output_tokens=tokens["output_tokens"],
         **dimensions,
+        **extra,
     )
 
 

@@ -109,10 +109,10 @@ async def sums(
     else:
         floors = await rollup_floors(connection)
         parts = pieces(query.start, query.end, query.width, floors)
-    rows: list[Row[Any]] = []
+    rows: list[Sequence[Row[Any]]] = []
     for part in parts:
         source = _entries if part.width is None else _rollups
-        rows += (await connection.execute(source(query, part, measures))).all()
+        rows.append((await connection.execute(source(query, part, measures))).all())
     # A day in minutes, by key and model, has tens of thousands of rows: too many for the loop.
     return await to_thread.run_sync(_merged, rows, query.group_by, measures)
 
@@ -124,10 +124,11 @@ async def refusal_sums(connection: AsyncConnection, query: ReportQuery) -> list[
     floor of the narrowest width that a span needs is not known any more.
     """
     floors = await rollup_floors(connection)
-    rows: list[Row[Any]] = []
-    for part in pieces(query.start, query.end, query.width, floors):
-        if part.width is not None:
-            rows += (await connection.execute(_refusals(query, part))).all()
+    rows = [
+        (await connection.execute(_refusals(query, part))).all()
+        for part in pieces(query.start, query.end, query.width, floors)
+        if part.width is not None
+    ]
     return await to_thread.run_sync(_merged, rows, query.group_by, ("requests",))
 
 
@@ -148,30 +149,37 @@ def _refusals(query: ReportQuery, part: Piece) -> Select[Any]:
 
 
 def _merged(
-    rows: Sequence[Row[Any]], group_by: Sequence[str], measures: Sequence[str]
+    found: Sequence[Sequence[Row[Any]]], group_by: Sequence[str], measures: Sequence[str]
 ) -> list[Sum]:
     """Add up the rows of pieces that have a bucket and a group in common."""
     groups = 1 + len(group_by)
-    added: dict[tuple[Any, ...], tuple[int, ...]] = {}
     # A slice of a plain tuple is ten times as fast as one of a row.
-    for row in map(tuple, rows):
-        at, values = row[:groups], row[groups:]
-        before = added.get(at)
-        added[at] = values if before is None else tuple(map(add, before, values))
+    rows = [tuple(row) for of_piece in found for row in of_piece]
+    if sum(map(bool, found)) > 1:
+        rows = _added_up(rows, groups)
     try:
-        ordered = sorted(added)
+        rows.sort()
     except TypeError:
         # Some names are absent, which no text can be compared with: they come first.
-        ordered = sorted(added, key=lambda at: (at[0], *[value or "" for value in at[1:]]))
+        rows.sort(key=lambda row: (row[0], *[value or "" for value in row[1:groups]]))
     start = lru_cache(maxsize=8)(_moment)
     return [
         Sum(
-            start(at[0]),
-            dict(zip(group_by, at[1:], strict=True)),
-            dict(zip(measures, added[at], strict=True)),
+            start(row[0]),
+            dict(zip(group_by, row[1:groups], strict=True)),
+            dict(zip(measures, row[groups:], strict=True)),
         )
-        for at in ordered
+        for row in rows
     ]
+
+
+def _added_up(rows: Sequence[tuple[Any, ...]], groups: int) -> list[tuple[Any, ...]]:
+    added: dict[tuple[Any, ...], tuple[int, ...]] = {}
+    for row in rows:
+        at, values = row[:groups], row[groups:]
+        before = added.get(at)
+        added[at] = values if before is None else tuple(map(add, before, values))
+    return [at + values for at, values in added.items()]
 
 
 def _moment(microseconds: int) -> datetime:
