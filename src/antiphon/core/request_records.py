@@ -1,6 +1,6 @@
 """What the request log has of one finished request: facts and figures, never a text."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -15,6 +15,7 @@ MESSAGES: Final = "/v1/messages"
 """The route of every message, also of those in batches."""
 
 _MICROSECONDS = 1_000_000
+_MICROSECOND = timedelta(microseconds=1)
 _SUCCEEDED = 200
 _WITHOUT_CALLER = (401, 403)
 _FAILED = 500
@@ -127,9 +128,13 @@ def phases(entry: LedgerEntry) -> tuple[int | None, int | None]:
     """Return the times of a request to its first token, and from there to its end."""
     if entry.first_token_at is None:
         return None, None
-    prefill = (entry.first_token_at - entry.started_at).total_seconds()
-    decode = (entry.ended_at - entry.first_token_at).total_seconds()
-    return microseconds(prefill), microseconds(decode)
+    first = entry.first_token_at
+    return _between(entry.started_at, first), _between(first, entry.ended_at)
+
+
+def _between(start: datetime, end: datetime) -> int:
+    # Clocks go back sometimes.
+    return max(0, (end - start) // _MICROSECOND)
 
 
 def record_of_entry(entry: LedgerEntry) -> RequestRecord:
@@ -146,7 +151,7 @@ def record_of_entry(entry: LedgerEntry) -> RequestRecord:
         model=entry.model,
         served_model=entry.served_model,
         batch_id=entry.batch_id,
-        duration_us=microseconds((entry.ended_at - entry.started_at).total_seconds()),
+        duration_us=_between(entry.started_at, entry.ended_at),
         prefill_us=prefill,
         decode_us=decode,
         tokens=entry.tokens,
