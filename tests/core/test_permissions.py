@@ -30,7 +30,7 @@ def test_every_role_of_the_api_has_permissions() -> None:
     ("permission", "roles"),
     [
         ("audit.read", {"admin"}),
-        ("requests.read", {"admin"}),
+        ("requests.read", set(ROLES) - {"billing"}),
         ("members.read", {"admin"}),
         ("members.write", {"admin"}),
         ("workspaces.write", {"admin"}),
@@ -77,6 +77,31 @@ def test_developer_sees_the_workspaces_of_a_developing_role() -> None:
     assert reach.workspaces == {"default", "a", "c", "d"}
     assert reach.account is None
     assert not reach.sees(None)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_reach_has_costs_where_the_role_may_read_them(role: str) -> None:
+    reach = reach_of(role, "ada", {}, "default")
+    assert reach.costs == ("cost.read" in permissions_of(role))
+
+
+@pytest.mark.parametrize(
+    ("reach", "workspace", "account", "known", "seen"),
+    [
+        (EVERYTHING, None, None, False, True),
+        (Reach(workspaces=frozenset("a")), "a", "bob", True, True),
+        (Reach(workspaces=frozenset("a")), "a", None, False, False),
+        (Reach(workspaces=frozenset("a")), "b", "ada", True, False),
+        (Reach(workspaces=frozenset("a"), account="ada"), "a", "ada", True, True),
+        (Reach(workspaces=frozenset("a"), account="ada"), "a", "bob", True, False),
+        (Reach(workspaces=frozenset("a"), account="ada"), "a", None, True, False),
+        (Reach(workspaces=frozenset("a"), account="ada"), "b", "ada", True, False),
+    ],
+)
+def test_request_is_seen_in_own_workspaces_and_by_its_own_user(
+    reach: Reach, workspace: str | None, account: str | None, known: bool, seen: bool
+) -> None:
+    assert reach.sees_request(workspace, account, caller_known=known) is seen
 
 
 def test_developer_changes_own_keys_and_those_of_administered_workspaces() -> None:

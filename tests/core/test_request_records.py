@@ -39,6 +39,9 @@ ENTRY = entry_of(
 def test_phases_are_told_by_the_first_token() -> None:
     assert phases(ENTRY) == (2_000_000, 3_000_000)
     assert phases(replace(ENTRY, first_token_at=None)) == (None, None)
+    # A wait for money is no work on the prompt.
+    assert phases(ENTRY, 1.5) == (500_000, 3_000_000)
+    assert phases(ENTRY, 9.0) == (0, 3_000_000)
 
 
 def test_no_time_is_below_zero_when_the_clock_goes_back() -> None:
@@ -62,6 +65,12 @@ def test_record_of_an_entry_is_its_facts() -> None:
         tokens=TokenCounts(input=5, output=7),
         cost=31,
     )
+
+
+def test_user_is_recorded_of_requests_without_a_key() -> None:
+    with_key = replace(ENTRY, account_id="user_1")
+    assert record_of_entry(with_key).account_id is None
+    assert record_of_entry(replace(with_key, api_key_id=None)).account_id == "user_1"
 
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.INTERRUPTED])
@@ -93,6 +102,7 @@ def test_request_of_nobody_was_refused_for_its_caller(
         id="req_2", ended_at=NOON, route="/", status=status, api_key_id=key, duration_us=1
     )
     assert record.of_nobody is of_nobody
+    assert not replace(record, account_id="user_1").of_nobody
 
 
 def point(tokens: int) -> CachePoint:

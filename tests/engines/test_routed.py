@@ -112,7 +112,8 @@ async def test_request_goes_to_the_next_engine_after_an_early_failure(
 ) -> None:
     broken = FakeEngine("a", fails=kind, limits={"counts_exactly": counts_exactly})
     engine = routed(broken, FakeEngine("b", size=20))
-    assert await all_events(engine, ask("Hi")) == [Started(input_tokens=20), TextChunk("b", 1), END]
+    started = Started(input_tokens=20, engine=2)
+    assert await all_events(engine, ask("Hi")) == [started, TextChunk("b", 1), END]
 
 
 async def test_unsupported_prompt_is_not_tried_on_the_next_engine() -> None:
@@ -213,7 +214,8 @@ async def test_prompt_size_is_that_of_the_answering_engine() -> None:
     for _ in range(2):
         start, word, _end = await all_events(engine, ask("Hi"))
         assert isinstance(start, Started)
-        assert start.input_tokens == {"a": 10, "b": 20}[text_of([word])]
+        answered = text_of([word])
+        assert (start.input_tokens, start.engine) == {"a": (10, 1), "b": (20, 2)}[answered]
 
 
 async def test_closing_closes_every_engine() -> None:

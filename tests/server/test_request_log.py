@@ -1,12 +1,13 @@
 """The request log, what explains a request, and the activity: over the application."""
 
 import asyncio
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from antiphon.settings import PriceSettings
+from antiphon.settings import EngineSettings, ModelSettings, PriceSettings
 from antiphon.store.ledger import add_entries
 from support.asgi import HELLO, Answer, Call
 from support.cached_requests import FIVE_MINUTES, system, turn
@@ -53,9 +54,14 @@ async def running(org: Organization) -> Call:
     """Return a request whose engine works on it."""
     call = org.caller.start("POST", "/v1/messages", {**HELLO, "stream": True})
     gate = org.platform.models.find("scripted").gate
-    while not gate.busy:  # noqa: ASYNC110 - the gate tells nobody
-        await asyncio.sleep(0)
+    await until(lambda: gate.busy)
     return call
+
+
+async def until(there: Callable[[], object]) -> None:
+    """Let everything go on until something is there that tells nobody."""
+    while not there():  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -89,9 +95,11 @@ async def test_finished_requests_are_listed_newest_first_and_explained(
         "served_model": "scripted",
         "streamed": False,
         "batch_id": None,
+        "account_id": None,
         "latency": {
             "total_ms": oldest["latency"]["total_ms"],
             "queue_ms": oldest["latency"]["queue_ms"],
+            "money_ms": None,
             "prefill_ms": 0.0,
             "decode_ms": 0.0,
         },
@@ -108,6 +116,7 @@ async def test_finished_requests_are_listed_newest_first_and_explained(
     assert why["api_key"] == {"id": key, "name": "guest"}
     assert why["workspace"] == {"id": workspace, "name": "Research"}
     assert (why["engines"], why["recorded"]) == (["scripted"], True)
+    assert (why["engine"], why["engine_number"]) == ("scripted", None)
     assert (why["refused_by"], why["cache"]) == (None, None)
 
 
@@ -195,6 +204,109 @@ async def test_full_queue_is_told(
     assert (why["status"], by["kind"], by["limit"]) == (529, "queue", 0)
     call.hang_up()
     await call.task
+
+
+def several(*engines: dict[str, Any]) -> ModelSettings:
+    """Return a model that these engines run; their options are those of the scripted engine."""
+    runs_on = tuple(EngineSettings(engine="scripted", options=one) for one in engines)
+    return ModelSettings(id="several", engines=runs_on)
+
+
+async def test_engine_that_answered_is_recorded(organization: StartOrganization) -> None:
+    busy = {"replies": [{"error": "overloaded"}]}
+    model = several(busy, {"text": "Second."}, busy)
+    org = await organization(others=[model])
+    answer = await org.caller.create(model="several")
+    assert answer.json["content"][0]["text"] == "Second."
+    why = await explained(org, answer)
+    assert why["engines"] == ["scripted"] * 3
+    assert (why["engine"], why["engine_number"]) == ("scripted", 2)
+
+
+async def test_no_engine_is_recorded_where_all_of_several_failed(
+    organization: StartOrganization,
+) -> None:
+    busy = {"replies": [{"error": "overloaded"}]}
+    org = await organization(others=[several(busy, busy)])
+    why = await explained(org, await org.caller.create(model="several"))
+    assert (why["status"], why["engine"], why["engine_number"]) == (529, None, None)
+
+
+async def test_waits_for_a_place_and_for_money_are_told_apart(
+    organization: StartOrganization,
+) -> None:
+    limits = {"concurrent_requests": 2, "spend_wait_s": 60}
+    slow = {"when": "slow", **SLOW}
+    org = await organization({"limits": limits}, price=PRICE, replies=[slow], text="One.")
+    said = [{"role": "user", "content": "slow"}]
+    running_one = org.caller.start(
+        "POST",
+        "/v1/messages",
+        {**HELLO, "messages": said, "stream": True, "max_tokens": 10 * HELLO["max_tokens"]},
+    )
+    gate = org.platform.models.find("scripted").gate
+    await until(lambda: org.platform.running._metering.followed)
+    # The one that runs leaves money for half of another one; then there is enough for many.
+    money = HELLO["max_tokens"] * 5000 * 21 // 2
+    await org.spend_limit({"type": "organization"}, money, period="daily")
+    poor = org.caller.start("POST", "/v1/messages", HELLO)
+    await until(lambda: org.platform.admitter._room._queues)
+    queued = org.caller.start("POST", "/v1/messages", HELLO)
+    await until(lambda: gate.waiting)
+    running_one.hang_up()
+    await running_one.task
+    first, second = await poor.task, await queued.task
+    assert (first.status, second.status) == (200, 200)
+    for_money = (await explained(org, first))["latency"]
+    for_a_place = (await explained(org, second))["latency"]
+    assert for_money["money_ms"] > 0
+    assert for_money["queue_ms"] < for_a_place["queue_ms"]
+    # The place is free before the money is: that of the request which left is settled after it.
+    assert for_money["money_ms"] > (for_a_place["money_ms"] or 0)
+
+
+async def test_wait_of_a_refused_request_is_told(organization: StartOrganization) -> None:
+    limits = {"spend_wait_s": 0.02}
+    slow = {"when": "slow", **SLOW}
+    org = await organization({"limits": limits}, price=PRICE, replies=[slow], text="One.")
+    said = [{"role": "user", "content": "slow"}]
+    call = org.caller.start("POST", "/v1/messages", {**HELLO, "messages": said, "stream": True})
+    await until(lambda: org.platform.running._metering.followed)
+    worst = HELLO["max_tokens"] * 5000 + 100_000
+    await org.spend_limit({"type": "organization"}, worst, period="daily")
+    why = await explained(org, await org.caller.create())
+    assert (why["status"], why["refused_by"]["held"]) == (529, True)
+    assert why["latency"]["money_ms"] >= 20
+    call.hang_up()
+    await call.task
+
+
+@pytest.mark.covers("administration: GET /running_requests", "effect")
+async def test_running_requests_are_told_until_they_end(organization: StartOrganization) -> None:
+    org = await organization(replies=[{"when": "slow", **SLOW}], text="One.")
+    caller, workspace, key = await org.guest()
+    assert (await org.get("/running_requests"))["total"] == 0
+    said = [{"role": "user", "content": "slow"}]
+    call = caller.start("POST", "/v1/messages", {**HELLO, "messages": said, "stream": True})
+    while not (now := await org.get("/running_requests"))["total"]:
+        pass
+    (one,) = now["data"]
+    assert (one["api_key_id"], one["workspace_id"]) == (key, workspace)
+    assert (one["model"], one["served_model"]) == (HELLO["model"], "scripted")
+    assert (one["started_at"], one["first_token_at"]) == ("2026-11-23T12:00:00Z", None)
+    assert one["input_tokens"] > 0
+    assert now["models"] == [{"id": "scripted", "running": 1, "waiting": 0}]
+    metering = org.platform.running._metering
+    (admission,) = metering.followed
+    call.hang_up()
+    await call.task
+    # One that has ended is none that runs, though it is followed until it is settled.
+    await org.platform.ledger.flush()
+    metering.follow(admission)
+    ended = await org.get("/running_requests")
+    assert (ended["data"], ended["models"][0]["running"]) == ([], 0)
+    (listed_one,) = await listed(org)
+    assert listed_one["id"] == one["id"]
 
 
 async def test_use_of_the_prompt_cache_is_told_by_breakpoint(
@@ -334,6 +446,10 @@ async def test_activity_counts_requests_errors_tokens_and_money(org: Organizatio
     assert [whole[0]["requests"], whole[0]["refused"]] == [5, 2]
     assert [guest[0]["requests"], guest[0]["refused"]] == [3, 1]
     assert whole[0]["output_tokens"] == 3 * used[0]["output_tokens"]
+    answer = await org.get(f"/activity?{TODAY}&bucket_width=1h&group_by[]=api_key_id")
+    of_lines = [line["requests"] for bucket in answer["data"] for line in bucket["results"]]
+    assert len(of_lines) > 1
+    assert answer["total"] == whole[0]
     report = await org.get(f"/cost_report?{TODAY}")
     assert whole[0]["cost"]["amount"] == report["data"][0]["results"][0]["amount"]
     assert whole[0]["first_token"] == {"mean_ms": 0, "p50_ms": 12, "p95_ms": 24}

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from antiphon.store.request_log import (
     PORTION,
     Refusal,
     RequestQuery,
+    Within,
     add_refusals,
     add_requests,
     find_request,
@@ -65,6 +67,10 @@ WHOLE = a_record(
         input=4, cache_write_5m=5, cache_write_1h=6, cache_read=7, output=8, thinking=1
     ),
     cost=2**60,
+    engine="llama",
+    engine_number=2,
+    money_us=4,
+    account_id="user_1",
     facts=RequestFacts(
         price=Price(input=3, output=15, long_above=9, long=Price(input=6)),
         cache=CacheUse(
@@ -142,6 +148,14 @@ def matches(record: RequestRecord, filters: Mapping[str, Any]) -> bool:
     return all(facts[name] == value for name, value in filters.items())
 
 
+def is_within(record: RequestRecord, within: Within | None) -> bool:
+    if within is None:
+        return True
+    own = record.account_id == within.account or record.api_key_id in within.keys
+    known = bool(record.api_key_id or record.account_id)
+    return record.workspace_id in within.workspaces and (known if within.account is None else own)
+
+
 outcomes = st.sampled_from(
     [(200, None), (200, "api_error"), (429, "rate_limit_error"), (500, "api_error")]
 )
@@ -154,8 +168,15 @@ drawn_rows = st.lists(
         st.sampled_from(["", "apikey_1", "apikey_2"]),
         st.sampled_from(["", "wrkspc_a"]),
         st.sampled_from(["claude-opus-5-5", "small"]),
+        st.sampled_from(["user_1", "user_2", None]),
     ),
     max_size=20,
+)
+drawn_within = st.none() | st.builds(
+    Within,
+    st.frozensets(st.sampled_from(["", "wrkspc_a", "wrkspc_gone"])),
+    st.sampled_from([None, "user_1"]),
+    st.frozensets(st.sampled_from(["apikey_1", "apikey_2"])),
 )
 drawn_filters = st.fixed_dictionaries(
     {},
@@ -168,13 +189,14 @@ drawn_filters = st.fixed_dictionaries(
     },
 )
 drawn_queries = st.builds(
-    lambda limit, start, length, filters: RequestQuery(
-        limit, start=NOON + start, end=NOON + start + length, filters=filters
+    lambda limit, start, length, filters, within: RequestQuery(
+        limit, start=NOON + start, end=NOON + start + length, filters=filters, within=within
     ),
     limit=st.integers(1, 7),
     start=seconds,
     length=seconds,
     filters=drawn_filters,
+    within=drawn_within,
 )
 
 
@@ -182,9 +204,18 @@ drawn_queries = st.builds(
     max_examples=examples(0.5),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(rows=drawn_rows, asked=drawn_queries, window=st.integers(1, 9))
+@given(
+    rows=drawn_rows,
+    asked=drawn_queries,
+    window=st.integers(1, 9),
+    most_searches=st.sampled_from([1, 50]),
+)
 async def test_pages_are_all_that_match_newest_first(
-    database: Database, rows: Sequence[tuple[Any, ...]], asked: RequestQuery, window: int
+    database: Database,
+    rows: Sequence[tuple[Any, ...]],
+    asked: RequestQuery,
+    window: int,
+    most_searches: int,
 ) -> None:
     records = [
         a_record(
@@ -195,18 +226,22 @@ async def test_pages_are_all_that_match_newest_first(
             api_key_id=key,
             workspace_id=workspace,
             model=model,
+            account_id=None if key else account,
         )
-        for number, (after, (status, error), key, workspace, model) in enumerate(rows)
+        for number, (after, (status, error), key, workspace, model, account) in enumerate(rows)
     ]
     assert asked.start is not None
     assert asked.end is not None
     wanted = [
         (one.ended_at, number, one.id)
         for number, one in enumerate(records)
-        if matches(one, asked.filters) and asked.start <= one.ended_at < asked.end
+        if matches(one, asked.filters)
+        and is_within(one, asked.within)
+        and asked.start <= one.ended_at < asked.end
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(request_log, "WINDOW", window)
+        patch.setattr(request_log, "MOST_SEARCHES", most_searches)
         async with database.write() as connection:
             await connection.execute(text("DELETE FROM request_log"))
             await add_requests(connection, records)
@@ -240,6 +275,53 @@ async def test_page_is_found_by_an_index_and_not_sorted(
         assert f"USING INDEX {index}" in plan or f"USING COVERING INDEX {index}" in plan
         assert "SCAN request_log" not in plan
     assert len(filters) > 1 or "TEMP B-TREE" not in plans[0]
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("within", "filters", "indexes"),
+    [
+        (Within(frozenset({"", "wrkspc_a"})), {}, {"workspaces"}),
+        (Within(frozenset({"", "wrkspc_a"})), {"api_key_id": "apikey_1"}, {"keys"}),
+        (Within(frozenset({""}), "user_1", frozenset({"apikey_1"})), {}, {"accounts", "keys"}),
+    ],
+)
+async def test_what_a_caller_may_see_is_found_by_indexes(
+    database: Database, within: Within, filters: Mapping[str, Any], indexes: set[str]
+) -> None:
+    async with database.write() as connection:
+        await add_requests(connection, [a_record(number) for number in range(9)])
+        plans = note_plans(connection)
+        await list_requests(connection, RequestQuery(2, filters=filters, within=within))
+    for plan in plans:
+        assert set(re.findall(r"ix_request_log_(\w+)", plan)) == indexes
+        assert "SCAN request_log" not in plan
+
+
+async def test_searches_share_the_window_and_no_request_comes_twice(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_log, "WINDOW", 4)
+    newer = [a_record(number, workspace_id="wrkspc_a") for number in range(10, 16)]
+    older = [a_record(number, workspace_id="wrkspc_b") for number in range(4)]
+    await add(database, *older, *newer)
+    within = Within(frozenset({"wrkspc_a", "wrkspc_b"}))
+    async with database.read() as connection:
+        found = await ids(connection, RequestQuery(9, within=within))
+    assert found == [one.id for one in reversed([*older, *newer])]
+
+
+@pytest.mark.parametrize("most", [1, 50])
+async def test_user_gets_the_own_requests_alone_however_they_are_searched(
+    database: Database, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(request_log, "MOST_SEARCHES", most)
+    own = [a_record(1, api_key_id="", account_id="user_1"), a_record(2, api_key_id="apikey_1")]
+    others = [a_record(3, api_key_id="", account_id="user_2"), a_record(4, api_key_id="apikey_2")]
+    await add(database, *own, *others)
+    within = Within(frozenset({""}), "user_1", frozenset({"apikey_1"}))
+    async with database.read() as connection:
+        assert await ids(connection, RequestQuery(1, within=within)) == ["req_2", "req_1"]
 
 
 async def test_old_requests_go_in_portions(database: Database) -> None:

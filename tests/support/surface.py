@@ -94,6 +94,7 @@ SURFACE: Mapping[str, Sequence[str]] = {
         "GET /requests",
         "GET /requests/{request}",
         "GET /activity",
+        "GET /running_requests",
         "usage_report/claude_code",
         "service_accounts",
         "external_keys",

@@ -119,7 +119,7 @@ def _row(request: RequestInfo, names: Mapping[str, str]) -> dict[str, Any]:
         + usage.cache_creation.ephemeral_5m_input_tokens
         + usage.cache_creation.ephemeral_1h_input_tokens,
         "tokens_out": usage.output_tokens,
-        "cost": cents_as_dollars(request.cost.amount),
+        "cost": None if request.cost is None else cents_as_dollars(request.cost.amount),
         "id": request.id,
     }
 
@@ -155,14 +155,8 @@ def _lines(one: RequestExplanation) -> Iterator[tuple[str, str]]:
     yield "status", f"{one.status}{f' {one.error_type}' if one.error_type else ''}"
     if not one.recorded:
         yield "", "told from the ledger: it is not in the request log"
-    key, workspace = one.api_key, one.workspace
-    yield "key", "unknown" if key is None else f"{key.name or 'removed'} ({key.id})"
-    if workspace is not None:
-        yield "workspace", f"{workspace.name or 'removed'} ({workspace.id})"
-    if one.model is not None:
-        by = f", answered by {one.served_model}" if one.served_model else ""
-        engines = f" ({', '.join(one.engines)})" if one.engines else ""
-        yield "model", f"{one.model}{by}{engines}"
+    yield from _caller(one)
+    yield from _model(one)
     yield "time", ", ".join(_times(one))
     if one.batch_id is not None:
         yield "batch", one.batch_id
@@ -174,8 +168,31 @@ def _lines(one: RequestExplanation) -> Iterator[tuple[str, str]]:
         price = "" if line.dollars_per_million is None else f" at ${line.dollars_per_million}/M"
         what = f"{line.tokens:,} {_TOKENS[line.token_type]}"
         yield "cost", f"{cents_as_dollars(line.amount)} for {what}{price}"
-    if one.costs:
+    if one.costs and one.cost is not None:
         yield "", f"{cents_as_dollars(one.cost.amount)} in all"
+
+
+def _caller(one: RequestExplanation) -> Iterator[tuple[str, str]]:
+    key, workspace, user = one.api_key, one.workspace, one.account
+    if user is None:
+        yield "key", "unknown" if key is None else f"{key.name or 'removed'} ({key.id})"
+    else:
+        yield "key", f"none: {user.name or 'removed'} ({user.id}) in the Console"
+    if workspace is not None:
+        yield "workspace", f"{workspace.name or 'removed'} ({workspace.id})"
+
+
+def _model(one: RequestExplanation) -> Iterator[tuple[str, str]]:
+    if one.model is not None:
+        by = f", answered by {one.served_model}" if one.served_model else ""
+        yield "model", f"{one.model}{by}"
+    if one.engine is not None:
+        # The settings may have others by now.
+        of = f" of {len(one.engines)}" if len(one.engines) >= (one.engine_number or 0) else ""
+        place = f", number {one.engine_number}{of}" if one.engine_number else ""
+        yield "engine", f"{one.engine}{place}"
+    elif one.engines:
+        yield "engine", f"not recorded; the model has {', '.join(one.engines)}"
 
 
 def _times(one: RequestExplanation) -> Iterator[str]:
@@ -183,6 +200,7 @@ def _times(one: RequestExplanation) -> Iterator[str]:
     yield f"{latency.total_ms:,.0f} ms in all"
     parts = (
         (latency.queue_ms, "waiting for the model"),
+        (latency.money_ms, "waiting for money that running requests held"),
         (latency.prefill_ms, "to the first token"),
         (latency.decode_ms, "from there to the end"),
     )

@@ -41,6 +41,7 @@ _EVERYONE: Final[frozenset[Permission]] = frozenset(
         "models.use",
         "names.read",
         "organization.read",
+        "requests.read",
         "usage.read",
         # Of the workspaces that a user administers, which is the reach.
         "workspace_members.read",
@@ -94,13 +95,26 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
 
     `workspaces` are those whose keys, limits and use it sees; `None` is all of them. It changes the
     keys that `owner` has created, and all keys and members of `administered` workspaces; without an
-    `owner`, every key and member. `account` is the user whose use alone it sees.
+    `owner`, every key and member. `account` is the user whose use alone it sees. `costs` is
+    whether it sees what things cost, as `cost.read` permits.
     """
 
     workspaces: frozenset[str] | None = None
     owner: str | None = None
     administered: frozenset[str] = frozenset()
     account: str | None = None
+    costs: bool = True
+
+    def sees_request(
+        self, workspace_id: str | None, account: str | None, *, caller_known: bool = True
+    ) -> bool:
+        """Return whether it sees a request in a workspace, by a user or by a key of the user.
+
+        Requests of unknown callers belong to no workspace.
+        """
+        if self.workspaces is None:
+            return True
+        return caller_known and self.sees(workspace_id) and self.account in {None, account}
 
     def sees(self, workspace_id: str | None) -> bool:
         """Return whether it sees a workspace; `None` stands for the whole organization."""
@@ -156,4 +170,5 @@ def reach_of(
                 owner=user_id,
                 administered=frozenset(ruled),
                 account=user_id,
+                costs="cost.read" in permissions_of(role),
             )

@@ -162,6 +162,8 @@ class Started(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     An engine that keeps prefixes itself states none of these, but what it did (`confirmed`): what
     was read and written in the terms of the prompt cache follows from its rules.
+
+    `engine` is the place of the engine among several of a model, from 1 on; 0 where there is one.
     """
 
     input_tokens: int
@@ -170,6 +172,7 @@ class Started(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     cache_write_1h_tokens: int = 0
     tokens: int = 0
     confirmed: Confirmation | None = None
+    engine: int = 0
 
 
 class TextChunk(msgspec.Struct, frozen=True, gc=False):

@@ -85,8 +85,11 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     Of a refused request what was known of it is there. `workspace_id` and `api_key_id` are empty if
     there is none, or for the Default workspace; so is `model`. Times are in microseconds: the whole
-    request, the wait at the gate of its model, from admission to the first token, and from there to
-    the end. `cost` is in nano-dollars.
+    request, the wait at the gate of its model, the wait for money that running requests held, from
+    there to the first token, and from that to the end. `cost` is in nano-dollars.
+
+    `engine` is the engine that answered, and `engine_number` its place among several of the model.
+    `account_id` is the user of a request without a key.
     """
 
     id: str
@@ -102,16 +105,21 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     batch_id: str | None = None
     duration_us: int
     queue_us: int | None = None
+    money_us: int | None = None
     prefill_us: int | None = None
     decode_us: int | None = None
     tokens: TokenCounts = TokenCounts()
     cost: int = 0
+    engine: str | None = None
+    engine_number: int | None = None
+    account_id: str | None = None
     facts: RequestFacts = NO_FACTS
 
     @property
     def of_nobody(self) -> bool:
         """Whether it was refused because its caller is not known."""
-        return not self.api_key_id and self.status in _WITHOUT_CALLER
+        unknown = not self.api_key_id and self.account_id is None
+        return unknown and self.status in _WITHOUT_CALLER
 
     @property
     def admitted(self) -> bool:
@@ -124,12 +132,16 @@ def microseconds(seconds: float) -> int:
     return max(0, round(seconds * _MICROSECONDS))
 
 
-def phases(entry: LedgerEntry) -> tuple[int | None, int | None]:
-    """Return the times of a request to its first token, and from there to its end."""
+def phases(entry: LedgerEntry, waited_s: float = 0.0) -> tuple[int | None, int | None]:
+    """Return the times of a request to its first token, and from there to its end.
+
+    The first is without the seconds that it has waited for money.
+    """
     if entry.first_token_at is None:
         return None, None
-    first = entry.first_token_at
-    return _between(entry.started_at, first), _between(first, entry.ended_at)
+    prefill = _between(entry.started_at, entry.first_token_at)
+    decode = _between(entry.first_token_at, entry.ended_at)
+    return max(0, prefill - microseconds(waited_s)), decode
 
 
 def _between(start: datetime, end: datetime) -> int:
@@ -151,6 +163,7 @@ def record_of_entry(entry: LedgerEntry) -> RequestRecord:
         model=entry.model,
         served_model=entry.served_model,
         batch_id=entry.batch_id,
+        account_id=None if entry.api_key_id else entry.account_id,
         duration_us=_between(entry.started_at, entry.ended_at),
         prefill_us=prefill,
         decode_us=decode,

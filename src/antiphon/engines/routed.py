@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Seque
 from contextlib import AsyncExitStack, aclosing, contextmanager
 
 import msgspec
+from msgspec.structs import replace
 
 from antiphon.engines.base import (
     Capabilities,
@@ -18,6 +19,7 @@ from antiphon.engines.base import (
     EngineEvent,
     Prompt,
     PromptSize,
+    Started,
     keeps_prefixes,
 )
 from antiphon.engines.rendezvous import prefix_key
@@ -35,9 +37,9 @@ class WeightedEngine(msgspec.Struct, frozen=True):
 class RoutedEngine:
     """A model that several engines run. It owns them, and closes them.
 
-    The `Started` of an answer comes from the engine that answers; `count_tokens` and `measure` ask
-    the engine that has its turn now, and the answer may come from another one. It keeps prefixes if
-    one of its engines does.
+    The `Started` of an answer comes from the engine that answers, and tells which it is;
+    `count_tokens` and `measure` ask the engine that has its turn now, and the answer may come from
+    another one. It keeps prefixes if one of its engines does.
     """
 
     def __init__(
@@ -124,6 +126,8 @@ class RoutedEngine:
         if started is None or first is None:
             raise EngineError(EngineErrorKind.FAILED, "the engine's answer has no end")
         self._rotation.answered(index)
+        if isinstance(started, Started):
+            started = replace(started, engine=index + 1)
         return [started, first]
 
     def _passed_over(

@@ -180,7 +180,7 @@ def _admin_routes(platform: Platform) -> tuple[Route, ...]:
     people = PeopleEndpoints(administration, platform.settings.console)
     workspaces = WorkspaceEndpoints(administration)
     keys, reports = KeyEndpoints(administration), ReportEndpoints(platform.reports)
-    requests = RequestEndpoints(platform.requests, platform.activity)
+    requests = RequestEndpoints(platform.requests, platform.activity, platform.running)
     rates, spend = RateLimitEndpoints(administration), SpendLimitEndpoints(administration)
     return (
         # server.admin.people
@@ -425,12 +425,9 @@ def _admin_routes(platform: Platform) -> tuple[Route, ...]:
             query=REQUEST_QUERY,
         ),
         Route("GET /requests/{request}", ADMIN, requests.explain, needs="requests.read"),
+        Route("GET /running_requests", ADMIN, requests.show_running, needs="requests.read"),
         Route(
-            "GET /activity",
-            ADMIN,
-            requests.show_activity,
-            needs="requests.read",
-            query=ACTIVITY_QUERY,
+            "GET /activity", ADMIN, requests.show_activity, needs="usage.read", query=ACTIVITY_QUERY
         ),
     )
 

@@ -44,6 +44,7 @@ class MessageEndpoints:
             request.size,
             _retries(exchange),
             hints_of(exchange.header),
+            waits=exchange.waits,
         )
         with self._hang_ups.stopping(exchange):
             async with self._platform.messages.answer(params, context) as answer:

@@ -12,21 +12,26 @@ from antiphon.server.http.exchange import Exchange
 from antiphon.service.answer import Answer
 from antiphon.service.platform import Platform
 
+_DONE = 200
 _GONE = 499
 """The status of a request whose caller hung up before there was one; nobody is sent it."""
 
 
 class RequestRecorder:
-    """Makes the record of a request from its exchange. Others than those of API keys have none."""
+    """Makes the record of a request from its exchange. Those of administration have none."""
 
     def __init__(self, platform: Platform) -> None:
         self._log = platform.request_log
         self._models = platform.models
         self._now = platform.now
+        self._engines = {
+            model.id: [one.engine for one in model.settings.runs_on()]
+            for model in platform.models.served
+        }
 
     def __call__(self, exchange: Exchange) -> None:
         """Record a request that has ended."""
-        if not exchange.recorded:
+        if not exchange.recorded or _looked_at(exchange):
             return
         answer = exchange.answer
         if isinstance(answer, Answer) and answer.entry is not None:
@@ -37,7 +42,10 @@ class RequestRecorder:
     def _admitted(self, exchange: Exchange, answer: Answer) -> RequestRecord:
         entry = answer.entry
         assert entry is not None  # noqa: S101 - for the type checker
-        prefill, decode = phases(entry)
+        waits = exchange.waits
+        prefill, decode = phases(entry, waits.money_s or 0.0)
+        number = answer.engine_number
+        engines = self._engines[answer.model]
         return RequestRecord(
             id=entry.id,
             ended_at=entry.ended_at,
@@ -50,17 +58,22 @@ class RequestRecorder:
             served_model=entry.served_model,
             streamed=exchange.streaming,
             duration_us=microseconds(exchange.age_ms() / 1000),
-            queue_us=microseconds(answer.waited_s),
+            queue_us=_microseconds(waits.gate_s),
+            money_us=_microseconds(waits.money_s),
             prefill_us=prefill,
             decode_us=decode,
             tokens=entry.tokens,
             cost=entry.costs.total,
+            # Before the first token of several, it is open which of them answers.
+            engine=engines[number - 1] if number or len(engines) == 1 else None,
+            engine_number=number or None,
+            account_id=None if entry.api_key_id else entry.account_id,
             facts=answer.facts,
         )
 
     def _other(self, exchange: Exchange) -> RequestRecord:
         """Return the record of a request that was refused, or has no answer of a model."""
-        caller, refused_by = exchange.caller, exchange.refused_by
+        caller, refused_by, waits = exchange.caller, exchange.refused_by, exchange.waits
         workspace = ""
         if caller is not None and not caller.in_default_workspace:
             workspace = caller.workspace_id or ""
@@ -74,9 +87,23 @@ class RequestRecorder:
             workspace_id=workspace,
             model=self._known(exchange.fields.get("model")),
             duration_us=microseconds(exchange.age_ms() / 1000),
+            queue_us=_microseconds(waits.gate_s),
+            money_us=_microseconds(waits.money_s),
+            account_id=None if caller is None or caller.key_id else caller.key.created_by,
             facts=NO_FACTS if refused_by is None else RequestFacts(refused_by=refused_by),
         )
 
     def _known(self, model: str | None) -> str:
         """Return the name of a model that is served; others are a caller's text."""
         return recorded_name(model) if model is not None and self._models.serves(model) else ""
+
+
+def _looked_at(exchange: Exchange) -> bool:
+    """Return whether a page of the Console has read models or batches, as they do all the time."""
+    caller = exchange.caller
+    by_user = caller is not None and caller.session is not None
+    return by_user and exchange.status == _DONE and exchange.scope["method"] == "GET"
+
+
+def _microseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else microseconds(seconds)

@@ -14,6 +14,7 @@ from antiphon.core.ids import hash_secret
 from antiphon.core.parking import Parking
 from antiphon.service.accounts import Accounts
 from antiphon.service.console.sessions import SignedIn
+from antiphon.service.limits.waits import Waits
 from antiphon.store.accounts import ApiKey, KeyKind
 from antiphon.store.directory import Directory
 from antiphon.wire.messages import ServiceTier
@@ -63,7 +64,7 @@ class RequestContext(msgspec.Struct, frozen=True):
     """The caller of a request, its id, the version of the API, and the size of its body in bytes.
 
     `retries` is the number of earlier tries, if the client states it. `hints` are the client's. A
-    request of a batch has its `batch_id`, and may be parked.
+    request of a batch has its `batch_id`, and may be parked. `waits` gets what it waits for.
     """
 
     caller: Caller
@@ -74,6 +75,7 @@ class RequestContext(msgspec.Struct, frozen=True):
     hints: Hints = NO_HINTS
     batch_id: str | None = None
     parking: Parking | None = None
+    waits: Waits | None = None
 
     @property
     def tier(self) -> ServiceTier:

@@ -99,12 +99,13 @@ async def open_cache_index(
 
 
 class Accounting(msgspec.Struct, frozen=True):
-    """The counters of limits, the ledger of bills, the admitter, and the prompt cache's index."""
+    """The counters of limits and their metering, the ledger, the admitter, the cache's index."""
 
     counters: Counters
     ledger: Ledger
     admitter: Admitter
     cache_index: CacheIndex
+    metering: Metering
 
 
 @asynccontextmanager
@@ -156,7 +157,7 @@ async def open_accounting(  # noqa: PLR0913 - the parts that tests replace
         await counters.seed(seed.spent, seed.settled)
         await stack.enter_async_context(metering.following())
         admitter = Admitter(metering, ledger, settings.limits, clock)
-        yield Accounting(counters, ledger, admitter, index)
+        yield Accounting(counters, ledger, admitter, index, metering)
 
 
 @asynccontextmanager

@@ -11,13 +11,13 @@ from antiphon.core.billing.ledger import recorded_name
 from antiphon.core.billing.money import cents
 from antiphon.core.billing.reports import Buckets, BucketWidth, Span, buckets
 from antiphon.core.billing.rollups import percentile
+from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.service.accounts import Accounts
 from antiphon.service.desks import Desks
-from antiphon.service.reports import report_of
+from antiphon.service.reports import report_of, within_reach
 from antiphon.store.reports import TOKEN_MEASURES, ReportQuery, Sum, refusal_sums, sums
 from antiphon.store.rollups import FIRST_TOKENS
-from antiphon.wire.admin.reports import Report
-from antiphon.wire.admin.requests import ActivityResult, FirstTokenTimes, Money
+from antiphon.wire.admin.requests import ActivityReport, ActivityResult, FirstTokenTimes, Money
 
 _ERROR = "error_type"
 _MEASURES = (
@@ -42,11 +42,16 @@ class Activity:
         return buckets(width, asked, self._now())
 
     async def report(
-        self, asked: Buckets, group_by: Sequence[str], filters: Mapping[str, Collection[str]]
-    ) -> Report[ActivityResult]:
-        """Return the activity. `group_by` and `filters` are of key, workspace and model.
+        self,
+        asked: Buckets,
+        group_by: Sequence[str],
+        filters: Mapping[str, Collection[str]],
+        reach: Reach = EVERYTHING,
+    ) -> ActivityReport:
+        """Return the activity within reach. `group_by` and `filters` are of key, workspace, model.
 
-        Refused requests of minutes that are older than their roll-ups are not in it.
+        Refused requests of minutes that are older than their roll-ups are not in it. Whose they
+        were is not counted, so a reach of one account's own use has none.
         """
         names = tuple(dict.fromkeys(group_by))
         query = ReportQuery(
@@ -55,30 +60,49 @@ class Activity:
             width=asked.width,
             default_workspace=(await self._accounts.current()).default_workspace.id,
             group_by=names,
-            filters={
-                name: {recorded_name(each) for each in ids} for name, ids in filters.items() if ids
-            },
+            filters=within_reach(
+                reach,
+                {
+                    name: {recorded_name(each) for each in ids}
+                    for name, ids in filters.items()
+                    if ids
+                },
+            ),
         )
         # Apart from the sums, because few combinations have errors.
         of_errors = replace(query, group_by=(*names, _ERROR), failed=True)
         async with self._desks.read() as connection:
             admitted = await sums(connection, query, _MEASURES)
             failed = await sums(connection, of_errors, ("requests",))
-            refused = await refusal_sums(connection, of_errors)
-        lines: defaultdict[_Place, _Line] = defaultdict(_Line)
+            refused = (
+                await refusal_sums(connection, of_errors, of_known=reach.workspaces is not None)
+                if reach.account is None
+                else ()
+            )
+        lines: defaultdict[_Place, _Line] = defaultdict(lambda: _Line(costs=reach.costs))
+        total = _Line(costs=reach.costs)
         for one in admitted:
-            lines[_place(one, names)].add(one)
+            for line in (lines[_place(one, names)], total):
+                line.add(one)
         for one in failed:
-            lines[_place(one, names)].add_failed(one)
+            for line in (lines[_place(one, names)], total):
+                line.add_failed(one)
         for one in refused:
-            lines[_place(one, names)].add_refused(one)
+            for line in (lines[_place(one, names)], total):
+                line.add_refused(one)
         ordered = sorted(lines.items(), key=lambda line: (line[0][0], *map(str, line[0][1])))
-        return await report_of(
+        report = await report_of(
             asked,
             (
                 (start, line.result(dict(zip(names, values, strict=True))))
                 for (start, values), line in ordered
             ),
+        )
+        return ActivityReport(
+            data=report.data,
+            has_more=report.has_more,
+            next_page=report.next_page,
+            total=total.result({}),
         )
 
 
@@ -89,7 +113,8 @@ def _place(one: Sum, names: Sequence[str]) -> _Place:
 class _Line:
     """The sums of one bucket and group, over all types of errors."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, costs: bool) -> None:
+        self._costs = costs
         self._sums: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
         self._refused = 0
@@ -118,8 +143,8 @@ class _Line:
             cache_read_input_tokens=read,
             output_tokens=found["output_tokens"],
             cache_read_share=round(read / prompt, 4) if prompt else None,
-            cost=Money(amount=cents(found["cost"])),
-            saved=Money(amount=cents(found["saved"])),
+            cost=Money(amount=cents(found["cost"])) if self._costs else None,
+            saved=Money(amount=cents(found["saved"])) if self._costs else None,
             first_token=self._first_token(),
             **dimensions,
         )

@@ -69,8 +69,8 @@ class Answer:
         self._usage: Usage | None = None
         self._due = False
         self.entry: LedgerEntry | None = None
-        # The seconds at the gate of the model.
-        self.waited_s = 0.0
+        # Which of a model's engines answers; 0 where there is one, or while it is not known.
+        self.engine_number = 0
 
     @property
     def cached_tokens(self) -> tuple[int, int]:
@@ -157,6 +157,7 @@ class Answer:
     def _begin(self, first: object) -> Assembly:
         if not isinstance(first, Started):
             raise InternalError from _failed("the engine did not say how long the prompt is")
+        self.engine_number = first.engine
         if self._cached is not None:
             first = self._cached.claimed(first)
         self._assembly = assembly = Assembly(self._spec, first)

@@ -39,6 +39,7 @@ from antiphon.service.limits.admission import AdmissionRequest
 from antiphon.service.limits.admitter import Admitter
 from antiphon.service.limits.batch_lane import BatchTicket
 from antiphon.service.limits.gate import Gate
+from antiphon.service.limits.waits import Waits
 from antiphon.service.models import Models, ServedModel
 from antiphon.service.prompt_size import count, size_to_admit, written_ttls
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
@@ -88,7 +89,8 @@ class Messages:
         the next request begin, in every case.
         """
         model = self._models.find(params.model)
-        return AnswerContext(model.gate, partial(self._admitted, model, params, context))
+        admit = partial(self._admitted, model, params, context)
+        return AnswerContext(model.gate, admit, context.waits)
 
     def batch_answer(
         self, params: CreateMessageParams, context: RequestContext, make_way: Callable[[], None]
@@ -136,6 +138,7 @@ class Messages:
             retries=context.retries,
             batch_id=context.batch_id,
             note_first_token=None if in_batch else model.gate.batches.first_token_watch(),
+            note_money_wait=None if context.waits is None else context.waits.note_money,
         )
         admission = await self._admitter.admit(request)
         if read.textless_pages:
@@ -257,26 +260,36 @@ class Messages:
 class AnswerContext:
     """Holds a place at the model's gate while `admit` and the caller work on an answer.
 
+    `waits` gets the seconds before the gate, also of a caller that hangs up there.
+
     It is a class because it is entered for every request: a generator costs three times as much.
     """
 
-    __slots__ = ("_admit", "_answer", "_gate")
+    __slots__ = ("_admit", "_answer", "_gate", "_waits")
 
-    def __init__(self, gate: Gate | BatchTicket, admit: Callable[[], Awaitable[Answer]]) -> None:
+    def __init__(
+        self,
+        gate: Gate | BatchTicket,
+        admit: Callable[[], Awaitable[Answer]],
+        waits: Waits | None = None,
+    ) -> None:
         self._gate = gate
         self._admit = admit
+        self._waits = waits
 
     async def __aenter__(self) -> Answer:
         now = asyncio.get_running_loop().time
         began = now()
-        await self._gate.enter()
-        waited_s = now() - began
+        try:
+            await self._gate.enter()
+        finally:
+            if self._waits is not None:
+                self._waits.gate_s = now() - began
         try:
             self._answer = await self._admit()
         except BaseException:
             self._gate.leave()
             raise
-        self._answer.waited_s = waited_s
         return self._answer
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:

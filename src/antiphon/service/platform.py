@@ -42,6 +42,7 @@ from antiphon.service.record_upkeep import RecordUpkeep
 from antiphon.service.reports import Reports
 from antiphon.service.request_log import RequestLog
 from antiphon.service.requests import Requests
+from antiphon.service.running import Running
 from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind
 from antiphon.store.data_folder import mark_used, open_data_folder
@@ -84,6 +85,7 @@ class Platform:
     request_log: RequestLog
     requests: Requests
     activity: Activity
+    running: Running
     administration: Administration
     console: Console | None
     first_key: Callable[[], Awaitable[KeyInfo | None]]
@@ -258,6 +260,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             request_log=request_log,
             requests=Requests(desks, [one.settings for one in sources]),
             activity=Activity(desks, accounts, now),
+            running=Running(accounting.metering, models, accounts),
             administration=build_administration(
                 transactions,
                 settings.limits,

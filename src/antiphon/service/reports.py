@@ -86,7 +86,7 @@ class Reports:
             for name, ids in filters.items()
             if ids and name != SPEED
         }
-        columns = _within(reach, asked_for)
+        columns = within_reach(reach, asked_for)
         speeds = filters.get(SPEED, ())
         found: list[Sum] = []
         if not speeds or STANDARD_SPEED in speeds:
@@ -105,7 +105,7 @@ class Reports:
         described = "description" in group_by
         dimensions = [name for name in group_by if name != "description"]
         by = [*dimensions, *(_DESCRIBING if described else ())]
-        query = await self._question(asked, by, _within(reach, {}))
+        query = await self._question(asked, by, within_reach(reach, {}))
         async with self._desks.read() as connection:
             found = await cost_sums(connection, query)
         lines = _described if described else _total
@@ -130,7 +130,9 @@ class Reports:
         )
 
 
-def _within(reach: Reach, filters: Mapping[str, Collection[str]]) -> dict[str, Collection[str]]:
+def within_reach(
+    reach: Reach, filters: Mapping[str, Collection[str]]
+) -> dict[str, Collection[str]]:
     """Return filters that select nothing beyond reach; one without values selects nothing."""
     narrowed = dict(filters)
     if reach.workspaces is not None:

@@ -1,4 +1,4 @@
-"""The request log as administrators see it: its pages, and the explanation of one request."""
+"""The request log as far as a caller sees it: its pages, and the explanation of one request."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,19 +11,23 @@ from antiphon.core.billing.pricing import Price
 from antiphon.core.errors import NotFoundError
 from antiphon.core.limits.refusals import RefusedBy
 from antiphon.core.pagination import not_a_page, page_position, page_token
+from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.core.request_records import CacheUse, RequestRecord, record_of_entry
 from antiphon.service.admin.transactions import AdminTransactions
 from antiphon.service.desks import Desks
 from antiphon.settings import ModelSettings
-from antiphon.store.accounts import find_key
+from antiphon.store.accounts import find_key, list_keys_of
+from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.ledger import COUNTERS, find_entries
+from antiphon.store.organizations import find_user
 from antiphon.store.request_log import (
     Place,
     RequestQuery,
+    Within,
     find_request,
     list_requests,
 )
-from antiphon.store.workspaces import Workspace, find_workspace, list_workspaces
+from antiphon.store.workspaces import Workspace, default_workspace_id, list_workspaces
 from antiphon.wire.admin.organizations import TokenListing
 from antiphon.wire.admin.requests import (
     BreakpointInfo,
@@ -71,8 +75,9 @@ class Requests:
         token: str | None = None,
         span: tuple[datetime | None, datetime | None] = (None, None),
         filters: Mapping[str, str | int | None],
+        reach: Reach = EVERYTHING,
     ) -> TokenListing:
-        """Return a page, the newest request first.
+        """Return a page of what is within reach, the newest request first.
 
         The keys of `filters` are `store.request_log:FILTERS`; `None` filters nothing. A page may be
         shorter than its limit, or empty, and still have a next one. Raises `InvalidRequestError`
@@ -81,20 +86,22 @@ class Requests:
         after = None if token is None else _place(token)
         chosen = {name: value for name, value in filters.items() if value is not None}
         async with self._desks.read() as connection:
-            workspace = chosen.get("workspace_id")
-            if workspace is not None:
-                named = await find_workspace(connection, str(workspace))
-                is_default = named is not None and named.is_default
-                chosen["workspace_id"] = "" if is_default else workspace
-            asked = RequestQuery(limit, after, *span, chosen)
-            found = await list_requests(connection, asked)
+            default = await default_workspace_id(connection)
+            if chosen.get("workspace_id") == default:
+                chosen["workspace_id"] = ""
+            within = await _within(connection, reach, default)
+            found = await list_requests(
+                connection, RequestQuery(limit, after, *span, chosen, within)
+            )
         return TokenListing(
-            data=tuple(RequestInfo(**_shown(record)) for record in found.records),
+            data=tuple(
+                RequestInfo(**_shown(record, costs=reach.costs)) for record in found.records
+            ),
             next_page=None if found.following is None else _token(found.following),
         )
 
-    async def explain(self, request_id: str) -> RequestExplanation:
-        """Explain one request. Raises `NotFoundError`.
+    async def explain(self, request_id: str, reach: Reach = EVERYTHING) -> RequestExplanation:
+        """Explain one request. Raises `NotFoundError`, also for one that is beyond reach.
 
         A request that is not in the log, as it is switched off or older, is told from the ledger.
         """
@@ -104,24 +111,53 @@ class Requests:
             entry = next(iter(await find_entries(connection, known)), None)
             shown = record_of_entry(entry) if record is None and entry is not None else record
             if shown is None:
-                raise NotFoundError(f"request: {shortened(request_id)}")
+                raise _unknown(request_id)
             key_id = shown.api_key_id
             key = await find_key(connection, key_id) if key_id else None
+            user_id = shown.account_id
+            user = await find_user(connection, user_id) if user_id else None
             workspaces = await list_workspaces(connection)
+        workspace = _workspace(shown, workspaces)
+        owner = shown.account_id if key is None else key.created_by
+        if not reach.sees_request(
+            None if workspace is None else workspace.id, owner, caller_known=not shown.of_nobody
+        ):
+            raise _unknown(request_id)
         facts = shown.facts
+        by = facts.refused_by
         return RequestExplanation(
-            **_shown(shown),
+            **_shown(shown, costs=reach.costs),
             recorded=record is not None,
             api_key=Named(id=key_id, name=None if key is None else key.name) if key_id else None,
-            workspace=_workspace(shown, workspaces),
+            account=Named(id=user_id, name=None if user is None else user.name)
+            if user_id
+            else None,
+            workspace=workspace,
             engines=self._engines.get(shown.served_model or "", ()),
-            refused_by=None if facts.refused_by is None else _refused_by(facts.refused_by),
+            engine=shown.engine,
+            engine_number=shown.engine_number,
+            refused_by=None if by is None else _refused_by(by, costs=reach.costs),
             cache=None if facts.cache is None else _cache(facts.cache),
-            costs=() if entry is None else _costs(entry, facts.price),
+            costs=() if entry is None or not reach.costs else _costs(entry, facts.price),
         )
 
 
-def _shown(record: RequestRecord) -> dict[str, Any]:
+async def _within(connection: AsyncConnection, reach: Reach, default: str | None) -> Within | None:
+    """Return what a reach is in the request log, where the Default workspace has no id."""
+    if reach.workspaces is None:
+        return None
+    workspaces = frozenset("" if one == default else one for one in reach.workspaces)
+    if reach.account is None:
+        return Within(workspaces)
+    keys = await list_keys_of(connection, reach.account)
+    return Within(workspaces, reach.account, frozenset(keys))
+
+
+def _unknown(request_id: str) -> NotFoundError:
+    return NotFoundError(f"request: {shortened(request_id)}")
+
+
+def _shown(record: RequestRecord, *, costs: bool) -> dict[str, Any]:
     tokens = record.tokens
     return {
         "id": record.id,
@@ -135,9 +171,11 @@ def _shown(record: RequestRecord) -> dict[str, Any]:
         "served_model": record.served_model,
         "streamed": record.streamed,
         "batch_id": record.batch_id,
+        "account_id": record.account_id,
         "latency": RequestLatency(
             total_ms=record.duration_us / 1000,
             queue_ms=_ms(record.queue_us),
+            money_ms=_ms(record.money_us),
             prefill_ms=_ms(record.prefill_us),
             decode_ms=_ms(record.decode_us),
         ),
@@ -151,7 +189,7 @@ def _shown(record: RequestRecord) -> dict[str, Any]:
             output_tokens=tokens.output,
             thinking_tokens=tokens.thinking,
         ),
-        "cost": Money(amount=cents(record.cost)),
+        "cost": Money(amount=cents(record.cost)) if costs else None,
     }
 
 
@@ -172,10 +210,11 @@ def _workspace(record: RequestRecord, workspaces: Sequence[Workspace]) -> Named 
     return Named(id=wanted, name=None) if found is None else Named(id=found.id, name=found.name)
 
 
-def _refused_by(by: RefusedBy) -> RefusedByInfo:
+def _refused_by(by: RefusedBy, *, costs: bool) -> RefusedByInfo:
+    of_money = by.kind == "spend_limit"
     return RefusedByInfo(
         kind=by.kind,
-        limit=cents(by.limit) if by.kind == "spend_limit" else by.limit,
+        limit=(cents(by.limit) if costs else None) if of_money else by.limit,
         scope=by.scope,
         scope_id=by.scope_id,
         type=by.type,

@@ -92,6 +92,12 @@ async def list_keys(connection: AsyncConnection) -> tuple[ApiKey, ...]:
     return await _keys(connection, select(api_keys))
 
 
+async def list_keys_of(connection: AsyncConnection, user_id: str) -> tuple[str, ...]:
+    """Return the ids of every key that a user has created, also of the archived ones."""
+    found = await connection.execute(select(api_keys.c.id).where(api_keys.c.created_by == user_id))
+    return tuple(found.scalars())
+
+
 async def active_secrets(connection: AsyncConnection) -> dict[bytes, ActiveSecret]:
     """Return the secrets that authenticate now, by their digests, for keys of either kind."""
     active = select(api_keys).where(api_keys.c.status == KeyStatus.ACTIVE)

@@ -36,6 +36,7 @@ from antiphon.store.rollups import MEASURES, SUMMARY, rollup_floors, stored_widt
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_WITHOUT_CALLER = ("authentication_error", "permission_error")
 _TOKENS = (*COUNTERS, "thinking")
 _TOKEN_COLUMNS = tuple((name, f"{name}_tokens") for name in _TOKENS)
 _COST_COLUMNS = tuple((name, f"{name}_cost") for name in COUNTERS)
@@ -117,18 +118,25 @@ async def sums(
     return await to_thread.run_sync(_merged, rows, query.group_by, measures)
 
 
-async def refusal_sums(connection: AsyncConnection, query: ReportQuery) -> list[Sum]:
+async def refusal_sums(
+    connection: AsyncConnection, query: ReportQuery, *, of_known: bool = False
+) -> list[Sum]:
     """Count the requests that were refused before they were admitted, as `requests`.
 
     Their dimensions are `workspace_id`, `api_key_id`, `model` and `error_type`. What is before the
-    floor of the narrowest width that a span needs is not known any more.
+    floor of the narrowest width that a span needs is not known any more. `of_known` leaves out
+    what was refused because its caller is not known: it belongs to no workspace.
     """
     floors = await rollup_floors(connection)
-    rows = [
-        (await connection.execute(_refusals(query, part))).all()
-        for part in pieces(query.start, query.end, query.width, floors)
-        if part.width is not None
-    ]
+    rows: list[Sequence[Row[Any]]] = []
+    for part in pieces(query.start, query.end, query.width, floors):
+        if part.width is not None:
+            counted = _refusals(query, part)
+            if of_known:
+                columns = refusal_rollups.c
+                unknown = columns.error_type.in_(_WITHOUT_CALLER)
+                counted = counted.where((columns.api_key_id != "") | ~unknown)
+            rows.append((await connection.execute(counted)).all())
     return await to_thread.run_sync(_merged, rows, query.group_by, ("requests",))
 
 

@@ -2,10 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
-from sqlalchemy import ColumnElement, RowMapping, Select, delete, literal, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    RowMapping,
+    Select,
+    Subquery,
+    delete,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
 
 from antiphon.core.billing.rollups import WIDTHS, begin_of
 from antiphon.core.billing.usage import TokenCounts
@@ -20,20 +34,23 @@ PORTION: Final = 2000
 """How many requests one transaction removes at most."""
 WINDOW: Final = 4000
 """How many requests a page looks at, if the index of one filter has to be searched for others."""
+MOST_SEARCHES: Final = 50
+"""Of how many indexes a page is put together; beyond them, it looks at the newest requests."""
 
 _REQUESTS = Target(
     request_log,
     (
         *("id", "ended_at", "route", "status", "status_class", "error_type", "api_key_id"),
-        *("workspace_id", "model", "served_model", "streamed", "batch_id", "duration_us"),
-        *("queue_us", "prefill_us", "decode_us", "input_tokens", "cache_write_5m_tokens"),
-        *("cache_write_1h_tokens", "cache_read_tokens", "output_tokens", "thinking_tokens"),
-        *("cost", "facts"),
+        *("workspace_id", "account_id", "model", "served_model", "engine", "engine_number"),
+        *("streamed", "batch_id", "duration_us", "queue_us", "money_us", "prefill_us"),
+        *("decode_us", "input_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"),
+        *("cache_read_tokens", "output_tokens", "thinking_tokens", "cost", "facts"),
     ),
     unique=("id",),
 )
 _TOKENS = TokenCounts.__struct_fields__
 _columns = request_log.c
+_Places: TypeAlias = Select[tuple[datetime, int]]
 
 
 class Place(NamedTuple):
@@ -77,12 +94,16 @@ def _row(record: RequestRecord) -> tuple[object, ...]:
         record.error_type,
         record.api_key_id,
         record.workspace_id,
+        record.account_id,
         record.model,
         record.served_model,
+        record.engine,
+        record.engine_number,
         record.streamed,
         record.batch_id,
         record.duration_us,
         record.queue_us,
+        record.money_us,
         record.prefill_us,
         record.decode_us,
         tokens.input,
@@ -123,10 +144,42 @@ async def add_refusals(connection: AsyncConnection, refusals: Mapping[Refusal, i
 FILTERS: Final = ("error_type", "api_key_id", "status_class", "model", "workspace_id")
 
 
+class Within(NamedTuple):
+    """The requests that a caller may see: those of `workspaces` whose caller is known.
+
+    With an `account` they are its own alone: those without a key, and those of its `keys`.
+    """
+
+    workspaces: frozenset[str]
+    account: str | None = None
+    keys: frozenset[str] = frozenset()
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Return what holds of each of these requests; no index serves it."""
+        key, account = _unindexed("api_key_id"), _unindexed("account_id")
+        known = or_(key != "", account.is_not(None))
+        own = or_(account == self.account, key.in_(self.keys))
+        return [
+            _unindexed("workspace_id").in_(self.workspaces),
+            known if self.account is None else own,
+        ]
+
+    def searches(self, filters: Mapping[str, str | int]) -> list[ColumnElement[bool]]:
+        """Return conditions that an index serves each, one of which holds of each request."""
+        if self.account is not None:
+            by_key = [_columns.api_key_id == key for key in sorted(self.keys)]
+            return [_columns.account_id == self.account, *by_key]
+        if (key := filters.get("api_key_id")) is not None:
+            return [_columns.api_key_id == key]
+        asked = filters.get("workspace_id")
+        seen = sorted(one for one in self.workspaces if asked in {None, one})
+        return [_columns.workspace_id == one for one in seen]
+
+
 class RequestQuery(NamedTuple):
     """A page of the listing: newest first, after a place, within a time, with these filters.
 
-    The keys of `filters` are `FILTERS`.
+    The keys of `filters` are `FILTERS`. `within` is what the caller may see; `None` is everything.
     """
 
     limit: int
@@ -134,33 +187,75 @@ class RequestQuery(NamedTuple):
     start: datetime | None = None
     end: datetime | None = None
     filters: Mapping[str, str | int] = {}
+    within: Within | None = None
 
 
 async def list_requests(connection: AsyncConnection, asked: RequestQuery) -> RequestPage:
     """Return a page of requests. It is shorter than its limit if filters match seldom.
 
     Of several filters one is found by its index; of what that finds, a page looks at `WINDOW`
-    requests.
+    requests. What the caller may see is found by the index of each of its parts, which share the
+    window.
     """
-    conditions = _matching(asked)
-    rest = conditions[1:]
-    within = _within(asked).where(*conditions[:1])
+    searches, rest = _search(asked)
     if not rest:
-        found = (await connection.execute(within.limit(asked.limit + 1))).mappings().all()
+        whole = _in_span(asked).where(*searches).limit(asked.limit + 1)
+        found = (await connection.execute(whole)).mappings().all()
         return _page(found, asked.limit)
-    window = within.limit(WINDOW).with_only_columns(_columns.number).subquery()
-    matching = _ordered(select(request_log)).where(
-        _columns.number.in_(select(window.c.number)), *rest
-    )
+    places = _in_span(asked).with_only_columns(_columns.ended_at, _columns.number)
+    each = max(1, WINDOW // len(searches))
+    end = await _end_of_window(connection, [places.where(one) for one in searches], each)
+    window = _merged([places.where(one).limit(each) for one in searches])
+    numbers = select(window.c.number)
+    if end is not None:
+        numbers = numbers.where(tuple_(*window.c) >= _as_row(end))
+    matching = _ordered(select(request_log)).where(_columns.number.in_(numbers), *rest)
     found = (await connection.execute(matching.limit(asked.limit + 1))).mappings().all()
-    if len(found) > asked.limit:
-        return _page(found, asked.limit)
-    last = within.with_only_columns(_columns.ended_at, _columns.number).limit(1).offset(WINDOW - 1)
-    end = (await connection.execute(last)).first()
-    return RequestPage(_page(found, asked.limit).records, None if end is None else Place(*end))
+    page = _page(found, asked.limit)
+    return page if page.following else RequestPage(page.records, end)
 
 
-def _within(asked: RequestQuery) -> Select[*tuple[RowMapping, ...]]:
+async def _end_of_window(
+    connection: AsyncConnection, searches: Sequence[_Places], each: int
+) -> Place | None:
+    """Return the oldest place down to which every search was looked through; `None` for all.
+
+    Each search ends after so many places, some earlier than others: older places of one could be
+    behind places of another that nobody has looked at.
+    """
+    lasts = _merged([one.limit(1).offset(each - 1) for one in searches])
+    newest = select(lasts).order_by(*(column.desc() for column in lasts.c)).limit(1)
+    end = (await connection.execute(newest)).first()
+    return None if end is None else Place(*end)
+
+
+def _merged(searches: Sequence[_Places]) -> Subquery:
+    """Return the places that any of these searches finds.
+
+    Each is a query of its own, as a condition over all of them would be served by no index.
+    """
+    parts = [one.subquery() for one in searches]
+    return union_all(*(select(part.c.ended_at, part.c.number) for part in parts)).subquery()
+
+
+def _search(
+    asked: RequestQuery,
+) -> tuple[Sequence[ColumnElement[bool]], Sequence[ColumnElement[bool]]]:
+    """Return conditions of which an index serves each and one has to hold, and all others.
+
+    The first are none, or true, where the newest requests are looked at.
+    """
+    names = [name for name in FILTERS if asked.filters.get(name) is not None]
+    if asked.within is None:
+        searches = [_holds(name, _columns[name], asked) for name in names[:1]]
+        return searches, [_holds(name, _unindexed(name), asked) for name in names[1:]]
+    rest = [_holds(name, _unindexed(name), asked) for name in names]
+    searches = asked.within.searches(asked.filters) or [false()]
+    few = searches if len(searches) <= MOST_SEARCHES else [true()]
+    return few, [*asked.within.conditions(), *rest]
+
+
+def _in_span(asked: RequestQuery) -> Select[*tuple[RowMapping, ...]]:
     query = _ordered(select(request_log))
     if asked.start is not None:
         query = query.where(_columns.ended_at >= asked.start)
@@ -169,26 +264,36 @@ def _within(asked: RequestQuery) -> Select[*tuple[RowMapping, ...]]:
     if asked.after is not None:
         # Compared as one row, so that both databases find the place in the index.
         place = tuple_(_columns.ended_at, _columns.number)
-        last = (literal(one, to.type) for one, to in zip(asked.after, place, strict=True))
-        query = query.where(place < tuple_(*last))
+        query = query.where(place < _as_row(asked.after))
     return query
+
+
+def _as_row(place: Place) -> ColumnElement[Any]:
+    columns = (_columns.ended_at, _columns.number)
+    return tuple_(*(literal(one, to.type) for one, to in zip(place, columns, strict=True)))
 
 
 def _ordered(query: Select[*tuple[RowMapping, ...]]) -> Select[*tuple[RowMapping, ...]]:
     return query.order_by(_columns.ended_at.desc(), _columns.number.desc())
 
 
-def _matching(asked: RequestQuery) -> list[ColumnElement[bool]]:
-    conditions = []
-    for name in FILTERS:
-        if (value := asked.filters.get(name)) is None:
-            continue
-        condition = _columns[name] == value
-        if name == "status_class" and value != 2:  # noqa: PLR2004 - the class of success
-            # The index of classes has no others.
-            condition &= _columns.error_type.is_not(None)
-        conditions.append(condition)
-    return conditions
+def _holds(name: str, column: ColumnElement[Any], asked: RequestQuery) -> ColumnElement[bool]:
+    """Return the condition of a filter over its column."""
+    value = asked.filters[name]
+    condition = column == value
+    if name == "status_class" and value != 2:  # noqa: PLR2004 - the class of success
+        # The index of classes has no others.
+        condition &= _columns.error_type.is_not(None)
+    return condition
+
+
+def _unindexed(name: str) -> ColumnElement[Any]:
+    """Return a column in a form that no index serves.
+
+    Requests of a window are found by their numbers. A database that takes an index of another
+    condition instead would read all that there ever was.
+    """
+    return func.coalesce(_columns[name], _columns[name])
 
 
 def _page(rows: Sequence[RowMapping], limit: int) -> RequestPage:

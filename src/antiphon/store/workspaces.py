@@ -49,6 +49,14 @@ async def find_workspace(connection: AsyncConnection, workspace_id: str) -> Work
     return await find(connection, Workspace, workspaces, workspace_id)
 
 
+async def default_workspace_id(connection: AsyncConnection) -> str | None:
+    """Return the id of the Default workspace; `None` before the first start has made it."""
+    found: str | None = await connection.scalar(
+        select(workspaces.c.id).where(workspaces.c.is_default)
+    )
+    return found
+
+
 async def hold_open(connection: AsyncConnection, workspace_id: str) -> bool:
     """Return whether a workspace is there and not archived.
 

@@ -188,3 +188,159 @@ async def test_reports_show_what_is_within_reach(on_both_databases: StartOrganiz
     assert await cost(admin) == {lab, hall, None}
     assert await cost(bob) == {lab, None}
     assert (await eve.get(COST)).error[:2] == DENIED
+
+
+@pytest.mark.covers("administration: GET /requests", "effect")
+async def test_requests_are_seen_within_reach(on_both_databases: StartOrganization) -> None:
+    org = await on_both_databases()
+    admin = await set_up(org)
+    bob, bobs_id = await member(org, "bob", "developer")
+    eve, eves_id = await member(org, "eve", "user")
+    bill, _ = await member(org, "bill", "billing")
+    caller, lab, _ = await org.guest()
+    hall = (await org.post("/workspaces", {"name": "Hall"}))["id"]
+    hall_caller = org.caller_with((await key_in(org, hall))["secret"])
+    scope = {"type": "workspace", "workspace_id": lab}
+    own = {"name": "own", "scope": scope, "created_by_user_id": eves_id}
+    eves_key = org.caller_with((await org.post("/api_keys", own))["secret"])
+    await join(org, bobs_id, lab, "workspace_developer")
+    await join(org, eves_id, lab, "workspace_user")
+    hello = {**HELLO, "model": PRICED}
+    sent = {
+        "lab": await caller.create(model=PRICED),
+        "hall": await hall_caller.create(model=PRICED),
+        "default": await org.caller.create(model=PRICED),
+        "refused in hall": await hall_caller.create(max_tokens=-1),
+        "eve": await eve.post("/v1/messages", hello, anthropic_workspace_id=lab),
+        "eve's key": await eves_key.create(model=PRICED),
+        "bob": await bob.post("/v1/messages", hello),
+        "unknown": await org.caller_with("sk-nobody").create(),
+    }
+    names = {answer.headers["request-id"]: name for name, answer in sent.items()}
+    await org.platform.ledger.flush()
+    await org.platform.request_log.flush()
+
+    async def listed(browser: Browser, query: str = "") -> set[str]:
+        return {names[one] for one in ids(await get(browser, f"/requests?{query}"))}
+
+    async def explained(browser: Browser) -> set[str]:
+        found = set()
+        for request, name in names.items():
+            answer = await browser.get(f"{ORGANIZATIONS_PATH}/requests/{request}")
+            assert answer.status in {200, 404}
+            if answer.status == 200:
+                found.add(name)
+        return found
+
+    of_bob = {"lab", "default", "eve", "eve's key", "bob"}
+    of_eve = {"eve", "eve's key"}
+    for browser, seen in ((admin, set(sent)), (bob, of_bob), (eve, of_eve)):
+        assert await listed(browser) == seen
+        assert await explained(browser) == seen
+        assert await listed(browser, f"workspace_id={hall}") <= seen
+        assert await listed(browser, f"workspace_id={lab}") == seen & {"lab", "eve", "eve's key"}
+        assert await listed(browser, "error_type=invalid_request_error") <= seen
+    assert (await bill.get(f"{ORGANIZATIONS_PATH}/requests")).error[:2] == DENIED
+    (one,) = [one for one in (await get(bob, "/requests"))["data"] if names[one["id"]] == "eve"]
+    assert (one["api_key_id"], one["account_id"]) == (None, eves_id)
+    why = await get(bob, f"/requests/{one['id']}")
+    assert (why["account"], why["api_key"]) == ({"id": eves_id, "name": "Eve"}, None)
+
+
+async def test_activity_is_seen_within_reach(on_both_databases: StartOrganization) -> None:
+    org = await on_both_databases()
+    admin = await set_up(org)
+    bob, bobs_id = await member(org, "bob", "developer")
+    eve, eves_id = await member(org, "eve", "user")
+    bill, _ = await member(org, "bill", "billing")
+    caller, lab, _ = await org.guest()
+    hall = (await org.post("/workspaces", {"name": "Hall"}))["id"]
+    hall_caller = org.caller_with((await key_in(org, hall))["secret"])
+    await join(org, bobs_id, lab, "workspace_developer")
+    await join(org, eves_id, lab, "workspace_user")
+    hello = {**HELLO, "model": PRICED}
+    for one in (caller, hall_caller):
+        assert (await one.create(model=PRICED)).status == 200
+        assert (await one.create(max_tokens=-1)).status == 400
+    assert (await eve.post("/v1/messages", hello, anthropic_workspace_id=lab)).status == 200
+    assert (await org.caller_with("sk-nobody").create()).status == 401
+    await org.platform.ledger.flush()
+    await org.platform.request_log.flush()
+    path = "/activity?starting_at=2026-11-23T00:00:00Z"
+
+    async def told(browser: Browser, query: str = "") -> tuple[int, dict[str, int]]:
+        total = (await get(browser, path + query))["total"]
+        return total["requests"], total["errors"]
+
+    bad, unknown = "invalid_request_error", "authentication_error"
+    assert await told(admin) == await told(bill) == (6, {bad: 2, unknown: 1})
+    assert await told(bob) == (3, {bad: 1})
+    assert await told(bob, f"&workspace_ids[]={hall}") == (0, {})
+    assert await told(eve) == (1, {})
+    for browser, sees_costs in ((admin, True), (bill, True), (bob, True), (eve, False)):
+        total = (await get(browser, path))["total"]
+        assert (total["cost"] is not None) is sees_costs
+        assert (total["saved"] is not None) is sees_costs
+
+
+async def test_user_sees_no_cost_of_the_own_requests(organization: StartOrganization) -> None:
+    org = await organization()
+    await set_up(org)
+    eve, eves_id = await member(org, "eve", "user")
+    hello = {**HELLO, "model": PRICED}
+    answer = await eve.post("/v1/messages", hello)
+    await org.spend_limit_in_cents({"type": "organization"}, "0.0001", "daily")
+    refusal = await eve.post("/v1/messages", hello)
+    assert (answer.status, refusal.status) == (200, 400)
+    await org.platform.ledger.flush()
+    await org.platform.request_log.flush()
+    for one in (await get(eve, "/requests"))["data"]:
+        assert one["cost"] is None
+    total = (await get(eve, "/activity?starting_at=2026-11-23T00:00:00Z"))["total"]
+    assert (total["requests"], total["cost"]) == (1, None)
+    for one, limit in ((answer, None), (refusal, "0.0001")):
+        path = f"/requests/{one.headers['request-id']}"
+        theirs, whole = await get(eve, path), await org.get(path)
+        assert (theirs["cost"], theirs["costs"]) == (None, [])
+        assert theirs["account"]["id"] == eves_id
+        by = (theirs["refused_by"] or {}).get("limit"), (whole["refused_by"] or {}).get("limit")
+        assert by == (None, limit)
+
+
+async def test_what_pages_read_is_not_in_the_log(
+    organization: StartOrganization,
+) -> None:
+    org = await organization()
+    browser = await set_up(org)
+    for path in ("/v1/models", "/v1/messages/batches"):
+        assert (await browser.get(path)).status == 200
+    assert (await browser.get("/v1/models/none")).status == 404
+    assert (await org.caller.get("/v1/models")).status == 200
+    await org.platform.request_log.flush()
+    statuses = [(one["status"], one["account_id"]) for one in (await org.get("/requests"))["data"]]
+    user = (await browser.get("/v1/console/session")).json["user"]["id"]
+    assert statuses == [(200, None), (404, user)]
+
+
+async def test_running_requests_are_seen_within_reach(organization: StartOrganization) -> None:
+    slow = {"when": "slow", "text": "Slowly.", "delay_s": 300}
+    org = await organization(replies=[slow], text="One.")
+    admin = await set_up(org)
+    bob, bobs_id = await member(org, "bob", "developer")
+    eve, _ = await member(org, "eve", "user")
+    caller, lab, _ = await org.guest()
+    await join(org, bobs_id, lab, "workspace_developer")
+    said = [{"role": "user", "content": "slow"}]
+    body = {**HELLO, "messages": said, "stream": True}
+    hall = (await org.post("/workspaces", {"name": "Hall"}))["id"]
+    others = org.caller_with((await key_in(org, hall))["secret"])
+    calls = [one.start("POST", "/v1/messages", body) for one in (caller, others)]
+    while (await org.get("/running_requests"))["total"] < len(calls):
+        pass
+    for browser, seen in ((admin, {lab, hall}), (bob, {lab}), (eve, set())):
+        now = await get(browser, "/running_requests")
+        assert {one["workspace_id"] for one in now["data"]} == seen
+        assert now["total"] == len(seen)
+    for call in calls:
+        call.hang_up()
+        await call.task

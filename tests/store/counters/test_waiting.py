@@ -100,6 +100,22 @@ async def test_large_request_is_not_starved_by_small_ones() -> None:
     assert order == ["large", "small 0", "small 1", "small 2"]
 
 
+async def test_wait_is_told_and_asks_that_do_not_wait_tell_none() -> None:
+    counters = MemoryCounters()
+    await counters.seed({})
+    room = WaitingRoom(counters)
+    waits: list[float] = []
+    await room.admit(ask("running", 60), LONG_S, waits.append)
+    assert waits == []
+    assert await room.admit(ask("late", 90), 0.02, waits.append) == Busy(0)
+    assert 0.02 <= waits.pop() < LONG_S
+    cancelled = asyncio.create_task(room.admit(ask("large", 90), LONG_S, waits.append))
+    await stands_in_line(room)
+    cancelled.cancel()
+    await asyncio.gather(cancelled, return_exceptions=True)
+    assert len(waits) == 1
+
+
 async def test_ask_without_patience_left_is_busy_and_gives_up_its_turn(counters: Counters) -> None:
     room = WaitingRoom(counters)
     await room.admit(ask("running", 60), LONG_S)

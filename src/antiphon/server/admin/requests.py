@@ -1,4 +1,4 @@
-"""The request log, the explanation of a request, and the activity."""
+"""The request log, the explanation of a request, what runs now, and the activity."""
 
 from datetime import datetime
 from typing import Final
@@ -10,9 +10,9 @@ from antiphon.server.http.queries import BY_TOKENS, Query
 from antiphon.server.http.requests import Request
 from antiphon.service.activity import Activity
 from antiphon.service.requests import Requests
+from antiphon.service.running import Running
 from antiphon.wire.admin.organizations import TokenListing
-from antiphon.wire.admin.reports import Report
-from antiphon.wire.admin.requests import ActivityResult, RequestExplanation
+from antiphon.wire.admin.requests import ActivityReport, RequestExplanation, RunningRequests
 
 _CLASSES: Final = {"2xx": 2, "4xx": 4, "5xx": 5}
 _NAMES: Final = ("error_type", "api_key_id", "model", "workspace_id")
@@ -23,11 +23,12 @@ ACTIVITY_QUERY: Final = (*SPAN, "group_by", "api_key_ids", "models", "workspace_
 
 
 class RequestEndpoints:
-    """The endpoints of finished requests."""
+    """The endpoints of finished and of running requests."""
 
-    def __init__(self, requests: Requests, activity: Activity) -> None:
+    def __init__(self, requests: Requests, activity: Activity, running: Running) -> None:
         self._requests = requests
         self._activity = activity
+        self._running = running
 
     async def list_requests(self, request: Request[None]) -> TokenListing:
         query = request.query
@@ -43,12 +44,16 @@ class RequestEndpoints:
                 **{name: query.one(name) for name in _NAMES},
                 "status_class": None if chosen is None else _CLASSES[chosen],
             },
+            reach=request.reach,
         )
 
     async def explain(self, request: Request[None]) -> RequestExplanation:
-        return await self._requests.explain(request.path("request"))
+        return await self._requests.explain(request.path("request"), request.reach)
 
-    async def show_activity(self, request: Request[None]) -> Report[ActivityResult]:
+    async def show_running(self, request: Request[None]) -> RunningRequests:
+        return await self._running.show(request.reach)
+
+    async def show_activity(self, request: Request[None]) -> ActivityReport:
         query = request.query
         asked = self._activity.buckets(asked_width(query, tuple(WIDTHS)), Span.of(query.one))
         filters = {
@@ -56,7 +61,8 @@ class RequestEndpoints:
             "model": query.many("models"),
             "workspace_id": query.many("workspace_ids"),
         }
-        return await self._activity.report(asked, query.many("group_by", _GROUPS), filters)
+        groups = query.many("group_by", _GROUPS)
+        return await self._activity.report(asked, groups, filters, request.reach)
 
 
 def _moment(query: Query, name: str) -> datetime | None:

@@ -17,6 +17,7 @@ from antiphon.server.http.base_urls import base_url
 from antiphon.server.http.body_budget import BodyShare
 from antiphon.service.access import Caller
 from antiphon.service.answer import Answer
+from antiphon.service.limits.waits import Waits
 
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream; charset=utf-8"
@@ -64,7 +65,7 @@ class Exchange:
 
     `route` is the template of the route, `None` until it is found. `fields` are added to the log
     line of the request. `headers` are sent with any answer, also with an error. If it is to be
-    `recorded`, the request log wants its caller and its answer, or what refused it.
+    `recorded`, the request log wants its caller, its waits and its answer, or what refused it.
     """
 
     __slots__ = (
@@ -86,6 +87,7 @@ class Exchange:
         "started",
         "status",
         "streaming",
+        "waits",
     )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
@@ -102,6 +104,7 @@ class Exchange:
         self.recorded = False
         self.caller: Caller | None = None
         self.answer: Answer | None = None
+        self.waits = Waits()
         self.refused_by: RefusedBy | None = None
         # Taken out of the scope, because it refers to the scope: a cycle lives until a collection.
         self._direct: Direct | None = scope.get("state", {}).pop(DIRECT, None)

@@ -31,7 +31,8 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
     that the prompt may write. `planned_reads` are the tokens of the prompt that its plan reads from
     the prompt cache: rate limits do not count them, but the worst case does. `retries` is the
     number of earlier tries, if the client states it. A request of a batch has its `batch_id`: no
-    rate limit counts it. `note_first_token` gets the seconds from admission to the first token.
+    rate limit counts it. `note_first_token` gets the seconds from admission to the first token,
+    `note_money_wait` those of a wait for money.
     """
 
     caller: Caller
@@ -48,6 +49,7 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
     retries: int | None = None
     batch_id: str | None = None
     note_first_token: Callable[[float], None] | None = None
+    note_money_wait: Callable[[float], None] | None = None
 
     @property
     def tier(self) -> ServiceTier:
@@ -127,6 +129,20 @@ class Admission:
     @property
     def id(self) -> str:
         return self._opening.id
+
+    @property
+    def opening(self) -> Opening:
+        """What is recorded of it since its admission."""
+        return self._opening
+
+    @property
+    def running(self) -> TokenCounts | None:
+        """The tokens so far; `None` once it has ended."""
+        return None if self._record is None else self._record.tokens
+
+    @property
+    def first_token_at(self) -> datetime | None:
+        return self._first_token_at
 
     @property
     def price(self) -> Price:

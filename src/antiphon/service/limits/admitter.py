@@ -156,8 +156,9 @@ class Admitter:
         if self._slots.untidy:
             await self._slots.tidy()
         if retries and (slot := await self._slots.claim(key_id, ask.draws)):
-            return await self._decide_in_slot(slot, ask)
-        verdict = await self._room.admit(ask, self._settings.spend_wait_s)
+            return await self._decide_in_slot(slot, ask, request.note_money_wait)
+        patience_s = self._settings.spend_wait_s
+        verdict = await self._room.admit(ask, patience_s, request.note_money_wait)
         if retries is None or not isinstance(verdict, Limited):
             return verdict
         if ask.draws[verdict.index].needs_positive:
@@ -166,7 +167,9 @@ class Admitter:
         wait_ms = await self._slots.promise(key_id, ask.draws, verdict.retry_after_ms)
         return verdict if wait_ms is None else replace(verdict, retry_after_ms=wait_ms)
 
-    async def _decide_in_slot(self, slot: RetrySlot | int, ask: Ask) -> Verdict:
+    async def _decide_in_slot(
+        self, slot: RetrySlot | int, ask: Ask, note_wait: Callable[[float], None] | None
+    ) -> Verdict:
         """Decide an ask by its slot, whose draws are made, or by the time until it is due."""
         if isinstance(slot, int):
             return Limited(0, slot, await self._counters.levels(ask.draws))
@@ -175,7 +178,7 @@ class Admitter:
         try:
             # Read first: no call may come between the verdict and the slot of the journal.
             levels = await self._counters.levels(ask.draws)
-            verdict = await self._room.admit(rest, self._settings.spend_wait_s)
+            verdict = await self._room.admit(rest, self._settings.spend_wait_s, note_wait)
         finally:
             if not isinstance(verdict, Granted):
                 with anyio.CancelScope(shield=True):

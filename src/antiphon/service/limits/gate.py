@@ -30,6 +30,11 @@ class Gate:
         return len(self._line)
 
     @property
+    def running(self) -> int:
+        """The number of requests that are in."""
+        return self._concurrent - self._free
+
+    @property
     def free(self) -> int:
         """The number of requests that would enter at once."""
         return self._free

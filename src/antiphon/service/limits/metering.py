@@ -1,7 +1,7 @@
 """Meters running requests: draws their output, renews their leases, settles their bills."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import lru_cache
 
@@ -49,6 +49,11 @@ class Metering:
         """Meter a request from now on, until its bill is settled."""
         self._running[admission.id] = admission
         self._began.set()
+
+    @property
+    def followed(self) -> Collection[Admission]:
+        """The requests that run, and those that have ended and are not settled yet."""
+        return self._running.values()
 
     async def settle(self, entries: Sequence[LedgerEntry]) -> None:
         """Deliver bills to the counters. Raises `StoreError` if the delivery must be repeated."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from asyncio import timeout_at
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -43,16 +43,26 @@ class WaitingRoom:
         self._look_s = look_s
         self._queues: dict[Account, _Queue] = {}
 
-    async def admit(self, ask: Ask, patience_s: float) -> Verdict:
-        """Ask until the verdict is no longer `Busy`, or until `patience_s` is over."""
+    async def admit(
+        self, ask: Ask, patience_s: float, note_wait: Callable[[float], None] | None = None
+    ) -> Verdict:
+        """Ask until the verdict is no longer `Busy`, or until `patience_s` is over.
+
+        `note_wait` gets the seconds of a wait, also of one that is cancelled.
+        """
         account = self._queue_for(ask) if self._queues else None
         if account is None:
             verdict = await self._counters.admit(_waiting(ask))
             if not isinstance(verdict, Busy):
                 return verdict
             account = ask.holds[verdict.index].account
-        deadline = asyncio.get_running_loop().time() + patience_s
-        return await self._wait(ask, account, deadline)
+        now = asyncio.get_running_loop().time
+        began = now()
+        try:
+            return await self._wait(ask, account, began + patience_s)
+        finally:
+            if note_wait is not None:
+                note_wait(now() - began)
 
     async def settle(self, settlement: Settlement) -> None:
         """Settle, and wake the asks that wait at these accounts."""

@@ -20,9 +20,11 @@ from antiphon.store.database.tables import Moment
 __all__ = ["metadata", "refusal_rollups", "request_log"]
 
 _FAILED = text("error_type IS NOT NULL")
+_OF_USERS = text("account_id IS NOT NULL")
 
 # `core.request_records:RequestRecord`, for a limited time. Each index is one filter of the listing,
-# in its order; those of errors have no other rows. `status_class` is the first digit of the status.
+# in its order; those of errors and of users have no other rows. `status_class` is the first digit
+# of the status.
 request_log = Table(
     "request_log",
     metadata,
@@ -51,6 +53,10 @@ request_log = Table(
     Column("thinking_tokens", BigInteger, nullable=False),
     Column("cost", BigInteger, nullable=False),
     Column("facts", Text),
+    Column("engine", Text),
+    Column("engine_number", Integer),
+    Column("money_us", BigInteger),
+    Column("account_id", Text),
     PrimaryKeyConstraint("number", name="pk_request_log"),
     UniqueConstraint("id", name="uq_request_log_id"),
     Index("ix_request_log_newest", "ended_at", "number"),
@@ -59,6 +65,7 @@ request_log = Table(
     Index("ix_request_log_models", "model", "ended_at", "number"),
     Index("ix_request_log_errors", "error_type", "ended_at", "number", sqlite_where=_FAILED),
     Index("ix_request_log_failed", "status_class", "ended_at", "number", sqlite_where=_FAILED),
+    Index("ix_request_log_accounts", "account_id", "ended_at", "number", sqlite_where=_OF_USERS),
 )
 
 # How many requests were refused before they were admitted, in the buckets of roll-ups. They are not

@@ -7,19 +7,22 @@ from collections.abc import Mapping
 from typing import Literal
 
 from antiphon.wire.admin.limits import BucketInfo
+from antiphon.wire.admin.reports import Report
 from antiphon.wire.base import AnswerStruct
 from antiphon.wire.messages import CacheCreation
 
 
 class RequestLatency(AnswerStruct, kw_only=True, frozen=True):
-    """Milliseconds: the whole request, and of it the wait at the gate, the prompt, the answer.
+    """Milliseconds: the whole request, and of it both waits, the prompt, the answer.
 
-    `prefill_ms` is from the admission to the first token, `decode_ms` from there to the end. What
-    is not known is `None`.
+    `queue_ms` is the wait at the gate of the model, `money_ms` the one for money that running
+    requests held. `prefill_ms` is from the admission to the first token, `decode_ms` from there to
+    the end. What is not known, or was not come to, is `None`.
     """
 
     total_ms: float
     queue_ms: float | None = None
+    money_ms: float | None = None
     prefill_ms: float | None = None
     decode_ms: float | None = None
 
@@ -42,7 +45,11 @@ class Money(AnswerStruct, kw_only=True, frozen=True):
 
 
 class RequestInfo(AnswerStruct, kw_only=True, frozen=True):
-    """One finished request. `workspace_id` is `None` for the Default workspace."""
+    """One finished request. `workspace_id` is `None` for the Default workspace.
+
+    `account_id` is the user of a request without a key. `cost` is `None` for callers who may not
+    see costs.
+    """
 
     id: str
     type: Literal["request"] = "request"
@@ -56,9 +63,10 @@ class RequestInfo(AnswerStruct, kw_only=True, frozen=True):
     served_model: str | None
     streamed: bool
     batch_id: str | None
+    account_id: str | None
     latency: RequestLatency
     usage: RequestUsage
-    cost: Money
+    cost: Money | None
 
 
 class Named(AnswerStruct, kw_only=True, frozen=True):
@@ -72,12 +80,12 @@ class RefusedByInfo(AnswerStruct, kw_only=True, frozen=True):
     """The limit that refused a request.
 
     `type` is the type of a rate limit, or the period of a spend limit. `limit` is an amount a
-    minute, cents, or a number of waiting requests. `held`: there is money, which requests hold that
-    were running.
+    minute, a number of waiting requests, or cents, which are `None` for callers who may not see
+    costs. `held`: there is money, which requests hold that were running.
     """
 
     kind: str
-    limit: str | int
+    limit: str | int | None
     scope: str | None
     scope_id: str | None
     type: str | None
@@ -120,14 +128,18 @@ class RequestCost(AnswerStruct, kw_only=True, frozen=True):
 class RequestExplanation(RequestInfo, kw_only=True, frozen=True):
     """A request, and why it went as it did, as far as it is recorded.
 
-    `engines` are the engines of the model that answers; `recorded` says whether the request is in
-    the request log, or only in the ledger, which knows less.
+    `engines` are the engines of the model that answers, `engine` is the one that answered, and
+    `engine_number` its place among several. `recorded` says whether the request is in the request
+    log, or only in the ledger, which knows less.
     """
 
     recorded: bool
     api_key: Named | None
     workspace: Named | None
+    account: Named | None
     engines: tuple[str, ...]
+    engine: str | None
+    engine_number: int | None
     refused_by: RefusedByInfo | None
     cache: CacheUseInfo | None
     costs: tuple[RequestCost, ...]
@@ -146,6 +158,7 @@ class ActivityResult(AnswerStruct, kw_only=True, frozen=True):
 
     `requests` are all, of which `refused` were not admitted; `errors` counts them by type, also
     those after admission. `cache_read_share` is the share of the prompts' tokens that was read.
+    `cost` and `saved` are `None` for callers who may not see costs.
     """
 
     requests: int
@@ -156,9 +169,48 @@ class ActivityResult(AnswerStruct, kw_only=True, frozen=True):
     cache_read_input_tokens: int
     output_tokens: int
     cache_read_share: float | None
-    cost: Money
-    saved: Money
+    cost: Money | None
+    saved: Money | None
     first_token: FirstTokenTimes | None
     api_key_id: str | None = None
     workspace_id: str | None = None
     model: str | None = None
+
+
+class ActivityReport(Report[ActivityResult], kw_only=True, frozen=True):
+    """The activity; `total` is that of all its buckets and groups."""
+
+    total: ActivityResult
+
+
+class RunningRequest(AnswerStruct, kw_only=True, frozen=True):
+    """A request that is running: what is known of it before its end."""
+
+    id: str
+    type: Literal["running_request"] = "running_request"
+    started_at: str
+    first_token_at: str | None
+    api_key_id: str | None
+    account_id: str | None
+    workspace_id: str | None
+    model: str
+    served_model: str
+    batch_id: str | None
+    input_tokens: int
+    output_tokens: int
+
+
+class ModelQueue(AnswerStruct, kw_only=True, frozen=True):
+    """How many interactive requests of a model run, and how many wait for their turn."""
+
+    id: str
+    running: int
+    waiting: int
+
+
+class RunningRequests(AnswerStruct, kw_only=True, frozen=True):
+    """What runs in the process that answers: `total` requests, the longest running first."""
+
+    data: tuple[RunningRequest, ...]
+    total: int
+    models: tuple[ModelQueue, ...]
