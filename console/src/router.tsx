@@ -11,6 +11,8 @@ import {
   batchesSearch,
   costSearch,
   keysSearch,
+  overviewSearch,
+  requestsSearch,
   usageSearch,
 } from "./rules/searches.ts";
 
@@ -41,6 +43,23 @@ const home = createRoute({
   getParentRoute: () => signedIn,
   path: "/",
   component: lazyRouteComponent(() => import("./pages/Home.tsx"), "Home"),
+});
+const overview = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/overview",
+  validateSearch: overviewSearch,
+  component: lazyRouteComponent(() => import("./pages/Overview.tsx"), "Overview"),
+});
+const requests = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/requests",
+  validateSearch: requestsSearch,
+  component: lazyRouteComponent(() => import("./pages/Requests.tsx"), "Requests"),
+});
+const request = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/requests/$request",
+  component: lazyRouteComponent(() => import("./pages/Explain.tsx"), "Explain"),
 });
 const keys = createRoute({
   getParentRoute: () => signedIn,
@@ -121,6 +140,9 @@ export const router = createRouter({
     oidc,
     signedIn.addChildren([
       home,
+      overview,
+      requests,
+      request,
       keys,
       playground,
       usage,

@@ -22,6 +22,11 @@ export function useCan(): (permission: string) => boolean {
   return (permission) => permissions.includes(permission);
 }
 
+/** Return whether somebody is signed in whose role may do a thing; false before the sign-in. */
+export function useMaySee(permission: string): boolean {
+  return useContext(SessionContext)?.permissions.includes(permission) ?? false;
+}
+
 /** Ask for the session; `data` is null for a browser that is not signed in. */
 export function useSessionQuery() {
   return useQuery({

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { UsageResult } from "../src/api/types.ts";
 import {
+  alone,
   cacheHitRate,
   costShares,
   OTHERS,
@@ -81,6 +82,13 @@ test("a plot has a value for each bucket, and its lines add up to the report", (
     .flatMap((day) => day.results)
     .reduce((sum, result) => sum + totalOf(tokensOf(result)), 0);
   assert.equal(drawn, reported);
+});
+
+test("a value between two gaps is a point, and one with a neighbour is not", () => {
+  assert.deepEqual(alone([1, null, 2, 3, null, null, 4]), [0, 6]);
+  assert.deepEqual(alone([0]), [0]);
+  assert.deepEqual(alone([1, 2]), []);
+  assert.deepEqual(alone([null]), []);
 });
 
 test("the cache's part is of all tokens of the prompts", () => {

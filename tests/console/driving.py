@@ -18,6 +18,8 @@ PASSWORD = "correct horse battery staple"
 PHONE: ViewportSize = {"width": 360, "height": 740}
 DESK: ViewportSize = {"width": 1280, "height": 800}
 PAGES = [
+    "overview",
+    "requests",
     "playground",
     "keys",
     "connect",

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import anthropic
+from playwright.sync_api import Page
 
 from console.conftest import CONFIG
 from console.driving import ADA, DESK, PAGES, PASSWORD, PHONE, Person
@@ -69,14 +70,22 @@ def take(person: Person, folder: Path, scheme: Literal["dark", "light"], *, phon
     page = person.page()
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size(PHONE if phone else DESK)
-    for name in PAGES:
-        page.goto(f"/console/{name}")
+    for name, path in pages(page).items():
+        page.goto(f"/console/{path}")
         page.get_by_role("heading", level=1).wait_for()
         page.wait_for_load_state("networkidle")
         where = folder / f"{name}-{scheme}{'-phone' if phone else ''}.png"
         page.screenshot(path=where, full_page=True)
         print(where)  # noqa: T201 - a command
     page.close()
+
+
+def pages(page: Page) -> dict[str, str]:
+    """Return the paths of all pages by the names of their pictures."""
+    page.goto("/console/requests")
+    newest = page.get_by_label("Requests", exact=True).get_by_role("link").first
+    request = (newest.get_attribute("href") or "").rpartition("/")[2]
+    return {**{name: name for name in PAGES}, "explain": f"requests/{request}"}
 
 
 def main(folder: Path) -> None:

@@ -359,6 +359,7 @@ def test_session_that_has_ended_leads_to_the_sign_in(
 ) -> None:
     person = Person(chromium, program)
     page = person.sign_in(ADA)
+    page.get_by_role("link", name="Playground").click()
     page.get_by_label("Your message").fill("Hello")
     expect(page.get_by_text(re.compile(r"The prompt has \d+ tokens"))).to_be_visible()
     person.context.clear_cookies()

@@ -196,6 +196,7 @@ COMMANDS = (
     "ask-for-a-higher-limit.md",
     "rotate-a-key.md",
     "see-what-was-used.md",
+    "see-what-happened-to-a-request.md",
     "sign-in-to-the-console.md",
     "back-up.md",
 )

@@ -11,6 +11,8 @@ export class ApiError extends Error {
   readonly requestId: string | null;
   /** The pause that the server asks for before another try, in seconds. */
   readonly retryAfterS: number | null;
+  /** The path that was asked, and null where there was no answer. */
+  readonly path: string | null;
 
   constructor(
     status: number,
@@ -18,6 +20,7 @@ export class ApiError extends Error {
     message: string,
     requestId: string | null,
     retryAfterS: number | null = null,
+    path: string | null = null,
   ) {
     super(message);
     this.name = "ApiError";
@@ -25,6 +28,7 @@ export class ApiError extends Error {
     this.type = type;
     this.requestId = requestId;
     this.retryAfterS = retryAfterS;
+    this.path = path;
   }
 }
 
@@ -80,7 +84,7 @@ export async function send(method: string, path: string, call: Call = {}): Promi
     if (call.signal?.aborted) throw error;
     throw new ApiError(0, "network", "The server does not answer. Is it running?", null);
   }
-  if (!answer.ok) throw await errorOf(answer);
+  if (!answer.ok) throw await errorOf(answer, path);
   return answer;
 }
 
@@ -90,7 +94,7 @@ export async function ask<Answer>(method: string, path: string, call: Call = {})
   return (await answer.json()) as Answer;
 }
 
-async function errorOf(answer: Response): Promise<ApiError> {
+async function errorOf(answer: Response, path: string): Promise<ApiError> {
   const retryAfter = Number(answer.headers.get("retry-after") ?? Number.NaN);
   const requestId = answer.headers.get("request-id");
   let type = "api_error";
@@ -102,5 +106,5 @@ async function errorOf(answer: Response): Promise<ApiError> {
     // A proxy in front of the server answered in words of its own.
   }
   const pause = Number.isFinite(retryAfter) ? retryAfter : null;
-  return new ApiError(answer.status, type, message, requestId, pause);
+  return new ApiError(answer.status, type, message, requestId, pause, path);
 }

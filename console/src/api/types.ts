@@ -143,6 +143,138 @@ export interface Report<Result> {
   next_page: string | null;
 }
 
+export interface Money {
+  amount: string;
+  currency: "USD";
+}
+
+/** What happened in a bucket; costs are null for who may not see them. */
+export interface ActivityResult {
+  requests: number;
+  refused: number;
+  errors: Record<string, number>;
+  uncached_input_tokens: number;
+  cache_creation_input_tokens: number;
+  cache_read_input_tokens: number;
+  output_tokens: number;
+  cache_read_share: number | null;
+  cost: Money | null;
+  saved: Money | null;
+  first_token: { mean_ms: number; p50_ms: number; p95_ms: number } | null;
+}
+
+export interface ActivityReport extends Report<ActivityResult> {
+  total: ActivityResult;
+}
+
+export interface RequestLatency {
+  total_ms: number;
+  queue_ms: number | null;
+  money_ms: number | null;
+  prefill_ms: number | null;
+  decode_ms: number | null;
+}
+
+export interface RequestUsage {
+  input_tokens: number;
+  cache_creation: { ephemeral_5m_input_tokens: number; ephemeral_1h_input_tokens: number };
+  cache_read_input_tokens: number;
+  output_tokens: number;
+  thinking_tokens: number;
+}
+
+/** A finished request, as the request log has it. */
+export interface LoggedRequest {
+  id: string;
+  type: "request";
+  ended_at: string;
+  route: string;
+  status: number;
+  error_type: string | null;
+  api_key_id: string | null;
+  account_id: string | null;
+  workspace_id: string | null;
+  model: string | null;
+  served_model: string | null;
+  streamed: boolean;
+  batch_id: string | null;
+  latency: RequestLatency;
+  usage: RequestUsage;
+  cost: Money | null;
+}
+
+export interface Named {
+  id: string;
+  name: string | null;
+}
+
+export interface RefusedBy {
+  kind: "rate_limit" | "spend_limit" | "queue";
+  limit: string | number | null;
+  scope: string | null;
+  scope_id: string | null;
+  type: string | null;
+  held: boolean;
+  retry_after_ms: number | null;
+  buckets: {
+    scope: string;
+    scope_id: string;
+    type: string;
+    limit: number;
+    remaining: number;
+    full_in_ms: number;
+  }[];
+}
+
+export interface CacheUse {
+  read_tokens: number;
+  written_tokens: number;
+  planned_read_tokens: number;
+  source: "memory" | "disk" | null;
+  reason: string | null;
+  breakpoints: { tokens: number; ttl: string; state: string }[];
+}
+
+/** A request, and why it went as it did. */
+export interface RequestExplanation extends LoggedRequest {
+  recorded: boolean;
+  api_key: Named | null;
+  account: Named | null;
+  workspace: Named | null;
+  engines: string[];
+  engine: string | null;
+  engine_number: number | null;
+  refused_by: RefusedBy | null;
+  cache: CacheUse | null;
+  costs: {
+    token_type: string;
+    tokens: number;
+    dollars_per_million: string | null;
+    amount: string;
+  }[];
+}
+
+export interface RunningRequest {
+  id: string;
+  type: "running_request";
+  started_at: string;
+  first_token_at: string | null;
+  api_key_id: string | null;
+  account_id: string | null;
+  workspace_id: string | null;
+  model: string;
+  served_model: string;
+  batch_id: string | null;
+  input_tokens: number;
+  output_tokens: number;
+}
+
+export interface RunningRequests {
+  data: RunningRequest[];
+  total: number;
+  models: { id: string; running: number; waiting: number }[];
+}
+
 export type Period = "daily" | "weekly" | "monthly";
 export type SpendScope =
   | { type: "organization" }

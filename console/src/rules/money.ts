@@ -23,6 +23,11 @@ export function dollars(nano: bigint): string {
   return `${nano < 0n ? "-" : ""}$${whole}.${part}`;
 }
 
+/** Return dollars for the axis of a plot: three digits that matter, never an exponent. */
+export function shortDollars(value: number): string {
+  return `$${Number(value.toPrecision(3)).toLocaleString("en", { maximumFractionDigits: 9 })}`;
+}
+
 /** Return nano-dollars as a plain decimal number of dollars, for CSV. */
 export function plainDollars(nano: bigint): string {
   return dollars(nano).replace("$", "").replaceAll(",", "");

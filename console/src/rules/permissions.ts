@@ -4,13 +4,14 @@
 export interface Entry {
   path: string;
   label: string;
-  group: "Build" | "Watch" | "Organization";
+  group: "Start" | "Build" | "Watch" | "Organization";
   /** One of these permissions is enough. */
   needs: readonly string[];
 }
 
 /** The navigation, in its order. */
 export const ENTRIES = [
+  { path: "/overview", label: "Overview", group: "Start", needs: ["usage.read"] },
   { path: "/playground", label: "Playground", group: "Build", needs: ["models.use"] },
   { path: "/keys", label: "API keys", group: "Build", needs: ["keys.read"] },
   { path: "/connect", label: "Connect", group: "Build", needs: ["models.read"] },
@@ -18,6 +19,7 @@ export const ENTRIES = [
   { path: "/models", label: "Models", group: "Build", needs: ["models.read"] },
   { path: "/usage", label: "Usage", group: "Watch", needs: ["usage.read"] },
   { path: "/cost", label: "Cost", group: "Watch", needs: ["cost.read"] },
+  { path: "/requests", label: "Requests", group: "Watch", needs: ["requests.read"] },
   { path: "/limits", label: "Limits", group: "Watch", needs: ["limits.read"] },
   { path: "/workspaces", label: "Workspaces", group: "Organization", needs: ["workspaces.read"] },
   { path: "/members", label: "Members", group: "Organization", needs: ["members.read"] },

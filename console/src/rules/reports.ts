@@ -88,9 +88,9 @@ export function costShares(
 }
 
 /** What a plot draws: a moment in seconds for each bucket, and a line for each name. */
-export interface Plot {
+export interface Plot<Value = number | null> {
   times: number[];
-  lines: { name: string; values: number[] }[];
+  lines: { name: string; values: Value[] }[];
 }
 
 /** Return one value of each bucket for each of the largest names; all others are one line. */
@@ -99,7 +99,7 @@ export function plotOf<Result>(
   nameOf: (result: Result) => string,
   amountOf: (result: Result) => number,
   most = 6,
-): Plot {
+): Plot<number> {
   const totals = [...sums(report, nameOf, amountOf, (one, other) => one + other, 0)];
   const names = totals.sort(([, one], [, other]) => other - one).map(([name]) => name);
   const own = new Set(names.length > most ? names.slice(0, most - 1) : names);
@@ -114,6 +114,14 @@ export function plotOf<Result>(
     }
   });
   return { times: report.data.map((bucket) => Date.parse(bucket.starting_at) / 1000), lines };
+}
+
+/** Return the places of values without a neighbour: no line leads to them, so they are points. */
+export function alone(values: readonly (number | null)[]): number[] {
+  const there = (index: number) => values[index] !== null && values[index] !== undefined;
+  return values.flatMap((_, index) =>
+    there(index) && !there(index - 1) && !there(index + 1) ? [index] : [],
+  );
 }
 
 export const OTHERS = "all others";

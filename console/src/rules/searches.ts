@@ -1,6 +1,7 @@
 // What the address of a page says of its filters. A value that is unknown is left out: an address
 // may come from anywhere.
 
+import { OVERVIEW_RANGES } from "./activity.ts";
 import { RANGES, type Range } from "./times.ts";
 
 type Search = Record<string, unknown>;
@@ -59,6 +60,44 @@ export function costSearch(search: Search) {
   });
 }
 
+export function overviewSearch(search: Search) {
+  return present({ range: oneOf(OVERVIEW_RANGES, search.range) });
+}
+
+export const STATUS_CLASSES = ["2xx", "4xx", "5xx"] as const;
+const MOST_OF_A_NAME = 256;
+
+/** A name of a model, or the type of an error: they are the caller's, and only compared. */
+function name(value: unknown): string | undefined {
+  return typeof value === "string" && value && value.length <= MOST_OF_A_NAME ? value : undefined;
+}
+
+/** A moment in UTC, as the API writes it. */
+function moment(value: unknown): string | undefined {
+  const isMoment = typeof value === "string" && /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(value);
+  return isMoment && !Number.isNaN(Date.parse(value)) ? value : undefined;
+}
+
+/** The filters of the request log, and where its listing goes on. */
+export function requestsSearch(search: Search) {
+  return present({
+    status: oneOf(STATUS_CLASSES, search.status),
+    error: name(search.error),
+    key: id(search.key),
+    model: name(search.model),
+    workspace: id(search.workspace),
+    from: moment(search.from),
+    to: moment(search.to),
+    page: token(search.page),
+  });
+}
+export type RequestsSearch = ReturnType<typeof requestsSearch>;
+
+/** Where a listing that is walked by tokens goes on. */
+function token(value: unknown): string | undefined {
+  return typeof value === "string" && value.length < 512 ? value : undefined;
+}
+
 export function batchesSearch(search: Search) {
   return present({
     workspace: id(search.workspace),
@@ -69,9 +108,5 @@ export function batchesSearch(search: Search) {
 
 /** Where a paged listing goes on. */
 export function auditSearch(search: Search) {
-  const page = search.page;
-  return present({
-    object: id(search.object),
-    page: typeof page === "string" && page.length < 512 ? page : undefined,
-  });
+  return present({ object: id(search.object), page: token(search.page) });
 }

@@ -54,6 +54,19 @@ function dayOf(moment: number, zone?: string): number {
   return Date.UTC(part("year"), part("month") - 1, part("day")) / DAY_MS;
 }
 
+/** Return a time of the API as a field for local times has it, to the minute. */
+export function localInput(iso: string): string {
+  const at = new Date(iso);
+  const local = new Date(at.getTime() - at.getTimezoneOffset() * MINUTE_MS);
+  return local.toISOString().slice(0, 16);
+}
+
+/** Return the time of the API that a field for local times means; undefined for none. */
+export function momentOf(typed: string): string | undefined {
+  const at = new Date(typed);
+  return typed && !Number.isNaN(at.getTime()) ? at.toISOString() : undefined;
+}
+
 /** The ranges that reports offer: the name in the address of the page, and the days. */
 export const RANGES = { "1d": 1, "7d": 7, "30d": 30, "90d": 90 } as const;
 export type Range = keyof typeof RANGES;

@@ -1,7 +1,7 @@
 import { useComputedColorScheme } from "@mantine/core";
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
-import type { Plot as PlotData } from "../rules/reports.ts";
+import { alone, type Plot as PlotData } from "../rules/reports.ts";
 
 /** One colour a line; each has 3:1 against its background. */
 const COLORS = {
@@ -9,7 +9,6 @@ const COLORS = {
   dark: ["#91a7ff", "#fdba74", "#5eead4", "#f0abfc", "#bef264", "#cbd5e1"],
 } as const;
 const DASHES: readonly number[][] = [[], [6, 4], [2, 3], [10, 3], [8, 3, 2, 3], [1, 4]];
-const HEIGHT = 240;
 const DAY_S = 86_400;
 /** The distances of dates below the plot: whole days. */
 const DAYS = [1, 2, 5, 7, 14, 30].map((days) => days * DAY_S);
@@ -23,11 +22,14 @@ export function Plot({
   label,
   format,
   hourly = false,
+  small = false,
 }: {
   data: PlotData;
   label: string;
   format: (value: number) => string;
   hourly?: boolean;
+  /** One of several beside each other. */
+  small?: boolean;
 }) {
   const scheme = useComputedColorScheme("light");
   const box = useRef<HTMLDivElement>(null);
@@ -44,7 +46,7 @@ export function Plot({
     const plot = new uPlot(
       {
         width: element.clientWidth,
-        height: HEIGHT,
+        height: element.clientHeight,
         legend: { show: false },
         cursor: { drag: { x: false, y: false } },
         // Buckets begin at midnight UTC, so the axis is in UTC as well.
@@ -56,7 +58,7 @@ export function Plot({
             stroke: color(index),
             dash: dash(index),
             width: 2,
-            points: { show: data.times.length === 1 },
+            points: { show: true, size: 6, filter: () => alone(line.values) },
           })),
         ],
         axes: [
@@ -75,7 +77,7 @@ export function Plot({
       element,
     );
     const watch = new ResizeObserver(() =>
-      plot.setSize({ width: element.clientWidth, height: HEIGHT }),
+      plot.setSize({ width: element.clientWidth, height: element.clientHeight }),
     );
     watch.observe(element);
     return () => {
@@ -88,7 +90,7 @@ export function Plot({
     <>
       <div
         ref={box}
-        className="plot"
+        className={small ? "plot small" : "plot"}
         role="img"
         aria-label={`${label}. The table has the numbers.`}
       />

@@ -8,7 +8,7 @@ import { useOpenIncreases } from "../api/queries.ts";
 import { entriesFor } from "../rules/permissions.ts";
 import { useSession, useSwitchSession } from "../session.tsx";
 
-const GROUPS = ["Build", "Watch", "Organization"] as const;
+const GROUPS = ["Start", "Build", "Watch", "Organization"] as const;
 
 export function Brand() {
   return (
@@ -80,7 +80,7 @@ function Navigation({ brand = false }: { brand?: boolean }) {
         if (!here.length) return null;
         return (
           <div key={group}>
-            <h2>{group}</h2>
+            {group !== "Start" && <h2>{group}</h2>}
             <ul>
               {here.map((entry) => (
                 <li key={entry.path}>

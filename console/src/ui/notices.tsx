@@ -2,6 +2,9 @@ import { Alert, Button, Code, Loader, Text } from "@mantine/core";
 import type { UseQueryResult } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { ApiError } from "../api/client.ts";
+import { isLogged } from "../rules/requests.ts";
+import { useMaySee } from "../session.tsx";
+import { RequestId } from "./RequestId.tsx";
 
 /** What a person can do about an error, by its type. */
 function advice(error: Error): string | null {
@@ -22,7 +25,9 @@ export function ErrorNotice({
   /** What else helps. */
   children?: ReactNode;
 }) {
+  const maySee = useMaySee("requests.read");
   const requestId = error instanceof ApiError ? error.requestId : null;
+  const logged = error instanceof ApiError && error.path !== null && isLogged(error.path);
   const more = advice(error);
   return (
     <Alert color="red" variant="light" title="This did not work" role="alert" my="sm">
@@ -31,7 +36,7 @@ export function ErrorNotice({
       {children && <Text size="sm">{children}</Text>}
       {requestId && (
         <Text size="sm" mt={6}>
-          Request <Code>{requestId}</Code>
+          Request {maySee && logged ? <RequestId id={requestId} whole /> : <Code>{requestId}</Code>}
         </Text>
       )}
       {onRetry && (

@@ -72,10 +72,16 @@ export function Lines({
   );
 }
 
-/** Three numbers that answer most questions about a page. */
-export function Figures({ items }: { items: readonly (readonly [string, string])[] }) {
+/** Three numbers that answer most questions about a page; minor ones stand below them. */
+export function Figures({
+  items,
+  minor = false,
+}: {
+  items: readonly (readonly [string, ReactNode])[];
+  minor?: boolean;
+}) {
   return (
-    <dl className="figures">
+    <dl className={minor ? "figures minor" : "figures"}>
       {items.map(([name, value]) => (
         <div key={name}>
           <dt>{name}</dt>

@@ -1,7 +1,10 @@
+import { useMaySee } from "../../session.tsx";
+import { RequestId } from "../../ui/RequestId.tsx";
 import type { Progress } from "./useAnswer.ts";
 
 /** What an answer has used so far, and how fast it came. */
 export function Meter({ progress, busy }: { progress: Progress; busy: boolean }) {
+  const maySee = useMaySee("requests.read");
   const { answer, firstTokenMs, elapsedMs, pieces, requestId } = progress;
   const { usage } = answer;
   const told = answer.stopReason !== null;
@@ -21,7 +24,8 @@ export function Meter({ progress, busy }: { progress: Progress; busy: boolean })
       {firstTokenMs !== null && <span>First token after {Math.round(firstTokenMs)} ms</span>}
       {told && seconds > 0 && <span>{(usage.output_tokens / seconds).toFixed(1)} tokens/s</span>}
       {answer.stopReason && <span>Ended with {answer.stopReason}</span>}
-      {requestId && <span className="mono">{requestId}</span>}
+      {requestId &&
+        (maySee ? <RequestId id={requestId} whole /> : <span className="mono">{requestId}</span>)}
     </p>
   );
 }

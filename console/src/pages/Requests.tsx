@@ -1,0 +1,189 @@
+import { Button, Group } from "@mantine/core";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { getRouteApi } from "@tanstack/react-router";
+import { ask } from "../api/client.ts";
+import { useKeyNames, useWorkspaceName } from "../api/queries.ts";
+import type { LoggedRequest, TokenListing } from "../api/types.ts";
+import { dollars, nanoDollars } from "../rules/money.ts";
+import { duration, promptTokens } from "../rules/requests.ts";
+import type { RequestsSearch } from "../rules/searches.ts";
+import { useCan } from "../session.tsx";
+import { Caller } from "../ui/Caller.tsx";
+import { Empty, Loaded } from "../ui/notices.tsx";
+import { Head, Time } from "../ui/parts.tsx";
+import { RequestId } from "../ui/RequestId.tsx";
+import { Status } from "../ui/Status.tsx";
+import { type Column, Table } from "../ui/Table.tsx";
+import { Filters } from "./requests/Filters.tsx";
+import { LookUp } from "./requests/LookUp.tsx";
+
+const route = getRouteApi("/signed-in/requests");
+const WHOLE = new Intl.NumberFormat("en");
+const PAGE_ROWS = 50;
+const LIVE_MS = 5_000;
+
+/** The request log: every finished request with its times, tokens and cost, and no text. */
+export function Requests() {
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
+  const log = useQuery({
+    queryKey: ["requests", search],
+    queryFn: ({ signal }) =>
+      ask<TokenListing<LoggedRequest>>("GET", "/v1/organizations/requests", {
+        query: {
+          limit: PAGE_ROWS,
+          status_class: search.status,
+          error_type: search.error,
+          api_key_id: search.key,
+          model: search.model,
+          workspace_id: search.workspace,
+          starting_at: search.from,
+          ending_at: search.to,
+          page: search.page,
+        },
+        signal,
+      }),
+    placeholderData: keepPreviousData,
+    staleTime: 0,
+    // What is older stays as it is.
+    refetchInterval: search.page === undefined && search.to === undefined ? LIVE_MS : false,
+  });
+  const show = (chosen: RequestsSearch) => void navigate({ search: chosen });
+  return (
+    <>
+      <Head
+        title="Requests"
+        actions={
+          <Button variant="default" loading={log.isFetching} onClick={() => void log.refetch()}>
+            Refresh
+          </Button>
+        }
+      >
+        Every finished request, the newest first: how it ended, where its time went, what it cost.
+        The log has no text of prompts or answers.
+      </Head>
+      <LookUp />
+      <Filters search={search} onChange={show} />
+      <Loaded query={log} what="the requests">
+        {(page) => <Found page={page} search={search} onShow={show} />}
+      </Loaded>
+    </>
+  );
+}
+
+function Found({
+  page,
+  search,
+  onShow,
+}: {
+  page: TokenListing<LoggedRequest>;
+  search: RequestsSearch;
+  onShow: (search: RequestsSearch) => void;
+}) {
+  const { page: here, ...filters } = search;
+  const next = page.next_page;
+  const older = next !== null && (
+    <Button variant="default" size="xs" onClick={() => onShow({ ...filters, page: next })}>
+      {page.data.length ? "Older" : "Look further back"}
+    </Button>
+  );
+  const newest = here !== undefined && (
+    <Button variant="default" size="xs" onClick={() => onShow(filters)}>
+      Newest
+    </Button>
+  );
+  if (!page.data.length) {
+    const filtered = Object.keys(filters).length > 0;
+    return (
+      <Empty
+        title={next ? "None here yet" : "No such requests"}
+        action={
+          <Group justify="center">
+            {newest}
+            {older}
+          </Group>
+        }
+      >
+        {next
+          ? "None of the last 4,000 requests that were looked at fits every filter. There are older ones."
+          : filtered
+            ? "Nothing in the log fits every filter. Take one away, or choose a longer time."
+            : "Requests appear here about a second after they end. Send one from the Playground, or with a key."}
+      </Empty>
+    );
+  }
+  return (
+    <>
+      <RequestTable rows={page.data} />
+      <Group justify="space-between" mt="md">
+        {newest || <span />}
+        {older}
+      </Group>
+    </>
+  );
+}
+
+function RequestTable({ rows }: { rows: LoggedRequest[] }) {
+  const can = useCan();
+  const workspaceName = useWorkspaceName();
+  const { data: names } = useKeyNames(can("keys.read"));
+  const costs = rows.some(({ cost }) => cost !== null);
+  const waits = rows.some(({ latency }) => latency.money_ms !== null);
+  const time = (title: string, of: (request: LoggedRequest) => number | null) => ({
+    title,
+    number: true,
+    cell: (request: LoggedRequest) => duration(of(request)),
+  });
+  const columns: Column<LoggedRequest>[] = [
+    { title: "Request", cell: ({ id }) => <RequestId id={id} /> },
+    { title: "Ended", cell: (request) => <Time at={request.ended_at} relative /> },
+    { title: "Status", cell: (request) => <Status request={request} /> },
+    { title: "Model", cell: (request) => <Model request={request} /> },
+    {
+      title: "Caller",
+      cell: (request) => (
+        <>
+          <Caller request={request} names={names} />
+          <div className="under">{workspaceName(request.workspace_id)}</div>
+        </>
+      ),
+    },
+    time("Took", ({ latency }) => latency.total_ms),
+    time("Queue", ({ latency }) => latency.queue_ms),
+    ...(waits ? [time("Money", ({ latency }) => latency.money_ms)] : []),
+    time("Prompt", ({ latency }) => latency.prefill_ms),
+    time("Answer", ({ latency }) => latency.decode_ms),
+    {
+      title: "Input",
+      cell: ({ usage }) => WHOLE.format(promptTokens(usage)),
+      number: true,
+    },
+    { title: "Output", cell: ({ usage }) => WHOLE.format(usage.output_tokens), number: true },
+    ...(costs
+      ? [
+          {
+            title: "Cost",
+            number: true,
+            cell: ({ cost }: LoggedRequest) => (cost ? dollars(nanoDollars(cost.amount)) : "–"),
+          },
+        ]
+      : []),
+  ];
+  return (
+    <div className="dense">
+      <Table caption="Requests" columns={columns} rows={rows} keyOf={({ id }) => id} />
+    </div>
+  );
+}
+
+/** The model that was asked; of another call, its path. */
+function Model({ request }: { request: LoggedRequest }) {
+  if (request.model === null) return <span className="mono">{request.route}</span>;
+  const counting = request.route.endsWith("/count_tokens") ? ", count of tokens" : "";
+  return (
+    <span title={request.served_model ? `Answered by ${request.served_model}` : request.route}>
+      {request.model}
+      {counting}
+    </span>
+  );
+}
