@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from antiphon.cli.output import day
-from antiphon.engines.llama.snapshots.inventory import name_model
+from antiphon.engines.llama.snapshots.folder import name_model
 from antiphon.service.caching import salt_of
 from antiphon.service.installation import opened_database, signing_key_of
 from antiphon.settings import Settings

@@ -13,7 +13,6 @@ from antiphon.engines.llama.memory import bytes_of_token
 from antiphon.engines.llama.options import LlamaOptions
 from antiphon.engines.llama.snapshots.folder import SnapshotsUnavailableError
 from antiphon.engines.llama.snapshots.identity import ModelIdentity, file_identity
-from antiphon.engines.llama.snapshots.inventory import name_model
 from antiphon.engines.llama.snapshots.store import SnapshotStore
 from antiphon.logs import EventLog
 
@@ -42,7 +41,7 @@ async def opened_snapshots(
         yield None
         return
     try:
-        await asyncio.to_thread(name_model, store.folder, model)
+        await store.name(model)
     except OSError as error:
         log.warning("the snapshots of a model have no name", reason=error.strerror)
     try:

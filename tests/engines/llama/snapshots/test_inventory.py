@@ -1,14 +1,12 @@
 import os
+import shutil
 import threading
 from pathlib import Path
 
 import pytest
 
-from antiphon.engines.llama.snapshots.inventory import (
-    kept_prefixes,
-    name_model,
-    remove_prefixes,
-)
+from antiphon.engines.llama.snapshots.folder import name_model
+from antiphon.engines.llama.snapshots.inventory import kept_prefixes, remove_prefixes
 from antiphon.engines.llama.snapshots.store import SnapshotLostError
 from support.snapshots import Disk, open_store, put
 
@@ -94,3 +92,15 @@ async def test_long_name_is_cut(tmp_path: Path) -> None:
     await store.aclose()
     (found,) = kept_prefixes(tmp_path)
     assert found.model == "x" * 4096
+
+
+@pytest.mark.parametrize("removed", ["folder", "all"])
+async def test_removed_folder_has_its_name_again(tmp_path: Path, removed: str) -> None:
+    root = tmp_path / "snapshots"
+    store = await open_store(root, Disk())
+    await store.name("qwen")
+    shutil.rmtree(store.folder if removed == "folder" else root)
+    (root / f"{store.folder.name}.model").unlink(missing_ok=True)
+    assert await put(store, "one", [1, 2, 3]) is not None
+    await store.aclose()
+    assert [one.model for one in kept_prefixes(root)] == ["qwen"]

@@ -19,6 +19,8 @@ from antiphon.engines.llama.snapshots.files import SnapshotFiles
 from antiphon.engines.llama.snapshots.keys import open_key
 
 LOCK: Final = ".lock"
+MODEL: Final = ".model"
+"""Beside each folder: the id of the model that used it last, as people know it."""
 IDENTITY: Final = re.compile("[0-9a-f]{64}")
 
 
@@ -35,6 +37,7 @@ class OwnedFolder:
         self._root = root
         self._lock = lock
         self._remaking = Lock()
+        self._model: str | None = None
 
     @classmethod
     def open(cls, root: Path, identity: str) -> "OwnedFolder":
@@ -55,6 +58,14 @@ class OwnedFolder:
         except OSError as error:
             reason = error.strerror or str(error)
             raise SnapshotsUnavailableError(f"{root} cannot keep snapshots: {reason}") from error
+
+    def name(self, model: str) -> None:
+        """Note the model of the folder, also for when it is made again. Blocks. Raises `OSError`.
+
+        The name is for people: what is kept does not depend on it.
+        """
+        self._model = model
+        name_model(self.path, model)
 
     def is_held(self) -> bool:
         """Return whether the lock is still ours: its file may have been removed. Blocks."""
@@ -79,6 +90,9 @@ class OwnedFolder:
                 self._lock_again()
             open_key(self._root, self.key)
             _make_private(self.path)
+            if self._model is not None:
+                # Whoever removed the folder may have removed what lay beside it.
+                name_model(self.path, self._model)
             return removed
 
     def _lock_again(self) -> None:
@@ -101,6 +115,17 @@ class OwnedFolder:
 
     def close(self) -> None:
         os.close(self._lock)
+
+
+def name_model(folder: Path, model: str) -> None:
+    """Note the model of a folder of snapshots. Blocks. Raises `OSError`."""
+    unfinished = folder.with_suffix(f"{MODEL}.part")
+    unfinished.unlink(missing_ok=True)
+    # What stands there is replaced, not opened: it may be a link, or a pipe without a reader.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with os.fdopen(os.open(unfinished, flags, 0o600), "w", encoding="utf-8") as file:
+        file.write(model)
+    unfinished.replace(folder.with_suffix(MODEL))
 
 
 def is_of_an_identity(path: Path) -> bool:

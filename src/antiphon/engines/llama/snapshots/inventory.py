@@ -12,12 +12,10 @@ from typing import Final
 import msgspec
 
 from antiphon.engines.llama.snapshots.files import DamagedFileError, SnapshotFiles, opened
-from antiphon.engines.llama.snapshots.folder import is_of_an_identity
+from antiphon.engines.llama.snapshots.folder import MODEL, is_of_an_identity
 from antiphon.engines.llama.snapshots.keys import KEY_FILE, read_key
 from antiphon.engines.llama.snapshots.prefixes import TOKEN_BYTES
 
-MODEL: Final = ".model"
-"""Beside each folder: the id of the model that used it last, as people know it."""
 MOST_NAME_BYTES: Final = 4096
 
 
@@ -35,17 +33,6 @@ class KeptPrefix(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     used_at: float
     ends_at: float
-
-
-def name_model(folder: Path, model: str) -> None:
-    """Note the model of a folder of snapshots. Blocks. Raises `OSError`."""
-    unfinished = folder.with_suffix(f"{MODEL}.part")
-    unfinished.unlink(missing_ok=True)
-    # What stands there is replaced, not opened: it may be a link, or a pipe without a reader.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    with os.fdopen(os.open(unfinished, flags, 0o600), "w", encoding="utf-8") as file:
-        file.write(model)
-    unfinished.replace(folder.with_suffix(MODEL))
 
 
 def kept_prefixes(root: Path) -> list[KeptPrefix]:

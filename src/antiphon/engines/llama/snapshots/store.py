@@ -110,6 +110,10 @@ class SnapshotStore:
             raise
         return store
 
+    async def name(self, model: str) -> None:
+        """Note the model's id beside its folder, for people. Raises `OSError`."""
+        await asyncio.to_thread(self._owned.name, model)
+
     async def aclose(self) -> None:
         """Finish what is being kept or removed, and release the folder."""
         await self.settle()
