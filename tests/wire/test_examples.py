@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from antiphon.wire import batches, console
-from antiphon.wire.admin import increases, keys, limits, organizations, versions
-from antiphon.wire.admin.reports import CostReport, UsageReport
+from antiphon.wire.admin import increases, keys, limits, organizations, prompt_cache, versions
+from antiphon.wire.admin.reports import CostReport, Report, UsageReport
 from antiphon.wire.decoding import BodyDecoder
 from antiphon.wire.errors import ErrorEnvelope
 from antiphon.wire.events import StreamEvent
@@ -74,6 +74,9 @@ ANSWERS: dict[str, Any] = {
     "member": organizations.MemberInfo,
     "member_deleted": organizations.MemberDeleted,
     "organization": organizations.OrganizationInfo,
+    "prompt_cache_entry": prompt_cache.CacheEntryInfo,
+    "prompt_cache_report": Report[prompt_cache.CacheReportResult],
+    "prompt_cache_state": prompt_cache.PromptCacheInfo,
     "rate_limit": limits.RateLimitInfo,
     "rate_limit_old_version": versions.OlderRateLimitInfo,
     "spend_limit": limits.SpendLimitInfo,

@@ -55,11 +55,14 @@ __all__ = [
     "EngineStartError",
     "FinishReason",
     "Finished",
+    "KeptSnapshot",
     "OpenEngine",
     "Prompt",
     "PromptSize",
     "RedactedThought",
     "Refusal",
+    "ReportingEngine",
+    "SnapshotReport",
     "Started",
     "TextChunk",
     "Thinking",
@@ -157,6 +160,38 @@ class CachingEngine(Engine, Protocol):
 def keeps_prefixes(engine: Engine) -> TypeGuard[CachingEngine]:
     """Return whether an engine has a prompt cache of its own."""
     return engine.capabilities.keeps_prefixes
+
+
+class KeptSnapshot(msgspec.Struct, frozen=True, gc=False):
+    """A prefix of a prompt that an engine has saved on the disk.
+
+    `salt` stands for the workspace, `size` is in bytes, times are in seconds since 1970.
+    """
+
+    salt: str
+    tokens: int
+    size: int
+    used_at: float
+    ends_at: float
+
+
+class SnapshotReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The snapshots of an engine, and how often it had less of a prompt than it knew of.
+
+    `limit_bytes` is what snapshots may take now: the setting, or less on a full disk. `mismatches`
+    counts prompts since the start.
+    """
+
+    snapshots: tuple[KeptSnapshot, ...] = ()
+    limit_bytes: int = 0
+    mismatches: int = 0
+
+
+@runtime_checkable
+class ReportingEngine(Protocol):
+    """An engine that tells of its snapshots; `None` if it can have none."""
+
+    def snapshot_report(self) -> SnapshotReport | None: ...
 
 
 OpenEngine: TypeAlias = Callable[[EngineConfig], Awaitable[Engine]]

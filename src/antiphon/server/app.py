@@ -16,6 +16,11 @@ from antiphon.server.admin.increases import IncreaseEndpoints
 from antiphon.server.admin.keys import KeyEndpoints
 from antiphon.server.admin.limits import RateLimitEndpoints, SpendLimitEndpoints
 from antiphon.server.admin.people import PeopleEndpoints
+from antiphon.server.admin.prompt_cache import (
+    CACHE_ENTRY_QUERY,
+    CACHE_REPORT_QUERY,
+    PromptCacheEndpoints,
+)
 from antiphon.server.admin.reports import COST_QUERY, USAGE_QUERY, ReportEndpoints
 from antiphon.server.admin.requests import ACTIVITY_QUERY, REQUEST_QUERY, RequestEndpoints
 from antiphon.server.admin.workspaces import WorkspaceEndpoints
@@ -181,6 +186,7 @@ def _admin_routes(platform: Platform) -> tuple[Route, ...]:
     workspaces = WorkspaceEndpoints(administration)
     keys, reports = KeyEndpoints(administration), ReportEndpoints(platform.reports)
     requests = RequestEndpoints(platform.requests, platform.activity, platform.running)
+    cache = PromptCacheEndpoints(platform.prompt_cache)
     rates, spend = RateLimitEndpoints(administration), SpendLimitEndpoints(administration)
     return (
         # server.admin.people
@@ -416,6 +422,22 @@ def _admin_routes(platform: Platform) -> tuple[Route, ...]:
             query=USAGE_QUERY,
         ),
         Route("GET /cost_report", ADMIN, reports.show_costs, needs="cost.read", query=COST_QUERY),
+        # server.admin.prompt_cache
+        Route("GET /prompt_cache", ADMIN, cache.show_state, needs="cache.read"),
+        Route(
+            "GET /prompt_cache/entries",
+            ADMIN,
+            cache.list_entries,
+            needs="cache.read",
+            query=CACHE_ENTRY_QUERY,
+        ),
+        Route(
+            "GET /prompt_cache/report",
+            ADMIN,
+            cache.show_report,
+            needs="cache.read",
+            query=CACHE_REPORT_QUERY,
+        ),
         # server.admin.requests
         Route(
             "GET /requests",

@@ -34,12 +34,14 @@ from antiphon.logs import EventLog
 from antiphon.service.access import Caller, RequestContext
 from antiphon.service.background import offload
 from antiphon.service.cache_diagnosis import CacheDiagnosis
+from antiphon.service.cache_register import EntryRegister
 from antiphon.store.prompt_cache.base import CacheIndex, Found
 from antiphon.wire.messages import CreateMessageParams, Diagnostics
 
 CACHE_HEADER: Final = "x-antiphon-cache"
 """What a request with breakpoints read from the prompt cache, and why not more."""
 
+_ENTRY: Final = b"antiphon prompt cache entry\0"
 _SALT: Final = b"antiphon prompt cache salt\0"
 # Workspaces whose salts stay in memory.
 _MOST_SALTS: Final = 4096
@@ -62,12 +64,15 @@ class CachedModel(msgspec.Struct, frozen=True):
 class PromptCaching:
     """The prompt cache of a server.
 
-    `shortfalls` counts the requests that read or wrote less than their plan, by reason.
+    `shortfalls` counts the requests that read or wrote less than their plan, by reason. `register`
+    has what this process knows of the entries of its requests.
     """
 
     def __init__(self, index: CacheIndex, signing_key: bytes) -> None:
         self.index = index
         self.shortfalls: Counter[str] = Counter()
+        self.register = EntryRegister()
+        self._signing_key = signing_key
         self._salt = lru_cache(maxsize=_MOST_SALTS)(partial(salt_of, signing_key))
 
     def salted(self, prompt: Prompt, caller: Caller) -> Prompt:
@@ -76,8 +81,15 @@ class PromptCaching:
         The salt says nothing of the workspace to whoever reads it. An engine keeps what it has
         computed for a prompt by its identity, so this comes before anything is counted.
         """
-        salt = self._salt(caller.organization_id, caller.workspace_id)
-        return replace(prompt, cache_salt=salt)
+        return replace(prompt, cache_salt=self.salt(caller.organization_id, caller.workspace_id))
+
+    def salt(self, organization_id: str, workspace_id: str | None) -> str:
+        """Return what stands for a workspace in prompts, and in what engines keep of them."""
+        return self._salt(organization_id, workspace_id)
+
+    def entry_id(self, key: bytes) -> str:
+        """Return the id of an entry for people. Keys are hashes of prompts, and stay here."""
+        return f"cache_{hmac.digest(self._signing_key, _ENTRY + key, 'sha256').hex()[:24]}"
 
     async def begin(
         self,
@@ -164,6 +176,7 @@ class CachedRequest:
         self._plan: CachePlan | None = None
         self._refreshed: bytes | None = None
         self._restored = False
+        self._salt = prompt.cache_salt
         self._tokens = 0
 
     @property
@@ -210,13 +223,17 @@ class CachedRequest:
     async def begun(self, message_id: str) -> None:
         """Store what the request has written: its response begins now, and is not a failure."""
         if self.claim is not None:
+            register, model = self._caching.register, self._model.id
             if self.claim.read is not None:
                 await self._refresh(self.claim.read.key)
+                register.note_read(self.claim.read.key, self._salt, model, self._found.now)
             if self.claim.writes:
                 # An entry lives at least its time from now on: to read a prompt may have taken
                 # longer than that, and nobody may pay for what is over when it is stored.
                 begun_at = (await self._index.find(())).now
                 await self._index.store(self.claim.entries(begun_at))
+                for point in self.claim.writes:
+                    register.note_written(point.key, self._salt, model, begun_at)
         if self.diagnosis is not None:
             await self.diagnosis.keep(message_id, self._tokens)
 

@@ -14,7 +14,7 @@ from antiphon.core.idle_use import IdleUse
 from antiphon.core.limits.rate_limits import CALL_GROUPS
 from antiphon.core.model_capabilities import model_capabilities
 from antiphon.core.pagination import IdCursor, page
-from antiphon.engines.base import Engine, EngineConfig
+from antiphon.engines.base import Engine, EngineConfig, ReportingEngine, SnapshotReport
 from antiphon.engines.routed import RoutedEngine, WeightedEngine
 from antiphon.service.limits.batch_lane import BatchLane
 from antiphon.service.limits.gate import Gate
@@ -61,6 +61,7 @@ class ServedModel:
         self._source = source
         self._clock = clock
         self._engine: Engine | None = None
+        self._members: tuple[Engine, ...] = ()
 
     async def open(self, open_engine: Open, state_dir: Path, machine: BatchLane) -> Engine:
         """Open the engines; if one fails, those before it are closed again.
@@ -86,6 +87,7 @@ class ServedModel:
         if engine.capabilities.computes_here:
             self.gate.batches.join(machine)
         self._engine = engine
+        self._members = tuple(member.engine for member in members)
         return engine
 
     def _weights(self, index: int) -> Path | None:
@@ -115,6 +117,11 @@ class ServedModel:
         if self._engine is None:
             raise OverloadedError("The model is loading. Please try again in a moment.")
         return self._engine
+
+    def snapshot_reports(self) -> tuple[SnapshotReport, ...]:
+        """Return what its engines have saved of prompts, of each that tells."""
+        told = (one.snapshot_report() for one in self._members if isinstance(one, ReportingEngine))
+        return tuple(one for one in told if one is not None)
 
     def listed(self) -> ModelInfo:
         """Return the model as `/v1/models` lists it; its capabilities need an open engine."""

@@ -38,6 +38,7 @@ from antiphon.service.ledger import Ledger
 from antiphon.service.limits.admitter import Admitter
 from antiphon.service.messages import Messages
 from antiphon.service.models import ENGINES_FOLDER, Models, ModelSource, Open
+from antiphon.service.prompt_cache_report import PromptCacheReport
 from antiphon.service.record_upkeep import RecordUpkeep
 from antiphon.service.reports import Reports
 from antiphon.service.request_log import RequestLog
@@ -79,6 +80,7 @@ class Platform:
     messages: Messages
     batches: Batches
     caching: PromptCaching
+    prompt_cache: PromptCacheReport
     admitter: Admitter
     ledger: Ledger
     reports: Reports
@@ -254,6 +256,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             messages=messages,
             batches=batches,
             caching=caching,
+            prompt_cache=PromptCacheReport(desks, accounts, caching, models, now),
             admitter=accounting.admitter,
             ledger=accounting.ledger,
             reports=Reports(desks, accounts, now),

@@ -43,6 +43,17 @@ async def test_marked_prefix_is_read_once(engine: LlamaEngine) -> None:
     assert (warm.reused >= size, warm.stored) == (True, {size})
 
 
+async def test_engine_tells_of_its_snapshots(engine: LlamaEngine) -> None:
+    cold, _ = await answered(engine, asked(text("told", 200), "What?", marks=[0], salt="told"))
+    await settled(engine)
+    report = engine.snapshot_report()
+    assert report is not None
+    (kept,) = [one for one in report.snapshots if one.salt == "told"]
+    assert kept.tokens == cold.breakpoints[0]
+    assert 0 < kept.size < report.limit_bytes
+    assert kept.ends_at - kept.used_at == 300
+
+
 async def test_prompt_of_a_batch_is_read_in_portions(
     engine: LlamaEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from antiphon.core.hints import NO_HINTS, Hints
 from antiphon.core.parking import Parking
 from antiphon.core.prompt import Confirmation
 from antiphon.core.prompt_cache import MINIMUM_TOKENS
+from antiphon.engines.base import KeptSnapshot, SnapshotReport
 from antiphon.engines.llama.batch_child import BatchChild
 from antiphon.engines.llama.client import LlamaClient
 from antiphon.engines.llama.flights import Flight, Flights
@@ -92,6 +93,20 @@ class LlamaMachine:
     def busy(self) -> bool:
         """Return whether llama.cpp has anything to do. Any thread may ask."""
         return self._pool.busy
+
+    def snapshot_report(self) -> SnapshotReport:
+        """Return the snapshots, and how often slots held less than was known. Reads no file."""
+        store, mismatches = self.parts.store, self.parts.mismatches
+        if store is None:
+            return SnapshotReport(mismatches=mismatches)
+        return SnapshotReport(
+            snapshots=tuple(
+                KeptSnapshot(one.salt, one.token_count, one.size, one.used_at, one.ends_at)
+                for one in store.snapshots()
+            ),
+            limit_bytes=store.limit_bytes,
+            mismatches=mismatches,
+        )
 
     async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> Sequence[int]:
         return await self.client.tokenize(text, control=control, ends=ends)

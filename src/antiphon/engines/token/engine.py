@@ -20,6 +20,8 @@ from antiphon.engines.base import (
     EngineStartError,
     Prompt,
     PromptSize,
+    ReportingEngine,
+    SnapshotReport,
     Started,
     Turn,
 )
@@ -73,6 +75,11 @@ class TokenEngine(Generic[Machine]):
     @property
     def ready(self) -> bool:
         return self.machine.ready
+
+    def snapshot_report(self) -> SnapshotReport | None:
+        """Return what the machine has saved of prompts; `None` if it does not tell."""
+        machine: object = self.machine
+        return machine.snapshot_report() if isinstance(machine, ReportingEngine) else None
 
     async def count_tokens(self, prompt: Prompt) -> int:
         return len(await self.tokens_of(prompt))

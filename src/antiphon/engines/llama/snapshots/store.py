@@ -75,7 +75,7 @@ class SnapshotStore:
         self._index = index
         self._now = now
         self._new_name = new_name
-        self._budget_bytes = budget_bytes
+        self._budget_bytes = self._limit_bytes = budget_bytes
         self._work = FileWork()
         self._log = EventLog(__name__)
 
@@ -127,6 +127,11 @@ class SnapshotStore:
     def used_bytes(self) -> int:
         """The bytes of all files, with those that are being written."""
         return self._index.used_bytes
+
+    @property
+    def limit_bytes(self) -> int:
+        """The most bytes that all files may take, as it was when room was last made."""
+        return self._limit_bytes
 
     def snapshots(self) -> list[Snapshot]:
         """Return all snapshots that can be found now, the most useful first."""
@@ -319,6 +324,7 @@ class SnapshotStore:
             self._log.warning("the folder of snapshots was removed and is made again")
             await self._remove(self._index.snapshots())
         allowed = allowed_bytes(self._budget_bytes, free, self._index.saved_bytes)
+        self._limit_bytes = allowed
         chosen = self._index.excess(allowed, self._now())
         if chosen and not evicts:
             return False
