@@ -9,6 +9,7 @@ import { Crashed, NotFound } from "./pages/Lost.tsx";
 import {
   auditSearch,
   batchesSearch,
+  cacheSearch,
   costSearch,
   keysSearch,
   overviewSearch,
@@ -105,6 +106,12 @@ const limits = createRoute({
   path: "/limits",
   component: lazyRouteComponent(() => import("./pages/Limits.tsx"), "Limits"),
 });
+const cache = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/cache",
+  validateSearch: cacheSearch,
+  component: lazyRouteComponent(() => import("./pages/PromptCache.tsx"), "PromptCache"),
+});
 const workspaces = createRoute({
   getParentRoute: () => signedIn,
   path: "/workspaces",
@@ -151,6 +158,7 @@ export const router = createRouter({
       models,
       cost,
       limits,
+      cache,
       workspaces,
       workspace,
       members,

@@ -77,7 +77,9 @@ test("a plot has a value for each bucket, and its lines add up to the report", (
     ["h", "g", "f", OTHERS],
   );
   assert.ok(plot.lines.every((line) => line.values.length === 3));
-  const drawn = plot.lines.flatMap((line) => line.values).reduce((one, other) => one + other, 0);
+  const drawn = plot.lines
+    .flatMap((line) => line.values)
+    .reduce((one, other) => (one ?? 0) + (other ?? 0), 0);
   const reported = days.data
     .flatMap((day) => day.results)
     .reduce((sum, result) => sum + totalOf(tokensOf(result)), 0);

@@ -1,6 +1,8 @@
 """People before the Console: a browser with cookies of its own for each."""
 
-from typing import Literal
+import re
+from collections.abc import Iterator
+from typing import Any, Literal
 
 from playwright.sync_api import (
     Browser,
@@ -11,28 +13,20 @@ from playwright.sync_api import (
     ViewportSize,
 )
 
+from support.console_app import SOURCES
 from support.processes import Program
 
 ADA = "ada@example.org"
 PASSWORD = "correct horse battery staple"
 PHONE: ViewportSize = {"width": 360, "height": 740}
 DESK: ViewportSize = {"width": 1280, "height": 800}
-PAGES = [
-    "overview",
-    "requests",
-    "playground",
-    "keys",
-    "connect",
-    "batches",
-    "models",
-    "usage",
-    "cost",
-    "limits",
-    "workspaces",
-    "members",
-    "audit",
-    "account",
-]
+# A route of the router: its parent, and its path.
+ROUTE = re.compile(r'getParentRoute: \(\) => (root|signedIn),\s*path: "([^"]*)"')
+# For each parameter of a route the listing whose first object it can name.
+OBJECTS = {
+    "request": "/v1/organizations/requests",
+    "workspace": "/v1/organizations/workspaces?include_default=true",
+}
 # What Chromium says of an answer that is an error: the tests look at the page instead.
 OF_STATUS = "Failed to load resource: the server responded with a status of"
 # Rules of WCAG 2.2 AA, and what axe calls good practice.
@@ -100,10 +94,59 @@ class Person:
         self.context.close()
 
 
+def ask_api(page: Page, path: str, body: Any = None) -> Any:
+    """Ask the API with the session of a page, as the Console does."""
+    answer = page.evaluate(
+        """async ([path, body]) => {
+          const headers = { "x-antiphon-console": "1", "anthropic-version": "2026-10-21" };
+          if (body) headers["content-type"] = "application/json";
+          const init = body ? { method: "POST", body: JSON.stringify(body) } : {};
+          const answer = await fetch(path, { ...init, headers });
+          return [answer.status, await answer.json()];
+        }""",
+        [path, body],
+    )
+    assert answer[0] == 200, answer
+    return answer[1]
+
+
+def routes(parent: Literal["root", "signedIn"]) -> list[str]:
+    """Return the paths of the router below a parent, in their order: no page can be forgotten."""
+    found = ROUTE.findall((SOURCES / "src/router.tsx").read_text(encoding="utf-8"))
+    return [path for above, path in found if above == parent]
+
+
+def pages(page: Page) -> Iterator[tuple[str, str]]:
+    """Yield the name and the address of every page for people who are signed in, as `page` is."""
+    for path in routes("signedIn"):
+        address = path
+        for name in re.findall(r"\$(\w+)", path):
+            listing = ask_api(page, OBJECTS[name])
+            address = address.replace(f"${name}", listing["data"][0]["id"])
+        yield path.strip("/").replace("/$", "-") or "home", f"/console{address}"
+
+
+def settle(page: Page) -> None:
+    """Wait until a page stands still."""
+    page.get_by_role("heading", level=1).wait_for()
+    page.wait_for_load_state("networkidle")
+
+
 def barriers(page: Page, axe: str) -> list[str]:
     """Return what axe finds serious on a page, which must be still."""
     page.evaluate("() => document.activeElement?.blur()")
     # By the protocol of the developer tools, which the policy of the page does not bind.
     page.context.new_cdp_session(page).send("Runtime.evaluate", {"expression": axe})
     found: list[str] = page.evaluate(AXE)
+    return found
+
+
+def too_wide(page: Page) -> int:
+    """Return by how many pixels a page is wider than its window."""
+    # A plot follows its place a frame later.
+    found: int = page.evaluate(
+        """() => new Promise((told) =>
+          requestAnimationFrame(() => requestAnimationFrame(() =>
+            told(document.documentElement.scrollWidth - innerWidth))))"""
+    )
     return found

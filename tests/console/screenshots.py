@@ -10,10 +10,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import anthropic
-from playwright.sync_api import Page
 
 from console.conftest import CONFIG
-from console.driving import ADA, DESK, PAGES, PASSWORD, PHONE, Person
+from console.driving import ADA, DESK, PASSWORD, PHONE, Person, pages, settle
 from support.chromium import browser, chromium_path
 from support.console_app import SOURCES, load_builder
 from support.processes import KEY, Program, serving
@@ -57,11 +56,14 @@ def fill(program: Program) -> None:
         spend = {"type": "spend_limit", "scope": scope, "period": "monthly"}
         post(asked, limit=spend, requested="5000", reason="Documents of two more offices.")
     for number in range(REQUESTS):
+        # The rules of a workspace stand before each question, and are read from the prompt cache.
+        rules = f"Rule {number % len(secrets)} of the house is short. " * 120
         secret = secrets[number % len(secrets)]
         with anthropic.Anthropic(base_url=program.url, api_key=secret) as client:
             client.messages.create(
                 model="claude-scripted",
                 max_tokens=64,
+                system=[{"type": "text", "text": rules, "cache_control": {"type": "ephemeral"}}],
                 messages=[{"role": "user", "content": "Tell me more. " * (number % 9 + 1)}],
             )
 
@@ -70,22 +72,14 @@ def take(person: Person, folder: Path, scheme: Literal["dark", "light"], *, phon
     page = person.page()
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size(PHONE if phone else DESK)
-    for name, path in pages(page).items():
-        page.goto(f"/console/{path}")
-        page.get_by_role("heading", level=1).wait_for()
-        page.wait_for_load_state("networkidle")
+    page.goto("/console/")
+    for name, address in list(pages(page)):
+        page.goto(address)
+        settle(page)
         where = folder / f"{name}-{scheme}{'-phone' if phone else ''}.png"
         page.screenshot(path=where, full_page=True)
         print(where)  # noqa: T201 - a command
     page.close()
-
-
-def pages(page: Page) -> dict[str, str]:
-    """Return the paths of all pages by the names of their pictures."""
-    page.goto("/console/requests")
-    newest = page.get_by_label("Requests", exact=True).get_by_role("link").first
-    request = (newest.get_attribute("href") or "").rpartition("/")[2]
-    return {**{name: name for name in PAGES}, "explain": f"requests/{request}"}
 
 
 def main(folder: Path) -> None:

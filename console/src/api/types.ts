@@ -381,3 +381,50 @@ export interface AuditEntry {
   after: Record<string, unknown> | null;
   request_id: string | null;
 }
+
+export interface CacheResult {
+  requests: number;
+  uncached_input_tokens: number;
+  cache_read_input_tokens: number;
+  cache_creation: { ephemeral_5m_input_tokens: number; ephemeral_1h_input_tokens: number };
+  cache_read_share: number | null;
+  saved: { amount: string; currency: "USD" };
+  workspace_id: string | null;
+  model: string | null;
+}
+
+export interface CacheEntry {
+  id: string;
+  type: "prompt_cache_entry";
+  model: string;
+  workspace_id: string | null;
+  tokens: number;
+  ttl: "5m" | "1h" | null;
+  written_at: string | null;
+  last_used_at: string;
+  expires_at: string;
+  hits: number | null;
+  snapshot_bytes: number | null;
+}
+
+export interface CachedModel {
+  id: string;
+  type: "prompt_cache_model";
+  cached_by: "engine" | "upstream" | null;
+  minimum_tokens: number;
+  entries: number;
+  tokens: number;
+  snapshots: number;
+  snapshot_bytes: number;
+  snapshot_bytes_limit: number | null;
+  mismatches: number | null;
+}
+
+export interface PromptCacheState {
+  type: "prompt_cache";
+  entries: number;
+  tokens: number;
+  snapshot_bytes: number;
+  less_cached_than_planned: Record<string, number> | null;
+  models: CachedModel[];
+}

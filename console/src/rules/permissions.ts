@@ -21,6 +21,7 @@ export const ENTRIES = [
   { path: "/cost", label: "Cost", group: "Watch", needs: ["cost.read"] },
   { path: "/requests", label: "Requests", group: "Watch", needs: ["requests.read"] },
   { path: "/limits", label: "Limits", group: "Watch", needs: ["limits.read"] },
+  { path: "/cache", label: "Prompt cache", group: "Watch", needs: ["cache.read"] },
   { path: "/workspaces", label: "Workspaces", group: "Organization", needs: ["workspaces.read"] },
   { path: "/members", label: "Members", group: "Organization", needs: ["members.read"] },
   { path: "/audit", label: "Audit log", group: "Organization", needs: ["audit.read"] },

@@ -87,7 +87,10 @@ export function costShares(
     .sort((one, other) => (other.sum > one.sum ? 1 : other.sum < one.sum ? -1 : 0));
 }
 
-/** What a plot draws: a moment in seconds for each bucket, and a line for each name. */
+/**
+ * What a plot draws: a moment in seconds for each bucket, and a line for each name, with a gap where
+ * there is no value.
+ */
 export interface Plot<Value = number | null> {
   times: number[];
   lines: { name: string; values: Value[] }[];

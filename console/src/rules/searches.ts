@@ -18,6 +18,11 @@ function id(value: unknown): string | undefined {
   return typeof value === "string" && /^\w{1,64}$/.test(value) ? value : undefined;
 }
 
+/** The token of a page. */
+function token(value: unknown): string | undefined {
+  return typeof value === "string" && value.length < 512 ? value : undefined;
+}
+
 /** Return an object without what is undefined, so that addresses stay short. */
 function present<Values extends object>(
   values: Values,
@@ -93,9 +98,16 @@ export function requestsSearch(search: Search) {
 }
 export type RequestsSearch = ReturnType<typeof requestsSearch>;
 
-/** Where a listing that is walked by tokens goes on. */
-function token(value: unknown): string | undefined {
-  return typeof value === "string" && value.length < 512 ? value : undefined;
+export const CACHE_GROUPS = ["model", "workspace_id"] as const;
+export type CacheGroup = (typeof CACHE_GROUPS)[number];
+
+export function cacheSearch(search: Search) {
+  return present({
+    range: oneOf(Object.keys(RANGES) as Range[], search.range),
+    by: oneOf(CACHE_GROUPS, search.by),
+    workspace: id(search.workspace),
+    page: token(search.page),
+  });
 }
 
 export function batchesSearch(search: Search) {

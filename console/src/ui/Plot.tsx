@@ -23,6 +23,7 @@ export function Plot({
   format,
   hourly = false,
   small = false,
+  most,
 }: {
   data: PlotData;
   label: string;
@@ -30,6 +31,8 @@ export function Plot({
   hourly?: boolean;
   /** One of several beside each other. */
   small?: boolean;
+  /** The end of the scale, where values have one. */
+  most?: number;
 }) {
   const scheme = useComputedColorScheme("light");
   const box = useRef<HTMLDivElement>(null);
@@ -71,7 +74,7 @@ export function Plot({
           },
           { ...axis, size: 64, values: (_plot, ticks) => ticks.map(format) },
         ],
-        scales: { y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.1 : 1] } },
+        scales: { y: { range: (_plot, _low, high) => [0, most ?? (high > 0 ? high * 1.1 : 1)] } },
       },
       [data.times, ...data.lines.map((line) => line.values)],
       element,

@@ -1,0 +1,225 @@
+import { Select, Text } from "@mantine/core";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { getRouteApi } from "@tanstack/react-router";
+import { ask } from "../api/client.ts";
+import { wholeReport } from "../api/listings.ts";
+import { useWorkspaceName, useWorkspaces } from "../api/queries.ts";
+import type { CacheResult, PromptCacheState, Report } from "../api/types.ts";
+import {
+  addedCached,
+  type Cached,
+  cacheShares,
+  firstCachedRequest,
+  hitRate,
+  hitRatePlot,
+  NOTHING_CACHED,
+} from "../rules/cache.ts";
+import { dollars } from "../rules/money.ts";
+import { CACHE_GROUPS, type CacheGroup, cacheSearch } from "../rules/searches.ts";
+import { type Range, startOf } from "../rules/times.ts";
+import { Loaded } from "../ui/notices.tsx";
+import { Plot } from "../ui/Plot.tsx";
+import { Figures, Head, Lines } from "../ui/parts.tsx";
+import { RangeControl } from "../ui/RangeControl.tsx";
+import { Table } from "../ui/Table.tsx";
+import { Entries } from "./cache/Entries.tsx";
+
+const route = getRouteApi("/signed-in/cache");
+const PATH = "/v1/organizations/prompt_cache";
+const GROUP_NAMES: Record<CacheGroup, string> = { model: "Model", workspace_id: "Workspace" };
+const LIVE_MS = 10_000;
+/** A range of one day is drawn by the hour. */
+const HOURLY: Range = "1d";
+const COUNT = new Intl.NumberFormat("en");
+
+/** What was read again instead of computed, what that saved, and what is kept now. */
+export function PromptCache() {
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
+  const { data: workspaces = [] } = useWorkspaces();
+  const workspaceName = useWorkspaceName();
+  const range = search.range ?? "7d";
+  const group = search.by ?? "model";
+  const hourly = range === HOURLY;
+  const report = useQuery({
+    queryKey: ["cache", "report", range, group, search.workspace],
+    queryFn: ({ signal }) =>
+      wholeReport<CacheResult>(`${PATH}/report`, {
+        query: {
+          starting_at: startOf(range, Date.now()),
+          bucket_width: hourly ? "1h" : "1d",
+          limit: hourly ? 24 : 31,
+          group_by: [group],
+          workspace_ids: search.workspace ? [search.workspace] : undefined,
+        },
+        signal,
+      }),
+    placeholderData: keepPreviousData,
+    refetchInterval: LIVE_MS,
+  });
+  const state = useQuery({
+    queryKey: ["cache", "state"],
+    queryFn: ({ signal }) => ask<PromptCacheState>("GET", PATH, { signal }),
+    refetchInterval: LIVE_MS,
+  });
+  const nameOf = (result: CacheResult): string =>
+    group === "workspace_id" ? workspaceName(result.workspace_id) : (result.model ?? "Unknown");
+  const show = (change: object) => void navigate({ search: cacheSearch({ ...search, ...change }) });
+  return (
+    <>
+      <Head title="Prompt cache">
+        What requests marked with <code>cache_control</code> read again instead of having it
+        computed, and what that saved. No text is shown here.
+      </Head>
+      <div className="filters">
+        <Select
+          label="Group by"
+          allowDeselect={false}
+          data={CACHE_GROUPS.map((each) => ({ value: each, label: GROUP_NAMES[each] }))}
+          value={group}
+          onChange={(by) => show({ by })}
+        />
+        <Select
+          label="Workspace"
+          placeholder="All"
+          clearable
+          searchable
+          clearButtonProps={{ "aria-label": "Show all workspaces" }}
+          data={workspaces.map(({ id, name }) => ({ value: id, label: name }))}
+          value={search.workspace ?? null}
+          onChange={(workspace) => show({ workspace, page: undefined })}
+        />
+        <RangeControl value={range} onChange={(chosen) => show({ range: chosen })} />
+      </div>
+      <Loaded query={report} what="what was cached">
+        {(found) => (
+          <Loaded query={state} what="what is kept">
+            {(now) => (
+              <Found
+                report={found}
+                state={now}
+                nameOf={nameOf}
+                title={GROUP_NAMES[group]}
+                hourly={hourly}
+              >
+                <Entries
+                  state={now}
+                  workspace={search.workspace}
+                  page={search.page}
+                  onPage={(page) => show({ page })}
+                />
+              </Found>
+            )}
+          </Loaded>
+        )}
+      </Loaded>
+    </>
+  );
+}
+
+function Found({
+  report,
+  state,
+  nameOf,
+  title,
+  hourly,
+  children,
+}: {
+  report: Report<CacheResult>;
+  state: PromptCacheState;
+  nameOf: (result: CacheResult) => string;
+  title: string;
+  hourly: boolean;
+  children: React.ReactNode;
+}) {
+  const shares = cacheShares(report, nameOf);
+  const whole = shares.map((share) => share.sum).reduce(addedCached, NOTHING_CACHED);
+  if (!whole.read && !whole.written && !state.entries) return <Begin state={state} />;
+  const column = (name: string, of: (sum: Cached) => string) => ({
+    title: name,
+    cell: (share: { sum: Cached }) => of(share.sum),
+    number: true,
+    foot: of(whole),
+  });
+  return (
+    <>
+      <Figures
+        items={[
+          ["Read from the cache", percent(whole)],
+          ["Tokens read", COUNT.format(whole.read)],
+          ["Tokens written", COUNT.format(whole.written)],
+          ["Saved", dollars(whole.saved)],
+        ]}
+      />
+      <Plot
+        data={hitRatePlot(report)}
+        label={`Share of the prompts that was read, by ${hourly ? "hour" : "day"}`}
+        format={(value) => `${value} %`}
+        hourly={hourly}
+        most={100}
+      />
+      <Table
+        caption={`Prompts by ${title.toLowerCase()}`}
+        rows={shares}
+        keyOf={(share) => share.name}
+        columns={[
+          {
+            title,
+            cell: (share) => (
+              <span className="name" title={share.name}>
+                {share.name}
+              </span>
+            ),
+            foot: "All",
+          },
+          column("Plain input", (sum) => COUNT.format(sum.input)),
+          column("Written", (sum) => COUNT.format(sum.written)),
+          column("Read", (sum) => COUNT.format(sum.read)),
+          column("Share read", percent),
+          column("Saved", (sum) => dollars(sum.saved)),
+        ]}
+      />
+      {whole.saved < 0n && (
+        <Text size="sm" c="dimmed" mt="sm">
+          Writes cost more than reads saved. A breakpoint pays from its second request on: put it
+          before what changes.
+        </Text>
+      )}
+      {children}
+    </>
+  );
+}
+
+/** How to begin, in place of empty tables. */
+function Begin({ state }: { state: PromptCacheState }) {
+  const [model] = state.models.filter(({ cached_by }) => cached_by !== null);
+  if (!model) {
+    return (
+      <div className="empty">
+        <h2>No model here caches prompts</h2>
+        <p>
+          Engines that keep prefixes are llama, scripted, and messages_api by its upstream. A model
+          that is still loading is not counted.
+        </p>
+      </div>
+    );
+  }
+  return (
+    <div className="empty begin">
+      <h2>Nothing was cached in this time</h2>
+      <p>
+        Put <code>cache_control</code> behind what stays the same. The first request writes it, and
+        each one in the next five minutes reads it at a tenth of the price.
+      </p>
+      <Lines
+        label="the program"
+        text={firstCachedRequest(window.location.origin, model.id, model.minimum_tokens)}
+      />
+    </div>
+  );
+}
+
+function percent(sum: Cached): string {
+  const rate = hitRate(sum);
+  return rate === null ? "–" : `${(rate * 100).toFixed(1)} %`;
+}
