@@ -1,23 +1,44 @@
 """Says where a setting stands: in the file, in a variable, or in a flag. Errors begin with it."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import msgspec
+
+SourceKind: TypeAlias = Literal["default", "file", "environment", "flag"]
+
+
+class SettingSource(msgspec.Struct, frozen=True):
+    """Where a setting is set: the kind of source, and the place there; a default has none."""
+
+    kind: SourceKind = "default"
+    place: str | None = None
+
+
+class Leaf(msgspec.Struct, frozen=True):
+    """One setting that is no table: its path (`limits.monthly_spend`), its value and its default.
+
+    A setting without a default of its own has `None`.
+    """
+
+    path: str
+    value: Any
+    default: Any
 
 
 class Layer(msgspec.Struct, frozen=True):
     """The settings of one source, and the function from the path of a setting to its place there.
 
-    `source` is what people call the source. A path is that of an error: `port`,
+    `source` is what people call the source, which is of a kind. A path is that of an error: `port`,
     `limits.monthly_spend`, `models[0].price.input`.
     """
 
     source: str
     values: Mapping[str, Any]
     place: Callable[[str], str]
+    kind: SourceKind
 
     def has(self, path: str) -> bool:
         """Return whether this source sets what is at a path, at least its table."""
@@ -42,19 +63,24 @@ class PlacedOptions(dict[str, Any]):
 
 def layer_of_file(values: Mapping[str, Any], file: Path) -> Layer:
     """Return the settings of a file: `antiphon.toml: limits.monthly_spend`."""
-    return Layer(str(file), values, lambda path: f"{file}: {path}")
+    return Layer(str(file), values, lambda path: f"{file}: {path}", "file")
 
 
 def layer_of_environment(values: Mapping[str, Any], prefix: str) -> Layer:
     """Return the settings of variables: `ANTIPHON_LIMITS_MONTHLY_SPEND`."""
     return Layer(
-        "the environment", values, lambda path: prefix + _bare(path).replace(".", "_").upper()
+        "the environment",
+        values,
+        lambda path: prefix + _bare(path).replace(".", "_").upper(),
+        "environment",
     )
 
 
 def layer_of_flags(values: Mapping[str, Any]) -> Layer:
     """Return the settings of flags: `--data-dir`."""
-    return Layer("the command line", values, lambda path: "--" + _bare(path).replace("_", "-"))
+    return Layer(
+        "the command line", values, lambda path: "--" + _bare(path).replace("_", "-"), "flag"
+    )
 
 
 def place_of(layers: Sequence[Layer], path: str) -> str:
@@ -67,6 +93,25 @@ def place_of(layers: Sequence[Layer], path: str) -> str:
             if layer.has(wanted):
                 return layer.place(path)
     return path or "settings"
+
+
+def source_of(layers: Sequence[Layer], path: str) -> SettingSource:
+    """Return the source that decides on a path: of layers, the last that has it wins."""
+    for layer in reversed(layers):
+        if layer.has(path):
+            return SettingSource(layer.kind, layer.place(path))
+    return SettingSource()
+
+
+def leaves(table: msgspec.Struct, above: str = "") -> Iterator[Leaf]:
+    """Yield the settings of a table, and those of the tables in it, in their order."""
+    for field in msgspec.structs.fields(table):
+        value, path = getattr(table, field.name), above + field.name
+        if isinstance(value, msgspec.Struct):
+            yield from leaves(value, f"{path}.")
+        else:
+            has_default = field.default is not msgspec.NODEFAULT
+            yield Leaf(path, value, field.default if has_default else None)
 
 
 def placed_options(options: Mapping[str, Any], layers: Sequence[Layer], path: str) -> PlacedOptions:

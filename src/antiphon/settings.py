@@ -26,13 +26,16 @@ from antiphon.oidc_settings import LISTS, OidcSettings
 from antiphon.secret import Secret
 from antiphon.setting_places import (
     Layer,
+    SettingSource,
     layer_of_environment,
     layer_of_file,
     layer_of_flags,
+    leaves,
     name_in_fault,
     place_of,
     placed_options,
     places_in,
+    source_of,
 )
 
 T = TypeVar("T", bound="Settings")
@@ -260,6 +263,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     `database_url`: a PostgreSQL database (`postgresql://user:password@host/name`) instead of the
     SQLite file in `data_dir`. `counters_url`: a Valkey server (`valkey://host`) in which several
     processes share their limits. `workers` work on Message Batches in this process.
+
+    `sources` is no setting: it says where each one is set, by its path.
     """
 
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
@@ -294,6 +299,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     request_log_days: Annotated[int, Meta(ge=0, le=3650)] = 30
     url_sources: bool = False
     normalize_attribution: bool = True
+    sources: dict[str, SettingSource] = {}
 
     def __post_init__(self) -> None:
         if self.body_budget < self.max_body_bytes:
@@ -366,9 +372,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return _convert(cls, values, layers).with_places(layers)
 
     def with_places(self, layers: Sequence[Layer]) -> Self:
-        """Return the same settings with the place of each option of an engine, for its errors."""
+        """Return the same settings with the place of each one, for people and for errors."""
         return replace(
             self,
+            sources={leaf.path: source_of(layers, leaf.path) for leaf in leaves(self)},
             llama=placed_options(self.llama, layers, "llama"),
             scripted=placed_options(self.scripted, layers, "scripted"),
             models=tuple(
@@ -395,6 +402,10 @@ def _hide_client_secret(values: dict[str, Any], layers: Sequence[Layer]) -> None
     if isinstance(oidc, dict) and isinstance(oidc.get("client_secret"), str):
         secret = Secret(oidc["client_secret"], place_of(layers, "oidc.client_secret"))
         values["oidc"] = {**oidc, "client_secret": secret}
+
+
+SETTING_NAMES = tuple(name for name in Settings.__struct_fields__ if name != "sources")
+"""The settings that a source can set."""
 
 
 def child_environment(
@@ -489,13 +500,13 @@ def _from_file(flag: Path | None, variable: str | None) -> Layer:
     if isinstance(values.get("models"), dict):
         raise SettingsError(f"{path}: [models] is one table: each model has a table [[models]]")
     for key in values:
-        if key not in Settings.__struct_fields__:
+        if key not in SETTING_NAMES:
             raise SettingsError(f"{path}: unknown setting {key!r}{_nearest(key)}")
     return layer_of_file(values, path)
 
 
 def _nearest(key: str) -> str:
-    near = get_close_matches(key, Settings.__struct_fields__, n=1)
+    near = get_close_matches(key, SETTING_NAMES, n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
@@ -509,7 +520,7 @@ def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
         table, _, option = key.partition("_")
         if key == "aliases":
             values[key] = _list(text)
-        elif key in Settings.__struct_fields__ and key not in _TABLES:
+        elif key in SETTING_NAMES and key not in _TABLES:
             values[key] = text
         elif table in _OPEN_TABLES and option:
             read = _list if table == "oidc" and option in LISTS else _scalar

@@ -94,6 +94,7 @@ SURFACE: Mapping[str, Sequence[str]] = {
         "GET /prompt_cache",
         "GET /prompt_cache/entries",
         "GET /prompt_cache/report",
+        "GET /settings",
         "GET /requests",
         "GET /requests/{request}",
         "GET /activity",

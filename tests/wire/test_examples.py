@@ -11,7 +11,15 @@ import msgspec
 import pytest
 
 from antiphon.wire import batches, console
-from antiphon.wire.admin import increases, keys, limits, organizations, prompt_cache, versions
+from antiphon.wire.admin import (
+    increases,
+    keys,
+    limits,
+    organizations,
+    prompt_cache,
+    settings,
+    versions,
+)
 from antiphon.wire.admin.reports import CostReport, Report, UsageReport
 from antiphon.wire.decoding import BodyDecoder
 from antiphon.wire.errors import ErrorEnvelope
@@ -79,6 +87,7 @@ ANSWERS: dict[str, Any] = {
     "prompt_cache_state": prompt_cache.PromptCacheInfo,
     "rate_limit": limits.RateLimitInfo,
     "rate_limit_old_version": versions.OlderRateLimitInfo,
+    "server_settings": settings.ServerSettingsInfo,
     "spend_limit": limits.SpendLimitInfo,
     "spend_summary": limits.SpendSummary,
     "token_listing": organizations.TokenListing,

@@ -26,6 +26,7 @@ Permission: TypeAlias = Literal[
     "organization.read",
     "rate_limits.write",
     "requests.read",
+    "settings.read",
     "spend_limits.write",
     "spending.read",
     "usage.read",

@@ -23,6 +23,7 @@ from antiphon.server.admin.prompt_cache import (
 )
 from antiphon.server.admin.reports import COST_QUERY, USAGE_QUERY, ReportEndpoints
 from antiphon.server.admin.requests import ACTIVITY_QUERY, REQUEST_QUERY, RequestEndpoints
+from antiphon.server.admin.settings import SettingEndpoints
 from antiphon.server.admin.workspaces import WorkspaceEndpoints
 from antiphon.server.batches import BatchEndpoints
 from antiphon.server.call_limits import CallLimit
@@ -187,6 +188,7 @@ def _admin_routes(platform: Platform) -> tuple[Route, ...]:
     keys, reports = KeyEndpoints(administration), ReportEndpoints(platform.reports)
     requests = RequestEndpoints(platform.requests, platform.activity, platform.running)
     cache = PromptCacheEndpoints(platform.prompt_cache)
+    settings = SettingEndpoints(platform.server_settings)
     rates, spend = RateLimitEndpoints(administration), SpendLimitEndpoints(administration)
     return (
         # server.admin.people
@@ -438,6 +440,8 @@ def _admin_routes(platform: Platform) -> tuple[Route, ...]:
             needs="cache.read",
             query=CACHE_REPORT_QUERY,
         ),
+        # server.admin.settings
+        Route("GET /settings", ADMIN, settings.show_settings, needs="settings.read"),
         # server.admin.requests
         Route(
             "GET /requests",

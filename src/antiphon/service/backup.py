@@ -5,16 +5,22 @@ still in journals. The journals are read first, so an entry that leaves them mea
 database when that is copied; one that is in both counts once, by its id.
 """
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 from anyio import to_thread
 
 from antiphon.store.console import drop_sessions_and_links
-from antiphon.store.data_folder import JOURNAL_FOLDER, database_path, mark_used
+from antiphon.store.data_folder import (
+    JOURNAL_FOLDER,
+    LastBackup,
+    database_path,
+    mark_used,
+    note_backup,
+)
 from antiphon.store.database.copies import (
     copy_database,
     create_copy,
@@ -39,10 +45,14 @@ class Restored(msgspec.Struct, frozen=True):
     replaced: Path | None
 
 
-async def back_up(data_dir: Path, target: Path) -> int:
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def back_up(data_dir: Path, target: Path, now: Callable[[], datetime] = _now) -> int:
     """Write a backup of a data folder to `target`, and return its size in bytes.
 
-    Raises `StoreError`: a file that exists is not overwritten.
+    The folder keeps a note of it. Raises `StoreError`: a file that exists is not overwritten.
     """
     _refuse_no_file(target)
     unfinished = target.with_name(f".{target.name}.unfinished")
@@ -59,6 +69,7 @@ async def back_up(data_dir: Path, target: Path) -> int:
         await to_thread.run_sync(finish_copy, unfinished)
         size = unfinished.stat().st_size
         await to_thread.run_sync(put_under_name, unfinished, target)
+        await to_thread.run_sync(note_backup, data_dir, LastBackup(now(), size))
     finally:
         remove_copy(unfinished)
     return size

@@ -44,6 +44,7 @@ from antiphon.service.reports import Reports
 from antiphon.service.request_log import RequestLog
 from antiphon.service.requests import Requests
 from antiphon.service.running import Running
+from antiphon.service.server_settings import ServerSettings
 from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind
 from antiphon.store.data_folder import mark_used, open_data_folder
@@ -88,6 +89,7 @@ class Platform:
     requests: Requests
     activity: Activity
     running: Running
+    server_settings: ServerSettings
     administration: Administration
     console: Console | None
     first_key: Callable[[], Awaitable[KeyInfo | None]]
@@ -264,6 +266,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             requests=Requests(desks, [one.settings for one in sources]),
             activity=Activity(desks, accounts, now),
             running=Running(accounting.metering, models, accounts),
+            server_settings=ServerSettings(settings, [one.settings for one in sources], database),
             administration=build_administration(
                 transactions,
                 settings.limits,

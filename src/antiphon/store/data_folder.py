@@ -6,8 +6,12 @@ first keys again, also if they had been revoked, and nothing that was spent woul
 
 import errno
 import os
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryFile
+
+import msgspec
 
 from antiphon.store.database.errors import StoreError
 
@@ -16,12 +20,39 @@ JOURNAL_FOLDER = "journal"
 CACHE_FOLDER = "prompt_cache"
 # Written when the database is founded, and never removed by the program.
 INSTALLATION_FILE = "installation"
+# The moment and the size of the last backup, for people.
+BACKUP_FILE = "last_backup"
 _NOTE = "Antiphon has used this folder: its database is "
 _LONGEST_NOTE = 1000
 
 
 class DataFolderError(StoreError):
     """The data folder cannot be used. The message has its path, the reason and `--data-dir`."""
+
+
+class LastBackup(msgspec.Struct, frozen=True):
+    """When the last backup of a data folder ended, and its size in bytes."""
+
+    at: datetime
+    size: int
+
+
+def note_backup(data_dir: Path, backup: LastBackup) -> None:
+    """Note the last backup in the folder; one that cannot be noted is a backup all the same."""
+    unfinished = data_dir / f".{BACKUP_FILE}.new"
+    with suppress(OSError):
+        unfinished.write_bytes(msgspec.json.encode(backup))
+        unfinished.chmod(0o600)
+        unfinished.replace(data_dir / BACKUP_FILE)
+
+
+def last_backup(data_dir: Path) -> LastBackup | None:
+    """Return the last backup that was noted; `None` if there is no note, or it cannot be read."""
+    try:
+        with (data_dir / BACKUP_FILE).open("rb") as file:
+            return msgspec.json.decode(file.read(_LONGEST_NOTE), type=LastBackup)
+    except (OSError, msgspec.DecodeError):
+        return None
 
 
 def open_data_folder(data_dir: Path) -> None:
