@@ -14,6 +14,7 @@ import {
   keysSearch,
   overviewSearch,
   requestsSearch,
+  settingsSearch,
   usageSearch,
 } from "./rules/searches.ts";
 
@@ -133,6 +134,12 @@ const audit = createRoute({
   validateSearch: auditSearch,
   component: lazyRouteComponent(() => import("./pages/Audit.tsx"), "Audit"),
 });
+const settings = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/settings",
+  validateSearch: settingsSearch,
+  component: lazyRouteComponent(() => import("./pages/Settings.tsx"), "Settings"),
+});
 const account = createRoute({
   getParentRoute: () => signedIn,
   path: "/account",
@@ -163,6 +170,7 @@ export const router = createRouter({
       workspace,
       members,
       audit,
+      settings,
       account,
     ]),
   ]),

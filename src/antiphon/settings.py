@@ -52,7 +52,7 @@ _SECRETS = ("api_key", "admin_key", "database_url", "counters_url")
 _OPEN_TABLES = {"llama", "scripted", "limits", "console", "oidc"}
 _TABLES = {*_OPEN_TABLES, "models", "price"}
 # Settings that describe the one model that is served without `[[models]]`.
-_OF_ONE_MODEL = (
+OF_ONE_MODEL = (
     "model",
     "engine",
     "model_id",
@@ -443,7 +443,7 @@ def _refuse_gone(values: Mapping[str, Any], layers: Sequence[Layer]) -> None:
 def _refuse_one_model(layers: Sequence[Layer]) -> None:
     """Refuse what the environment or a flag says of the one model that is not served."""
     file, *others = layers
-    if found := [place for layer in others for place in places_in(layer, _OF_ONE_MODEL)]:
+    if found := [place for layer in others for place in places_in(layer, OF_ONE_MODEL)]:
         which = ", ".join(found)
         raise SettingsError(
             f"{which}: this is for a server of one model, but {file.source} lists its models in "

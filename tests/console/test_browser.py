@@ -252,6 +252,25 @@ def test_first_cached_requests_are_those_of_the_empty_page(page: Page, tmp_path:
     expect(page.get_by_role("main")).not_to_contain_text("No dogs")
 
 
+def test_settings_are_found_and_no_secret_is_shown(page: Page) -> None:
+    page.goto("/console/settings")
+    table = page.get_by_label("All settings", exact=True)
+    expect(table).to_contain_text("The largest body of a request.")
+    key = table.get_by_role("row").filter(has_text="ANTIPHON_API_KEY")
+    expect(key).to_contain_text("set, and not shown")
+    expect(page.get_by_role("main")).not_to_contain_text(KEY)
+    page.get_by_label("Find").fill("body largest")
+    expect(table.get_by_role("row")).to_have_count(4)
+    page.get_by_label("Only those that were set").check(force=True)
+    expect(page.get_by_role("heading", name="No setting")).to_be_visible()
+    page.reload()
+    expect(page.get_by_label("Find")).to_have_value("body largest")
+    page.get_by_label("Find").fill("")
+    expect(table.get_by_role("row").filter(has_text="data_dir")).to_be_visible()
+    assert page.url.endswith("/console/settings?set=true")
+    expect(page.get_by_label("the command", exact=True)).to_contain_text("antiphon backup")
+
+
 def test_invited_developer_sees_and_may_do_what_the_role_allows(
     chromium: Browser, program: Program, page: Page
 ) -> None:
@@ -379,7 +398,7 @@ def test_every_page_that_a_role_sees_is_allowed_and_fits_a_phone(
     assert refused == []
     assert wide == []
     # What is not shown is refused, and says so instead of failing.
-    for path in {"/members", "/audit", "/cache"} - {
+    for path in {"/members", "/audit", "/cache", "/settings"} - {
         link.get_attribute("href").removeprefix("/console") for link in links.locator("a").all()
     }:
         theirs.goto(f"/console{path}")

@@ -428,3 +428,49 @@ export interface PromptCacheState {
   less_cached_than_planned: Record<string, number> | null;
   models: CachedModel[];
 }
+
+export type SettingValue = boolean | number | string | string[] | null;
+
+export interface Setting {
+  name: string;
+  value: SettingValue;
+  default: SettingValue;
+  is_set: boolean;
+  is_secret: boolean;
+  source: "default" | "file" | "environment" | "flag";
+  place: string | null;
+  text: string;
+}
+
+export interface ModelSettings {
+  id: string;
+  aliases: string[];
+  limit_group: string;
+  cache_minimum_tokens: number;
+  has_price: boolean;
+  engines: {
+    engine: string;
+    weight: number;
+    source: string | null;
+    options: { name: string; value: SettingValue }[];
+  }[];
+}
+
+export interface ServerSettings {
+  type: "server_settings";
+  version: string;
+  python: string;
+  system: string;
+  database: {
+    kind: "sqlite" | "postgresql";
+    version: string;
+    name: string;
+    size_bytes: number;
+  };
+  data_folder: { path: string; free_bytes: number | null; total_bytes: number | null };
+  counters: { backend: "memory" | "valkey"; name: string | null };
+  backup: { command: string; last_at: string | null; last_size_bytes: number | null };
+  retention: { name: string; days: number | null }[];
+  settings: Setting[];
+  models: ModelSettings[];
+}

@@ -25,6 +25,7 @@ export const ENTRIES = [
   { path: "/workspaces", label: "Workspaces", group: "Organization", needs: ["workspaces.read"] },
   { path: "/members", label: "Members", group: "Organization", needs: ["members.read"] },
   { path: "/audit", label: "Audit log", group: "Organization", needs: ["audit.read"] },
+  { path: "/settings", label: "Settings", group: "Organization", needs: ["settings.read"] },
 ] as const satisfies readonly Entry[];
 
 /** Return the entries that these permissions open. */

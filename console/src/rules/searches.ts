@@ -118,6 +118,14 @@ export function batchesSearch(search: Search) {
   });
 }
 
+export function settingsSearch(search: Search) {
+  const words = search.words;
+  return present({
+    words: typeof words === "string" && words.length < 80 ? words : undefined,
+    set: search.set === true ? true : undefined,
+  });
+}
+
 /** Where a paged listing goes on. */
 export function auditSearch(search: Search) {
   return present({ object: id(search.object), page: token(search.page) });

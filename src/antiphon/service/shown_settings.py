@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from antiphon.secret import Secret
 from antiphon.service.setting_texts import SETTING_TEXTS
 from antiphon.setting_places import SettingSource, leaves
-from antiphon.settings import ModelSettings, Settings
+from antiphon.settings import OF_ONE_MODEL, ModelSettings, Settings
 from antiphon.wire.admin.settings import (
     EngineOptionInfo,
     EngineSettingsInfo,
@@ -37,11 +37,15 @@ _SHOWN_TEXTS: Final = frozenset(
 
 
 def shown_settings(settings: Settings) -> tuple[SettingInfo, ...]:
-    """Return every setting but those of models, in the order of the reference."""
+    """Return every setting but those of models.
+
+    Those of the one model are left out where a file lists the models: they have no effect there.
+    """
+    hidden = {*_OF_MODELS, *(OF_ONE_MODEL if settings.models else ())}
     return tuple(
         _setting(leaf.path, leaf.value, leaf.default, settings.sources)
         for leaf in leaves(settings)
-        if leaf.path.partition(".")[0] not in _OF_MODELS
+        if leaf.path.partition(".")[0] not in hidden
     )
 
 

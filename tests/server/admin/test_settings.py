@@ -126,6 +126,13 @@ def test_every_setting_has_a_text_and_no_text_is_of_none(tmp_path: Path) -> None
     assert "oidc" in {one.name for one in shown_settings(Settings.load({}, environ={}))}
 
 
+def test_settings_of_the_one_model_are_told_where_it_is_served(tmp_path: Path) -> None:
+    text = '[[models]]\nid = "m"\nengine = "scripted"'
+    listed = {one.name for one in shown_settings(loaded(tmp_path, text))}
+    of_one = {"model", "engine", "model_id", "aliases", "cache_minimum_tokens"}
+    assert {one.name for one in shown_settings(loaded(tmp_path))} - listed == of_one
+
+
 def test_where_settings_stand_is_no_setting(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="unknown setting 'sources'"):
         loaded(tmp_path, "sources = {}")
