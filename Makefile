@@ -64,6 +64,9 @@ bench: .venv/dev ## what is measured, side by side; prints medians and ratios
 screenshots: .venv/dev ## every page of the Console as a picture, into build/screenshots; needs Chromium
 	@cd tests && ../$(BIN)/python -m console.screenshots ../build/screenshots
 
+picture: .venv/dev ## the picture of the Console in the README, light and dark; needs Chromium
+	@cd tests && ../$(BIN)/python -m console.picture ../docs/images
+
 lock: ## renew the lock files (needs uv)
 	@scripts/lock
 
@@ -75,4 +78,4 @@ lock: ## renew the lock files (needs uv)
 	@scripts/environment requirements/dev.lock
 	@touch $@ .venv/server
 
-.PHONY: help serve console test coverage coverage-table soak simulate check format bench screenshots lock
+.PHONY: help serve console test coverage coverage-table soak simulate check format bench screenshots picture lock

@@ -25,12 +25,17 @@ REQUESTS = 40
 
 def fill(program: Program) -> None:
     """Make what an organization has after its first day."""
+    use(program, organize(program))
+
+
+def organize(program: Program) -> list[str]:
+    """Make workspaces, keys, limits and invites; return the secrets of keys."""
     with anthropic.Anthropic(base_url=program.url, api_key=ADMIN_KEY) as admin:
 
         def post(path: str, **body: Any) -> Any:
             return admin.post(f"/v1/organizations{path}", cast_to=object, body=body)
 
-        secrets = []
+        secrets: list[str] = []
         for name, color in WORKSPACES.items():
             workspace = post("/workspaces", name=name, display_color=color)["id"]
             scope = {"type": "workspace", "workspace_id": workspace}
@@ -55,6 +60,11 @@ def fill(program: Program) -> None:
         post(asked, limit=rate, requested=2_000_000, reason=reason)
         spend = {"type": "spend_limit", "scope": scope, "period": "monthly"}
         post(asked, limit=spend, requested="5000", reason="Documents of two more offices.")
+    return secrets
+
+
+def use(program: Program, secrets: list[str]) -> None:
+    """Send some requests."""
     for number in range(REQUESTS):
         # The rules of a workspace stand before each question, and are read from the prompt cache.
         rules = f"Rule {number % len(secrets)} of the house is short. " * 120

@@ -167,6 +167,15 @@ def test_every_module_that_a_page_names_exists(page: Path) -> None:
     assert [name for name in sorted(named) if not is_there(name)] == []
 
 
+def test_pictures_of_the_readme_are_there_and_small() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    pictures = [ROOT / name for name in re.findall(r'(?:src|srcset)="([^"]+)"', text)]
+    assert len(pictures) == 2
+    for picture in pictures:
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        assert picture.stat().st_size < 150_000
+
+
 def test_the_changelog_begins_with_this_version() -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     versions = re.findall(r"^## \[?([\d.]+)", text, re.MULTILINE)
