@@ -123,6 +123,26 @@ async def test_reason_of_a_batch_goes_before_that_of_its_workers() -> None:
     assert "antiphon worker" not in await watched(*looks, ENDED)
 
 
+async def test_reason_does_not_flicker_while_a_worker_tries_again() -> None:
+    waiting = progress(1, requests=1000, waits_for="the limit")
+    between = progress(1, requests=1000)
+    said = await watched(waiting, between, waiting, between, between, waiting, ENDED)
+    assert len(said.splitlines()) == 3
+    assert said.count("It waits: the limit") == 2
+    # It is over when nothing says so for some time, or when there is a new result.
+    gone = await watched(waiting, *[between] * 5, ENDED)
+    assert [line.count("It waits") for line in gone.splitlines()] == [1, 0, 0]
+    went_on = await watched(waiting, progress(2, requests=1000), ENDED)
+    assert [line.count("It waits") for line in went_on.splitlines()] == [1, 0, 0]
+
+
+async def test_slow_batch_says_why_also_when_results_come() -> None:
+    slow = [progress(n, requests=1000, slowed_by="the money is held") for n in (1, 2)]
+    said = await watched(*slow, progress(3, requests=1000), ENDED)
+    assert said.splitlines()[0].endswith(". It is slow: the money is held")
+    assert len(said.splitlines()) == 2
+
+
 async def lines_within(seconds: int) -> int:
     """Return how many lines are printed until then while nothing happens."""
     looks = [progress(1, requests=1000) for _ in range(int(seconds / EVERY_S) + 1)]

@@ -422,12 +422,12 @@ async def test_batch_waits_at_a_spend_limit_and_goes_on_after_its_raise(
         while (found := await stored(org, batch_id)).waits_for is None:  # noqa: ASYNC110 - of the database
             await asyncio.sleep(0.05)
     assert found.waits_for.endswith("This is the monthly limit of $0.00 of the organization.")
-    assert (await org.caller.get(f"{BATCHES}/{batch_id}")).json["request_counts"] == {
-        **COUNTS,
-        "processing": 2,
-    }
+    answer = await org.caller.get(f"{BATCHES}/{batch_id}")
+    assert answer.json["request_counts"] == {**COUNTS, "processing": 2}
+    assert answer.headers["x-antiphon-hint"] == f"It waits: {found.waits_for}"
     await org.spend_limit(limit, 10**12)
     done = await ended(org.caller, batch_id)
+    assert "x-antiphon-hint" not in (await org.caller.get(f"{BATCHES}/{batch_id}")).headers
     assert done["request_counts"] == {**COUNTS, "succeeded": 2}
 
 

@@ -9,6 +9,7 @@ from antiphon.store.batches.claims import (
     clear_waits_for,
     close_stopped,
     give_back,
+    note_slowed,
     others_wait,
 )
 from antiphon.store.batches.create import NewRequest, begin_batch
@@ -233,6 +234,34 @@ async def test_batches_that_are_stopped_or_rest_do_not_wait(database: Database) 
         assert not await others_wait(connection, NOON, ())
         await clear_waits_for(connection)
         assert await others_wait(connection, NOON, ())
+
+
+async def test_slow_batch_is_claimed_and_says_why_until_it_rests_or_ends(
+    database: Database,
+) -> None:
+    for number in range(3):
+        await add_batch(database, a_batch(f"msgbatch_{number}"), 1)
+
+    async def hindrances() -> list[str | None]:
+        return [(await stored_batch(database, f"msgbatch_{n}")).hindrance for n in range(3)]
+
+    async with database.write() as connection:
+        await note_slowed(connection, {"msgbatch_0", "msgbatch_1"}, "the money is held")
+        await note_slowed(connection, {"msgbatch_1"}, None)
+        await count_finished(connection, {}, NOON, {"msgbatch_2": "a spend limit"})
+        await note_slowed(connection, {"msgbatch_2"}, "the money is held")
+    slow, waits = "It is slow: the money is held", "It waits: a spend limit"
+    assert await hindrances() == [slow, None, waits]
+    worker = await add_worker(database)
+    claimed = (await take(database, worker)).requests
+    assert keys(claimed) == [("msgbatch_0", 0), ("msgbatch_1", 0)]
+    async with database.write() as connection:
+        await clear_waits_for(connection)
+    assert await hindrances() == [None] * 3
+    async with database.write() as connection:
+        await note_slowed(connection, {"msgbatch_0"}, "the money is held")
+    await finish(database, worker, claimed)
+    assert await hindrances() == [None] * 3
 
 
 async def test_claim_passes_over_what_is_not_ready_or_waits(database: Database) -> None:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import pytest
 from sqlalchemy import update
 
-from antiphon.store.batches.claims import claim, clear_waits_for, give_back
+from antiphon.store.batches.claims import claim, clear_waits_for, give_back, note_slowed
 from antiphon.store.batches.commits import commit
 from antiphon.store.batches.create import drop_unready, forget_repeat_keys, make_ready
 from antiphon.store.batches.listing import archive, cancel_batch, cancel_workspace, purge
@@ -80,6 +80,19 @@ async def test_rests_end_beside_a_commit(opened: OpenDatabase, database: Databas
     await meets_another(opened, database, clear_waits_for)
     for name in (FIRST, SECOND):
         assert (await stored_batch(database, name)).waits_for is None
+
+
+async def test_slow_batches_are_noted_beside_a_commit(
+    opened: OpenDatabase, database: Database
+) -> None:
+    await two_batches(database)
+
+    async def notes(connection: AsyncConnection) -> None:
+        await note_slowed(connection, {FIRST, SECOND}, "the money is held")
+
+    await meets_another(opened, database, notes)
+    for name in (FIRST, SECOND):
+        assert (await stored_batch(database, name)).slowed_by == "the money is held"
 
 
 async def test_commit_that_lets_a_batch_rest_runs_beside_a_commit(

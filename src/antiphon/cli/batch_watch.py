@@ -24,6 +24,8 @@ ALONE_S: Final = 10.0
 NO_WORKER: Final = "no server works on batches, and no `antiphon worker`"
 FEWEST_MEASURED: Final = 10
 """So many results have to come before they say how fast a batch is."""
+KEEP_S: Final = 8.0
+"""So long a note is shown that is gone: workers clear it each half minute, to try again."""
 _SAMPLES: Final = 31
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
@@ -37,7 +39,7 @@ class Speed(msgspec.Struct, frozen=True):
 
 
 class Display(Protocol):
-    """Shows each look; a `note` says why nothing goes on. `close` is called last."""
+    """Shows each look; a `note` says why nothing goes on, or little. `close` is called last."""
 
     def show(self, progress: BatchProgress, speed: Speed | None, note: str | None) -> None: ...
 
@@ -58,7 +60,7 @@ async def watch(
     """
     samples: deque[tuple[float, int, int]] = deque(maxlen=_SAMPLES)
     done_before: int | None = None
-    worker_seen_at = clock()
+    worker_seen_at, notes = clock(), _Notes()
     while True:
         try:
             progress = await look()
@@ -72,14 +74,35 @@ async def watch(
             speed = _speed(samples) if done - done_before >= FEWEST_MEASURED else None
             if progress.has_worker:
                 worker_seen_at = clock()
-            note = batch.waits_for
+            note = notes.note(batch.hindrance, done, clock())
             if note is None and clock() - worker_seen_at >= ALONE_S:
-                note = NO_WORKER
+                note = f"It waits: {NO_WORKER}"
             note = None if batch.ended_at is not None else note
             display.show(progress, speed, note)
             if batch.ended_at is not None:
                 return progress
         await sleep(EVERY_S)
+
+
+class _Notes:
+    """Keeps a note for a moment, so that it does not flicker while a worker tries again."""
+
+    def __init__(self) -> None:
+        self._last: str | None = None
+        self._seen_at = 0.0
+        self._done = 0
+
+    def note(self, said: str | None, done: int, now: float) -> str | None:
+        """Return what to say at this look. A batch that waited and has a new result goes on."""
+        if said is not None:
+            self._last, self._seen_at, self._done = said, now, done
+        elif now - self._seen_at >= KEEP_S or (done != self._done and self._waited):
+            self._last = None
+        return self._last
+
+    @property
+    def _waited(self) -> bool:
+        return self._last is not None and self._last.startswith("It waits")
 
 
 def _speed(samples: deque[tuple[float, int, int]]) -> Speed | None:
@@ -142,7 +165,7 @@ class BarDisplay:
 
     def show(self, progress: BatchProgress, speed: Speed | None, note: str | None) -> None:
         self._last = progress, speed
-        self._draw("" if note is None else f"It waits: {note}")
+        self._draw(note or "")
 
     def away(self, reason: str) -> None:
         self._draw(f"{reason}. Trying again …")
@@ -187,8 +210,8 @@ class LineDisplay:
     def show(self, progress: BatchProgress, speed: Speed | None, note: str | None) -> None:
         batch = progress.batch
         tenth = 10 * (batch.requests - batch.processing) // max(1, batch.requests)
-        waiting = "" if note is None else f". It waits: {note}"
-        self._say(f"{line_of(progress, speed)}{waiting}", tenth, batch.status, note)
+        hindered = "" if note is None else f". {note}"
+        self._say(f"{line_of(progress, speed)}{hindered}", tenth, batch.status, note)
 
     def away(self, reason: str) -> None:
         self._say(f"{reason}. Trying again …", reason)

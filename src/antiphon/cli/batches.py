@@ -191,8 +191,8 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
     status = print_listing(arguments, [_shown(batch) for batch in batches], row_of, form)
     if not arguments.json:
         for batch in batches:
-            if batch.waits_for is not None and batch.ended_at is None:
-                hint(f"{batch.id} waits: {batch.waits_for}")
+            if (hindrance := batch.hindrance) is not None:
+                hint(f"{batch.id}: {hindrance}")
         if has_more:
             hint(f"There are more: --after {batches[-1].id} lists them.")
     return status

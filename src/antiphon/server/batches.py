@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 from antiphon.core.batches import POLL_AFTER_S, described
+from antiphon.server.http.base_urls import HINT_HEADER, header_safe
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.hang_ups import HangUps
 from antiphon.server.http.requests import Request, read_betas, read_pieces
@@ -43,6 +44,8 @@ class BatchEndpoints:
         )
         if batch.ended_at is None:
             request.exchange.headers["retry-after"] = str(POLL_AFTER_S)
+        if (hindrance := batch.hindrance) is not None:
+            request.exchange.headers[HINT_HEADER] = header_safe(hindrance)
         return self._shown(request.exchange, batch)
 
     async def list_batches(self, request: Request[None]) -> BatchPage:

@@ -329,6 +329,40 @@ async def test_requests_of_a_batch_share_what_is_left_under_a_spend_limit(worksh
     assert await shop.balance() == Balance(6 * COST, 0)
 
 
+async def test_batch_tells_that_the_money_left_is_held_while_it_is(workshop: Any) -> None:
+    shop = await workshop()
+    scope = {"type": "organization"}
+    worst = (6 * 3000 + 100 * 15000) // 2 + 1
+    await shop.org.spend_limit(scope, worst + COST)
+    await shop.send("slow", "Hi")
+
+    async def slowed_by() -> str | None:
+        return (await stored_batch(shop.database)).slowed_by
+
+    async def goes_on() -> bool:
+        return await slowed_by() is None
+
+    async def answered() -> bool:
+        return (await stored_batch(shop.database)).succeeded == 1
+
+    async def hindrance_of(name: str) -> str | None:
+        return (await stored_batch(shop.database, name)).hindrance
+
+    async with shop.working():
+        await shop.running()
+        reason = await until(slowed_by)
+        assert reason.endswith("of the organization is held for requests that are running.")
+        assert (await stored_batch(shop.database)).hindrance == f"It is slow: {reason}"
+        await shop.org.spend_limit(scope, 100 * worst)
+        await until(answered)
+        await until(goes_on)
+        await shop.org.spend_limit(scope, worst + COST)
+        await shop.send("Hi", name="msgbatch_2")
+        await until(lambda: hindrance_of("msgbatch_2"))
+    # Whoever stops leaves no word of what it alone knew.
+    assert (await stored_batch(shop.database, "msgbatch_2")).hindrance is None
+
+
 async def test_request_that_is_stopped_before_its_first_step_is_given_back(
     workshop: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from antiphon.core.errors import InternalError, error_detail
 from antiphon.service.batches.group_commit import Ending
 from antiphon.service.batches.runs import (
     BatchRequest,
+    BatchRun,
     BatchRunner,
     GiveUp,
     RunErrored,
@@ -42,17 +43,25 @@ EXHAUSTED: Final = _errored(error_detail(InternalError()), None)
 """The result of a request that ended its worker too often."""
 
 
+class RunWatch(msgspec.Struct, frozen=True):
+    """Is told of the runs of a request before its ending.
+
+    `begun` is called whenever a run is admitted, `held_up` with the reason whenever one is refused
+    because the money for it is held for others.
+    """
+
+    begun: Callable[[], None]
+    held_up: Callable[[str], None]
+
+
 async def run_to_ending(
     runner: BatchRunner,
     request: ClaimedRequest,
     batch: Batch,
     sleep: Callable[[float], Awaitable[None]],
-    begun: Callable[[], None],
+    watch: RunWatch,
 ) -> Ending:
-    """Run a request until it has an ending. Raises what `BatchRunner.run` raises.
-
-    `begun` is called whenever a run of it is admitted.
-    """
+    """Run a request until it has an ending. Raises what `BatchRunner.run` raises."""
     asked = BatchRequest(
         batch_id=batch.id,
         params=request.params,
@@ -64,30 +73,42 @@ async def run_to_ending(
     )
     failures, pause_s = 0, FIRST_PAUSE_S
     while True:
-        match await runner.run(asked, begun):
-            case RunSucceeded(message=message, entry=entry):
-                result = msgspec.json.encode(Succeeded(message=msgspec.Raw(message)))
-                return _result(request, RowState.SUCCEEDED, result, entry)
-            case RunErrored(run_id=run_id, error=error, entry=entry):
-                return _result(request, RowState.ERRORED, _errored(error, run_id), entry)
+        run = await runner.run(asked, watch.begun)
+        if (ending := _ending(request, run)) is not None:
+            return ending
+        match run:
             case RunGivenUp(reason=GiveUp.YIELDED):
                 # It waits in its lane until nobody interactive needs the room.
                 continue
-            case RunGivenUp(reason=GiveUp.SPEND_LIMIT, error=error):
-                return Ending(request, waits_for=_said(error).message)
             case RunGivenUp(reason=GiveUp.FAILED, run_id=run_id, error=error):
                 failures += 1
                 if failures == MOST_FAILURES:
                     failed = _errored(_said(error), run_id)
                     return _result(request, RowState.ERRORED, failed, None)
             case RunGivenUp(reason=GiveUp.OVERLOADED | GiveUp.MONEY_HELD as reason, error=error):
+                said = _said(error).message
                 if pause_s >= LONGEST_PAUSE_S:
                     # Other requests need the place in this worker's hand.
                     of_model = reason is GiveUp.OVERLOADED
-                    said = _said(error).message
                     return Ending(request, waits_for=said, waits_for_model=of_model)
+                if reason is GiveUp.MONEY_HELD:
+                    watch.held_up(said)
         await sleep(pause_s)
         pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+
+def _ending(request: ClaimedRequest, run: BatchRun) -> Ending | None:
+    """Return the ending that a run is; `None` if the request is to be run again."""
+    match run:
+        case RunSucceeded(message=message, entry=entry):
+            result = msgspec.json.encode(Succeeded(message=msgspec.Raw(message)))
+            return _result(request, RowState.SUCCEEDED, result, entry)
+        case RunErrored(run_id=run_id, error=error, entry=entry):
+            return _result(request, RowState.ERRORED, _errored(error, run_id), entry)
+        case RunGivenUp(reason=GiveUp.SPEND_LIMIT, error=error):
+            return Ending(request, waits_for=_said(error).message)
+        case _:
+            return None
 
 
 def _result(

@@ -22,11 +22,12 @@ from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.ids import ID_ENTROPY, public_id
 from antiphon.logs import EventLog
 from antiphon.service.accounts import Accounts
-from antiphon.service.batches.endings import EXHAUSTED, run_to_ending
+from antiphon.service.batches.endings import EXHAUSTED, RunWatch, run_to_ending
 from antiphon.service.batches.group_commit import Ending, GroupCommit
 from antiphon.service.batches.hand import Hand
 from antiphon.service.batches.in_hand import InHand
 from antiphon.service.batches.runs import BatchRunner
+from antiphon.service.batches.slow_batches import SlowBatches
 from antiphon.service.ledger import Ledger
 from antiphon.store.batches.claims import (
     Claim,
@@ -104,6 +105,7 @@ class Tenure:
         self._in_hand = InHand(self._id, parts.hand)
         self._turn = 0
         self._rested = False
+        self._slow = SlowBatches(parts.database)
         self._directory: Directory | None = None
         self._commits = parts.commits(
             parts.database,
@@ -187,6 +189,7 @@ class Tenure:
                     self._log.warning("batches.worker_left_results", reason=str(error))
                 async with self._parts.database.write() as connection:
                     stored = await self.close(connection)
+                await self._slow.tell()
             self.clear_doubts(stored)
             self._begun = False
         except StoreError as error:
@@ -286,6 +289,7 @@ class Tenure:
             await self._parts.sleep(HEARTBEAT_S)
             for batch_id in await self._renewed():
                 self.stop(batch_id)
+            await self._slow.tell()
             rested_s += HEARTBEAT_S
             if rested_s >= RESTS_S:
                 rested_s, self._rested = 0.0, True
@@ -310,13 +314,21 @@ class Tenure:
 
     async def _finish(self, request: ClaimedRequest, batch: Batch) -> None:
         """Run a request until it has an ending."""
-        ending = await run_to_ending(
-            self._parts.runner,
-            request,
-            batch,
-            self._parts.sleep,
-            begun=lambda: self._in_hand.begin(request),
-        )
+
+        def begun() -> None:
+            self._slow.goes_on(request)
+            self._in_hand.begin(request)
+
+        try:
+            ending = await run_to_ending(
+                self._parts.runner,
+                request,
+                batch,
+                self._parts.sleep,
+                RunWatch(begun, lambda reason: self._slow.waits(request, reason)),
+            )
+        finally:
+            self._slow.goes_on(request)
         self._commits.add(ending, alone=self._hand.count == 1)
 
     def _cancelled(self, request: ClaimedRequest, task: "asyncio.Task[None]") -> None:

@@ -177,10 +177,18 @@ async def give_back(
 
 
 async def clear_waits_for(connection: AsyncConnection) -> None:
-    """Let the requests of all batches be claimed again."""
-    waiting = is_open & _columns.waits_for.is_not(None)
-    change = update(message_batches).where(in_order(waiting)).values(waits_for=None)
-    await connection.execute(change)
+    """Let the requests of all batches be claimed again; what slows them is noted anew."""
+    hindered = is_open & or_(_columns.waits_for.is_not(None), _columns.slowed_by.is_not(None))
+    change = update(message_batches).where(in_order(hindered))
+    await connection.execute(change.values(waits_for=None, slowed_by=None))
+
+
+async def note_slowed(
+    connection: AsyncConnection, batch_ids: Collection[str], by: str | None
+) -> None:
+    """Note what slows these batches; `None`: nothing any more."""
+    changed = is_open & _columns.id.in_(batch_ids) & _columns.slowed_by.is_distinct_from(by)
+    await connection.execute(update(message_batches).where(in_order(changed)).values(slowed_by=by))
 
 
 _GIVEN_BACK = {"batch_id": "text", "number": "int", "owner": "text"}

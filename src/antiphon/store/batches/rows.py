@@ -73,7 +73,7 @@ class Batch(BatchState):
     """A batch, with whom it belongs to and what decides about its requests.
 
     A `workspace_id` of `None` is the Default workspace. `waits_for` says why no request of it is
-    claimed; `asked` is the digest of the body that made it.
+    claimed, `slowed_by` why few run at once; `asked` is the digest of the body that made it.
     """
 
     workspace_id: str | None
@@ -82,7 +82,17 @@ class Batch(BatchState):
     version: str
     betas: tuple[str, ...]
     waits_for: str | None = None
+    slowed_by: str | None = None
     asked: bytes | None = None
+
+    @property
+    def hindrance(self) -> str | None:
+        """A sentence that says why the batch waits, or is slow; `None` if nothing hinders it."""
+        if self.ended_at is not None:
+            return None
+        if self.waits_for is not None:
+            return f"It waits: {self.waits_for}"
+        return None if self.slowed_by is None else f"It is slow: {self.slowed_by}"
 
 
 BATCH_COLUMNS = tuple(message_batches.c[name] for name in Batch.__dataclass_fields__)
