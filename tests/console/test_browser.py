@@ -395,6 +395,20 @@ def test_every_page_that_a_role_sees_is_allowed_and_fits_a_phone(
         theirs.set_viewport_size(PHONE)
         wide += [name] * (too_wide(theirs) > 0)
         theirs.set_viewport_size(DESK)
+    # Pages behind others: those of objects that the role finds.
+    for path in (path for path in routes("signedIn") if "$" in path):
+        parent = path.partition("/$")[0]
+        theirs.goto(f"/console{parent}")
+        settle(theirs)
+        behind = theirs.locator(f'main a[href^="/console{parent}/"]')
+        # Everybody is in a workspace; other lists may be empty.
+        assert behind.count() or parent != "/workspaces"
+        if behind.count():
+            behind.first.click()
+            theirs.wait_for_url(re.compile(f"{parent}/."))
+            settle(theirs)
+            expect(theirs.get_by_role("alert")).to_have_count(0)
+            wide += [path] * (too_wide(theirs) > 0)
     assert refused == []
     assert wide == []
     # What is not shown is refused, and says so instead of failing.
