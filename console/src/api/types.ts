@@ -404,6 +404,7 @@ export interface CacheEntry {
   last_used_at: string;
   expires_at: string;
   hits: number | null;
+  saved: { amount: string; currency: "USD" } | null;
   snapshot_bytes: number | null;
 }
 

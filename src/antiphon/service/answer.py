@@ -138,7 +138,8 @@ class Answer:
                 async for engine_event in engine_events:
                     if cached is not None:
                         # Before anything is sent: whoever has the beginning may read the entries.
-                        await cached.begun(self._spec.message_id)
+                        spec, price = self._spec, self._admission.price
+                        await cached.begun(spec.message_id, price, spec.service_tier)
                         cached = None
                     group = feed(engine_event)
                     # Before the group is sent: every sent token is billed, whenever the end comes.

@@ -19,7 +19,8 @@ class EntryNote:
     """What is known of an entry. Times are those of the index, in milliseconds.
 
     `salt` stands for the workspace. `written_at` is `None` for an entry of an earlier process, or
-    of another one; its `hits` are those that were seen here.
+    of another one; its `hits` are those that were seen here. `saved` are nano-dollars: what its
+    reads cost less than plain input, without what its writes cost more.
     """
 
     salt: str
@@ -27,6 +28,7 @@ class EntryNote:
     written_at: int | None
     used_at: int
     hits: int = 0
+    saved: int = 0
 
 
 class EntryRegister:
@@ -36,24 +38,27 @@ class EntryRegister:
         self._most = most
         self._notes: OrderedDict[bytes, EntryNote] = OrderedDict()
 
-    def note_written(self, key: bytes, salt: str, model: str, at: int) -> None:
+    def note_written(self, key: bytes, salt: str, model: str, at: int, *, saved: int = 0) -> None:
         """Note a write. One that is written again while it lives keeps its hits and its age."""
-        note = self._notes.get(key)
-        if note is None:
-            self._put(key, EntryNote(salt, model, at, at))
-            return
-        note.used_at = max(note.used_at, at)
-        self._notes.move_to_end(key)
+        self._used(key, salt, model, at, written_at=at).saved += saved
 
-    def note_read(self, key: bytes, salt: str, model: str, at: int) -> None:
+    def note_read(self, key: bytes, salt: str, model: str, at: int, *, saved: int = 0) -> None:
         """Note a read."""
+        note = self._used(key, salt, model, at, written_at=None)
+        note.hits += 1
+        note.saved += saved
+
+    def _used(
+        self, key: bytes, salt: str, model: str, at: int, *, written_at: int | None
+    ) -> EntryNote:
         note = self._notes.get(key)
         if note is None:
-            note = EntryNote(salt, model, None, at)
-            self._put(key, note)
-        note.hits += 1
+            while len(self._notes) >= self._most:
+                self._notes.popitem(last=False)
+            note = self._notes[key] = EntryNote(salt, model, written_at, at)
         note.used_at = max(note.used_at, at)
         self._notes.move_to_end(key)
+        return note
 
     def notes(self) -> Sequence[tuple[bytes, EntryNote]]:
         """Return all notes, also of entries that are over."""
@@ -63,8 +68,3 @@ class EntryRegister:
         """Drop the notes of entries that are over."""
         for key in keys:
             self._notes.pop(key, None)
-
-    def _put(self, key: bytes, note: EntryNote) -> None:
-        while len(self._notes) >= self._most:
-            self._notes.popitem(last=False)
-        self._notes[key] = note

@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from antiphon.core.billing.pricing import FREE, Price, cache_saving
 from antiphon.core.billing.usage import TokenCounts
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Confirmation, Prompt, PromptSize, Started
@@ -36,7 +37,7 @@ from antiphon.service.background import offload
 from antiphon.service.cache_diagnosis import CacheDiagnosis
 from antiphon.service.cache_register import EntryRegister
 from antiphon.store.prompt_cache.base import CacheIndex, Found
-from antiphon.wire.messages import CreateMessageParams, Diagnostics
+from antiphon.wire.messages import CreateMessageParams, Diagnostics, ServiceTier
 
 CACHE_HEADER: Final = "x-antiphon-cache"
 """What a request with breakpoints read from the prompt cache, and why not more."""
@@ -220,20 +221,23 @@ class CachedRequest:
             cache_write_1h_tokens=claim.usage.cache_write_1h,
         )
 
-    async def begun(self, message_id: str) -> None:
-        """Store what the request has written: its response begins now, and is not a failure."""
+    async def begun(
+        self, message_id: str, price: Price = FREE, tier: ServiceTier = "standard"
+    ) -> None:
+        """Store what the request has written: its response begins now, and is not a failure.
+
+        `price` and `tier` are those by which it is billed.
+        """
         if self.claim is not None:
-            register, model = self._caching.register, self._model.id
             if self.claim.read is not None:
                 await self._refresh(self.claim.read.key)
-                register.note_read(self.claim.read.key, self._salt, model, self._found.now)
+            begun_at = self._found.now
             if self.claim.writes:
                 # An entry lives at least its time from now on: to read a prompt may have taken
                 # longer than that, and nobody may pay for what is over when it is stored.
                 begun_at = (await self._index.find(())).now
                 await self._index.store(self.claim.entries(begun_at))
-                for point in self.claim.writes:
-                    register.note_written(point.key, self._salt, model, begun_at)
+            self._register(self.claim, begun_at, price, tier)
         if self.diagnosis is not None:
             await self.diagnosis.keep(message_id, self._tokens)
 
@@ -286,6 +290,20 @@ class CachedRequest:
         if key != self._refreshed:
             self._refreshed = key
             await self._index.refresh(key, self._found.now)
+
+    def _register(self, claim: CacheClaim, begun_at: int, price: Price, tier: ServiceTier) -> None:
+        """Note the use of each entry, with its part of what the request saves."""
+        register, model, end = self._caching.register, self._model.id, 0
+        card = price.card(claim.usage.prompt)
+        if claim.read is not None:
+            end = claim.read.tokens
+            saved = cache_saving(card, TokenCounts(cache_read=end), tier)
+            register.note_read(claim.read.key, self._salt, model, self._found.now, saved=saved)
+        for point in claim.writes:
+            # A write pays for the tokens behind the one before it.
+            counts = {f"cache_write_{point.ttl}": point.tokens - end}
+            saved, end = cache_saving(card, TokenCounts(**counts), tier), point.tokens
+            register.note_written(point.key, self._salt, model, begun_at, saved=saved)
 
     def _compare(self, plan: CachePlan, claim: CacheClaim, confirmed: Confirmation) -> None:
         """Count and log a claim that is less than its plan: memory, slots or a template are short.

@@ -172,6 +172,7 @@ class PromptCacheReport:
                         last_used_at=_at(note.used_at),
                         expires_at=_at(entry.expires_at),
                         hits=note.hits,
+                        saved=Money(amount=cents(note.saved)),
                         snapshot_bytes=None if snapshot is None else snapshot.size,
                     ),
                     note.used_at / 1000,
@@ -191,6 +192,7 @@ class PromptCacheReport:
             last_used_at=_at(int(one.used_at * 1000)),
             expires_at=_at(int(one.ends_at * 1000)),
             hits=None,
+            saved=None,
             snapshot_bytes=one.size,
         )
         return _Entry(info, one.used_at)

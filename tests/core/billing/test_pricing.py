@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from antiphon.core.billing.pricing import (
     FREE,
     Price,
+    cache_saving,
     cost,
     nano_dollars,
     uncached_cost,
@@ -189,3 +190,29 @@ def test_price_finer_than_a_nano_dollar_is_refused(text: str) -> None:
 def test_text_that_is_no_price_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="between 0 and 10000 US dollars"):
         nano_dollars(Decimal(text))
+
+
+@given(card=cards, used=tokens, tier=tiers)
+@example(card=ODD, used=TokenCounts(input=1), tier="batch")
+def test_cache_saves_what_reads_cost_less_without_what_writes_cost_more(
+    card: Price, used: TokenCounts, tier: str
+) -> None:
+    saved = (
+        used.cache_read * (card.input - card.cache_read)
+        - used.cache_write_5m * (card.cache_write_5m - card.input)
+        - used.cache_write_1h * (card.cache_write_1h - card.input)
+    )
+    found = cache_saving(card, used, tier)
+    if tier == "standard":
+        assert found == saved
+    else:
+        # Of each counter half a nano-dollar may be rounded up.
+        assert abs(2 * found - saved) <= 4
+
+
+def test_cache_saves_nothing_of_what_it_has_not_touched() -> None:
+    assert cache_saving(ODD, TokenCounts(input=1, output=7), "batch") == 0
+    assert cache_saving(FREE, TokenCounts(cache_read=7)) == 0
+    # A long prompt is compared with what it would have cost at its own card.
+    long = Price(input=10, cache_read=1, long_above=5, long=Price(input=20, cache_read=2))
+    assert cache_saving(long, TokenCounts(cache_read=6)) == 6 * (20 - 2)

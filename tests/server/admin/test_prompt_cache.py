@@ -96,6 +96,8 @@ async def test_entries_tell_workspace_age_end_and_hits(start) -> None:
         "last_used_at": "2026-11-23T12:02:00Z",
         "expires_at": "2026-11-23T12:07:00Z",
         "hits": 2,
+        # 400 tokens at 2.00 - 0.20 dollars a million, less 200 at 2.50 - 2.00.
+        "saved": {"amount": "0.062", "currency": "USD"},
         "snapshot_bytes": None,
     }
     assert second == {
@@ -108,6 +110,7 @@ async def test_entries_tell_workspace_age_end_and_hits(start) -> None:
         "last_used_at": "2026-11-23T12:01:00Z",
         "expires_at": "2026-11-23T13:01:00Z",
         "hits": 0,
+        "saved": {"amount": "-0.06", "currency": "USD"},
         "snapshot_bytes": None,
     }
     org.clock.passes(minutes=5)
@@ -261,3 +264,18 @@ async def test_developer_sees_the_own_workspaces_alone(start, opened, saved) -> 
     entries, state, reported = await seen()
     assert (set(entries), set(reported)) == ({None, lab}, {None, lab})
     assert state["tokens"] == 500
+
+
+async def test_entries_share_what_their_requests_save(start) -> None:
+    org = await start()
+    marked = [*system(200, mark=ONE_HOUR), *system(100, word="b", mark=FIVE_MINUTES)]
+    for _ in range(2):
+        body = {"system": marked, "messages": [turn(50)]}
+        assert (await org.caller.create(model="claude-x", **body)).status == 200
+    await org.platform.ledger.flush()
+    listing = (await org.get("/prompt_cache/entries"))["data"]
+    (whole,) = (await org.get(REPORT))["data"][0]["results"]
+    assert len(listing) == 2
+    parts = [Decimal(one["saved"]["amount"]) for one in listing]
+    assert sum(parts) == Decimal(whole["saved"]["amount"])
+    assert min(parts) < 0 < max(parts)

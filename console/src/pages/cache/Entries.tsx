@@ -4,6 +4,7 @@ import { ask } from "../../api/client.ts";
 import { useWorkspaceName } from "../../api/queries.ts";
 import type { CacheEntry, PromptCacheState, TokenListing } from "../../api/types.ts";
 import { losses, sizeOf, snapshotRoom } from "../../rules/cache.ts";
+import { dollarsOfCents } from "../../rules/money.ts";
 import { ErrorNotice, Loaded } from "../../ui/notices.tsx";
 import { Figures, Time } from "../../ui/parts.tsx";
 import { Table } from "../../ui/Table.tsx";
@@ -81,6 +82,11 @@ export function Entries({
                   {
                     title: "Reads",
                     cell: ({ hits }) => (hits === null ? "–" : COUNT.format(hits)),
+                    number: true,
+                  },
+                  {
+                    title: "Saved",
+                    cell: ({ saved }) => (saved ? dollarsOfCents(saved.amount) : "–"),
                     number: true,
                   },
                   {

@@ -73,6 +73,18 @@ def uncached_cost(price: Price, tokens: TokenCounts, tier: ServiceTier = "standa
     return _charge(prompt, price.card(prompt).input, tier)
 
 
+def cache_saving(price: Price, tokens: TokenCounts, tier: ServiceTier = "standard") -> int:
+    """Return what the prompt cache saves a request, in nano-dollars.
+
+    Each token that is read costs the price of a read instead of that of input; from this goes the
+    surcharge of each token that is written. Below zero, the request has paid for others.
+    """
+    if not (tokens.cache_read or tokens.cache_write_5m or tokens.cache_write_1h):
+        return 0
+    costs = cost(price, tokens, tier)
+    return uncached_cost(price, tokens, tier) - (costs.total - costs.output)
+
+
 def worst_case(
     price: Price,
     input_tokens: int,

@@ -34,8 +34,9 @@ class CacheReportResult(AnswerStruct, kw_only=True, frozen=True):
 class CacheEntryInfo(AnswerStruct, kw_only=True, frozen=True):
     """A prefix that requests can read. `workspace_id` is `None` for the Default workspace.
 
-    `ttl`, `written_at` and `hits` are `None` for one that this process knows by its snapshot alone;
-    `snapshot_bytes` is `None` for one without a snapshot.
+    `ttl`, `written_at`, `hits` and `saved` are `None` for one that this process knows by its
+    snapshot alone; `snapshot_bytes` is `None` for one without a snapshot. `saved` is what its reads
+    cost less than plain input so far, without what its writes cost more.
     """
 
     id: str
@@ -48,6 +49,7 @@ class CacheEntryInfo(AnswerStruct, kw_only=True, frozen=True):
     last_used_at: str
     expires_at: str
     hits: int | None
+    saved: Money | None
     snapshot_bytes: int | None
 
 
