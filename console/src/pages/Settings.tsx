@@ -45,7 +45,7 @@ export function Settings() {
               rows={server.retention}
               keyOf={({ name }) => name}
               columns={[
-                { title: "What", cell: ({ name }) => name },
+                { title: "What", lines: true, cell: ({ name }) => name },
                 { title: "How long", cell: ({ days }) => daysInWords(days) },
               ]}
             />
@@ -148,7 +148,7 @@ function All({ settings }: { settings: readonly Setting[] }) {
       <div className="filters">
         <TextInput
           label="Find"
-          placeholder="A word, such as body"
+          placeholder="Such as body"
           value={words}
           onChange={(event) => {
             setWords(event.currentTarget.value);

@@ -123,7 +123,8 @@ for question in ("May I keep a cat?", "May I keep two?"):
         system=[{
             "type": "text",
             "text": rules,
-            "cache_control": {"type": "ephemeral"},  # all before this stays the same
+            # Everything up to here stays the same.
+            "cache_control": {"type": "ephemeral"},
         }],
         messages=[{"role": "user", "content": question}],
     )
