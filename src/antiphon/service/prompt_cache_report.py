@@ -4,6 +4,7 @@ Sums over time are those of the roll-ups. What is there now is told by the index
 notes of this process about them, and by the engines, about their snapshots.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import (
     AsyncIterator,
@@ -18,14 +19,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from antiphon.core.billing.ledger import recorded_name
 from antiphon.core.billing.money import cents
 from antiphon.core.billing.reports import Buckets, BucketWidth, Span, buckets, wire_time
 from antiphon.core.pagination import TokenCursor, page_by_tokens
 from antiphon.core.permissions import Reach
+from antiphon.core.prompt_cache import CacheEntry
 from antiphon.engines.base import KeptSnapshot, SnapshotReport
 from antiphon.service.accounts import Accounts
+from antiphon.service.cache_register import EntryNote
 from antiphon.service.caching import PromptCaching
 from antiphon.service.desks import Desks
 from antiphon.service.models import Models, ServedModel
@@ -51,11 +55,24 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
 
 
-class _Entry(msgspec.Struct, frozen=True):
-    """An entry that can be read now, or a snapshot of which no entry is known."""
+class _Kept(msgspec.Struct, frozen=True, gc=False):
+    """A prefix that can be read now: an entry with its note, a snapshot, or both.
 
-    info: CacheEntryInfo
+    `key` identifies it. It becomes a `CacheEntryInfo` only if it is on the page that is asked for.
+    """
+
+    key: bytes
+    salt: str
+    model: str
+    tokens: int
     used_at: float
+    note: EntryNote | None = None
+    entry: CacheEntry | None = None
+    snapshot: KeptSnapshot | None = None
+
+    @property
+    def size(self) -> int:
+        return 0 if self.snapshot is None else self.snapshot.size
 
 
 class PromptCacheReport:
@@ -108,94 +125,89 @@ class PromptCacheReport:
         self, reach: Reach, cursor: TokenCursor, *, workspace: str | None, model: str | None
     ) -> TokenListing:
         """Return a page of the entries, the last used first."""
-        found = await self._found(reach, workspace, model)
-        return page_by_tokens([one.info for one in found], cursor)
+        seen = await self._seen(reach, workspace)
+        page = page_by_tokens(await self._found(seen, model), cursor)
+        return replace(page, data=tuple(self._info(one, seen[one.salt]) for one in page.data))
 
     async def state(self, reach: Reach) -> PromptCacheInfo:
         """Return what is kept now, in all and of each model."""
-        of_model: defaultdict[str, list[CacheEntryInfo]] = defaultdict(list)
-        found = [one.info for one in await self._found(reach, None, None)]
-        for info in found:
-            of_model[info.model].append(info)
+        found = await self._found(await self._seen(reach, None), None)
+        of_model: defaultdict[str, list[_Kept]] = defaultdict(list)
+        for one in found:
+            of_model[one.model].append(one)
         sees_all = reach.workspaces is None
         return PromptCacheInfo(
             entries=len(found),
             tokens=sum(one.tokens for one in found),
-            snapshot_bytes=sum(one.snapshot_bytes or 0 for one in found),
+            snapshot_bytes=sum(one.size for one in found),
             less_cached_than_planned=dict(self._caching.shortfalls) if sees_all else None,
             models=tuple(
                 _model(one, of_model[one.id], sees_all=sees_all) for one in self._models.served
             ),
         )
 
-    async def _found(self, reach: Reach, workspace: str | None, model: str | None) -> list[_Entry]:
+    async def _seen(self, reach: Reach, workspace: str | None) -> dict[str, str | None]:
+        """Return the workspaces to tell of by their salts; the default one is `None`."""
         directory = await self._accounts.current()
         organization, default = directory.organization.id, directory.default_workspace.id
-        # The name that reports show: none for the default workspace.
-        seen = {
+        return {
             self._caching.salt(organization, one): None if one == default else one
             for one in directory.workspaces
             if reach.sees(one) and workspace in (None, one)
         }
-        stock = _Stock(self._models.served, seen, model)
-        found = [one async for one in self._live(seen, model, stock)]
-        found += [self._of_snapshot(one, name, seen) for name, one in stock.left()]
-        return sorted(found, key=lambda one: (-one.used_at, one.info.id))
+
+    async def _found(self, salts: Collection[str], model: str | None) -> list[_Kept]:
+        """Return what can be read now, the last used first."""
+        stock = _Stock(self._models.served, salts, model)
+        found = [one async for one in self._live(salts, model, stock)]
+        found += [
+            _Kept(_name_of(one), one.salt, name, one.tokens, one.used_at, snapshot=one)
+            for name, one in stock.left()
+        ]
+        return sorted(found, key=lambda one: -one.used_at)
 
     async def _live(
-        self, seen: Mapping[str, str | None], model: str | None, stock: "_Stock"
-    ) -> AsyncIterator[_Entry]:
+        self, salts: Collection[str], model: str | None, stock: "_Stock"
+    ) -> AsyncIterator[_Kept]:
         """Yield the entries that can be read now, the last used first."""
         register, index = self._caching.register, self._caching.index
         notes = [
             (key, note)
             for key, note in reversed(register.notes())
-            if note.salt in seen and model in (None, note.model)
+            if note.salt in salts and model in (None, note.model)
         ]
         for start in range(0, len(notes), KEYS_AT_ONCE):
             part = notes[start : start + KEYS_AT_ONCE]
             live = (await index.find([key for key, _ in part])).entries
             register.forget(key for key, _ in part if key not in live)
             for key, note in part:
-                entry = live.get(key)
-                if entry is None:
-                    continue
-                snapshot = stock.take(note.salt, note.model, entry.tokens)
-                yield _Entry(
-                    CacheEntryInfo(
-                        id=self._caching.entry_id(key),
-                        model=note.model,
-                        workspace_id=seen[note.salt],
-                        tokens=entry.tokens,
-                        ttl=entry.ttl,
-                        written_at=None if note.written_at is None else _at(note.written_at),
-                        last_used_at=_at(note.used_at),
-                        expires_at=_at(entry.expires_at),
-                        hits=note.hits,
-                        saved=Money(amount=cents(note.saved)),
-                        snapshot_bytes=None if snapshot is None else snapshot.size,
-                    ),
-                    note.used_at / 1000,
-                )
+                if (entry := live.get(key)) is not None:
+                    snapshot = stock.take(note.salt, note.model, entry.tokens)
+                    used_at = note.used_at / 1000
+                    yield _Kept(
+                        key, note.salt, note.model, entry.tokens, used_at, note, entry, snapshot
+                    )
+            # An index in memory lets nobody else run.
+            await asyncio.sleep(0)
 
-    def _of_snapshot(self, one: KeptSnapshot, model: str, seen: Mapping[str, str | None]) -> _Entry:
-        """Return a snapshot without a known entry: of an earlier process, mostly."""
-        info = CacheEntryInfo(
-            id=self._caching.entry_id(
-                f"{model} {one.salt} {one.tokens} {one.used_at} {one.size}".encode()
-            ),
-            model=model,
-            workspace_id=seen[one.salt],
-            tokens=one.tokens,
-            ttl=None,
-            written_at=None,
-            last_used_at=_at(int(one.used_at * 1000)),
-            expires_at=_at(int(one.ends_at * 1000)),
-            hits=None,
-            saved=None,
-            snapshot_bytes=one.size,
+    def _info(self, one: _Kept, workspace: str | None) -> CacheEntryInfo:
+        note, entry, snapshot = one.note, one.entry, one.snapshot
+        ends_at = (
+            entry.expires_at if entry is not None else _ms(snapshot.ends_at if snapshot else 0)
         )
-        return _Entry(info, one.used_at)
+        return CacheEntryInfo(
+            id=self._caching.entry_id(one.key),
+            model=one.model,
+            workspace_id=workspace,
+            tokens=one.tokens,
+            ttl=None if entry is None else entry.ttl,
+            written_at=None if note is None or note.written_at is None else _at(note.written_at),
+            last_used_at=_at(_ms(one.used_at)),
+            expires_at=_at(ends_at),
+            hits=None if note is None else note.hits,
+            saved=None if note is None else Money(amount=cents(note.saved)),
+            snapshot_bytes=None if snapshot is None else snapshot.size,
+        )
 
 
 class _Stock:
@@ -229,9 +241,9 @@ class _Stock:
                 yield model, one
 
 
-def _model(served: ServedModel, found: list[CacheEntryInfo], *, sees_all: bool) -> CachedModelInfo:
+def _model(served: ServedModel, found: list[_Kept], *, sees_all: bool) -> CachedModelInfo:
     told = served.snapshot_reports()
-    snapshots = [one for one in found if one.snapshot_bytes is not None]
+    snapshots = [one for one in found if one.snapshot is not None]
     return CachedModelInfo(
         id=served.id,
         cached_by=_cached_by(served),
@@ -239,7 +251,7 @@ def _model(served: ServedModel, found: list[CacheEntryInfo], *, sees_all: bool) 
         entries=len(found),
         tokens=sum(one.tokens for one in found),
         snapshots=len(snapshots),
-        snapshot_bytes=sum(one.snapshot_bytes or 0 for one in snapshots),
+        snapshot_bytes=sum(one.size for one in snapshots),
         snapshot_bytes_limit=_sum(told, lambda one: one.limit_bytes) or None,
         mismatches=_sum(told, lambda one: one.mismatches) if told and sees_all else None,
     )
@@ -273,6 +285,15 @@ def _result(one: Sum) -> CacheReportResult:
         saved=Money(amount=cents(one.values["saved"])),
         **dimensions,
     )
+
+
+def _name_of(one: KeptSnapshot) -> bytes:
+    """Return what identifies a snapshot without a known entry."""
+    return f"{one.salt} {one.tokens} {one.size} {one.used_at}".encode()
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
 
 
 def _at(ms: int) -> str:
