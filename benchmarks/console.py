@@ -30,13 +30,14 @@ from antiphon.core.billing.reports import BucketWidth, Span
 from antiphon.core.pagination import IdCursor
 from antiphon.service.accounts import Accounts, establish
 from antiphon.service.activity import Activity
-from antiphon.service.admin.keys import KeyFilter, KeyRing
+from antiphon.service.admin.keys import KeyRing
 from antiphon.service.admin.transactions import AdminTransactions
 from antiphon.service.desks import Desks
 from antiphon.service.reports import Reports
 from antiphon.service.requests import Requests
 from antiphon.store.database import migrations
 from antiphon.store.database.database import Database, open_database, sqlite_url
+from antiphon.store.listings import KeySelection
 from benchmarks.report import Figure, Goal, command, finish, number, positive
 
 ENTRIES = 10_000_000
@@ -265,7 +266,8 @@ async def _views(database: Database) -> Sequence[View]:
         *(View(f"50 requests, {name}", ask) for name, ask in lists.items()),
         View("one request, explained", lambda: requests.explain(one)),
         View(
-            "100 keys of 2,000, with their last use", lambda: keys.all(IdCursor(100), KeyFilter())
+            "100 keys of 2,000, with their last use",
+            lambda: keys.all(IdCursor(100), KeySelection()),
         ),
     )
 

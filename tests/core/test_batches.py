@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from antiphon.core.batches import (
     LIFETIME,
@@ -87,6 +88,12 @@ def test_ended_batch_names_its_results() -> None:
     assert said.request_counts.processing == 0
     assert said.ended_at == "2026-09-02T10:05:00.000120Z"
     assert said.results_url == "https://example.com/v1/messages/batches/msgbatch_01/results"
+
+
+def test_batch_says_why_it_waits_until_it_has_ended() -> None:
+    assert described(BATCH, "https://example.com", "no money").waits_for == "no money"
+    assert described(BATCH, "https://example.com").waits_for is UNSET
+    assert described(ENDED, "https://example.com", "no money").waits_for is UNSET
 
 
 def test_timestamp_is_in_utc() -> None:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.core.names import is_readable
+from antiphon.core.names import folded, is_readable
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,15 @@ def test_name_of_blanks_is_unreadable(name: str) -> None:
 @given(st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1))
 def test_letters_numbers_and_signs_are_readable(name: str) -> None:
     assert is_readable(name)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Ärzte", "äRZTE"), ("STRASSE", "straße"), ("e\u0301t", "ÉT"), ("ﬁn", "FIN"), ("a", "a")],
+)
+def test_name_is_compared_without_case_and_spelling(one: str, other: str) -> None:
+    assert folded(one) == folded(other)
+
+
+def test_other_letters_stay_different() -> None:
+    assert folded("Ärzte") != folded("Arzte")

@@ -1,3 +1,5 @@
+from typing import NamedTuple
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from antiphon.core.pagination import (
     IdCursor,
     IdPage,
     TokenCursor,
+    listing,
     page,
     page_by_ids,
     page_by_tokens,
@@ -16,6 +19,12 @@ from antiphon.core.pagination import (
     page_token,
 )
 
+
+class Item(NamedTuple):
+    id: str
+    user: str
+
+
 IDS = st.lists(st.text("abc", min_size=1, max_size=3), unique=True, max_size=12)
 LIMITS = st.integers(1, 6)
 
@@ -23,24 +32,24 @@ LIMITS = st.integers(1, 6)
 @given(IDS, LIMITS)
 def test_walking_forwards_yields_every_id_once(ids: list[str], limit: int) -> None:
     seen: list[str] = []
-    listing = page(ids, IdCursor(limit))
-    seen += listing.ids
-    while listing.has_more:
-        listing = page(ids, IdCursor(limit, after_id=listing.ids[-1]))
-        assert 1 <= len(listing.ids) <= limit
-        seen += listing.ids
+    found = page(ids, IdCursor(limit))
+    seen += found.ids
+    while found.has_more:
+        found = page(ids, IdCursor(limit, after_id=found.ids[-1]))
+        assert 1 <= len(found.ids) <= limit
+        seen += found.ids
     assert seen == ids
 
 
 @given(IDS.filter(bool), LIMITS)
 def test_walking_backwards_yields_every_id_once(ids: list[str], limit: int) -> None:
     seen = [ids[-1]]
-    listing = page(ids, IdCursor(limit, before_id=ids[-1]))
-    seen[:0] = listing.ids
-    while listing.has_more:
-        listing = page(ids, IdCursor(limit, before_id=listing.ids[0]))
-        assert 1 <= len(listing.ids) <= limit
-        seen[:0] = listing.ids
+    found = page(ids, IdCursor(limit, before_id=ids[-1]))
+    seen[:0] = found.ids
+    while found.has_more:
+        found = page(ids, IdCursor(limit, before_id=found.ids[0]))
+        assert 1 <= len(found.ids) <= limit
+        seen[:0] = found.ids
     assert seen == ids
 
 
@@ -118,10 +127,20 @@ def test_token_that_a_listing_did_not_give_is_refused(token: str) -> None:
         page_by_tokens([1, 2, 3], TokenCursor(1, token))
 
 
+def test_listing_names_its_first_and_its_last_item() -> None:
+    items = [Item(id="a", user="x"), Item(id="b", user="y")]
+    page_of_two = listing(items, has_more=True)
+    assert (page_of_two.data, page_of_two.has_more) == (tuple(items), True)
+    assert (page_of_two.first_id, page_of_two.last_id) == ("a", "b")
+    assert listing(items, has_more=False, id_field="user").last_id == "y"
+    nothing = listing([], has_more=False)
+    assert (nothing.first_id, nothing.last_id) == (None, None)
+
+
 def test_page_by_ids_begins_after_an_item_that_is_not_wanted() -> None:
     items = {"a": 1, "b": 2, "c": 3, "d": 4}
-    listing = page_by_ids(items, IdCursor(1, after_id="b"), lambda item: item != 2)
-    assert (listing.data, listing.first_id, listing.has_more) == ((3,), "c", True)
+    found = page_by_ids(items, IdCursor(1, after_id="b"), lambda item: item != 2)
+    assert (found.data, found.first_id, found.has_more) == ((3,), "c", True)
     assert page_by_ids(items, EVERYTHING).data == (1, 2, 3, 4)
     assert page_by_ids({}, EVERYTHING).first_id is None
 

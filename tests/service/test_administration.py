@@ -21,7 +21,6 @@ from antiphon.core.ids import hash_secret
 from antiphon.core.pagination import EVERYTHING
 from antiphon.service.accounts import establish
 from antiphon.service.admin.administration import build_administration
-from antiphon.service.admin.keys import KeyFilter
 from antiphon.service.admin.transactions import Actor, AdminTransactions
 from antiphon.service.models import LimitGroups
 from antiphon.settings import LimitSettings, ModelSettings
@@ -29,6 +28,7 @@ from antiphon.store.accounts import active_secrets
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.database.database import open_database, sqlite_url
 from antiphon.store.database.migrations import migrate
+from antiphon.store.listings import KeySelection
 from antiphon.wire.admin.keys import CreateKeyParams, UpdateKeyParams, WorkspaceKeyScopeParam
 from antiphon.wire.admin.limits import LimitParam
 from antiphon.wire.admin.organizations import (
@@ -403,7 +403,7 @@ class Accounts(RuleBasedStateMachine):
 
     async def state(self) -> Any:
         administration = self.administration
-        keys = (await administration.keys.all(EVERYTHING, KeyFilter())).data
+        keys = (await administration.keys.all(EVERYTHING, KeySelection())).data
         places = await administration.workspaces.all(
             EVERYTHING, include_archived=True, include_default=True
         )

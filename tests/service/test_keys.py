@@ -9,12 +9,13 @@ from antiphon.core.errors import AuthenticationError, InvalidRequestError, NotFo
 from antiphon.core.pagination import EVERYTHING
 from antiphon.service.access import Access
 from antiphon.service.accounts import Accounts
-from antiphon.service.admin.keys import KeyFilter, KeyRefusedError, KeyRing
+from antiphon.service.admin.keys import KeyRefusedError, KeyRing
 from antiphon.service.admin.transactions import COMMAND_LINE, AdminTransactions
 from antiphon.service.installation import opened_database
 from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind
 from antiphon.store.database.database import Database
+from antiphon.store.listings import KeySelection
 from antiphon.wire.admin.keys import AdminKeyScope, CreateKeyParams, KeyInfo, UpdateKeyParams
 from support.asgi import KEY
 
@@ -56,7 +57,7 @@ class Keys:
         return await self._ring.first(COMMAND_LINE, chosen, kind)
 
     async def all(self) -> tuple[KeyInfo, ...]:
-        return (await self._ring.all(EVERYTHING, KeyFilter())).data
+        return (await self._ring.all(EVERYTHING, KeySelection())).data
 
     async def revoke(self, key_id: str) -> KeyInfo:
         params = UpdateKeyParams(status="archived")
@@ -121,7 +122,7 @@ async def test_admin_keys_are_seen_at_the_command_line_only(keys: Keys, database
     assert secret_of(new).startswith("sk-antiphon-admin-")
     assert [key.id for key in await keys.all()] == [new.id]
     of_the_api = KeyRing(AdminTransactions(database, Entropy(), lambda: NOW))
-    assert (await of_the_api.all(EVERYTHING, KeyFilter())).data == ()
+    assert (await of_the_api.all(EVERYTHING, KeySelection())).data == ()
     with pytest.raises(NotFoundError):
         await of_the_api.one(new.id)
 

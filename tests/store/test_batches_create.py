@@ -62,7 +62,7 @@ async def test_batch_is_seen_as_it_was_made_once_it_is_ready(database: Database)
     await begin(database, "msgbatch_1", 3)
     async with database.read() as connection:
         assert await find_batch(connection, "wrkspc_a", "msgbatch_1") is None
-        assert (await list_batches(connection, "wrkspc_a", IdCursor())).batches == ()
+        assert (await list_batches(connection, "wrkspc_a", IdCursor())).records == ()
         assert await unfinished_requests(connection, NOON) == 3
     async with database.write() as connection:
         made = await make_ready(connection, "msgbatch_1", asked=b"body")

@@ -3,10 +3,13 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.pagination import IdCursor
 from antiphon.store.batches.listing import (
+    EVERY_BATCH,
+    BatchFilter,
     archive,
     cancel_batch,
     cancel_workspace,
@@ -18,6 +21,7 @@ from antiphon.store.batches.listing import (
 )
 from antiphon.store.batches.results import ResultsGoneError, results_page
 from antiphon.store.batches.workers import leave
+from antiphon.store.database.batch_tables import message_batches
 from antiphon.store.database.database import Database
 from support.batches import (
     DAY,
@@ -47,10 +51,28 @@ async def run_all(database: Database, name: str = "worker_1", *, settled: bool =
             await settle(database, worker, requests)
 
 
-async def listed(database: Database, **cursor: object) -> tuple[list[str], bool]:
+async def listed(
+    database: Database, wanted: BatchFilter = EVERY_BATCH, **cursor: object
+) -> tuple[list[str], bool]:
     async with database.read() as connection:
-        page = await list_batches(connection, "wrkspc_a", IdCursor(**cursor))
-    return [batch.id[-1] for batch in page.batches], page.has_more
+        page = await list_batches(connection, "wrkspc_a", IdCursor(**cursor), wanted)
+    return [batch.id[-1] for batch in page.records], page.has_more
+
+
+async def test_batches_are_filtered_by_their_status_and_time(database: Database) -> None:
+    for number, name in enumerate("abcd"):
+        await add_batch(database, a_batch(f"msgbatch_{name}", NOON + number * SECOND), 1)
+    async with database.write() as connection:
+        await cancel_batch(connection, "wrkspc_a", "msgbatch_b", NOON)
+        ended = update(message_batches).where(message_batches.c.id == "msgbatch_c")
+        await connection.execute(ended.values(ended_at=NOON))
+    assert await listed(database, BatchFilter("in_progress")) == (["d", "a"], False)
+    assert await listed(database, BatchFilter("canceling")) == (["b"], False)
+    assert await listed(database, BatchFilter("ended")) == (["c"], False)
+    since = BatchFilter(start=NOON + SECOND, end=NOON + 3 * SECOND, is_descending=False)
+    assert await listed(database, since) == (["b", "c"], False)
+    assert await listed(database, since, limit=1, after_id="msgbatch_b") == (["c"], False)
+    assert await listed(database, since, before_id="msgbatch_c") == (["b"], False)
 
 
 async def test_pages_go_from_the_newest_to_the_oldest_and_back(database: Database) -> None:

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from antiphon.store.accounts import ApiKey, KeyKind, add_key, find_key
-from antiphon.store.audit import AuditEntry, add_audit_entry, list_audit_entries
+from antiphon.store.audit import AuditEntry, AuditFilter, add_audit_entry, list_audit_entries
 from antiphon.store.database.database import Database
 from antiphon.store.database.errors import DuplicateError, StoreError
 from antiphon.store.directory import read_directory
@@ -30,7 +30,6 @@ from antiphon.store.organizations import (
     find_user,
     find_user_by_email,
     found_organization,
-    list_invites,
     list_users,
     remove_user,
 )
@@ -129,7 +128,7 @@ async def test_invites_are_accepted_or_deleted(database: Database) -> None:
     )
     async with database.write() as connection:
         await add_invite(connection, open_one)
-        assert await list_invites(connection) == (open_one,)
+        assert await find_invite(connection, "invite_1") == open_one
         await end_invite(connection, "invite_1", accepted_at=NOON)
         ended = await find_invite(connection, "invite_1")
     assert ended is not None
@@ -217,7 +216,9 @@ async def test_audit_log_is_read_from_the_newest_page_by_page(database: Database
     async with database.read() as connection:
         first = await list_audit_entries(connection, limit=2)
         last = first[-1]
-        rest = await list_audit_entries(connection, limit=9, before=(last.at, last.id))
-        about_one = await list_audit_entries(connection, limit=9, object_id="wrkspc_1")
+        rest = await list_audit_entries(connection, limit=9, after=(last.at, last.id))
+        about_one = await list_audit_entries(
+            connection, limit=9, wanted=AuditFilter(object_id="wrkspc_1")
+        )
     assert [*first, *rest] == entries[::-1]
     assert [entry.id for entry in about_one] == ["audit_3", "audit_1"]

@@ -15,7 +15,6 @@ from antiphon.core.errors import NotFoundError
 from antiphon.core.pagination import EVERYTHING
 from antiphon.service.admin.administration import Administration, build_administration
 from antiphon.service.admin.audit import ORGANIZATION
-from antiphon.service.admin.keys import KeyFilter
 from antiphon.service.admin.transactions import AdminTransactions
 from antiphon.service.batches.batches import Batches
 from antiphon.service.batches.idle_use import IdleUseSummary
@@ -33,6 +32,7 @@ from antiphon.store.batches.rows import Batch
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.database.database import Database
 from antiphon.store.directory import read_directory
+from antiphon.store.listings import KeySelection
 from antiphon.wire.admin.keys import KeyInfo
 from antiphon.wire.admin.organizations import InviteInfo, UserInfo, WorkspaceInfo
 from antiphon.wire.decoding import BodyDecoder, BodyError
@@ -60,7 +60,7 @@ class AdminSession(msgspec.Struct, frozen=True):
     async def keys(self) -> tuple[KeyInfo, ...]:
         """Return all keys, the newest first."""
         keys = self.administration.keys
-        return (await keys.all(EVERYTHING, KeyFilter())).data
+        return (await keys.all(EVERYTHING, KeySelection())).data
 
     async def key(self, wanted: str) -> KeyInfo:
         """Find a key by id or name; of several with one name, the unarchived one."""

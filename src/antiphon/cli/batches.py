@@ -182,7 +182,7 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
         owner = await _owner(session, arguments)
         cursor = IdCursor(limit=arguments.limit, after_id=arguments.after)
         found = await session.batches.listing(owner, cursor)
-        return found.batches, found.has_more
+        return found.records, found.has_more
 
     batches, has_more = open_session(settings, read)
     where = "" if arguments.workspace is None else f" in workspace {arguments.workspace!r}"

@@ -131,8 +131,11 @@ def batch_not_found(batch_id: str) -> NotFoundError:
     return NotFoundError(f"Message Batch {shortened(batch_id)} not found.")
 
 
-def described(batch: BatchState, base_url: str) -> MessageBatch:
-    """Return a batch as it is sent. `base_url` is how the client reaches this server."""
+def described(batch: BatchState, base_url: str, waits_for: str | None = None) -> MessageBatch:
+    """Return a batch as it is sent. `base_url` is how the client reaches this server.
+
+    `waits_for` says why no request of it runs.
+    """
     url = f"{base_url.rstrip('/')}/v1/messages/batches/{batch.id}/results"
     return MessageBatch(
         id=batch.id,
@@ -150,6 +153,7 @@ def described(batch: BatchState, base_url: str) -> MessageBatch:
         cancel_initiated_at=_timestamp(batch.cancel_initiated_at),
         archived_at=_timestamp(batch.archived_at),
         results_url=None if batch.ended_at is None else url,
+        waits_for=msgspec.UNSET if batch.ended_at is not None or waits_for is None else waits_for,
     )
 
 

@@ -1,7 +1,7 @@
-"""Which texts may be names of workspaces, keys and people."""
+"""Names of workspaces, keys and people: which texts may be one, and how they are compared."""
 
 from typing import Final
-from unicodedata import category
+from unicodedata import category, normalize
 
 _REFUSED: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # Persian and Indian scripts and families of emoji need the joiners, flags of regions the tags.
@@ -14,6 +14,11 @@ _BLANK: Final = frozenset({"Zs", "Cf"})
 def is_readable(name: str) -> bool:
     """Whether a name is text without control characters and holds more than spaces."""
     return all(map(_is_allowed, name)) and any(category(char) not in _BLANK for char in name)
+
+
+def folded(name: str) -> str:
+    """Return a name as it is sorted and searched: the same for every case and spelling of it."""
+    return normalize("NFKC", name).casefold()
 
 
 def _is_allowed(char: str) -> bool:

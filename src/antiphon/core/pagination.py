@@ -35,6 +35,16 @@ class IdCursor(msgspec.Struct, frozen=True):
 EVERYTHING = IdCursor(limit=sys.maxsize)
 
 
+class ListOrder(msgspec.Struct, frozen=True):
+    """How a listing is ordered: by one of its orders, or by its usual one, which is the time."""
+
+    by: str | None = None
+    is_descending: bool = True
+
+
+NEWEST = ListOrder()
+
+
 class TokenCursor(msgspec.Struct, frozen=True):
     """The requested page of a listing by tokens; without a limit, all of it."""
 
@@ -101,6 +111,16 @@ def _index(ids: Sequence[str], wanted: str, name: str) -> int:
         return ids.index(wanted)
     except ValueError:
         raise unknown_id(wanted, name) from None
+
+
+def listing(items: Sequence[Any], *, has_more: bool, id_field: str = "id") -> Listing:
+    """Return a page of a listing by ids as the API shows it; `id_field` has the id of an item."""
+    return Listing(
+        data=tuple(items),
+        has_more=has_more,
+        first_id=getattr(items[0], id_field) if items else None,
+        last_id=getattr(items[-1], id_field) if items else None,
+    )
 
 
 def page_by_ids(

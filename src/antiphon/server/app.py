@@ -13,9 +13,9 @@ from starlette.types import ASGIApp
 from antiphon.core.limits.rate_limits import BATCH, TOKEN_COUNT
 from antiphon.core.validation.bodies import MESSAGE_BODY
 from antiphon.server.admin.increases import IncreaseEndpoints
-from antiphon.server.admin.keys import KeyEndpoints
+from antiphon.server.admin.keys import KEY_QUERY, KeyEndpoints
 from antiphon.server.admin.limits import RateLimitEndpoints, SpendLimitEndpoints
-from antiphon.server.admin.people import PeopleEndpoints
+from antiphon.server.admin.people import AUDIT_QUERY, PeopleEndpoints
 from antiphon.server.admin.prompt_cache import (
     CACHE_ENTRY_QUERY,
     CACHE_REPORT_QUERY,
@@ -25,7 +25,7 @@ from antiphon.server.admin.reports import COST_QUERY, USAGE_QUERY, ReportEndpoin
 from antiphon.server.admin.requests import ACTIVITY_QUERY, REQUEST_QUERY, RequestEndpoints
 from antiphon.server.admin.settings import SettingEndpoints
 from antiphon.server.admin.workspaces import WorkspaceEndpoints
-from antiphon.server.batches import BatchEndpoints
+from antiphon.server.batches import BATCH_QUERY, BatchEndpoints
 from antiphon.server.call_limits import CallLimit
 from antiphon.server.console import ConsoleEndpoints
 from antiphon.server.console_oidc import OidcEndpoints
@@ -33,8 +33,9 @@ from antiphon.server.console_pages import ConsolePages
 from antiphon.server.console_requests import ConsoleRequests
 from antiphon.server.http.boundary import Boundary
 from antiphon.server.http.dispatch import Dispatcher
-from antiphon.server.http.queries import ANY_QUERY, BY_IDS, BY_TOKENS, OpenQuery
+from antiphon.server.http.queries import ANY_QUERY, BY_IDS, BY_TOKENS, ORDERED, OpenQuery
 from antiphon.server.http.routing import Handler, Route, Router
+from antiphon.server.http.selections import SELECTION_QUERY
 from antiphon.server.messages import MessageEndpoints
 from antiphon.server.models import ModelEndpoints
 from antiphon.server.request_records import RequestRecorder
@@ -127,10 +128,10 @@ def _batch_routes(platform: Platform) -> tuple[Route, ...]:
     """Return the routes of Message Batches. The body of a new one is read as it arrives."""
     batches, limit = BatchEndpoints(platform), CallLimit(platform.admitter, BATCH)
     one = "/v1/messages/batches/{batch_id}"
-    by_ids = OpenQuery(BY_IDS)
+    listed = OpenQuery((*BY_IDS, *BATCH_QUERY))
     rows: tuple[tuple[str, Handler[None], tuple[str, ...] | OpenQuery], ...] = (
         ("POST /v1/messages/batches", batches.create, ANY_QUERY),
-        ("GET /v1/messages/batches", batches.list_batches, by_ids),
+        ("GET /v1/messages/batches", batches.list_batches, listed),
         (f"GET {one}", batches.show, ANY_QUERY),
         (f"GET {one}/results", batches.results, ANY_QUERY),
         (f"POST {one}/cancel", batches.cancel, ANY_QUERY),
@@ -198,7 +199,7 @@ def _admin_routes(platform: Platform) -> tuple[Route, ...]:
             ADMIN,
             people.list_users,
             needs="members.read",
-            query=(*BY_IDS, "email", "roles"),
+            query=(*BY_IDS, *ORDERED, *SELECTION_QUERY, "email", "roles"),
         ),
         Route("GET /users/{user}", ADMIN, people.show_user, needs="members.read"),
         Route(
@@ -222,7 +223,7 @@ def _admin_routes(platform: Platform) -> tuple[Route, ...]:
             ADMIN,
             people.list_invites,
             needs="members.read",
-            query=(*BY_IDS, "email", "roles", "statuses"),
+            query=(*BY_IDS, *ORDERED, *SELECTION_QUERY, "email", "roles", "statuses"),
         ),
         Route(
             "POST /invites",
@@ -245,7 +246,7 @@ def _admin_routes(platform: Platform) -> tuple[Route, ...]:
             ADMIN,
             people.list_audit_entries,
             needs="audit.read",
-            query=(*BY_TOKENS, "object_id"),
+            query=(*BY_TOKENS, *AUDIT_QUERY),
         ),
         # server.admin.workspaces
         Route(
@@ -253,7 +254,7 @@ def _admin_routes(platform: Platform) -> tuple[Route, ...]:
             ADMIN,
             workspaces.list_workspaces,
             needs="workspaces.read",
-            query=(*BY_IDS, "include_archived", "include_default", "ids"),
+            query=(*BY_IDS, *ORDERED, *SELECTION_QUERY, "include_archived", "include_default"),
         ),
         Route(
             "POST /workspaces",
@@ -284,7 +285,7 @@ def _admin_routes(platform: Platform) -> tuple[Route, ...]:
             ADMIN,
             workspaces.list_members,
             needs="workspace_members.read",
-            query=BY_IDS,
+            query=(*BY_IDS, *ORDERED, *SELECTION_QUERY),
         ),
         Route(
             "POST /workspaces/{workspace}/members",
@@ -318,7 +319,7 @@ def _admin_routes(platform: Platform) -> tuple[Route, ...]:
             ADMIN,
             keys.list_keys,
             needs="keys.read",
-            query=(*BY_IDS, "status", "workspace_id", "created_by_user_id"),
+            query=(*BY_IDS, *ORDERED, *SELECTION_QUERY, *KEY_QUERY),
         ),
         Route("POST /api_keys", ADMIN, keys.create_key, needs="keys.write", body=CreateKeyParams),
         Route("GET /api_keys/{key}", ADMIN, keys.show_key, needs="keys.read"),

@@ -1,18 +1,22 @@
 """`/v1/messages/batches`: create, show, list, cancel, results, delete."""
 
 from collections.abc import AsyncIterator
+from typing import Final, get_args
 
 from antiphon.core.batches import POLL_AFTER_S, described
 from antiphon.server.http.base_urls import HINT_HEADER, header_safe
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.hang_ups import HangUps
 from antiphon.server.http.requests import Request, read_betas, read_pieces
+from antiphon.server.http.selections import SPAN_QUERY, read_span
 from antiphon.service.batches.batches import BatchHeaders, owner_of
 from antiphon.service.platform import Platform
+from antiphon.store.batches.listing import BatchFilter
 from antiphon.store.batches.rows import Batch
-from antiphon.wire.batches import BatchPage, DeletedBatch, MessageBatch
+from antiphon.wire.batches import BatchPage, DeletedBatch, MessageBatch, ProcessingStatus
 
 JSON_LINES = "application/x-jsonl"
+BATCH_QUERY: Final = ("processing_status", "order", *SPAN_QUERY)
 
 
 class BatchEndpoints:
@@ -49,10 +53,18 @@ class BatchEndpoints:
         return self._shown(request.exchange, batch)
 
     async def list_batches(self, request: Request[None]) -> BatchPage:
-        found = await self._platform.batches.listing(
-            owner_of(request.caller), request.query.by_ids()
+        query = request.query
+        statuses: tuple[ProcessingStatus, ...] = get_args(ProcessingStatus)
+        asked = query.choice("processing_status", statuses)
+        wanted = BatchFilter(
+            next((one for one in statuses if one == asked), None),
+            *read_span(query),
+            is_descending=query.order(()).is_descending,
         )
-        data = tuple(self._shown(request.exchange, batch) for batch in found.batches)
+        found = await self._platform.batches.listing(
+            owner_of(request.caller), query.by_ids(), wanted
+        )
+        data = tuple(self._shown(request.exchange, batch) for batch in found.records)
         return BatchPage(
             data=data,
             has_more=found.has_more,
@@ -80,7 +92,7 @@ class BatchEndpoints:
         return DeletedBatch(id=wanted)
 
     def _shown(self, exchange: Exchange, batch: Batch) -> MessageBatch:
-        return described(batch, exchange.base_url)
+        return described(batch, exchange.base_url, batch.waits_for)
 
 
 async def _write_lines(exchange: Exchange, lines: AsyncIterator[bytes]) -> None:

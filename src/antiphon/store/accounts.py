@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 from sqlalchemy import Select, bindparam, func, insert, or_, select, update
 
+from antiphon.core.names import folded
 from antiphon.store.database.changes import announce
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.errors import AmbiguousNameError
-from antiphon.store.database.records import add, read
+from antiphon.store.database.records import add, read, with_folded_name
 from antiphon.store.database.tables import api_keys, key_secrets
 
 
@@ -30,7 +31,7 @@ class KeyStatus(StrEnum):
     ARCHIVED = "archived"
 
 
-_CONVERTERS = {"kind": KeyKind, "status": KeyStatus}
+KEY_CONVERTERS = {"kind": KeyKind, "status": KeyStatus}
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +51,11 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     archived_at: datetime | None = None
     last_used_at: datetime | None = None
+
+    @property
+    def folded_name(self) -> str:
+        """The name as it is sorted and searched."""
+        return folded(self.name)
 
 
 class ActiveSecret(msgspec.Struct, frozen=True):
@@ -127,7 +133,8 @@ async def change_key(
 ) -> ApiKey | None:
     """Change columns of a key, unless it is archived; return the changed key."""
     open_key = (api_keys.c.id == key_id) & (api_keys.c.status != KeyStatus.ARCHIVED)
-    changed = await connection.execute(update(api_keys).where(open_key).values(dict(changes)))
+    values = with_folded_name(changes)
+    changed = await connection.execute(update(api_keys).where(open_key).values(values))
     if changed.rowcount:
         await announce(connection)
     return next(
@@ -166,7 +173,7 @@ async def _keys(
     connection: AsyncConnection, query: Select[*tuple[object, ...]]
 ) -> tuple[ApiKey, ...]:
     oldest = query.order_by(api_keys.c.created_at, api_keys.c.id)
-    return await read(connection, ApiKey, oldest, _CONVERTERS)
+    return await read(connection, ApiKey, oldest, KEY_CONVERTERS)
 
 
 def _only(keys: Sequence[ApiKey]) -> Sequence[ApiKey]:

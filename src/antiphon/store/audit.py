@@ -1,7 +1,7 @@
 """The audit log: each administrative change, its actor, and the object before and after."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import literal, select, tuple_
@@ -28,29 +28,58 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     after: dict[str, Any] | None = None
     request_id: str | None = None
 
+    @property
+    def actor_id(self) -> str | None:
+        """The id of the actor, if it has one."""
+        return self.actor.get("id")
+
 
 async def add_audit_entry(connection: AsyncConnection, entry: AuditEntry) -> None:
     """Add an entry, in the transaction of its change."""
     await add(connection, audit_log, entry)
 
 
+class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Selects entries; a filter of `None` selects all. The time excludes its end."""
+
+    object_id: str | None = None
+    actor_id: str | None = None
+    action: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+EVERY_CHANGE: Final = AuditFilter()
+
+
 async def list_audit_entries(
     connection: AsyncConnection,
     *,
     limit: int,
-    before: tuple[datetime, str] | None = None,
-    object_id: str | None = None,
-    since: datetime | None = None,
+    after: tuple[datetime, str] | None = None,
+    wanted: AuditFilter = EVERY_CHANGE,
+    newest_first: bool = True,
 ) -> tuple[AuditEntry, ...]:
-    """Return entries, the newest first; `before` is the time and id of the last listed one."""
-    query = select(audit_log).order_by(audit_log.c.at.desc(), audit_log.c.id.desc()).limit(limit)
-    if before is not None:
+    """Return entries in the order of time; `after` is the time and id of the last listed one.
+
+    One filter of `object_id`, `actor_id` and `action` is found by its index.
+    """
+    columns = audit_log.c
+    query = select(audit_log).limit(limit)
+    place = tuple_(columns.at, columns.id)
+    if newest_first:
+        query = query.order_by(columns.at.desc(), columns.id.desc())
+    else:
+        query = query.order_by(columns.at, columns.id)
+    if after is not None:
         # Compared as one row, so that both databases find the place in the index.
-        place = tuple_(audit_log.c.at, audit_log.c.id)
-        last = (literal(before[0], audit_log.c.at.type), literal(before[1], audit_log.c.id.type))
-        query = query.where(place < tuple_(*last))
-    if object_id is not None:
-        query = query.where(audit_log.c.object_id == object_id)
-    if since is not None:
-        query = query.where(audit_log.c.at >= since)
+        last = tuple_(literal(after[0], columns.at.type), literal(after[1], columns.id.type))
+        query = query.where(place < last if newest_first else place > last)
+    for name in ("object_id", "actor_id", "action"):
+        if (value := getattr(wanted, name)) is not None:
+            query = query.where(columns[name] == value)
+    if wanted.start is not None:
+        query = query.where(columns.at >= wanted.start)
+    if wanted.end is not None:
+        query = query.where(columns.at < wanted.end)
     return await read(connection, AuditEntry, query)

@@ -5,6 +5,7 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import delete, select, update
 
+from antiphon.core.names import folded
 from antiphon.store.database.changes import announce
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.records import add, find, insertion, read
@@ -34,6 +35,11 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     role: str
     added_at: datetime
+
+    @property
+    def folded_name(self) -> str:
+        """The name as it is sorted and searched."""
+        return folded(self.name)
 
 
 class Invite(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,9 +5,10 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import ColumnElement, delete, select, update
 
+from antiphon.core.names import folded
 from antiphon.store.database.changes import announce
 from antiphon.store.database.connection import AsyncConnection
-from antiphon.store.database.records import add, find, read
+from antiphon.store.database.records import add, find, read, with_folded_name
 from antiphon.store.database.tables import workspace_members, workspaces
 
 
@@ -21,6 +22,11 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     is_default: bool = False
     archived_at: datetime | None = None
+
+    @property
+    def folded_name(self) -> str:
+        """The name as it is sorted and searched."""
+        return folded(self.name)
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +79,7 @@ async def change_workspace(
 ) -> None:
     """Change columns of a workspace: `name`, `display_color`, `tags`, `archived_at`."""
     changed = update(workspaces).where(workspaces.c.id == workspace_id)
-    await connection.execute(changed.values(changes))
+    await connection.execute(changed.values(with_folded_name(changes)))
     await announce(connection)
 
 

@@ -49,7 +49,10 @@ class RequestCounts(AnswerStruct, kw_only=True, frozen=True):
 
 
 class MessageBatch(AnswerStruct, kw_only=True, frozen=True):
-    """A batch. All keys are always present; `results_url` is there once the batch has ended."""
+    """A batch. `results_url` is there once the batch has ended.
+
+    All keys are always present but our own, `waits_for`: why no request of the batch runs.
+    """
 
     id: str
     type: Literal["message_batch"] = "message_batch"
@@ -61,6 +64,7 @@ class MessageBatch(AnswerStruct, kw_only=True, frozen=True):
     cancel_initiated_at: str | None
     archived_at: str | None
     results_url: str | None
+    waits_for: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class BatchPage(AnswerStruct, kw_only=True, frozen=True):

@@ -1,15 +1,16 @@
 """`/v1/organizations/api_keys`: keys, and their secrets."""
 
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from antiphon.server.http.browser import session_token
 from antiphon.server.http.requests import Request
+from antiphon.server.http.selections import read_selection
 from antiphon.service.access import credential
 from antiphon.service.admin.administration import Administration
 from antiphon.service.admin.idempotency import Idempotency
-from antiphon.service.admin.keys import KeyFilter
+from antiphon.store.listings import KEY_ORDERS, KeySelection
 from antiphon.wire.admin.keys import (
     CreateKeyParams,
     KeyInfo,
@@ -18,6 +19,8 @@ from antiphon.wire.admin.keys import (
     UpdateKeyParams,
 )
 from antiphon.wire.admin.organizations import Listing
+
+KEY_QUERY: Final = ("status", "workspace_id", "created_by_user_id")
 
 
 class KeyEndpoints:
@@ -28,12 +31,14 @@ class KeyEndpoints:
 
     async def list_keys(self, request: Request[None]) -> Listing:
         query = request.query
-        wanted = KeyFilter(
+        wanted = KeySelection(
+            **asdict(read_selection(query)),
             status=query.choice("status", get_args(KeyState)),
             workspace_id=query.one("workspace_id"),
-            created_by_user_id=query.one("created_by_user_id"),
+            created_by=query.one("created_by_user_id"),
         )
-        return await self._keys.all(query.by_ids(), wanted, request.reach)
+        order = query.order(KEY_ORDERS)
+        return await self._keys.all(query.by_ids(), wanted, request.reach, order)
 
     async def create_key(self, request: Request[CreateKeyParams]) -> KeyInfo:
         params, session = request.params, request.caller.session

@@ -1,10 +1,13 @@
 """`/v1/organizations`: the organization, its users and invites, and the audit log."""
 
-from typing import get_args
+from typing import Final, get_args
 
 from antiphon.server.http.requests import Request
+from antiphon.server.http.selections import SPAN_QUERY, read_selection, read_span
 from antiphon.service.admin.administration import Administration
 from antiphon.settings import ConsoleSettings
+from antiphon.store.audit import AuditFilter
+from antiphon.store.listings import INVITE_ORDERS, USER_ORDERS
 from antiphon.wire.admin.organizations import (
     AcceptInviteParams,
     CreateInviteParams,
@@ -21,6 +24,8 @@ from antiphon.wire.admin.organizations import (
     UserSignedOut,
 )
 
+AUDIT_QUERY: Final = ("order", "object_id", "actor_id", "action", *SPAN_QUERY)
+
 
 class PeopleEndpoints:
     """The endpoints of users and invites, and of the audit log."""
@@ -36,7 +41,13 @@ class PeopleEndpoints:
     async def list_users(self, request: Request[None]) -> Listing:
         query = request.query
         roles = query.many("roles", get_args(Role))
-        return await self._people.users(query.by_ids(), query.one("email"), roles)
+        return await self._people.users(
+            query.by_ids(),
+            query.one("email"),
+            roles,
+            read_selection(query),
+            query.order(USER_ORDERS),
+        )
 
     async def list_names(self, request: Request[None]) -> Listing:
         return await self._people.names(request.query.by_ids(), request.reach)
@@ -58,9 +69,11 @@ class PeopleEndpoints:
         query = request.query
         return await self._people.invites(
             query.by_ids(),
-            query.one("email"),
-            query.many("roles", get_args(Role)),
-            query.many("statuses", get_args(InviteStatus)),
+            email=query.one("email"),
+            roles=query.many("roles", get_args(Role)),
+            statuses=query.many("statuses", get_args(InviteStatus)),
+            wanted=read_selection(query),
+            order=query.order(INVITE_ORDERS),
         )
 
     async def create_invite(self, request: Request[CreateInviteParams]) -> InviteInfo:
@@ -80,6 +93,19 @@ class PeopleEndpoints:
 
     async def list_audit_entries(self, request: Request[None]) -> TokenListing:
         query = request.query
+        start, end = read_span(query)
+        wanted = AuditFilter(
+            object_id=query.one("object_id"),
+            actor_id=query.one("actor_id"),
+            action=query.one("action"),
+            start=start,
+            end=end,
+        )
+        # The one order is that of time.
+        newest_first = query.order(()).is_descending
         return await self._audit.page(
-            limit=query.limit(), token=query.one("page"), object_id=query.one("object_id")
+            limit=query.limit(),
+            token=query.one("page"),
+            wanted=wanted,
+            newest_first=newest_first,
         )

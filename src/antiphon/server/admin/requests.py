@@ -1,13 +1,12 @@
 """The request log, the explanation of a request, what runs now, and the activity."""
 
-from datetime import datetime
 from typing import Final
 
-from antiphon.core.billing.reports import WIDTHS, Span, query_moment
-from antiphon.core.errors import InvalidRequestError
+from antiphon.core.billing.reports import WIDTHS, Span
 from antiphon.server.admin.reports import SPAN, asked_width
-from antiphon.server.http.queries import BY_TOKENS, Query
+from antiphon.server.http.queries import BY_TOKENS
 from antiphon.server.http.requests import Request
+from antiphon.server.http.selections import SPAN_QUERY, read_span
 from antiphon.service.activity import Activity
 from antiphon.service.requests import Requests
 from antiphon.service.running import Running
@@ -18,7 +17,7 @@ _CLASSES: Final = {"2xx": 2, "4xx": 4, "5xx": 5}
 _NAMES: Final = ("error_type", "api_key_id", "model", "workspace_id")
 _GROUPS: Final = ("api_key_id", "model", "workspace_id")
 
-REQUEST_QUERY: Final = (*BY_TOKENS, *_NAMES, "status_class", "starting_at", "ending_at")
+REQUEST_QUERY: Final = (*BY_TOKENS, *_NAMES, "status_class", *SPAN_QUERY)
 ACTIVITY_QUERY: Final = (*SPAN, "group_by", "api_key_ids", "models", "workspace_ids")
 
 
@@ -33,13 +32,10 @@ class RequestEndpoints:
     async def list_requests(self, request: Request[None]) -> TokenListing:
         query = request.query
         chosen = query.choice("status_class", _CLASSES)
-        start, end = _moment(query, "starting_at"), _moment(query, "ending_at")
-        if start is not None and end is not None and end <= start:
-            raise InvalidRequestError("ending_at: Input should be after `starting_at`")
         return await self._requests.page(
             limit=query.limit(),
             token=query.one("page"),
-            span=(start, end),
+            span=read_span(query),
             filters={
                 **{name: query.one(name) for name in _NAMES},
                 "status_class": None if chosen is None else _CLASSES[chosen],
@@ -63,8 +59,3 @@ class RequestEndpoints:
         }
         groups = query.many("group_by", _GROUPS)
         return await self._activity.report(asked, groups, filters, request.reach)
-
-
-def _moment(query: Query, name: str) -> datetime | None:
-    text = query.one(name)
-    return None if text is None else query_moment(name, text)

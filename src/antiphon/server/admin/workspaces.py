@@ -1,7 +1,9 @@
 """`/v1/organizations/workspaces`: workspaces and their members."""
 
 from antiphon.server.http.requests import Request
+from antiphon.server.http.selections import read_selection
 from antiphon.service.admin.administration import Administration
+from antiphon.store.listings import MEMBER_ORDERS, WORKSPACE_ORDERS
 from antiphon.wire.admin.organizations import (
     AddMemberParams,
     CreateWorkspaceParams,
@@ -27,8 +29,9 @@ class WorkspaceEndpoints:
             query.by_ids(),
             include_archived=query.flag("include_archived"),
             include_default=query.flag("include_default"),
-            ids=query.many("ids"),
+            wanted=read_selection(query),
             reach=request.reach,
+            order=query.order(WORKSPACE_ORDERS),
         )
 
     async def create_workspace(self, request: Request[CreateWorkspaceParams]) -> WorkspaceInfo:
@@ -45,8 +48,14 @@ class WorkspaceEndpoints:
         return await self._workspaces.archive(request.actor, request.path("workspace"))
 
     async def list_members(self, request: Request[None]) -> Listing:
-        workspace, cursor = request.path("workspace"), request.query.by_ids()
-        return await self._workspaces.members(workspace, cursor, request.reach)
+        query = request.query
+        return await self._workspaces.members(
+            request.path("workspace"),
+            query.by_ids(),
+            read_selection(query),
+            query.order(MEMBER_ORDERS),
+            request.reach,
+        )
 
     async def add_member(self, request: Request[AddMemberParams]) -> MemberInfo:
         workspace = request.path("workspace")

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.pagination import IdCursor, TokenCursor, page_limit
+from antiphon.core.pagination import IdCursor, ListOrder, TokenCursor, page_limit
 from antiphon.wire.errors import shortened
 
 # Older SDKs add `beta=true` to calls of a beta; it has no meaning.
@@ -24,6 +24,8 @@ ANY_QUERY = OpenQuery()
 # The parameters that `Query.by_ids` and `Query.by_tokens` read.
 BY_IDS = ("limit", "after_id", "before_id")
 BY_TOKENS = ("limit", "page")
+# The parameters that `Query.order` reads.
+ORDERED = ("order_by", "order")
 
 
 class Query:
@@ -90,6 +92,11 @@ class Query:
     def limit(self) -> int:
         """Return the requested size of the page: 1 to 1000, 20 when absent."""
         return page_limit(self.one("limit"))
+
+    def order(self, orders: Collection[str]) -> ListOrder:
+        """Return the requested order, one of `orders`: descending, if it is not `asc`."""
+        ascends = self.choice("order", ("asc", "desc")) == "asc"
+        return ListOrder(self.choice("order_by", orders), is_descending=not ascends)
 
     def by_ids(self) -> IdCursor:
         """Return the requested page of a listing by ids."""

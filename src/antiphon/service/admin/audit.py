@@ -7,7 +7,7 @@ from typing import Any
 
 from antiphon.service.admin.places import place_of, token_after
 from antiphon.service.admin.transactions import AdminTransactions, moment
-from antiphon.store.audit import AuditEntry, list_audit_entries
+from antiphon.store.audit import EVERY_CHANGE, AuditEntry, AuditFilter, list_audit_entries
 from antiphon.wire.admin.organizations import AuditInfo, TokenListing
 
 # The entries that are read at once while the log is searched.
@@ -35,19 +35,28 @@ def _names(entry: AuditEntry, wanted: str) -> bool:
 
 
 class AuditLog:
-    """Lists administrative changes, the newest first."""
+    """Lists administrative changes."""
 
     def __init__(self, transactions: AdminTransactions) -> None:
         self._transactions = transactions
 
     async def page(
-        self, *, limit: int, token: str | None = None, object_id: str | None = None
+        self,
+        *,
+        limit: int,
+        token: str | None = None,
+        wanted: AuditFilter = EVERY_CHANGE,
+        newest_first: bool = True,
     ) -> TokenListing:
         """Return a page. Raises `InvalidRequestError` for a token of another listing."""
-        before = None if token is None else place_of(token)
+        after = None if token is None else place_of(token)
         async with self._transactions.read() as connection:
             found = await list_audit_entries(
-                connection, limit=limit + 1, before=before, object_id=object_id
+                connection,
+                limit=limit + 1,
+                after=after,
+                wanted=wanted,
+                newest_first=newest_first,
             )
         shown = found[:limit]
         return TokenListing(
@@ -85,14 +94,15 @@ class AuditLog:
     async def _pages(
         self, size: int, since: datetime | None = None
     ) -> AsyncGenerator[tuple[AuditEntry, ...]]:
-        before: tuple[datetime, str] | None = None
+        after: tuple[datetime, str] | None = None
+        wanted = AuditFilter(start=since)
         async with self._transactions.read() as connection:
             while True:
-                page = await list_audit_entries(connection, limit=size, before=before, since=since)
+                page = await list_audit_entries(connection, limit=size, after=after, wanted=wanted)
                 yield page
                 if len(page) < size:
                     return
-                before = page[-1].at, page[-1].id
+                after = page[-1].at, page[-1].id
 
 
 def limit_scope(entry: AuditEntry) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ from antiphon.core.ids import (
     hint,
     make_secret,
 )
-from antiphon.core.pagination import IdCursor, page_by_ids
+from antiphon.core.pagination import NEWEST, IdCursor, ListOrder, listing
 from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.service.admin.idempotency import Idempotency, PriorResult
 from antiphon.service.admin.people import the_user
@@ -49,6 +49,7 @@ from antiphon.store.accounts import (
     list_keys,
 )
 from antiphon.store.directory import read_directory
+from antiphon.store.listings import KeySelection, page_of_keys
 from antiphon.wire.admin.keys import (
     CreateKeyParams,
     KeyInfo,
@@ -71,14 +72,6 @@ class KeyRefusedError(ValueError):
     """A secret from the settings that is not allowed or already in use."""
 
 
-class KeyFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Selects keys; a filter of `None` selects all."""
-
-    status: str | None = None
-    workspace_id: str | None = None
-    created_by_user_id: str | None = None
-
-
 # The name of the key that a server makes for a new installation.
 FIRST_KEY = "first"
 
@@ -92,25 +85,26 @@ class KeyRing:
         self._transactions = transactions
         self._kinds = kinds
 
-    async def all(self, cursor: IdCursor, wanted: KeyFilter, reach: Reach = EVERYTHING) -> Listing:
-        """List the keys within reach, the newest first."""
+    async def all(
+        self,
+        cursor: IdCursor,
+        wanted: KeySelection,
+        reach: Reach = EVERYTHING,
+        order: ListOrder = NEWEST,
+    ) -> Listing:
+        """List the keys within reach."""
         now = self._transactions.now()
         async with self._transactions.read() as connection:
-            keys = await list_keys(connection)
-        shown = {
-            key.id
-            for key in keys
-            if wanted.status in {None, key_state(key, now)}
-            and wanted.workspace_id in {None, key.workspace_id}
-            and wanted.created_by_user_id in {None, key.created_by}
-        }
-        seen = {
-            key.id: key
-            for key in reversed(keys)
-            if key.kind in self._kinds and reach.sees(key.workspace_id)
-        }
-        page = page_by_ids(seen, cursor, lambda key: key.id in shown)
-        return replace(page, data=tuple(key_info(key, now) for key in page.data))
+            found = await page_of_keys(
+                connection,
+                cursor,
+                wanted,
+                now,
+                kinds=self._kinds,
+                workspace_ids=reach.workspaces,
+                order=order,
+            )
+        return listing([key_info(key, now) for key in found.records], has_more=found.has_more)
 
     async def one(self, key_id: str, reach: Reach = EVERYTHING) -> KeyInfo:
         """Return a key. Raises `NotFoundError`, also for one out of reach."""

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.ids import invite_id, user_id
-from antiphon.core.pagination import IdCursor, page_by_ids
+from antiphon.core.pagination import NEWEST, IdCursor, ListOrder, listing, page_by_ids
 from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.service.admin.transactions import (
     COMMAND_LINE,
@@ -24,6 +24,7 @@ from antiphon.service.admin.views import member_change
 from antiphon.service.console.happenings import happened
 from antiphon.service.console.links import link_to, make_link
 from antiphon.store.console import LinkKind, drop_links, end_sessions_of
+from antiphon.store.listings import ALL, Selection, page_of_invites, page_of_users
 from antiphon.store.organizations import (
     Invite,
     User,
@@ -35,7 +36,6 @@ from antiphon.store.organizations import (
     find_organization,
     find_user,
     find_user_by_email,
-    list_invites,
     list_users,
     remove_user,
 )
@@ -76,17 +76,19 @@ class People:
         return OrganizationInfo(id=found.id, name=found.name)
 
     async def users(
-        self, cursor: IdCursor, email: str | None = None, roles: Collection[str] = ()
+        self,
+        cursor: IdCursor,
+        email: str | None = None,
+        roles: Collection[str] = (),
+        wanted: Selection = ALL,
+        order: ListOrder = NEWEST,
     ) -> Listing:
-        """List users; `email` and `roles` filter them."""
+        """List users; `email` and `roles` filter them as well."""
         async with self._transactions.read() as connection:
-            users = await list_users(connection)
-
-        def wanted(user: UserInfo) -> bool:
-            same = email is None or user.email == email.lower()
-            return same and (not roles or user.role in roles)
-
-        return page_by_ids({user.id: user_info(user) for user in users}, cursor, wanted)
+            found = await page_of_users(
+                connection, cursor, wanted, email=email, roles=roles, order=order
+            )
+        return listing(list(map(user_info, found.records)), has_more=found.has_more)
 
     async def names(self, cursor: IdCursor, reach: Reach = EVERYTHING) -> Listing:
         """List the names of users, without their addresses."""
@@ -135,24 +137,30 @@ class People:
             await self._transactions.note(connection, actor, Change("user.delete", user_info(user)))
         return Deleted(id=user.id, type="user_deleted")
 
-    async def invites(
+    async def invites(  # noqa: PLR0913 - every filter of the listing
         self,
         cursor: IdCursor,
+        *,
         email: str | None = None,
         roles: Collection[str] = (),
         statuses: Collection[str] = (),
+        wanted: Selection = ALL,
+        order: ListOrder = NEWEST,
     ) -> Listing:
         """List invites; deleted ones only if `statuses` names them."""
-        async with self._transactions.read() as connection:
-            invites = await list_invites(connection)
         now = self._transactions.now()
-        shown = statuses or ("pending", "accepted", "expired")
-
-        def wanted(invite: InviteInfo) -> bool:
-            same = email is None or invite.email == email.lower()
-            return same and invite.status in shown and (not roles or invite.role in roles)
-
-        return page_by_ids({one.id: invite_info(one, now) for one in invites}, cursor, wanted)
+        async with self._transactions.read() as connection:
+            found = await page_of_invites(
+                connection,
+                cursor,
+                now,
+                wanted,
+                email=email,
+                roles=roles,
+                statuses=statuses or ("pending", "accepted", "expired"),
+                order=order,
+            )
+        return listing([invite_info(one, now) for one in found.records], has_more=found.has_more)
 
     async def invite(self, wanted: str) -> InviteInfo:
         """Return an invite. Raises `NotFoundError`."""
@@ -170,12 +178,14 @@ class People:
         email = stored_address(params.email)
         async with self._transactions.change() as connection:
             await _refuse_members(connection, email)
-            for other in await list_invites(connection):
-                if other.email == email and invite_status(other, now) == "pending":
-                    raise InvalidRequestError(
-                        "email: this person has been invited already",
-                        error_code="invite_already_exists",
-                    )
+            pending = await page_of_invites(
+                connection, IdCursor(1), now, email=email, statuses=("pending",)
+            )
+            if pending.records:
+                raise InvalidRequestError(
+                    "email: this person has been invited already",
+                    error_code="invite_already_exists",
+                )
             invite = Invite(
                 id=invite_id(self._transactions.entropy()),
                 email=email,

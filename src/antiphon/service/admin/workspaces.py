@@ -1,6 +1,6 @@
 """Workspaces and their members."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from antiphon.core.errors import InvalidRequestError, NotFoundError, PermissionError_
 from antiphon.core.ids import workspace_id
-from antiphon.core.pagination import IdCursor, page_by_ids
+from antiphon.core.pagination import NEWEST, IdCursor, ListOrder, listing
 from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.service.accounts import DEFAULT_COLOR
 from antiphon.service.admin.people import the_user
@@ -23,6 +23,7 @@ from antiphon.service.admin.transactions import (
 from antiphon.service.admin.views import key_change, member_change, member_info
 from antiphon.store.accounts import KeyStatus, archive_keys_of, list_keys
 from antiphon.store.batches.listing import cancel_workspace
+from antiphon.store.listings import ALL, Selection, page_of_members, page_of_workspaces
 from antiphon.store.workspaces import (
     Member,
     Workspace,
@@ -65,27 +66,28 @@ class Workspaces:
         self._transactions = transactions
         self._cancelled = cancelled
 
-    async def all(
+    async def all(  # noqa: PLR0913 - every filter of the listing
         self,
         cursor: IdCursor,
         *,
         include_archived: bool = False,
         include_default: bool = False,
-        ids: Collection[str] = (),
+        wanted: Selection = ALL,
         reach: Reach = EVERYTHING,
+        order: ListOrder = NEWEST,
     ) -> Listing:
-        """List the workspaces within reach, the newest first."""
+        """List the workspaces within reach."""
         async with self._transactions.read() as connection:
-            workspaces = await list_workspaces(connection)
-        shown = {
-            one.id
-            for one in workspaces
-            if (include_archived or one.archived_at is None)
-            and (include_default or not one.is_default)
-            and (not ids or one.id in ids)
-        }
-        infos = {one.id: workspace_info(one) for one in workspaces if reach.sees(one.id)}
-        return page_by_ids(infos, cursor, lambda info: info.id in shown)
+            found = await page_of_workspaces(
+                connection,
+                cursor,
+                wanted,
+                include_archived=include_archived,
+                include_default=include_default,
+                workspace_ids=reach.workspaces,
+                order=order,
+            )
+        return listing(list(map(workspace_info, found.records)), has_more=found.has_more)
 
     async def one(self, wanted: str, reach: Reach = EVERYTHING) -> WorkspaceInfo:
         """Return a workspace. Raises `NotFoundError`, also for one out of reach."""
@@ -175,12 +177,30 @@ class Workspaces:
             archived = replace(key, status=KeyStatus.ARCHIVED, archived_at=now)
             await self._transactions.note(connection, actor, key_change(key, archived, now))
 
-    async def members(self, wanted: str, cursor: IdCursor, reach: Reach = EVERYTHING) -> Listing:
-        """List the members of a workspace that the caller administers."""
+    async def members(
+        self,
+        workspace: str,
+        cursor: IdCursor,
+        wanted: Selection = ALL,
+        order: ListOrder = NEWEST,
+        reach: Reach = EVERYTHING,
+    ) -> Listing:
+        """List the members of a workspace that the caller administers.
+
+        Whoever may not see addresses does not find anybody by one.
+        """
         async with self._transactions.read() as connection:
-            await _administered(connection, wanted, reach)
-            members = await list_members(connection, wanted)
-        return page_by_ids({one.user_id: member_info(one) for one in members}, cursor)
+            await _administered(connection, workspace, reach)
+            found = await page_of_members(
+                connection,
+                cursor,
+                workspace,
+                wanted,
+                order=order,
+                by_address=reach.workspaces is None,
+            )
+        members = list(map(member_info, found.records))
+        return listing(members, has_more=found.has_more, id_field="user_id")
 
     async def member(self, wanted: str, user: str, reach: Reach = EVERYTHING) -> MemberInfo:
         """Return a member. Raises `NotFoundError`."""

@@ -26,7 +26,8 @@ from antiphon.service.batches.upkeep import UNREADY_FOR
 from antiphon.service.idempotency_key import check_key
 from antiphon.store.batches.create import BatchGoneError, drop_batch, find_repeated
 from antiphon.store.batches.listing import (
-    BatchList,
+    EVERY_BATCH,
+    BatchFilter,
     BatchUse,
     cancel_batch,
     delete_batch,
@@ -41,6 +42,7 @@ from antiphon.store.batches.workers import has_worker
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database
 from antiphon.store.database.errors import DuplicateError, StoreError
+from antiphon.store.database.pages import Page
 from antiphon.wire.batch_body import LargeRequestError
 from antiphon.wire.batches import result_line
 
@@ -226,10 +228,12 @@ class Batches:
             used = await used_by_batch(connection, batch.id)
             return BatchProgress(batch, used, await has_worker(connection, self._now()))
 
-    async def listing(self, owner: BatchOwner, cursor: IdCursor) -> BatchList:
-        """Return a page of the workspace's batches, the newest first."""
+    async def listing(
+        self, owner: BatchOwner, cursor: IdCursor, wanted: BatchFilter = EVERY_BATCH
+    ) -> Page[Batch]:
+        """Return a page of the workspace's batches."""
         async with self._database.read() as connection:
-            return await list_batches(connection, owner.workspace_id, cursor)
+            return await list_batches(connection, owner.workspace_id, cursor, wanted)
 
     async def cancel(self, owner: BatchOwner, wanted: str) -> Batch:
         """Cancel a batch; one that is cancelled already stays as it is.

@@ -3,7 +3,7 @@
 Rows are removed in portions, each in a transaction of its caller: a batch has up to 100,000.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -11,20 +11,18 @@ from typing import NamedTuple
 from sqlalchemy import (
     ColumnElement,
     Select,
-    Tuple,
     and_,
     delete,
     func,
-    literal,
     or_,
     select,
-    tuple_,
     update,
 )
 
-from antiphon.core.pagination import IdCursor, check_cursor, unknown_id
+from antiphon.core.pagination import IdCursor
 from antiphon.store.batches.rows import (
     BATCH_COLUMNS,
+    BATCH_CONVERTERS,
     Batch,
     has_rows,
     in_order,
@@ -35,7 +33,9 @@ from antiphon.store.batches.rows import (
 )
 from antiphon.store.database.batch_tables import batch_requests, message_batches
 from antiphon.store.database.connection import AsyncConnection
-from antiphon.store.database.tables import Moment, ledger
+from antiphon.store.database.pages import Order, Page, Rows, read_page
+from antiphon.store.database.tables import ledger
+from antiphon.wire.batches import ProcessingStatus
 
 _columns = message_batches.c
 
@@ -47,11 +47,16 @@ PORTION_BYTES = 4 * 1024 * 1024
 _BATCHES_AT_ONCE = 100
 
 
-class BatchList(NamedTuple):
-    """A page of batches, the newest first, and whether more follow in the asked direction."""
+class BatchFilter(NamedTuple):
+    """Selects batches; a filter of `None` selects all. The time of creation excludes its end."""
 
-    batches: tuple[Batch, ...]
-    has_more: bool
+    status: ProcessingStatus | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    is_descending: bool = True
+
+
+EVERY_BATCH = BatchFilter()
 
 
 class BatchUse(NamedTuple):
@@ -72,27 +77,37 @@ async def find_batch(
 
 
 async def list_batches(
-    connection: AsyncConnection, workspace_id: str | None, cursor: IdCursor
-) -> BatchList:
+    connection: AsyncConnection,
+    workspace_id: str | None,
+    cursor: IdCursor,
+    wanted: BatchFilter = EVERY_BATCH,
+) -> Page[Batch]:
     """Return one page of the batches of a workspace.
 
-    Raises `InvalidRequestError` for an id that is not in the listing, and for both ids at once.
+    A cursor may name a batch that was deleted: callers delete batches of a page before they ask for
+    the next one. Raises `InvalidRequestError` for an id that is not in the listing, and for both
+    ids at once.
     """
-    check_cursor(cursor)
-    position = tuple_(_columns.created_at, _columns.id)
-    query = select(*BATCH_COLUMNS).where(in_workspace(workspace_id), visible)
-    query = query.limit(cursor.limit + 1)
-    if cursor.before_id is None:
-        query = query.order_by(_columns.created_at.desc(), _columns.id.desc())
-        if cursor.after_id is not None:
-            edge = await _edge(connection, workspace_id, cursor.after_id, "after_id")
-            query = query.where(position < edge)
-        found = await read_batches(connection, query)
-        return BatchList(found[: cursor.limit], len(found) > cursor.limit)
-    edge = await _edge(connection, workspace_id, cursor.before_id, "before_id")
-    oldest = query.where(position > edge).order_by(_columns.created_at, _columns.id)
-    found = await read_batches(connection, oldest)
-    return BatchList(found[: cursor.limit][::-1], len(found) > cursor.limit)
+    rows = Rows(
+        message_batches,
+        Order(_columns.created_at, _columns.id, wanted.is_descending),
+        [in_workspace(workspace_id), _columns.ready],
+        [_columns.deleted_at.is_(None), *_matching(wanted)],
+    )
+    return await read_page(connection, Batch, rows, cursor, BATCH_CONVERTERS)
+
+
+def _matching(wanted: BatchFilter) -> Iterator[ColumnElement[bool]]:
+    if wanted.start is not None:
+        yield _columns.created_at >= wanted.start
+    if wanted.end is not None:
+        yield _columns.created_at < wanted.end
+    if wanted.status == "ended":
+        yield ~is_open
+    elif wanted.status is not None:
+        is_canceled = _columns.cancel_initiated_at.is_not(None)
+        yield is_open
+        yield is_canceled if wanted.status == "canceling" else ~is_canceled
 
 
 async def used_by_batch(connection: AsyncConnection, batch_id: str) -> BatchUse:
@@ -207,24 +222,6 @@ async def archive(
 
 def _one(workspace_id: str | None, batch_id: str) -> ColumnElement[bool]:
     return (_columns.id == batch_id) & in_workspace(workspace_id) & visible
-
-
-async def _edge(
-    connection: AsyncConnection, workspace_id: str | None, batch_id: str, name: str
-) -> Tuple:
-    """Return the position of a batch in the listing, for a comparison.
-
-    It may be deleted: callers delete batches of a page before they ask for the next one.
-    """
-    known = (_columns.id == batch_id) & in_workspace(workspace_id) & _columns.ready
-    created_at = (
-        None
-        if "\0" in batch_id
-        else await connection.scalar(select(_columns.created_at).where(known))
-    )
-    if created_at is None:
-        raise unknown_id(batch_id, name)
-    return tuple_(literal(created_at, Moment), batch_id)
 
 
 async def _cancel(

@@ -96,7 +96,7 @@ class Batch(BatchState):
 
 
 BATCH_COLUMNS = tuple(message_batches.c[name] for name in Batch.__dataclass_fields__)
-_CONVERT = {"betas": tuple}
+BATCH_CONVERTERS = {"betas": tuple}
 
 # Callers see a batch once its body has arrived, until it is deleted.
 visible = and_(message_batches.c.ready, message_batches.c.deleted_at.is_(None))
@@ -117,13 +117,13 @@ async def read_batches(
     connection: AsyncConnection, query: Executable, parameters: Mapping[str, object] | None = None
 ) -> tuple[Batch, ...]:
     """Return the batches of a statement that yields `BATCH_COLUMNS`."""
-    return await read(connection, Batch, query, _CONVERT, parameters)
+    return await read(connection, Batch, query, BATCH_CONVERTERS, parameters)
 
 
 def batch_of(row: RowMapping) -> Batch:
     """Return the batch of a row that has `BATCH_COLUMNS`, and perhaps others."""
     fields = {column.name: row[column.name] for column in BATCH_COLUMNS}
-    return Batch(**{**fields, **{name: make(row[name]) for name, make in _CONVERT.items()}})
+    return Batch(**{**fields, **{name: make(row[name]) for name, make in BATCH_CONVERTERS.items()}})
 
 
 def in_state(state: RowState) -> ColumnElement[bool]:

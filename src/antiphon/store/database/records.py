@@ -1,11 +1,12 @@
 """Rows as frozen values: the common steps of the functions of all tables."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Executable, Table, insert, select
 from sqlalchemy.dialects import sqlite
 
+from antiphon.core.names import folded
 from antiphon.store.database.connection import AsyncConnection
 
 if TYPE_CHECKING:
@@ -30,6 +31,12 @@ async def add(connection: AsyncConnection, table: Table, record: object) -> None
     await connection.execute(insert(table).values(row))
 
 
+def with_folded_name(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return changes of a row, with its folded name if its name is one of them."""
+    folding = {"folded_name": folded(changes["name"])} if "name" in changes else {}
+    return {**changes, **folding}
+
+
 async def find(
     connection: AsyncConnection, kind: type[T], table: Table, record_id: str
 ) -> T | None:
@@ -47,15 +54,24 @@ async def read(
     convert: Mapping[str, Any] | None = None,
     parameters: Mapping[str, object] | None = None,
 ) -> tuple[T, ...]:
-    """Return a value of `kind` for each row; `convert` converts columns, for example to enums."""
-    converters = (convert or {}).items()
+    """Return a value of `kind` for each row; `convert` converts columns, for example to enums.
+
+    Columns that are no fields of `kind` are left out.
+    """
     found = await connection.execute(query, parameters)
-    names = tuple(found.keys())
+    fields, makers = _fields(kind), convert or {}
+    places = [(place, name) for place, name in enumerate(found.keys()) if name in fields]
+    converted = [(place, name, makers[name]) for place, name in places if name in makers]
     values = []
     # Plain tuples: a mapping of SQLAlchemy for each row takes three times as long.
     for row in map(tuple, found.all()):
-        given = dict(zip(names, row, strict=True))
-        for name, make in converters:
-            given[name] = make(given[name])
+        given = {name: row[place] for place, name in places}
+        for place, name, make in converted:
+            given[name] = make(row[place])
         values.append(kind(**given))
     return tuple(values)
+
+
+def _fields(kind: type) -> Collection[str]:
+    fields: Collection[str] | None = getattr(kind, "__struct_fields__", None)
+    return getattr(kind, "__dataclass_fields__", ()) if fields is None else fields

@@ -51,6 +51,15 @@ class Moment(TypeDecorator[datetime]):
 
 metadata = MetaData()
 
+# Compared by the numbers of its characters on both databases: by default PostgreSQL sorts by the
+# rules of a language.
+_Folded = Text().with_variant(Text(collation="C"), "postgresql")
+
+# What keys are sorted by besides: never used is before everything, and without an end is after it.
+# Only exactly these expressions find their indexes.
+LAST_USE = "coalesce(last_used_at, 0)"
+END = "coalesce(expires_at, 9223372036854775807)"
+
 # Holds one row: with several, every request would have to name its organization.
 organizations = Table(
     "organizations",
@@ -69,8 +78,11 @@ users = Table(
     Column("name", Text, nullable=False),
     Column("role", Text, nullable=False),
     Column("added_at", Moment, nullable=False),
+    Column("folded_name", _Folded, nullable=False, server_default=""),
     PrimaryKeyConstraint("id", name="pk_users"),
     UniqueConstraint("email", name="uq_users_email"),
+    Index("ix_users_newest", "added_at", "id"),
+    Index("ix_users_name", "folded_name", "id"),
 )
 
 # The status of an invite follows from its times.
@@ -85,6 +97,8 @@ invites = Table(
     Column("accepted_at", Moment),
     Column("deleted_at", Moment),
     PrimaryKeyConstraint("id", name="pk_invites"),
+    Index("ix_invites_newest", "invited_at", "id"),
+    Index("ix_invites_email", "email", "id"),
 )
 
 workspaces = Table(
@@ -97,7 +111,10 @@ workspaces = Table(
     Column("is_default", Boolean, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("archived_at", Moment),
+    Column("folded_name", _Folded, nullable=False, server_default=""),
     PrimaryKeyConstraint("id", name="pk_workspaces"),
+    Index("ix_workspaces_newest", "created_at", "id"),
+    Index("ix_workspaces_name", "folded_name", "id"),
 )
 
 workspace_members = Table(
@@ -110,9 +127,11 @@ workspace_members = Table(
     PrimaryKeyConstraint("workspace_id", "user_id", name="pk_workspace_members"),
     ForeignKeyConstraint(["workspace_id"], ["workspaces.id"], name="fk_members_workspace"),
     ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_members_user", ondelete="CASCADE"),
+    Index("ix_workspace_members_newest", "workspace_id", "added_at", "user_id"),
 )
 
-# `kind` is api or admin. A key without a workspace is the organization's.
+# `kind` is api or admin. `folded_name` is core.names:folded of the name, here as of users and
+# workspaces. A key without a workspace is the organization's.
 api_keys = Table(
     "api_keys",
     metadata,
@@ -127,8 +146,15 @@ api_keys = Table(
     Column("expires_at", Moment),
     Column("archived_at", Moment),
     Column("last_used_at", Moment),
+    Column("folded_name", _Folded, nullable=False, server_default=""),
     PrimaryKeyConstraint("id", name="pk_api_keys"),
     ForeignKeyConstraint(["workspace_id"], ["workspaces.id"], name="fk_api_keys_workspace"),
+    Index("ix_api_keys_newest", "created_at", "id"),
+    Index("ix_api_keys_name", "folded_name", "id"),
+    Index("ix_api_keys_workspace", "workspace_id", "created_at", "id"),
+    Index("ix_api_keys_creator", "created_by", "created_at", "id"),
+    Index("ix_api_keys_used", text(LAST_USE), "id"),
+    Index("ix_api_keys_end", text(END), "id"),
 )
 
 # A key that is being rotated has two secrets for a while; the older one has an end.
@@ -181,8 +207,13 @@ audit_log = Table(
     Column("before", JSON(none_as_null=True)),
     Column("after", JSON(none_as_null=True)),
     Column("request_id", Text),
+    # The id in `actor`.
+    Column("actor_id", Text),
     PrimaryKeyConstraint("id", name="pk_audit_log"),
     Index("ix_audit_log_at", "at", "id"),
+    Index("ix_audit_log_object", "object_id", "at", "id"),
+    Index("ix_audit_log_actor", "actor_id", "at", "id"),
+    Index("ix_audit_log_action", "action", "at", "id"),
 )
 
 # Requests for keys with an `Idempotency-Key`; neither that nor a secret is stored.

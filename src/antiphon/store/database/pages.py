@@ -1,0 +1,109 @@
+"""Pages of tables: rows in an order that an index serves, found by the last one of another page."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from sqlalchemy import Column, ColumnElement, Table, literal, select, true, tuple_
+
+from antiphon.core.pagination import IdCursor, check_cursor, unknown_id
+from antiphon.store.database.connection import AsyncConnection
+from antiphon.store.database.records import read
+
+T = TypeVar("T")
+
+
+class Order(NamedTuple):
+    """The order of a listing. Ids decide between equal values, in the same direction."""
+
+    by: ColumnElement[Any]
+    id: ColumnElement[str]
+    is_descending: bool = True
+
+
+class Page(NamedTuple, Generic[T]):
+    """Some rows in their order, and whether more follow in the requested direction."""
+
+    records: tuple[T, ...]
+    has_more: bool
+
+
+class Rows(NamedTuple):
+    """The rows of a listing: of which table, in which order.
+
+    `seen` says which rows its reader may know of, and `wanted` which of them are asked for. A
+    cursor may name any that is seen, for example one that was archived since.
+    """
+
+    table: Table
+    order: Order
+    seen: Sequence[ColumnElement[bool]] = ()
+    wanted: Sequence[ColumnElement[bool]] = ()
+
+
+async def read_page(
+    connection: AsyncConnection,
+    kind: type[T],
+    rows: Rows,
+    cursor: IdCursor,
+    convert: Mapping[str, Any] | None = None,
+) -> Page[T]:
+    """Return one page of rows as values of `kind`.
+
+    With `before_id` the page ends just before that row. Raises `InvalidRequestError` for an id that
+    is not in the listing, and for both ids at once.
+    """
+    check_cursor(cursor)
+    order = rows.order
+    backwards = cursor.before_id is not None
+    query = select(rows.table).where(*rows.seen, *rows.wanted)
+    edge = cursor.before_id if backwards else cursor.after_id
+    falls = order.is_descending != backwards
+    if falls:
+        query = query.order_by(order.by.desc(), order.id.desc())
+    else:
+        query = query.order_by(order.by, order.id)
+    parts: Sequence[ColumnElement[bool]] = [true()]
+    if edge is not None:
+        name = "before_id" if backwards else "after_id"
+        value = await _value_of(connection, rows, edge, name)
+        parts = _behind(order, value, edge, falls=falls)
+    found: tuple[T, ...] = ()
+    for part in parts:
+        asked = query.where(part)
+        if cursor.limit != sys.maxsize:
+            asked = asked.limit(cursor.limit + 1 - len(found))
+        found += await read(connection, kind, asked, convert)
+    shown = found[: cursor.limit]
+    return Page(shown[::-1] if backwards else shown, len(found) > cursor.limit)
+
+
+def _behind(
+    order: Order, value: ColumnElement[Any], edge: str, *, falls: bool
+) -> Sequence[ColumnElement[bool]]:
+    """Return the conditions of the rows behind an edge, in parts that follow each other.
+
+    An index finds the place of each.
+    """
+    if isinstance(order.by, Column):
+        place, last = tuple_(order.by, order.id), tuple_(value, edge)
+        return [place < last if falls else place > last]
+    # SQLite finds no expression in an index that is compared as a part of a row.
+    same = order.by == value
+    if falls:
+        return [same & (order.id < edge), order.by < value]
+    return [same & (order.id > edge), order.by > value]
+
+
+async def _value_of(
+    connection: AsyncConnection, rows: Rows, row_id: str, name: str
+) -> ColumnElement[Any]:
+    """Return the value by which a row is ordered, for a comparison."""
+    # PostgreSQL refuses a text with a NUL, and no id has one.
+    if "\0" not in row_id:
+        order = rows.order
+        query = select(order.by).where(order.id == row_id, *rows.seen)
+        row = (await connection.execute(query)).first()
+        if row is not None:
+            return literal(row[0], order.by.type)
+    raise unknown_id(row_id, name)
