@@ -32,7 +32,7 @@ def test_key_is_made_for_a_workspace_the_organization_or_administration(shell: S
     assert admin["secret"].startswith("sk-antiphon-admin-")
     assert [key["name"] for key in shell.json("keys list --workspace research")] == ["one"]
     table = shell("keys list")
-    for word in ("research", "(every workspace)", "(administers)"):
+    for word in ("research", "(all)", "(admin)"):
         assert word in table
 
 

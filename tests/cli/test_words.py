@@ -49,6 +49,12 @@ ALONE = {"serve", "worker", "usage", "audit", "backup", "restore"}
             "unrecognized arguments: laptop; a name with spaces stands in quotes",
         ),
         (
+            "keys --data-dir x",
+            "--data-dir stands after the action, which is one of create, list, revoke, disable, "
+            "enable, rotate, rename",
+        ),
+        ("keys list --data-dir x --nme y", "unrecognized arguments: --nme y"),
+        (
             "--data-dir x keys list",
             "flags stand after the command: `antiphon COMMAND --data-dir …`",
         ),

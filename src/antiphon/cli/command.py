@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
@@ -96,6 +97,12 @@ class CommandParser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"formatter_class": HelpFormatter, **options, "allow_abbrev": False})
+        self._words: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse as ever, and keep the words for an error that is about them."""
+        self._words = tuple(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Print the error and where to find help, or the help if nothing was asked for.
@@ -106,9 +113,22 @@ class CommandParser(argparse.ArgumentParser):
             self.exit(2, self.format_help())
         found = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL)
         if found is not None:
-            message = message[: found.start()] + _no_such(found[1], re.findall("'(.*?)'", found[2]))
+            choices = re.findall("'(.*?)'", found[2])
+            flag = self._flag_before(found[1])
+            if flag is None:
+                message = message[: found.start()] + _no_such(found[1], choices)
+            else:
+                message = f"{flag} stands after the action, which is one of {', '.join(choices)}"
         said = f"{self.prog}: error: {message}\nSee `{self.prog} --help`."
         self.exit(2, f"{shown_on(sys.stderr, said)}\n")
+
+    def _flag_before(self, word: str) -> str | None:
+        """Return the unknown flag whose value was taken for an action, if there is one."""
+        known = {flag for action in self._actions for flag in action.option_strings}
+        for flag, value in pairwise(self._words):
+            if value == word:
+                return flag if flag.startswith("--") and flag not in known else None
+        return None
 
     def refuse(self, words: Sequence[str]) -> NoReturn:
         """Exit with the error of words that this command does not take."""

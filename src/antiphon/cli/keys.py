@@ -237,9 +237,9 @@ def _row(key: KeyInfo, names: dict[str, str]) -> dict[str, Any]:
         case WorkspaceKeyScope(workspace_id=owner):
             of = names.get(owner, owner)
         case AdminKeyScope():
-            of = "(administers)"
+            of = "(admin)"
         case _:
-            of = "(every workspace)"
+            of = "(all)"
     return {
         "id": key.id,
         "name": key.name,
