@@ -12,10 +12,14 @@ import {
   cacheSearch,
   costSearch,
   keysSearch,
+  limitsSearch,
+  membersSearch,
   overviewSearch,
   requestsSearch,
   settingsSearch,
   usageSearch,
+  workspaceSearch,
+  workspacesSearch,
 } from "./rules/searches.ts";
 
 const root = createRootRoute({ component: Frame, notFoundComponent: NotFound });
@@ -105,6 +109,7 @@ const cost = createRoute({
 const limits = createRoute({
   getParentRoute: () => signedIn,
   path: "/limits",
+  validateSearch: limitsSearch,
   component: lazyRouteComponent(() => import("./pages/Limits.tsx"), "Limits"),
 });
 const cache = createRoute({
@@ -116,16 +121,19 @@ const cache = createRoute({
 const workspaces = createRoute({
   getParentRoute: () => signedIn,
   path: "/workspaces",
+  validateSearch: workspacesSearch,
   component: lazyRouteComponent(() => import("./pages/Workspaces.tsx"), "Workspaces"),
 });
 const workspace = createRoute({
   getParentRoute: () => signedIn,
   path: "/workspaces/$workspace",
+  validateSearch: workspaceSearch,
   component: lazyRouteComponent(() => import("./pages/Workspace.tsx"), "Workspace"),
 });
 const members = createRoute({
   getParentRoute: () => signedIn,
   path: "/members",
+  validateSearch: membersSearch,
   component: lazyRouteComponent(() => import("./pages/Members.tsx"), "Members"),
 });
 const audit = createRoute({

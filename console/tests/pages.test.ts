@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { differences, inWords } from "../src/rules/audit.ts";
-import { batchProgress, outcomesOf, requestsOf } from "../src/rules/batches.ts";
+import { differences, isAlone, objectOf, verbOf } from "../src/rules/audit.ts";
+import { batchProgress, isOfMoney, outcomesOf, requestsOf } from "../src/rules/batches.ts";
 import { type Sized, tools } from "../src/rules/connections.ts";
 import { encodePath } from "../src/rules/groups.ts";
 import { isOfLimit, scopeName, usedPart } from "../src/rules/limits.ts";
@@ -72,13 +72,52 @@ test("a scope has the name of its object, or its id", () => {
   assert.equal(scopeName({ type: "api_key", api_key_id: "k" }, workspace, undefined), "Key k");
 });
 
-test("a change shows what differs, also for what is new or gone", () => {
-  assert.deepEqual(differences({ a: 1, b: "x", c: null }, { a: 2, b: "x", d: [1] }), [
-    { name: "a", before: "1", after: "2" },
-    { name: "d", before: null, after: "[1]" },
+test("a change shows what differs in words, also for what is new or gone", () => {
+  const before = { name: "a", status: "active", id: "apikey_1" };
+  assert.deepEqual(differences(before, { ...before, name: "b" }), [
+    { name: "name", before: "a", after: "b" },
   ]);
-  assert.deepEqual(differences(null, null), []);
-  assert.equal(inWords("api_key.rotate"), "Api key: rotate");
+  assert.deepEqual(differences(null, { id: "x", expires_at: null, workspace_id: "w" }), [
+    { name: "workspace id", before: null, after: "w" },
+  ]);
+  assert.deepEqual(differences({ amount: "2500", is_enabled: true }, null), [
+    { name: "amount", before: "$25.00", after: null },
+    { name: "is enabled", before: "yes", after: null },
+  ]);
+  const rate = (value: number) => ({ limits: [{ type: "requests_per_minute", value }] });
+  assert.deepEqual(differences(rate(1), rate(5)), [
+    { name: "limits", before: "requests per minute 1", after: "requests per minute 5" },
+  ]);
+  assert.deepEqual(differences({ tags: {} }, { tags: { team: "a" } }), [
+    { name: "tags", before: null, after: "team a" },
+  ]);
+});
+
+test("a change is a sentence about its object, or about whose limit it is", () => {
+  const entry = { before: null, after: { name: "ci" }, object: { type: "api_key", id: "k" } };
+  const by = { actor: { type: "user", id: "user_1" }, object: entry.object };
+  assert.equal(verbOf({ ...by, action: "api_key.create" }), "created the key");
+  assert.equal(verbOf({ ...by, action: "new_thing.do" }), "did new thing: do to");
+  const own = { ...by, object: { type: "user", id: "user_1" } };
+  assert.equal(verbOf({ ...own, action: "session.create" }), "signed in");
+  assert.equal(verbOf({ ...by, action: "session.create" }), "signed in as");
+  assert.deepEqual(objectOf(entry), { name: "ci", id: "k", kind: "key" });
+  const scope = { type: "workspace", workspace_id: "w" };
+  assert.deepEqual(objectOf({ ...entry, scope }), {
+    name: "a workspace",
+    id: "w",
+    kind: "workspace",
+  });
+  const member = { type: "workspace_member", id: "wrkspc_1/user_1" };
+  assert.equal(objectOf({ ...entry, object: member }).id, "user_1");
+  const session = { action: "session.delete", object: { type: "session", id: "user_1" } };
+  assert.ok(isAlone({ ...session, actor: { type: "user", id: "user_1" } }));
+  assert.ok(!isAlone({ ...session, actor: { type: "command_line" } }));
+});
+
+test("a batch that a spend limit stops waits for money", () => {
+  assert.ok(isOfMoney("You have reached your specified API usage limits. The daily spend limit"));
+  assert.ok(!isOfMoney("The model is overloaded"));
 });
 
 test("ids of models keep their slashes in a path, and nothing else leaves it", () => {

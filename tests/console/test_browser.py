@@ -89,10 +89,10 @@ def test_rate_limit_of_a_new_key_refuses(page: Page, program: Program) -> None:
     page.get_by_role("button", name="Create key").first.click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Name").fill("slow")
-    dialog.get_by_label("Requests a minute").fill("1")
-    expect(dialog.get_by_role("button", name="Create key")).to_be_disabled()
-    dialog.get_by_role("combobox", name="Of", exact=True).click()
+    expect(dialog.get_by_label("Requests a minute")).to_be_disabled()
+    dialog.get_by_role("combobox", name="Model of the rate limit").click()
     page.get_by_role("option", name="Scripted").click()
+    dialog.get_by_label("Requests a minute").fill("1")
     dialog.get_by_role("button", name="Create key").click()
     secret = page.get_by_label("Secret", exact=True).inner_text()
     page.get_by_role("button", name="I have copied it").click()
@@ -512,6 +512,92 @@ def test_times_are_local_and_utc_is_a_hover_away(page: Page) -> None:
     assert iso
     time.hover()
     expect(page.get_by_role("tooltip")).to_have_text(f"{iso[:19].replace('T', ' ')} UTC")
+
+
+def names_in(page: Page, caption: str) -> list[str]:
+    return page.get_by_label(caption, exact=True).get_by_role("rowheader").all_inner_texts()
+
+
+def test_lists_are_sorted_and_filtered_by_the_server_and_linked_to(page: Page) -> None:
+    for name in ("Zebra tables", "ärzte tables", "apfel tables"):
+        create_key(page, name)
+    page.goto("/console/keys")
+    page.keyboard.press("/")
+    page.keyboard.type("TABLES")
+    table = page.get_by_label("API keys", exact=True)
+    expect(table.get_by_role("rowheader")).to_have_count(3)
+    assert names_in(page, "API keys") == ["apfel tables", "ärzte tables", "Zebra tables"]
+    page.get_by_role("button", name="Name", exact=True).click()
+    expect(page.get_by_role("columnheader", name="Name")).to_have_attribute(
+        "aria-sort", "ascending"
+    )
+    expect(table.get_by_role("rowheader").last).to_have_text("ärzte tables")
+    assert names_in(page, "API keys") == ["apfel tables", "Zebra tables", "ärzte tables"]
+    expect(page).to_have_url(re.compile(r"/console/keys\?(?=.*q=TABLES)(?=.*sort=name)"))
+    link = page.url
+    page.goto("/console/usage")
+    page.goto(link)
+    expect(table.get_by_role("rowheader")).to_have_count(3)
+    assert names_in(page, "API keys") == ["apfel tables", "Zebra tables", "ärzte tables"]
+    page.get_by_label("Name or hint").fill("nothing such")
+    page.get_by_role("heading", name="No key matches").wait_for()
+    # The audit log says what was done, to what, with whole ids.
+    page.goto("/console/audit?action=api_key.create")
+    row = page.get_by_role("row").filter(has_text="Zebra tables")
+    expect(row).to_contain_text("Ada Lovelace created the key Zebra tables")
+    expect(row.get_by_role("button", name=re.compile("^Copy apikey_")).first).to_be_visible()
+
+
+def test_numbers_lead_to_their_rows_and_to_the_call(page: Page, program: Program) -> None:
+    ask(program, create_key(page, "numbers"))
+    usage = "/console/usage?range=1d"
+    for _ in range(100):
+        page.goto(usage)
+        page.get_by_role("heading", level=1).wait_for()
+        page.wait_for_load_state("networkidle")
+        if page.get_by_label("Tokens by model", exact=True).count():
+            break
+    by_model = page.get_by_label("Tokens by model", exact=True)
+    by_model.get_by_role("row").filter(has_text="claude-scripted").get_by_role("link").last.click()
+    expect(page).to_have_url(re.compile("model=claude-scripted"))
+    by_key = page.get_by_label("Tokens by api key", exact=True)
+    expect(by_key).to_contain_text("numbers")
+    page.get_by_role("button", name="Show the call").click()
+    call = page.get_by_role("dialog").get_by_label("the call", exact=True).inner_text()
+    found = re.search(r"'(http\S+)'", call)
+    assert found
+    assert "models%5B%5D=claude-scripted" in found[1]
+    answer = page.request.get(
+        found[1],
+        headers={
+            "x-antiphon-console": "1",
+            "sec-fetch-site": "same-origin",
+            "anthropic-version": "2026-10-21",
+        },
+    )
+    assert answer.json()["data"]
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Remove the filter Model: claude-scripted").click()
+    expect(page).not_to_have_url(re.compile("model="))
+
+
+def test_keys_of_the_keyboard_lead_to_pages(page: Page) -> None:
+    page.goto("/console/keys")
+    page.get_by_role("heading", name="API keys").wait_for()
+    page.keyboard.press("g")
+    page.keyboard.press("u")
+    page.get_by_role("heading", name="Usage").wait_for()
+    page.keyboard.press("?")
+    dialog = page.get_by_role("dialog", name="Keys")
+    expect(dialog.get_by_role("row").filter(has_text="Workspaces")).to_contain_text("g then w")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.goto("/console/members")
+    page.get_by_label("Name or address").click()
+    page.keyboard.type("gu?")
+    expect(page.get_by_label("Name or address")).to_have_value("gu?")
+    expect(page).to_have_url(re.compile("/console/members"))
+    expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 def test_keyboard_reaches_the_page_and_its_windows(page: Page) -> None:

@@ -1,6 +1,6 @@
 // How the Console asks the API. The session's cookie goes with each request by itself.
 
-const VERSION = "2026-10-21";
+export const VERSION = "2026-10-21";
 /** The version under which requests may have sampling parameters. */
 export const SAMPLING_VERSION = "2023-06-01";
 

@@ -1,6 +1,6 @@
 // What several pages ask for.
 
-import { useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useCan, useSession } from "../session.tsx";
 import { ask } from "./client.ts";
 import { all, allByPage } from "./listings.ts";
@@ -11,6 +11,7 @@ import type {
   Model,
   RateLimit,
   TokenListing,
+  User,
   UserName,
   Workspace,
 } from "./types.ts";
@@ -87,6 +88,64 @@ export function useKeyNames(enabled: boolean) {
     enabled,
     staleTime: 60_000,
     select: (keys) => new Map(keys.map(({ id, name }) => [id, name])),
+  });
+}
+
+/** The most ids that one address names. */
+const IDS_AT_ONCE = 100;
+
+/** Ask for the objects of a listing with these ids, by id. */
+function useByIds<Item extends { id: string }>(
+  name: string,
+  path: string,
+  ids: readonly string[],
+  enabled: boolean,
+) {
+  const wanted = [...new Set(ids)].sort();
+  return useQuery({
+    queryKey: [name, "by id", wanted],
+    queryFn: async ({ signal }) => {
+      const found = new Map<string, Item>();
+      for (let start = 0; start < wanted.length; start += IDS_AT_ONCE) {
+        const query = { limit: 1000, ids: wanted.slice(start, start + IDS_AT_ONCE) };
+        const page = await ask<Listing<Item>>("GET", path, { query, signal });
+        for (const item of page.data) found.set(item.id, item);
+      }
+      return found;
+    },
+    enabled: enabled && wanted.length > 0,
+    staleTime: 60_000,
+    placeholderData: keepPreviousData,
+  });
+}
+
+/** Ask for the names of these keys, by id. */
+export function useNamesOfKeys(ids: readonly string[], enabled = true) {
+  const can = useCan();
+  const found = useByIds<Key>("keys", `${ORGANIZATION}/api_keys`, ids, enabled && can("keys.read"));
+  return new Map([...(found.data ?? [])].map(([id, key]) => [id, key.name]));
+}
+
+/** Ask for these users, by id. */
+export function useUsersById(ids: readonly string[]) {
+  const can = useCan();
+  const found = useByIds<User>("users", `${ORGANIZATION}/users`, ids, can("members.read"));
+  return found.data ?? new Map<string, User>();
+}
+
+/** Ask for the first keys whose name has a part, to choose one. */
+export function useKeyChoices(part: string, enabled = true) {
+  const can = useCan();
+  return useQuery({
+    queryKey: ["keys", "choices", part],
+    queryFn: ({ signal }) =>
+      ask<Listing<Key>>("GET", `${ORGANIZATION}/api_keys`, {
+        query: { limit: 50, contains: part || undefined, order_by: "name", order: "asc" },
+        signal,
+      }),
+    select: (page) => page.data.filter((key) => key.status !== "archived"),
+    enabled: enabled && can("keys.read"),
+    placeholderData: keepPreviousData,
   });
 }
 

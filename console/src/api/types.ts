@@ -355,6 +355,8 @@ export interface Batch {
   archived_at: string | null;
   cancel_initiated_at: string | null;
   results_url: string | null;
+  /** Why no request of it runs; there while that is so. */
+  waits_for?: string;
 }
 
 export interface Invite {
@@ -377,6 +379,8 @@ export interface AuditEntry {
   actor: { type: string; id?: string };
   action: string;
   object: { type: string; id: string };
+  /** Of a limit: whose it is. */
+  scope?: { type: string; workspace_id?: string; api_key_id?: string } | null;
   before: Record<string, unknown> | null;
   after: Record<string, unknown> | null;
   request_id: string | null;

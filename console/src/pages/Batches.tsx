@@ -1,17 +1,17 @@
-import { Badge, Group, Menu, Progress, Select, Text } from "@mantine/core";
+import { Badge, Button, Group, Menu, Progress, Select, Text } from "@mantine/core";
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { getRouteApi } from "@tanstack/react-router";
+import { getRouteApi, Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { ask, send } from "../api/client.ts";
 import type { Batch, Listing } from "../api/types.ts";
-import { batchProgress, outcomesOf, requestsOf } from "../rules/batches.ts";
-import { batchesSearch } from "../rules/searches.ts";
-import { useSession } from "../session.tsx";
+import { batchProgress, isOfMoney, outcomesOf, requestsOf } from "../rules/batches.ts";
+import { BATCH_STATUSES, batchesSearch } from "../rules/searches.ts";
+import { useCan, useSession } from "../session.tsx";
 import { Dialog } from "../ui/Dialog.tsx";
 import { saveStream } from "../ui/download.ts";
 import { Empty, ErrorNotice, Loaded } from "../ui/notices.tsx";
 import { Pager } from "../ui/Pager.tsx";
-import { Head, Time } from "../ui/parts.tsx";
+import { Head, Id, Time } from "../ui/parts.tsx";
 import { RowMenu } from "../ui/Shell.tsx";
 import { type Column, Table } from "../ui/Table.tsx";
 
@@ -37,7 +37,13 @@ export function Batches() {
     queryKey: ["batches", workspace, search],
     queryFn: ({ signal }) =>
       ask<Listing<Batch>>("GET", PATH, {
-        query: { limit: PAGE_ROWS, after_id: search.after, before_id: search.before },
+        query: {
+          limit: PAGE_ROWS,
+          processing_status: search.status,
+          order: search.sort === "created_at" ? "asc" : "desc",
+          after_id: search.after,
+          before_id: search.before,
+        },
         workspace,
         signal,
       }),
@@ -45,27 +51,50 @@ export function Batches() {
     refetchInterval: ({ state }) =>
       state.data?.data.some((batch) => batch.processing_status !== "ended") ? LIVE_MS : CALM_MS,
   });
+  const { after: _after, before: _before, ...first } = search;
+  const narrow = (change: object) =>
+    void navigate({ search: batchesSearch({ ...first, ...change }) });
   return (
     <>
       <Head title="Batches">
         Many requests at half the price, answered while the models are idle. A batch is created by a
         program, or with <code>antiphon batches create</code>.
       </Head>
-      {workspaces.length > 1 && (
-        <div className="filters">
+      <div className="filters">
+        {workspaces.length > 1 && (
           <Select
             label="Workspace"
             allowDeselect={false}
             data={workspaces.map(({ id, name }) => ({ value: id, label: name }))}
             value={workspace ?? null}
-            onChange={(chosen) => void navigate({ search: batchesSearch({ workspace: chosen }) })}
+            onChange={(chosen) => narrow({ workspace: chosen })}
           />
-        </div>
-      )}
+        )}
+        <Select
+          label="Status"
+          placeholder="All"
+          clearable
+          clearButtonProps={{ "aria-label": "Show all statuses" }}
+          data={BATCH_STATUSES.map((status) => ({ value: status, label: STATUSES[status][0] }))}
+          value={search.status ?? null}
+          onChange={(status) => narrow({ status })}
+        />
+      </div>
       <Loaded query={batches} what="the batches">
         {(page) =>
           page.data.length ? (
             <BatchTable page={page} workspace={workspace} />
+          ) : search.status ? (
+            <Empty
+              title="No batch has this status"
+              action={
+                <Button variant="default" onClick={() => narrow({ status: undefined })}>
+                  Show all batches
+                </Button>
+              }
+            >
+              The workspace may have others.
+            </Empty>
           ) : (
             <Empty title="No batches in this workspace">
               Send up to 100,000 requests in one call to /v1/messages/batches. Their progress and
@@ -82,19 +111,20 @@ function BatchTable({ page, workspace }: { page: Listing<Batch>; workspace: stri
   const search = route.useSearch();
   const navigate = route.useNavigate();
   const columns: Column<Batch>[] = [
-    { title: "Batch", cell: (batch) => <span className="mono">{batch.id}</span> },
+    { title: "Batch", cell: (batch) => <Id id={batch.id} /> },
     {
       title: "Status",
-      cell: ({ processing_status }) => (
-        <Badge variant="light" color={STATUSES[processing_status][1]} tt="none" fw={500}>
-          {STATUSES[processing_status][0]}
-        </Badge>
-      ),
+      lines: true,
+      cell: (batch) => <Status batch={batch} />,
     },
     { title: "Progress", cell: (batch) => <BatchProgress batch={batch} /> },
     { title: "Requests", cell: (batch) => `${requestsOf(batch)}`, number: true },
     { title: "Results", cell: (batch) => outcomesOf(batch) || "–", lines: true },
-    { title: "Created", cell: (batch) => <Time at={batch.created_at} relative /> },
+    {
+      title: "Created",
+      sort: "created_at",
+      cell: (batch) => <Time at={batch.created_at} relative />,
+    },
     {
       title: "Ended",
       cell: (batch) => (batch.ended_at ? <Time at={batch.ended_at} relative /> : "–"),
@@ -107,14 +137,59 @@ function BatchTable({ page, workspace }: { page: Listing<Batch>; workspace: stri
   ];
   return (
     <>
-      <Table caption="Batches" columns={columns} rows={page.data} keyOf={(batch) => batch.id} />
+      <Table
+        caption="Batches"
+        columns={columns}
+        rows={page.data}
+        keyOf={(batch) => batch.id}
+        sorting={{
+          order: search.sort ?? "-created_at",
+          onOrder: (sort) => {
+            const { after: _after, before: _before, ...rest } = search;
+            void navigate({ search: batchesSearch({ ...rest, sort }) });
+          },
+        }}
+      />
       <Pager
         page={page}
         search={search}
         onMove={(move) =>
-          void navigate({ search: batchesSearch({ workspace: search.workspace, ...move }) })
+          void navigate({
+            search: batchesSearch({
+              workspace: search.workspace,
+              status: search.status,
+              sort: search.sort,
+              ...move,
+            }),
+          })
         }
       />
+    </>
+  );
+}
+
+/** The status, and of a batch that waits why, and what to do about it. */
+function Status({ batch }: { batch: Batch }) {
+  const can = useCan();
+  const [name, color] = STATUSES[batch.processing_status];
+  return (
+    <>
+      <Badge variant="light" color={batch.waits_for ? "yellow" : color} tt="none" fw={500}>
+        {batch.waits_for ? "Waiting" : name}
+      </Badge>
+      {batch.waits_for && (
+        <div className="waits">
+          {batch.waits_for}{" "}
+          {isOfMoney(batch.waits_for) && can("limits.read") ? (
+            <>
+              It goes on by itself when there is money again: raise the limit on the page{" "}
+              <Link to="/limits">Limits</Link>, or wait for the next period.
+            </>
+          ) : (
+            "It goes on by itself; you need not send it again."
+          )}
+        </div>
+      )}
     </>
   );
 }

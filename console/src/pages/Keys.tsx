@@ -3,10 +3,12 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { useState } from "react";
 import { ask } from "../api/client.ts";
-import { useUserName, useWorkspaceName, useWorkspaces } from "../api/queries.ts";
+import { useUserName, useUsersById, useWorkspaceName, useWorkspaces } from "../api/queries.ts";
 import type { Key, KeyStatus, KeyWithSecret, Listing } from "../api/types.ts";
 import { KEY_STATUSES, keysSearch } from "../rules/searches.ts";
-import { useCan } from "../session.tsx";
+import { orderQuery } from "../rules/sorting.ts";
+import { useCan, useSession } from "../session.tsx";
+import { Filter } from "../ui/Filter.tsx";
 import { Empty, Loaded } from "../ui/notices.tsx";
 import { Pager } from "../ui/Pager.tsx";
 import { Head, Time } from "../ui/parts.tsx";
@@ -17,6 +19,7 @@ import { Secret } from "./keys/Secret.tsx";
 
 const route = getRouteApi("/signed-in/keys");
 const PAGE_ROWS = 50;
+const NEWEST = "-created_at";
 const COLORS: Record<KeyStatus, string> = {
   active: "green",
   inactive: "yellow",
@@ -30,6 +33,15 @@ export function Keys() {
   const navigate = route.useNavigate();
   const can = useCan();
   const { data: workspaces = [] } = useWorkspaces();
+  const { user } = useSession();
+  const creatorId = search.creator ?? user.id;
+  const others = useUsersById(creatorId === user.id ? [] : [creatorId]);
+  const creators = [
+    { value: user.id, label: "You" },
+    ...(creatorId === user.id
+      ? []
+      : [{ value: creatorId, label: others.get(creatorId)?.name ?? creatorId }]),
+  ];
   const [creating, setCreating] = useState(false);
   const [made, setMade] = useState<{ key: KeyWithSecret; limitFault: Error | null } | null>(null);
   const keys = useQuery({
@@ -38,8 +50,11 @@ export function Keys() {
       ask<Listing<Key>>("GET", "/v1/organizations/api_keys", {
         query: {
           limit: PAGE_ROWS,
+          ...orderQuery(search.sort ?? NEWEST),
+          contains: search.q,
           status: search.status,
           workspace_id: search.workspace,
+          created_by_user_id: search.creator,
           after_id: search.after,
           before_id: search.before,
         },
@@ -47,7 +62,10 @@ export function Keys() {
       }),
     placeholderData: keepPreviousData,
   });
-  const filtered = search.status !== undefined || search.workspace !== undefined;
+  const { after: _after, before: _before, sort: _sort, ...filters } = search;
+  const filtered = Object.keys(filters).length > 0;
+  const narrow = (change: object) =>
+    void navigate({ search: keysSearch({ ...filters, sort: search.sort, ...change }) });
   const create = can("keys.write") && <Button onClick={() => setCreating(true)}>Create key</Button>;
   return (
     <>
@@ -56,6 +74,7 @@ export function Keys() {
         spent.
       </Head>
       <div className="filters">
+        <Filter label="Name or hint" value={search.q} onChange={(q) => narrow({ q })} />
         <Select
           label="Status"
           placeholder="All"
@@ -63,9 +82,7 @@ export function Keys() {
           clearButtonProps={{ "aria-label": "Show all statuses" }}
           data={KEY_STATUSES.map((status) => ({ value: status, label: titled(status) }))}
           value={search.status ?? null}
-          onChange={(status) =>
-            void navigate({ search: keysSearch({ workspace: search.workspace, status }) })
-          }
+          onChange={(status) => narrow({ status })}
         />
         <Select
           label="Workspace"
@@ -75,9 +92,16 @@ export function Keys() {
           clearButtonProps={{ "aria-label": "Show all workspaces" }}
           data={workspaces.map(({ id, name }) => ({ value: id, label: name }))}
           value={search.workspace ?? null}
-          onChange={(workspace) =>
-            void navigate({ search: keysSearch({ status: search.status, workspace }) })
-          }
+          onChange={(workspace) => narrow({ workspace })}
+        />
+        <Select
+          label="Created by"
+          placeholder="Anybody"
+          clearable
+          clearButtonProps={{ "aria-label": "Show the keys of everybody" }}
+          data={creators}
+          value={search.creator ?? null}
+          onChange={(creator) => narrow({ creator })}
         />
       </div>
       <Loaded query={keys} what="the keys">
@@ -93,7 +117,7 @@ export function Keys() {
                 </Button>
               }
             >
-              No key has this status in this workspace.
+              No key fits all these filters. Part of the name is enough, in any case.
             </Empty>
           ) : (
             <Empty title="No keys yet" action={create}>
@@ -133,6 +157,7 @@ function KeyTable({
   const columns: Column<Key>[] = [
     {
       title: "Name",
+      sort: "name",
       cell: (key) => (
         <span className="name" title={key.name}>
           {key.name}
@@ -155,13 +180,15 @@ function KeyTable({
     },
     {
       title: "Last used",
+      sort: "last_used_at",
       cell: (key) => (key.last_used_at ? <Time at={key.last_used_at} relative /> : "Never"),
     },
     {
       title: "Expires",
+      sort: "expires_at",
       cell: (key) => (key.expires_at ? <Time at={key.expires_at} relative /> : "Never"),
     },
-    { title: "Created", cell: (key) => <Time at={key.created_at} relative /> },
+    { title: "Created", sort: "created_at", cell: (key) => <Time at={key.created_at} relative /> },
     {
       title: "By",
       cell: (key) => <span className="name">{userName(key.created_by?.id ?? null)}</span>,
@@ -170,25 +197,32 @@ function KeyTable({
   if (can("keys.write")) {
     columns.push({
       title: "Actions",
+      stays: true,
       cell: (key) => (key.status === "archived" ? null : <KeyMenu of={key} onSecret={onSecret} />),
     });
   }
   return (
     <>
-      <Table caption="API keys" columns={columns} rows={page.data} keyOf={(key) => key.id} />
+      <Table
+        caption="API keys"
+        columns={columns}
+        rows={page.data}
+        keyOf={(key) => key.id}
+        sorting={{
+          order: search.sort ?? NEWEST,
+          onOrder: (sort) => {
+            const { after: _after, before: _before, ...rest } = search;
+            void navigate({ search: keysSearch({ ...rest, sort }) });
+          },
+        }}
+      />
       <Pager
         page={page}
         search={search}
-        onMove={({ after, before }) =>
-          void navigate({
-            search: keysSearch({
-              status: search.status,
-              workspace: search.workspace,
-              after,
-              before,
-            }),
-          })
-        }
+        onMove={(move) => {
+          const { after: _after, before: _before, ...rest } = search;
+          void navigate({ search: keysSearch({ ...rest, ...move }) });
+        }}
       />
     </>
   );

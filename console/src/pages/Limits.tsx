@@ -1,24 +1,36 @@
-import { Button, Group, Menu, Progress, Text } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
+import { Button, Group, Menu, Progress, Select, Text } from "@mantine/core";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { getRouteApi } from "@tanstack/react-router";
 import { useState } from "react";
 import { ask } from "../api/client.ts";
 import { allByPage } from "../api/listings.ts";
-import { useKeyNames, useRateLimits, useWorkspaceName } from "../api/queries.ts";
-import type { Balance, RateLimit, SpendLimit } from "../api/types.ts";
+import { useNamesOfKeys, useRateLimits, useWorkspaceName } from "../api/queries.ts";
+import type { Balance, RateLimit, SpendLimit, SpendScope, TokenListing } from "../api/types.ts";
 import { groupName } from "../rules/groups.ts";
 import { LIMIT_TYPES, scopeName, usedPart } from "../rules/limits.ts";
 import { dollarsOfCents } from "../rules/money.ts";
+import { LIMIT_SCOPES, limitsSearch } from "../rules/searches.ts";
 import { useCan } from "../session.tsx";
 import { Dialog } from "../ui/Dialog.tsx";
+import { KeySelect } from "../ui/KeySelect.tsx";
 import { Empty, Loaded } from "../ui/notices.tsx";
+import { TokenPager } from "../ui/Pager.tsx";
 import { Head, Time } from "../ui/parts.tsx";
 import { RowMenu } from "../ui/Shell.tsx";
 import { type Column, Table } from "../ui/Table.tsx";
 import { AskForRates, AskForSpending } from "./limits/asking.tsx";
 import { Increases, OpenIncreases } from "./limits/Increases.tsx";
+import { OwnRates } from "./limits/OwnRates.tsx";
 import { RateForm } from "./limits/RateForm.tsx";
 import { SetSpendLimit } from "./limits/SetSpendLimit.tsx";
 
+const route = getRouteApi("/signed-in/limits");
+const PAGE_ROWS = 50;
+const SCOPE_NAMES = {
+  organization: "The organization",
+  workspace: "Workspaces",
+  api_key: "API keys",
+} as const;
 const COUNT = new Intl.NumberFormat("en");
 const SPEND_CHANGES = [["spend-limits"], ["balances"]] as const;
 
@@ -27,9 +39,20 @@ export function Limits() {
   const can = useCan();
   const [adding, setAdding] = useState(false);
   const rates = useRateLimits(true);
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
   const spends = useQuery({
-    queryKey: ["spend-limits"],
-    queryFn: ({ signal }) => allByPage<SpendLimit>("/v1/organizations/spend_limits", { signal }),
+    queryKey: ["spend-limits", search.scope, search.page],
+    queryFn: ({ signal }) =>
+      ask<TokenListing<SpendLimit>>("GET", "/v1/organizations/spend_limits", {
+        query: {
+          limit: PAGE_ROWS,
+          scope_type: search.scope ? [search.scope] : undefined,
+          page: search.page,
+        },
+        signal,
+      }),
+    placeholderData: keepPreviousData,
   });
   return (
     <>
@@ -50,21 +73,77 @@ export function Limits() {
           </Button>
         )}
       </Group>
+      <div className="filters">
+        <Select
+          label="Of"
+          placeholder="All"
+          clearable
+          clearButtonProps={{ "aria-label": "Show the limits of all" }}
+          data={LIMIT_SCOPES.map((scope) => ({ value: scope, label: SCOPE_NAMES[scope] }))}
+          value={search.scope ?? null}
+          onChange={(scope) =>
+            void navigate({ search: limitsSearch({ key: search.key, scope }), resetScroll: false })
+          }
+        />
+      </div>
       <Loaded query={spends} what="the spend limits">
-        {(found) =>
-          found.length ? (
-            <SpendTable limits={found} />
-          ) : (
-            <Empty title="No spend limits">
-              Without one, requests may cost as much as they come to. Set one for the organization,
-              a workspace or a key.
-            </Empty>
-          )
-        }
+        {(found) => (
+          <>
+            {found.data.length ? (
+              <SpendTable limits={found.data} />
+            ) : (
+              <Empty title={search.scope ? "No such spend limits" : "No spend limits"}>
+                Without one, requests may cost as much as they come to. Set one for the
+                organization, a workspace or a key.
+              </Empty>
+            )}
+            <TokenPager
+              page={search.page}
+              next={found.next_page}
+              onMove={(page) =>
+                void navigate({ search: limitsSearch({ ...search, page }), resetScroll: false })
+              }
+            />
+          </>
+        )}
       </Loaded>
+      {can("keys.read") && (
+        <LimitsOfKey
+          of={search.key}
+          onChoose={(key) =>
+            void navigate({ search: limitsSearch({ ...search, key }), resetScroll: false })
+          }
+        />
+      )}
       {can("spending.read") && <Balances />}
       <Increases />
       {adding && <SetSpendLimit changes={SPEND_CHANGES} onClose={() => setAdding(false)} />}
+    </>
+  );
+}
+
+/** The rate limits of one key, which its own dialog sets as well. */
+function LimitsOfKey({
+  of,
+  onChoose,
+}: {
+  of: string | undefined;
+  onChoose: (key: string | null) => void;
+}) {
+  return (
+    <>
+      <h2 className="section">Rate limits of a key</h2>
+      <div className="filters fields">
+        <KeySelect label="Key" value={of ?? null} onChange={onChoose} />
+      </div>
+      {of ? (
+        <OwnRates scope={{ type: "api_key", api_key_id: of }} />
+      ) : (
+        <Text size="sm" c="dimmed">
+          Choose a key to see and change what it may do by itself. Limits of a workspace are on the
+          page of the workspace.
+        </Text>
+      )}
     </>
   );
 }
@@ -86,6 +165,7 @@ function RateTable({ limits }: { limits: RateLimit[] }) {
   ];
   columns.push({
     title: "Actions",
+    stays: true,
     cell: (limit) =>
       can("rate_limits.write") ? (
         <ChangeRates limit={limit} />
@@ -119,7 +199,7 @@ function ChangeRates({ limit }: { limit: RateLimit }) {
 function SpendTable({ limits }: { limits: SpendLimit[] }) {
   const can = useCan();
   const workspaceName = useWorkspaceName();
-  const { data: keys } = useKeyNames(can("keys.read"));
+  const keys = useNamesOfKeys(limits.flatMap(({ scope }) => keyOf(scope)));
   const nameOf = (limit: SpendLimit) => scopeName(limit.scope, workspaceName, keys);
   const columns: Column<SpendLimit>[] = [
     { title: "Of", cell: nameOf },
@@ -128,6 +208,7 @@ function SpendTable({ limits }: { limits: SpendLimit[] }) {
   ];
   columns.push({
     title: "Actions",
+    stays: true,
     cell: (limit) => {
       if (limit.scope.type === "usage_tier") return null;
       if (!can("spend_limits.write")) return <AskForSpending limit={limit} name={nameOf(limit)} />;
@@ -171,9 +252,7 @@ function SpendMenu({ limit, name }: { limit: SpendLimit; name: string }) {
 
 /** What each scope has spent in its current period, and what is left. */
 function Balances() {
-  const can = useCan();
   const workspaceName = useWorkspaceName();
-  const { data: keys } = useKeyNames(can("keys.read"));
   const balances = useQuery({
     queryKey: ["balances"],
     queryFn: async ({ signal }) => {
@@ -185,6 +264,7 @@ function Balances() {
     refetchInterval: 15_000,
     select: (found) => found.filter((each) => each.limit !== null || Number(each.spent) > 0),
   });
+  const keys = useNamesOfKeys((balances.data ?? []).flatMap(({ scope }) => keyOf(scope)));
   return (
     <>
       <h2 className="section">Spent in the current periods</h2>
@@ -232,4 +312,8 @@ function Used({ balance }: { balance: Balance }) {
       />
     </Progress.Root>
   );
+}
+
+function keyOf(scope: SpendScope): string[] {
+  return scope.type === "api_key" ? [scope.api_key_id] : [];
 }

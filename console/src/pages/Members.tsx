@@ -1,18 +1,26 @@
 import { Badge, Button, Group, Menu, Select, Stack, Text, TextInput } from "@mantine/core";
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { getRouteApi } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { ask } from "../api/client.ts";
-import { all } from "../api/listings.ts";
-import type { Invite, User } from "../api/types.ts";
+import type { Invite, Listing, User } from "../api/types.ts";
 import { ROLES, roleName } from "../rules/roles.ts";
+import { membersSearch, ROLE_NAMES } from "../rules/searches.ts";
+import { orderQuery } from "../rules/sorting.ts";
 import { useCan, useSession } from "../session.tsx";
 import { Dialog } from "../ui/Dialog.tsx";
+import { Filter } from "../ui/Filter.tsx";
 import { Empty, ErrorNotice, Loaded } from "../ui/notices.tsx";
+import { Pager } from "../ui/Pager.tsx";
 import { Head, Lines, Time } from "../ui/parts.tsx";
 import { RowMenu } from "../ui/Shell.tsx";
-import { type Column, Table } from "../ui/Table.tsx";
+import { type Column, type Sorting, Table } from "../ui/Table.tsx";
 import { Window } from "../ui/Window.tsx";
 
+const route = getRouteApi("/signed-in/members");
+const PAGE_ROWS = 50;
+const NEWEST = "-added_at";
+const LAST_INVITED = "-invited_at";
 const USERS = "/v1/organizations/users";
 const INVITES = "/v1/organizations/invites";
 const CHANGES = [["users"], ["invites"]] as const;
@@ -22,15 +30,27 @@ const COLORS = { pending: "yellow", accepted: "green", expired: "gray", deleted:
 export function Members() {
   const can = useCan();
   const [inviting, setInviting] = useState(false);
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
   const users = useQuery({
-    queryKey: ["users"],
-    queryFn: ({ signal }) => all<User>(USERS, { signal }),
-  });
-  const invites = useQuery({
-    queryKey: ["invites"],
+    queryKey: ["users", "page", search],
     queryFn: ({ signal }) =>
-      all<Invite>(INVITES, { query: { statuses: ["pending", "expired"] }, signal }),
+      ask<Listing<User>>("GET", USERS, {
+        query: {
+          limit: PAGE_ROWS,
+          ...orderQuery(search.sort ?? NEWEST),
+          contains: search.q,
+          roles: search.role ? [search.role] : undefined,
+          after_id: search.after,
+          before_id: search.before,
+        },
+        signal,
+      }),
+    placeholderData: keepPreviousData,
   });
+  const { after: _after, before: _before, ...first } = search;
+  const narrow = (change: object) =>
+    void navigate({ search: membersSearch({ ...first, ...change }) });
   const invite = can("members.write") && (
     <Button onClick={() => setInviting(true)}>Invite a person</Button>
   );
@@ -39,10 +59,39 @@ export function Members() {
       <Head title="Members" actions={invite}>
         Who may sign in, and what their role lets them do.
       </Head>
+      <div className="filters">
+        <Filter label="Name or address" value={search.q} onChange={(q) => narrow({ q })} />
+        <Select
+          label="Role"
+          placeholder="All"
+          clearable
+          clearButtonProps={{ "aria-label": "Show all roles" }}
+          data={ROLE_NAMES.map((role) => ({ value: role, label: roleName(role) }))}
+          value={search.role ?? null}
+          onChange={(role) => narrow({ role })}
+        />
+      </div>
       <Loaded query={users} what="the members">
-        {(found) =>
-          found.length ? (
-            <UserTable users={found} />
+        {(page) =>
+          page.data.length ? (
+            <>
+              <UserTable
+                users={page.data}
+                sorting={{ order: search.sort ?? NEWEST, onOrder: (sort) => narrow({ sort }) }}
+              />
+              <Pager page={page} search={search} onMove={narrow} />
+            </>
+          ) : search.q || search.role ? (
+            <Empty
+              title="No member matches"
+              action={
+                <Button variant="default" onClick={() => void navigate({ search: {} })}>
+                  Show all members
+                </Button>
+              }
+            >
+              Part of the name or of the address is enough.
+            </Empty>
           ) : (
             <Empty title="No members" action={invite}>
               Invite the first person by a link.
@@ -50,42 +99,92 @@ export function Members() {
           )
         }
       </Loaded>
-      <h2 className="section">Invites</h2>
-      <Loaded query={invites} what="the invites">
-        {(found) =>
-          found.length ? (
-            <InviteTable invites={found} />
-          ) : (
-            <Text c="dimmed" size="sm">
-              No invite is waiting.
-            </Text>
-          )
-        }
-      </Loaded>
+      <Invites part={search.q} />
       {inviting && <NewInvite onClose={() => setInviting(false)} />}
     </>
   );
 }
 
-function UserTable({ users }: { users: User[] }) {
+/** The invites that wait or have expired. They have few filters, so the address does not name their page. */
+function Invites({ part }: { part: string | undefined }) {
+  const [search, setSearch] = useState<{ sort?: string; after?: string; before?: string }>({});
+  const invites = useQuery({
+    queryKey: ["invites", part, search],
+    queryFn: ({ signal }) =>
+      ask<Listing<Invite>>("GET", INVITES, {
+        query: {
+          limit: PAGE_ROWS,
+          statuses: ["pending", "expired"],
+          contains: part,
+          ...orderQuery(search.sort ?? LAST_INVITED),
+          after_id: search.after,
+          before_id: search.before,
+        },
+        signal,
+      }),
+    placeholderData: keepPreviousData,
+  });
+  return (
+    <>
+      <h2 className="section">Invites</h2>
+      <Loaded query={invites} what="the invites">
+        {(page) =>
+          page.data.length ? (
+            <>
+              <InviteTable
+                invites={page.data}
+                sorting={{
+                  order: search.sort ?? LAST_INVITED,
+                  onOrder: (sort) => setSearch({ sort }),
+                }}
+              />
+              <Pager
+                page={page}
+                search={search}
+                onMove={(move) =>
+                  setSearch({ ...(search.sort ? { sort: search.sort } : {}), ...move })
+                }
+              />
+            </>
+          ) : (
+            <Text c="dimmed" size="sm">
+              {part ? "No invite of such an address is waiting." : "No invite is waiting."}
+            </Text>
+          )
+        }
+      </Loaded>
+    </>
+  );
+}
+
+function UserTable({ users, sorting }: { users: User[]; sorting: Sorting }) {
   const can = useCan();
   const columns: Column<User>[] = [
     {
       title: "Name",
+      sort: "name",
       cell: (user) => (
         <span className="name" title={user.name}>
           {user.name}
         </span>
       ),
     },
-    { title: "E-mail address", cell: (user) => user.email },
+    { title: "E-mail address", sort: "email", cell: (user) => user.email },
     { title: "Role", cell: (user) => roleName(user.role) },
-    { title: "Since", cell: (user) => <Time at={user.added_at} /> },
+    { title: "Since", sort: "added_at", cell: (user) => <Time at={user.added_at} /> },
   ];
   if (can("members.write")) {
-    columns.push({ title: "Actions", cell: (user) => <UserMenu user={user} /> });
+    columns.push({ title: "Actions", stays: true, cell: (user) => <UserMenu user={user} /> });
   }
-  return <Table caption="Members" columns={columns} rows={users} keyOf={(user) => user.id} />;
+  return (
+    <Table
+      caption="Members"
+      columns={columns}
+      rows={users}
+      keyOf={(user) => user.id}
+      sorting={sorting}
+    />
+  );
 }
 
 function UserMenu({ user }: { user: User }) {
@@ -165,10 +264,10 @@ function RoleSelect({ value, onChange }: { value: string; onChange: (role: strin
   );
 }
 
-function InviteTable({ invites }: { invites: Invite[] }) {
+function InviteTable({ invites, sorting }: { invites: Invite[]; sorting: Sorting }) {
   const can = useCan();
   const columns: Column<Invite>[] = [
-    { title: "E-mail address", cell: (invite) => invite.email },
+    { title: "E-mail address", sort: "email", cell: (invite) => invite.email },
     { title: "Role", cell: (invite) => roleName(invite.role) },
     {
       title: "Status",
@@ -178,13 +277,25 @@ function InviteTable({ invites }: { invites: Invite[] }) {
         </Badge>
       ),
     },
-    { title: "Invited", cell: (invite) => <Time at={invite.invited_at} relative /> },
+    {
+      title: "Invited",
+      sort: "invited_at",
+      cell: (invite) => <Time at={invite.invited_at} relative />,
+    },
     { title: "Expires", cell: (invite) => <Time at={invite.expires_at} relative /> },
   ];
   if (can("members.write")) {
-    columns.push({ title: "Actions", cell: (invite) => <Withdraw invite={invite} /> });
+    columns.push({ title: "Actions", stays: true, cell: (invite) => <Withdraw invite={invite} /> });
   }
-  return <Table caption="Invites" columns={columns} rows={invites} keyOf={(invite) => invite.id} />;
+  return (
+    <Table
+      caption="Invites"
+      columns={columns}
+      rows={invites}
+      keyOf={(invite) => invite.id}
+      sorting={sorting}
+    />
+  );
 }
 
 function Withdraw({ invite }: { invite: Invite }) {

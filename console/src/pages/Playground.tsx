@@ -2,7 +2,7 @@ import { Alert, Button, Group, Tabs, Textarea } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { Link } from "@tanstack/react-router";
 import { type KeyboardEvent, useState } from "react";
-import { useModels } from "../api/queries.ts";
+import { useModels, useRateLimits } from "../api/queries.ts";
 import { asContent } from "../rules/answer.ts";
 import { isOfLimit } from "../rules/limits.ts";
 import { baseUrl } from "../rules/origins.ts";
@@ -12,6 +12,8 @@ import {
   callsOf,
   type Fields,
   jsonFault,
+  type ModelChoice,
+  modelChoices,
   type Turn,
 } from "../rules/playground.ts";
 import { type Body, type Language, snippet } from "../rules/snippets.ts";
@@ -42,6 +44,9 @@ export function Playground() {
     (workspaces.find((each) => each.is_default) ?? workspaces[0])?.id,
   );
   const models = useModels(workspace);
+  const can = useCan();
+  // The listing of models has their ids; a group of rate limits also has all their other names.
+  const { data: groups = [] } = useRateLimits(can("limits.read"));
   return (
     <>
       <Head title="Playground">
@@ -51,7 +56,7 @@ export function Playground() {
       <Loaded query={models} what="the models">
         {(found) => (
           <Conversation
-            models={found.map(({ id, display_name }) => ({ value: id, label: display_name }))}
+            models={modelChoices(found, groups)}
             workspace={workspace}
             onWorkspace={setWorkspace}
           />
@@ -66,12 +71,15 @@ function Conversation({
   workspace,
   onWorkspace,
 }: {
-  models: { value: string; label: string }[];
+  models: ModelChoice[];
   workspace: string | undefined;
   onWorkspace: (workspace: string) => void;
 }) {
   const can = useCan();
-  const [fields, setFields] = useState<Fields>({ ...NO_FIELDS, model: models[0]?.value ?? "" });
+  const [fields, setFields] = useState<Fields>({
+    ...NO_FIELDS,
+    model: models[0]?.items[0]?.value ?? "",
+  });
   const [turns, setTurns] = useState<Turn[]>([]);
   const [draft, setDraft] = useState("");
   const [asCode, code] = useDisclosure(false);

@@ -1,10 +1,12 @@
 import { Button, Select } from "@mantine/core";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
-import { getRouteApi } from "@tanstack/react-router";
+import { getRouteApi, Link } from "@tanstack/react-router";
+import type { ReactNode } from "react";
 import { wholeReport } from "../api/listings.ts";
-import { useKeyNames, useWorkspaceName, useWorkspaces } from "../api/queries.ts";
+import { useNamesOfKeys, useWorkspaceName, useWorkspaces } from "../api/queries.ts";
 import type { Report, UsageResult } from "../api/types.ts";
 import { csv } from "../rules/csv.ts";
+import { finerTime, finerUsage, type Span, spanOf } from "../rules/drill.ts";
 import {
   added,
   cacheHitRate,
@@ -17,12 +19,15 @@ import {
   usageShares,
 } from "../rules/reports.ts";
 import { USAGE_GROUPS, type UsageGroup } from "../rules/searches.ts";
-import { type Range, startOf } from "../rules/times.ts";
-import { useCan } from "../session.tsx";
+import { utcTime } from "../rules/times.ts";
+import { useSession } from "../session.tsx";
+import { Call } from "../ui/Call.tsx";
+import { Chips } from "../ui/Chips.tsx";
 import { Empty, Loaded } from "../ui/notices.tsx";
 import { Plot } from "../ui/Plot.tsx";
 import { Figures, Head, save, Time } from "../ui/parts.tsx";
 import { RangeControl } from "../ui/RangeControl.tsx";
+import { useRequestRows } from "../ui/RequestRows.tsx";
 import { type Column, Table } from "../ui/Table.tsx";
 
 const route = getRouteApi("/signed-in/usage");
@@ -32,44 +37,66 @@ const GROUP_NAMES: Record<UsageGroup, string> = {
   workspace_id: "Workspace",
 };
 const PLAYGROUND = "Console, without a key";
-/** A range of one day is drawn by the hour. */
-const HOURLY: Range = "1d";
+
+/** The names of the widths of buckets. */
+const WIDTHS = { "1m": "minute", "1h": "hour", "1d": "day" } as const;
+const PATH = "/v1/organizations/usage_report/messages";
 
 /** Tokens over time: what the usage report says, to the token. */
 export function Usage() {
   const search = route.useSearch();
   const navigate = route.useNavigate();
-  const can = useCan();
   const { data: workspaces = [] } = useWorkspaces();
   const workspaceName = useWorkspaceName();
-  const range = search.range ?? "7d";
   const group = search.by ?? "model";
-  const { data: keyNames } = useKeyNames(group === "api_key_id" && can("keys.read"));
+  const span = spanOf(search, Date.now());
+  const query = {
+    starting_at: span.start,
+    ending_at: span.end,
+    bucket_width: span.width,
+    limit: span.limit,
+    group_by: [group],
+    models: search.model ? [search.model] : undefined,
+    api_key_ids: search.key ? [search.key] : undefined,
+    workspace_ids: search.workspace ? [search.workspace] : undefined,
+  };
   const report = useQuery({
-    queryKey: ["usage", range, group, search.workspace],
-    queryFn: ({ signal }) =>
-      wholeReport<UsageResult>("/v1/organizations/usage_report/messages", {
-        query: {
-          starting_at: startOf(range, Date.now()),
-          bucket_width: range === HOURLY ? "1h" : "1d",
-          limit: range === HOURLY ? 24 : 31,
-          group_by: [group],
-          workspace_ids: search.workspace ? [search.workspace] : undefined,
-        },
-        signal,
-      }),
+    queryKey: ["usage", query],
+    queryFn: ({ signal }) => wholeReport<UsageResult>(PATH, { query, signal }),
     placeholderData: keepPreviousData,
     refetchInterval: 60_000,
   });
+  const keys = report.data?.data.flatMap(({ results }) => results.map((one) => one.api_key_id));
+  const shown = (keys ?? []).filter((key) => key !== null);
+  const keyNames = useNamesOfKeys(search.key ? [...shown, search.key] : shown);
   const nameOf = (result: UsageResult): string => {
     if (group === "workspace_id") return workspaceName(result.workspace_id);
     const id = result[group];
     if (group === "model") return id ?? "Unknown";
-    return id === null ? PLAYGROUND : (keyNames?.get(id) ?? id);
+    return id === null ? PLAYGROUND : (keyNames.get(id) ?? id);
   };
+  const without = (name: "model" | "key" | "workspace") => {
+    const { [name]: _, ...rest } = search;
+    void navigate({ search: rest });
+  };
+  const { from: _from, to: _to, ...unspanned } = search;
   return (
     <>
-      <Head title="Usage">
+      <Head
+        title="Usage"
+        actions={
+          <>
+            <Call path={PATH} query={query} />
+            <Button
+              variant="default"
+              disabled={!report.data}
+              onClick={() => report.data && saveCsv(report.data, nameOf, group)}
+            >
+              Download as CSV
+            </Button>
+          </>
+        }
+      >
         Tokens that models read and wrote, by the day in UTC. Requests count when they end.
       </Head>
       <div className="filters">
@@ -96,14 +123,27 @@ export function Usage() {
           }}
         />
         <RangeControl
-          value={range}
-          onChange={(chosen) => void navigate({ search: { ...search, range: chosen } })}
+          value={search.range ?? "7d"}
+          onChange={(chosen) => void navigate({ search: { ...unspanned, range: chosen } })}
         />
       </div>
+      <Chips
+        chips={[
+          { name: "Model", value: search.model, onRemove: () => without("model") },
+          {
+            name: "Key",
+            value: search.key && (keyNames.get(search.key) ?? search.key),
+            onRemove: () => without("key"),
+          },
+          {
+            name: "Time",
+            value: search.from && search.to && `${utcTime(search.from)} to ${utcTime(search.to)}`,
+            onRemove: () => void navigate({ search: unspanned }),
+          },
+        ]}
+      />
       <Loaded query={report} what="the usage">
-        {(found) => (
-          <Found report={found} nameOf={nameOf} group={group} hourly={range === HOURLY} />
-        )}
+        {(found) => <Found report={found} nameOf={nameOf} group={group} span={span} />}
       </Loaded>
     </>
   );
@@ -113,13 +153,16 @@ function Found({
   report,
   nameOf,
   group,
-  hourly,
+  span,
 }: {
   report: Report<UsageResult>;
   nameOf: (result: UsageResult) => string;
   group: UsageGroup;
-  hourly: boolean;
+  span: Span;
 }) {
+  const search = route.useSearch();
+  const rows = useRequestRows();
+  const { workspaces } = useSession();
   const shares = usageShares(report, nameOf);
   const whole = shares.map((share) => share.sum).reduce(added, NO_TOKENS);
   if (!shares.length) {
@@ -130,76 +173,113 @@ function Found({
       </Empty>
     );
   }
+  const width = WIDTHS[span.width];
+  const title = GROUP_NAMES[group];
   const rate = cacheHitRate(whole);
+  const filter = { workspace: search.workspace, model: search.model, key: search.key };
+  const all = rows({ ...filter, from: span.start, to: span.end });
+  const home = workspaces.find((each) => each.is_default)?.id;
+  const ids = new Map(
+    report.data.flatMap(({ results }) =>
+      results.map((one) => [nameOf(one), one[group] ?? (group === "workspace_id" ? home : null)]),
+    ),
+  );
+  const behind = (share: Share<Tokens>, text: string) => {
+    const id = ids.get(share.name);
+    if (!id) return text;
+    const finer = finerUsage(search, group, id);
+    if (finer) {
+      return (
+        <Link to="/usage" search={finer} className="rows">
+          {text}
+        </Link>
+      );
+    }
+    const name = { model: "model", api_key_id: "key", workspace_id: "workspace" }[group];
+    return rows({ ...filter, [name]: id, from: span.start, to: span.end })(text);
+  };
+  const behindTime = (row: { at: string; end: string }, text: string) => {
+    const finer = finerTime(search, row.at, row.end);
+    if (!finer) return rows({ ...filter, from: row.at, to: row.end })(text);
+    return (
+      <Link to="/usage" search={finer} className="rows">
+        {text}
+      </Link>
+    );
+  };
   return (
     <>
       <Figures
         items={[
-          ["Tokens", count(totalOf(whole))],
-          ["Input", count(whole.input)],
-          ["Output", count(whole.output)],
-          ["Read from the cache", rate === null ? "–" : percent(rate)],
+          ["Tokens", all(count(totalOf(whole)))],
+          ["Input", all(count(whole.input))],
+          ["Output", all(count(whole.output))],
+          ["Read from the cache", rate === null ? "–" : all(percent(rate))],
         ]}
       />
       <Plot
         data={plotOf(report, nameOf, (result) => totalOf(tokensOf(result)))}
-        label={`Tokens by ${hourly ? "hour" : "day"} and ${GROUP_NAMES[group].toLowerCase()}`}
+        label={`Tokens by ${width} and ${title.toLowerCase()}`}
         format={compact}
-        hourly={hourly}
+        hourly={span.width !== "1d"}
       />
       <Table
-        caption={`Tokens by ${GROUP_NAMES[group].toLowerCase()}`}
-        columns={tokenColumns(GROUP_NAMES[group], whole)}
+        caption={`Tokens by ${title.toLowerCase()}`}
+        columns={[
+          {
+            title,
+            cell: (share: Share<Tokens>) => (
+              <span className="name" title={share.name}>
+                {share.name}
+              </span>
+            ),
+            foot: "All",
+          },
+          ...numberColumns<Share<Tokens>>(behind, whole, all),
+        ]}
         rows={shares}
         keyOf={(share) => share.name}
       />
-      <h2 className="section">By {hourly ? "hour" : "day"}</h2>
+      <h2 className="section">By {width}</h2>
       <Table
-        caption={`Tokens by ${hourly ? "hour" : "day"}`}
+        caption={`Tokens by ${width}`}
         columns={[
           {
-            title: hourly ? "Hour" : "Day (UTC)",
-            cell: ({ at }) => (hourly ? <Time at={at} /> : at.slice(0, 10)),
+            title: span.width === "1d" ? "Day (UTC)" : width === "hour" ? "Hour" : "Minute",
+            cell: ({ at }) => (span.width === "1d" ? at.slice(0, 10) : <Time at={at} />),
           },
-          ...numberColumns<{ at: string; sum: Tokens }>(),
+          ...numberColumns<{ at: string; end: string; sum: Tokens }>(behindTime),
         ]}
         rows={report.data
           .map((bucket) => ({
-            at: bucket.starting_at,
+            at: asMoment(bucket.starting_at),
+            end: asMoment(bucket.ending_at),
             sum: bucket.results.map(tokensOf).reduce(added, NO_TOKENS),
           }))
           .filter(({ sum }) => totalOf(sum))
           .reverse()}
         keyOf={({ at }) => at}
       />
-      <Button variant="default" mt="md" onClick={() => saveCsv(report, nameOf, group)}>
-        Download as CSV
-      </Button>
     </>
   );
 }
 
-function tokenColumns(title: string, whole: Tokens): Column<Share<Tokens>>[] {
-  return [
-    {
-      title,
-      cell: (share) => (
-        <span className="name" title={share.name}>
-          {share.name}
-        </span>
-      ),
-      foot: "All",
-    },
-    ...numberColumns<Share<Tokens>>(whole),
-  ];
+/** Return a moment of the API as addresses have it. */
+function asMoment(iso: string): string {
+  return new Date(iso).toISOString();
 }
 
-function numberColumns<Row extends { sum: Tokens }>(whole?: Tokens): Column<Row>[] {
+/** Columns of numbers, each of which `behind` links to its rows. */
+function numberColumns<Row extends { sum: Tokens }>(
+  behind: (row: Row, text: string) => ReactNode,
+  whole?: Tokens,
+  all?: (text: string) => ReactNode,
+): Column<Row>[] {
   const column = (title: string, of: (sum: Tokens) => number): Column<Row> => ({
     title,
-    cell: (row) => count(of(row.sum)),
+    cell: (row) => (of(row.sum) ? behind(row, count(of(row.sum))) : "0"),
     number: true,
-    ...(whole ? { foot: count(of(whole)) } : {}),
+    ...(whole && all ? { foot: all(count(of(whole))) } : {}),
   });
   return [
     column("Input", (sum) => sum.input),

@@ -1,16 +1,19 @@
 import { Button, Group, Menu, Select, Text, TextInput } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { ask } from "../api/client.ts";
-import { all } from "../api/listings.ts";
-import { useUserName, useUserNames } from "../api/queries.ts";
-import type { User, WorkspaceRole, Workspace as WorkspaceType } from "../api/types.ts";
+import { useUserName, useUserNames, useUsersById } from "../api/queries.ts";
+import type { Listing, WorkspaceRole, Workspace as WorkspaceType } from "../api/types.ts";
 import { type Choice, choices } from "../rules/people.ts";
 import { roleName, WORKSPACE_ROLES } from "../rules/roles.ts";
+import { workspaceSearch } from "../rules/searches.ts";
+import { orderQuery } from "../rules/sorting.ts";
 import { useCan, useSession } from "../session.tsx";
 import { Dialog } from "../ui/Dialog.tsx";
+import { Filter } from "../ui/Filter.tsx";
 import { Empty, Loaded } from "../ui/notices.tsx";
+import { Pager } from "../ui/Pager.tsx";
 import { Head, Time } from "../ui/parts.tsx";
 import { RowMenu } from "../ui/Shell.tsx";
 import { type Column, Table } from "../ui/Table.tsx";
@@ -20,11 +23,16 @@ const route = getRouteApi("/signed-in/workspaces/$workspace");
 const PATH = "/v1/organizations/workspaces";
 const ROLE_CHOICES = WORKSPACE_ROLES.map(([value, label]) => ({ value, label }));
 
+const PAGE_ROWS = 50;
+const NEWEST = "-added_at";
+
 interface Member {
   user_id: string;
   workspace_id: string;
   workspace_role: WorkspaceRole;
 }
+
+type MemberPage = Listing<Member>;
 
 /** One workspace: its members, its limits, and the ways to its keys and its usage. */
 export function Workspace() {
@@ -152,18 +160,30 @@ function WorkspaceActions({ workspace }: { workspace: WorkspaceType }) {
 function Members({ workspace, changed }: { workspace: WorkspaceType; changed: boolean }) {
   const path = `${PATH}/${workspace.id}/members`;
   const [adding, setAdding] = useState(false);
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
   const members = useQuery({
-    queryKey: ["members", workspace.id],
-    queryFn: ({ signal }) => all<Member>(path, { signal }),
+    queryKey: ["members", workspace.id, search],
+    queryFn: ({ signal }) =>
+      ask<MemberPage>("GET", path, {
+        query: {
+          limit: PAGE_ROWS,
+          ...orderQuery(search.sort ?? NEWEST),
+          contains: search.q,
+          after_id: search.after,
+          before_id: search.before,
+        },
+        signal,
+      }),
+    placeholderData: keepPreviousData,
   });
+  const { after: _after, before: _before, ...first } = search;
+  const narrow = (change: object) =>
+    void navigate({ search: workspaceSearch({ ...first, ...change }) });
   const can = useCan();
   const names = useUserNames();
-  const users = useQuery({
-    queryKey: ["users"],
-    queryFn: ({ signal }) => all<User>("/v1/organizations/users", { signal }),
-    enabled: can("members.read"),
-  });
-  const addresses = new Map(users.data?.map(({ id, email }) => [id, email]));
+  const users = useUsersById((members.data?.data ?? []).map((member) => member.user_id));
+  const addresses = new Map([...users].map(([id, { email }]) => [id, email]));
   const userName = useUserName();
   const columns: Column<Member>[] = [
     {
@@ -181,6 +201,7 @@ function Members({ workspace, changed }: { workspace: WorkspaceType; changed: bo
   if (changed) {
     columns.push({
       title: "Actions",
+      stays: true,
       cell: (member) => <MemberMenu member={member} name={userName(member.user_id)} />,
     });
   }
@@ -194,15 +215,30 @@ function Members({ workspace, changed }: { workspace: WorkspaceType; changed: bo
           </Button>
         )}
       </Group>
+      <div className="filters">
+        <Filter
+          label={can("members.read") ? "Name or address" : "Name"}
+          value={search.q}
+          onChange={(q) => narrow({ q })}
+        />
+      </div>
       <Loaded query={members} what="the members">
-        {(found) =>
-          found.length ? (
-            <Table
-              caption="Members"
-              columns={columns}
-              rows={found}
-              keyOf={(member) => member.user_id}
-            />
+        {(page) =>
+          page.data.length ? (
+            <>
+              <Table
+                caption="Members"
+                columns={columns}
+                rows={page.data}
+                keyOf={(member) => member.user_id}
+                sorting={{ order: search.sort ?? NEWEST, onOrder: (sort) => narrow({ sort }) }}
+              />
+              <Pager page={page} search={search} onMove={narrow} />
+            </>
+          ) : search.q ? (
+            <Text size="sm" c="dimmed">
+              No member of this workspace has such a name or address.
+            </Text>
           ) : (
             <Empty title="No members">
               Administrators work here all the same. Add the people who should have keys here.
@@ -215,7 +251,7 @@ function Members({ workspace, changed }: { workspace: WorkspaceType; changed: bo
           path={path}
           people={choices(
             (names.data ?? []).filter(
-              ({ id }) => !members.data?.some((member) => member.user_id === id),
+              ({ id }) => !members.data?.data.some((member) => member.user_id === id),
             ),
             addresses,
           )}

@@ -1,23 +1,50 @@
 import { Badge, Button, ColorInput, Switch, TextInput } from "@mantine/core";
-import { Link } from "@tanstack/react-router";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { getRouteApi, Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { ask } from "../api/client.ts";
-import { useWorkspaces } from "../api/queries.ts";
-import type { Workspace } from "../api/types.ts";
+import type { Listing, Workspace } from "../api/types.ts";
+import { workspacesSearch } from "../rules/searches.ts";
+import { orderQuery } from "../rules/sorting.ts";
 import { useCan } from "../session.tsx";
 import { Dialog } from "../ui/Dialog.tsx";
+import { Filter } from "../ui/Filter.tsx";
 import { Empty, Loaded } from "../ui/notices.tsx";
+import { Pager } from "../ui/Pager.tsx";
 import { Head, Time } from "../ui/parts.tsx";
-import { Table } from "../ui/Table.tsx";
+import { type Sorting, Table } from "../ui/Table.tsx";
 
+const route = getRouteApi("/signed-in/workspaces");
+const PAGE_ROWS = 50;
+const NEWEST = "-created_at";
 const COLORS = ["#6c5bb9", "#1971c2", "#0c8599", "#2f9e44", "#e8590c", "#c2255c"];
 
 /** The parts of the organization, each with keys, limits and members of its own. */
 export function Workspaces() {
   const can = useCan();
-  const workspaces = useWorkspaces();
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
+  const workspaces = useQuery({
+    queryKey: ["workspaces", "page", search],
+    queryFn: ({ signal }) =>
+      ask<Listing<Workspace>>("GET", "/v1/organizations/workspaces", {
+        query: {
+          limit: PAGE_ROWS,
+          ...orderQuery(search.sort ?? NEWEST),
+          contains: search.q,
+          include_archived: search.archived === true,
+          include_default: true,
+          after_id: search.after,
+          before_id: search.before,
+        },
+        signal,
+      }),
+    placeholderData: keepPreviousData,
+  });
+  const { after: _after, before: _before, ...first } = search;
+  const narrow = (change: object) =>
+    void navigate({ search: workspacesSearch({ ...first, ...change }) });
   const [creating, setCreating] = useState(false);
-  const [archived, setArchived] = useState(false);
   const create = can("workspaces.write") && (
     <Button onClick={() => setCreating(true)}>Create workspace</Button>
   );
@@ -27,38 +54,59 @@ export function Workspaces() {
         A workspace has keys, limits, members and batches of its own. What one has cached, no other
         reads.
       </Head>
-      <Switch
-        mb="md"
-        label="Show archived workspaces"
-        checked={archived}
-        onChange={(event) => setArchived(event.currentTarget.checked)}
-      />
+      <div className="filters">
+        <Filter value={search.q} onChange={(q) => narrow({ q })} />
+        <Switch
+          label="Show archived"
+          mb={8}
+          checked={search.archived === true}
+          onChange={(event) => narrow({ archived: event.currentTarget.checked || undefined })}
+        />
+      </div>
       <Loaded query={workspaces} what="the workspaces">
-        {(found) => {
-          const shown = found.filter((each) => archived || each.archived_at === null);
-          return shown.length ? (
-            <WorkspaceTable workspaces={shown} />
+        {(page) =>
+          page.data.length ? (
+            <>
+              <WorkspaceTable
+                workspaces={page.data}
+                sorting={{ order: search.sort ?? NEWEST, onOrder: (sort) => narrow({ sort }) }}
+              />
+              <Pager page={page} search={search} onMove={narrow} />
+            </>
+          ) : search.q ? (
+            <Empty
+              title="No workspace matches"
+              action={
+                <Button variant="default" onClick={() => void navigate({ search: {} })}>
+                  Show all workspaces
+                </Button>
+              }
+            >
+              Part of the name is enough, in any case. Archived workspaces are hidden at first.
+            </Empty>
           ) : (
             <Empty title="No workspaces" action={create}>
               Create one for each team or product whose use you want to see by itself.
             </Empty>
-          );
-        }}
+          )
+        }
       </Loaded>
       {creating && <CreateWorkspace onClose={() => setCreating(false)} />}
     </>
   );
 }
 
-function WorkspaceTable({ workspaces }: { workspaces: Workspace[] }) {
+function WorkspaceTable({ workspaces, sorting }: { workspaces: Workspace[]; sorting: Sorting }) {
   return (
     <Table
       caption="Workspaces"
       rows={workspaces}
       keyOf={(each) => each.id}
+      sorting={sorting}
       columns={[
         {
           title: "Name",
+          sort: "name",
           cell: (each) => (
             <Link to="/workspaces/$workspace" params={{ workspace: each.id }} className="entry">
               <svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">
@@ -77,7 +125,7 @@ function WorkspaceTable({ workspaces }: { workspaces: Workspace[] }) {
             </Badge>
           ),
         },
-        { title: "Created", cell: (each) => each.created_at && <Time at={each.created_at} /> },
+        { title: "Created", sort: "created_at", cell: (each) => <Time at={each.created_at} /> },
       ]}
     />
   );

@@ -17,3 +17,8 @@ export function outcomesOf({ request_counts: counts }: Pick<Batch, "request_coun
   const told = ways.filter((way) => counts[way] > 0);
   return told.map((way) => `${counts[way].toLocaleString("en")} ${way}`).join(", ");
 }
+
+/** Return whether a batch waits for money: a spend limit stops it, or what others hold. */
+export function isOfMoney(waitsFor: string): boolean {
+  return /spend|You have reached|money/i.test(waitsFor);
+}

@@ -81,3 +81,26 @@ export function callsOf(turn: Turn | undefined): { id: string; name: string; inp
   if (turn?.role !== "assistant" || typeof turn.content === "string") return [];
   return turn.content.filter((block) => block.type === "tool_use");
 }
+
+export interface ModelChoice {
+  group: string;
+  items: { value: string; label: string }[];
+}
+
+/** Return what can be asked for: each model by its id, and the other names that models answer to. */
+export function modelChoices(
+  models: readonly { id: string; display_name: string }[],
+  groups: readonly { models: string[] | null }[],
+): ModelChoice[] {
+  const ids = new Set(models.map(({ id }) => id));
+  const others = new Set(groups.flatMap((group) => group.models ?? []));
+  // A wildcard is no name, but a pattern of names.
+  const aliases = [...others].filter((name) => !ids.has(name) && !name.includes("*")).sort();
+  return [
+    {
+      group: "Models",
+      items: models.map(({ id, display_name }) => ({ value: id, label: display_name })),
+    },
+    { group: "Other names", items: aliases.map((name) => ({ value: name, label: name })) },
+  ].filter(({ items }) => items.length);
+}

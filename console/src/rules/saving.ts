@@ -2,6 +2,8 @@
 
 export interface Place {
   createWritable: () => Promise<WritableStream<Uint8Array>>;
+  /** Some browsers have no such thing. */
+  remove?: () => Promise<void>;
 }
 export type Picker = (options: { suggestedName: string }) => Promise<Place>;
 
@@ -25,5 +27,23 @@ export async function placeOf(
   } catch (error) {
     const aborted = error instanceof DOMException && error.name === "AbortError";
     return aborted && now() - began >= HUMAN_MS ? null : "downloads";
+  }
+}
+
+/**
+ * Write the body of an answer into a place. If that fails the file is removed: the browser made it,
+ * empty, when the place was chosen.
+ */
+export async function fill(
+  place: Place,
+  request: () => Promise<{ body: ReadableStream<Uint8Array> | null }>,
+): Promise<void> {
+  try {
+    const { body } = await request();
+    const file = await place.createWritable();
+    await (body ?? new Blob([]).stream()).pipeTo(file);
+  } catch (error) {
+    await place.remove?.().catch(() => undefined);
+    throw error;
   }
 }

@@ -2,6 +2,7 @@
 // may come from anywhere.
 
 import { OVERVIEW_RANGES } from "./activity.ts";
+import { orderIn } from "./sorting.ts";
 import { RANGES, type Range } from "./times.ts";
 
 type Search = Record<string, unknown>;
@@ -18,9 +19,32 @@ function id(value: unknown): string | undefined {
   return typeof value === "string" && /^\w{1,64}$/.test(value) ? value : undefined;
 }
 
-/** The token of a page. */
+/** A place in a listing that is walked by tokens. */
 function token(value: unknown): string | undefined {
   return typeof value === "string" && value.length < 512 ? value : undefined;
+}
+
+/** A text that is searched for, or the name of a model. */
+function words(value: unknown): string | undefined {
+  // The router reads a text of digits as a number.
+  const said = typeof value === "number" ? String(value) : value;
+  return typeof said === "string" && said !== "" && said.length <= 256 ? said : undefined;
+}
+
+/** A moment in UTC. */
+function moment(value: unknown): string | undefined {
+  const said = words(value);
+  return said && /^\d{4}-\d{2}-\d{2}T[\d:.]+Z$/.test(said) && !Number.isNaN(Date.parse(said))
+    ? said
+    : undefined;
+}
+
+/** A day of the calendar. */
+function day(value: unknown): string | undefined {
+  const said = words(value);
+  return said && /^\d{4}-\d{2}-\d{2}$/.test(said) && !Number.isNaN(Date.parse(said))
+    ? said
+    : undefined;
 }
 
 /** Return an object without what is undefined, so that addresses stay short. */
@@ -35,13 +59,56 @@ function present<Values extends object>(
 
 export const KEY_STATUSES = ["active", "inactive", "expired", "archived"] as const;
 
-export function keysSearch(search: Search) {
-  return present({
-    status: oneOf(KEY_STATUSES, search.status),
-    workspace: id(search.workspace),
+export const KEY_ORDERS = ["created_at", "name", "last_used_at", "expires_at"] as const;
+export const WORKSPACE_ORDERS = ["created_at", "name"] as const;
+export const USER_ORDERS = ["added_at", "name", "email"] as const;
+export const INVITE_ORDERS = ["invited_at", "email"] as const;
+export const BATCH_STATUSES = ["in_progress", "canceling", "ended"] as const;
+export const ROLE_NAMES = [
+  "user",
+  "developer",
+  "billing",
+  "claude_code_user",
+  "managed",
+  "admin",
+] as const;
+
+/** What the address of every list says: a part of a name, an order, a place. */
+function listed(search: Search, orders: readonly string[]) {
+  return {
+    q: words(search.q),
+    sort: orderIn(orders, search.sort),
     after: id(search.after),
     before: id(search.before),
+  };
+}
+
+export function keysSearch(search: Search) {
+  return present({
+    ...listed(search, KEY_ORDERS),
+    status: oneOf(KEY_STATUSES, search.status),
+    workspace: id(search.workspace),
+    creator: id(search.creator),
   });
+}
+
+export function workspacesSearch(search: Search) {
+  return present({
+    ...listed(search, WORKSPACE_ORDERS),
+    archived: search.archived === true ? true : undefined,
+  });
+}
+
+export function workspaceSearch(search: Search) {
+  return present(listed(search, ["added_at"]));
+}
+
+export function membersSearch(search: Search) {
+  return present({ ...listed(search, USER_ORDERS), role: oneOf(ROLE_NAMES, search.role) });
+}
+
+export function invitesSearch(search: Search) {
+  return present(listed(search, INVITE_ORDERS));
 }
 
 export const USAGE_GROUPS = ["model", "api_key_id", "workspace_id"] as const;
@@ -52,8 +119,13 @@ export function usageSearch(search: Search) {
     range: oneOf(Object.keys(RANGES) as Range[], search.range),
     by: oneOf(USAGE_GROUPS, search.by),
     workspace: id(search.workspace),
+    model: words(search.model),
+    key: id(search.key),
+    from: moment(search.from),
+    to: moment(search.to),
   });
 }
+export type UsageSearch = ReturnType<typeof usageSearch>;
 
 export const COST_GROUPS = ["model", "workspace_id", "token_type"] as const;
 export type CostGroup = (typeof COST_GROUPS)[number];
@@ -62,34 +134,27 @@ export function costSearch(search: Search) {
   return present({
     range: oneOf(Object.keys(RANGES) as Range[], search.range),
     by: oneOf(COST_GROUPS, search.by),
+    workspace: id(search.workspace),
+    model: words(search.model),
+    kind: words(search.kind),
+    day: day(search.day),
   });
 }
+export type CostSearch = ReturnType<typeof costSearch>;
 
 export function overviewSearch(search: Search) {
   return present({ range: oneOf(OVERVIEW_RANGES, search.range) });
 }
 
 export const STATUS_CLASSES = ["2xx", "4xx", "5xx"] as const;
-const MOST_OF_A_NAME = 256;
-
-/** A name of a model, or the type of an error: they are the caller's, and only compared. */
-function name(value: unknown): string | undefined {
-  return typeof value === "string" && value && value.length <= MOST_OF_A_NAME ? value : undefined;
-}
-
-/** A moment in UTC, as the API writes it. */
-function moment(value: unknown): string | undefined {
-  const isMoment = typeof value === "string" && /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(value);
-  return isMoment && !Number.isNaN(Date.parse(value)) ? value : undefined;
-}
 
 /** The filters of the request log, and where its listing goes on. */
 export function requestsSearch(search: Search) {
   return present({
     status: oneOf(STATUS_CLASSES, search.status),
-    error: name(search.error),
+    error: words(search.error),
     key: id(search.key),
-    model: name(search.model),
+    model: words(search.model),
     workspace: id(search.workspace),
     from: moment(search.from),
     to: moment(search.to),
@@ -113,20 +178,41 @@ export function cacheSearch(search: Search) {
 export function batchesSearch(search: Search) {
   return present({
     workspace: id(search.workspace),
+    status: oneOf(BATCH_STATUSES, search.status),
+    sort: orderIn(["created_at"], search.sort),
     after: id(search.after),
     before: id(search.before),
   });
 }
 
 export function settingsSearch(search: Search) {
-  const words = search.words;
   return present({
-    words: typeof words === "string" && words.length < 80 ? words : undefined,
+    words: words(search.words),
     set: search.set === true ? true : undefined,
   });
 }
 
-/** Where a paged listing goes on. */
 export function auditSearch(search: Search) {
-  return present({ object: id(search.object), page: token(search.page) });
+  return present({
+    object: id(search.object),
+    actor: id(search.actor),
+    action:
+      typeof search.action === "string" && /^[a-z_.]{1,64}$/.test(search.action)
+        ? search.action
+        : undefined,
+    from: day(search.from),
+    to: day(search.to),
+    sort: orderIn(["at"], search.sort),
+    page: token(search.page),
+  });
+}
+
+export const LIMIT_SCOPES = ["organization", "workspace", "api_key"] as const;
+
+export function limitsSearch(search: Search) {
+  return present({
+    scope: oneOf(LIMIT_SCOPES, search.scope),
+    key: id(search.key),
+    page: token(search.page),
+  });
 }

@@ -11,26 +11,49 @@ export function Pager<Item>({
   search: { after?: string; before?: string };
   onMove: (move: { after?: string; before?: string }) => void;
 }) {
-  const newer = search.after !== undefined || (search.before !== undefined && page.has_more);
-  const older = search.before !== undefined || page.has_more;
-  if (!newer && !older) return null;
+  const earlier = search.after !== undefined || (search.before !== undefined && page.has_more);
+  const later = search.before !== undefined || page.has_more;
+  if (!earlier && !later) return null;
   return (
     <Group justify="space-between" mt="md">
       <Button
         variant="default"
         size="xs"
-        disabled={!newer || !page.first_id}
+        disabled={!earlier || !page.first_id}
         onClick={() => page.first_id && onMove({ before: page.first_id })}
       >
-        Newer
+        Previous
       </Button>
       <Button
         variant="default"
         size="xs"
-        disabled={!older || !page.last_id}
+        disabled={!later || !page.last_id}
         onClick={() => page.last_id && onMove({ after: page.last_id })}
       >
-        Older
+        Next
+      </Button>
+    </Group>
+  );
+}
+
+/** The way through a listing that is walked by tokens, which lead onwards only. */
+export function TokenPager({
+  page,
+  next,
+  onMove,
+}: {
+  page: string | undefined;
+  next: string | null;
+  onMove: (page: string | undefined) => void;
+}) {
+  if (!page && !next) return null;
+  return (
+    <Group justify="space-between" mt="md">
+      <Button variant="default" size="xs" disabled={!page} onClick={() => onMove(undefined)}>
+        First page
+      </Button>
+      <Button variant="default" size="xs" disabled={!next} onClick={() => next && onMove(next)}>
+        Next
       </Button>
     </Group>
   );

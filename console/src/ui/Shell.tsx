@@ -1,12 +1,21 @@
-import { ActionIcon, Burger, Button, Drawer, Menu, useMantineColorScheme } from "@mantine/core";
+import {
+  ActionIcon,
+  Burger,
+  Button,
+  Drawer,
+  Kbd,
+  Menu,
+  useMantineColorScheme,
+} from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { useMutation } from "@tanstack/react-query";
 import { Link, Outlet, useLocation } from "@tanstack/react-router";
-import { useEffect, useRef } from "react";
+import { useEffect, useRef, useState } from "react";
 import { ask } from "../api/client.ts";
 import { useOpenIncreases } from "../api/queries.ts";
 import { entriesFor } from "../rules/permissions.ts";
 import { useSession, useSwitchSession } from "../session.tsx";
+import { Shortcuts } from "./Shortcuts.tsx";
 
 const GROUPS = ["Start", "Build", "Watch", "Organization"] as const;
 
@@ -22,6 +31,7 @@ export function Brand() {
 /** Everything around a page: navigation by what the role may see, the account, the skip link. */
 export function Shell() {
   const [opened, { toggle, close }] = useDisclosure(false);
+  const [keysShown, setKeysShown] = useState(false);
   const main = useRef<HTMLElement>(null);
   const { pathname } = useLocation();
   const before = useRef(pathname);
@@ -50,7 +60,7 @@ export function Shell() {
         </nav>
         <div className="side">
           <Navigation brand />
-          <Account />
+          <Account onKeys={() => setKeysShown(true)} />
         </div>
         <main id="main" ref={main} tabIndex={-1} className="main">
           <Outlet />
@@ -64,8 +74,14 @@ export function Shell() {
         closeButtonProps={{ "aria-label": "Close the menu" }}
       >
         <Navigation />
-        <Account />
+        <Account
+          onKeys={() => {
+            close();
+            setKeysShown(true);
+          }}
+        />
       </Drawer>
+      <Shortcuts opened={keysShown} onChange={setKeysShown} />
     </>
   );
 }
@@ -115,7 +131,7 @@ function Waiting() {
   );
 }
 
-function Account() {
+function Account({ onKeys }: { onKeys: () => void }) {
   const { user, organization } = useSession();
   const { colorScheme, setColorScheme } = useMantineColorScheme();
   const switchSession = useSwitchSession();
@@ -140,6 +156,9 @@ function Account() {
         <Menu.Label>{user.email}</Menu.Label>
         <Menu.Item component={Link} to="/account">
           Account and password
+        </Menu.Item>
+        <Menu.Item onClick={onKeys} rightSection={<Kbd>?</Kbd>}>
+          Keyboard
         </Menu.Item>
         <Menu.Divider />
         <Menu.Label>Colours</Menu.Label>

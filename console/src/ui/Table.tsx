@@ -1,4 +1,5 @@
 import type { ReactNode } from "react";
+import { orderAfter, partsOf } from "../rules/sorting.ts";
 
 export interface Column<Row> {
   title: string;
@@ -11,8 +12,16 @@ export interface Column<Row> {
   lines?: boolean;
   /** Stays in sight where the table is wider than its place. */
   stays?: boolean;
+  /** The order of the API that a click on the title asks for. */
+  sort?: string;
   /** A sum below the column. */
   foot?: ReactNode;
+}
+
+/** The order of the rows, and what takes another one. The server sorts. */
+export interface Sorting {
+  order: string;
+  onOrder: (order: string) => void;
 }
 
 /** Rows under named columns; the first column names its row. It scrolls by itself on a phone. */
@@ -21,11 +30,13 @@ export function Table<Row>({
   columns,
   rows,
   keyOf,
+  sorting,
 }: {
   caption: string;
   columns: readonly Column<Row>[];
   rows: readonly Row[];
   keyOf: (row: Row) => string;
+  sorting?: Sorting | undefined;
 }) {
   const style = ({ number, wide, lines, stays }: Column<Row>) =>
     number ? "number" : wide ? "wide" : lines ? "lines" : stays ? "stays" : undefined;
@@ -36,9 +47,13 @@ export function Table<Row>({
         <thead>
           <tr>
             {columns.map((column) => (
-              <th key={column.title} scope="col" className={style(column)}>
-                {column.title}
-              </th>
+              <Title
+                key={column.title}
+                title={column.title}
+                sort={column.sort}
+                className={style(column)}
+                sorting={sorting}
+              />
             ))}
           </tr>
         </thead>
@@ -72,5 +87,43 @@ export function Table<Row>({
         )}
       </table>
     </section>
+  );
+}
+
+function Title({
+  title,
+  sort,
+  className,
+  sorting,
+}: {
+  title: string;
+  sort: string | undefined;
+  className: string | undefined;
+  sorting: Sorting | undefined;
+}) {
+  if (!sort || !sorting) {
+    return (
+      <th scope="col" className={className}>
+        {title}
+      </th>
+    );
+  }
+  const { by, falls } = partsOf(sorting.order);
+  const here = by === sort;
+  return (
+    <th
+      scope="col"
+      className={className}
+      aria-sort={here ? (falls ? "descending" : "ascending") : undefined}
+    >
+      <button
+        type="button"
+        className="sort"
+        onClick={() => sorting.onOrder(orderAfter(sorting.order, sort))}
+      >
+        {title}
+        <span aria-hidden="true">{here ? (falls ? "↓" : "↑") : "↕"}</span>
+      </button>
+    </th>
   );
 }

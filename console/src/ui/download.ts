@@ -1,4 +1,4 @@
-import { type Picker, placeOf } from "../rules/saving.ts";
+import { fill, type Picker, placeOf } from "../rules/saving.ts";
 import { save } from "./parts.tsx";
 
 /**
@@ -10,10 +10,7 @@ export async function saveStream(name: string, request: () => Promise<Response>)
   const { showSaveFilePicker } = window as { showSaveFilePicker?: Picker };
   const place = await placeOf(showSaveFilePicker?.bind(window), name);
   if (place === null) return;
+  if (place !== "downloads") return await fill(place, request);
   const answer = await request();
-  if (place === "downloads" || !answer.body) {
-    save(name, answer.headers.get("content-type") ?? "", await answer.blob());
-    return;
-  }
-  await answer.body.pipeTo(await place.createWritable());
+  save(name, answer.headers.get("content-type") ?? "", await answer.blob());
 }

@@ -1,4 +1,4 @@
-import { Button, CopyButton, Group, Tooltip } from "@mantine/core";
+import { ActionIcon, Button, CopyButton, Group, Tooltip } from "@mantine/core";
 import { type ReactNode, useEffect } from "react";
 import { localTime, relativeTime, utcTime } from "../rules/times.ts";
 
@@ -47,6 +47,34 @@ export function Copy({ text, label = "Copy" }: { text: string; label?: string })
         </Button>
       )}
     </CopyButton>
+  );
+}
+
+/** An id, whole, with what copies it. */
+export function Id({ id }: { id: string }) {
+  return (
+    <span className="id">
+      <span className="mono">{id}</span>
+      <CopyButton value={id} timeout={2000}>
+        {({ copied, copy }) => (
+          <ActionIcon
+            size="sm"
+            variant="subtle"
+            color="gray"
+            onClick={copy}
+            aria-label={copied ? `Copied ${id}` : `Copy ${id}`}
+          >
+            <svg viewBox="0 0 16 16" width="13" height="13" fill="none" aria-hidden="true">
+              {copied ? (
+                <path d="M3 8.5l3.2 3L13 5" stroke="currentColor" strokeWidth="1.6" />
+              ) : (
+                <path d="M5.5 5.5h7v8h-7zM3.5 10.5v-8h7" stroke="currentColor" strokeWidth="1.3" />
+              )}
+            </svg>
+          </ActionIcon>
+        )}
+      </CopyButton>
+    </span>
   );
 }
 

@@ -1,4 +1,4 @@
-import { Button, Group, NumberInput, Select, Stack, TextInput } from "@mantine/core";
+import { Button, Group, Input, NumberInput, Select, Stack, TextInput } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useRef, useState } from "react";
 import { ask } from "../../api/client.ts";
@@ -145,37 +145,40 @@ export function CreateKey({
             </Group>
           )}
           {can("rate_limits.write") && (
-            <Group align="flex-end" grow>
-              <NumberInput
-                label="Requests a minute"
-                placeholder="No limit"
-                min={1}
-                max={10 ** 10}
-                allowDecimal={false}
-                hideControls
-                value={rate}
-                onChange={setRate}
-              />
-              <Select
-                label="Of"
-                placeholder="Choose models"
-                data={groups.map((each) => ({ value: each.id, label: groupName(each.group) }))}
-                value={group}
-                onChange={setGroup}
-                error={rate !== "" && !group && "Choose what is limited"}
-              />
-            </Group>
+            <Input.Wrapper
+              label="Rate limit"
+              description="Each model has its own limit: there is none for all models together. Others can be set on the page Limits."
+            >
+              <Group align="flex-end" grow mt={6}>
+                <Select
+                  aria-label="Model of the rate limit"
+                  placeholder="No model"
+                  clearable
+                  clearButtonProps={{ "aria-label": "Set no rate limit" }}
+                  data={groups.map((each) => ({ value: each.id, label: groupName(each.group) }))}
+                  value={group}
+                  onChange={setGroup}
+                />
+                <NumberInput
+                  aria-label="Requests a minute"
+                  placeholder="Requests a minute"
+                  disabled={!group}
+                  min={1}
+                  max={10 ** 10}
+                  allowDecimal={false}
+                  hideControls
+                  value={rate}
+                  onChange={setRate}
+                />
+              </Group>
+            </Input.Wrapper>
           )}
           {create.error && <ErrorNotice error={create.error} />}
           <Group justify="flex-end">
             <Button variant="default" onClick={onClose}>
               Cancel
             </Button>
-            <Button
-              type="submit"
-              loading={create.isPending}
-              disabled={wrongAmount || !workspace || (rate !== "" && !group)}
-            >
+            <Button type="submit" loading={create.isPending} disabled={wrongAmount || !workspace}>
               Create key
             </Button>
           </Group>

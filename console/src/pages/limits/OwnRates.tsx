@@ -56,6 +56,7 @@ export function OwnRates({ scope }: { scope: OwnerScope }) {
   ];
   columns.push({
     title: "Actions",
+    stays: true,
     cell: (limit) => {
       const limits = own.data?.get(limit.id) ?? [];
       if (can("rate_limits.write")) return <Change path={path} limit={{ ...limit, limits }} />;

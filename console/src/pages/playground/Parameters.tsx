@@ -2,7 +2,14 @@ import { Checkbox, JsonInput, NumberInput, Select, Stack, Text, Textarea } from 
 import { useDebouncedValue } from "@mantine/hooks";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { ask, SAMPLING_VERSION } from "../../api/client.ts";
-import { bodyOf, countBodyOf, type Fields, jsonFault, type Turn } from "../../rules/playground.ts";
+import {
+  bodyOf,
+  countBodyOf,
+  type Fields,
+  jsonFault,
+  type ModelChoice,
+  type Turn,
+} from "../../rules/playground.ts";
 import { useSession } from "../../session.tsx";
 
 const PAUSE_MS = 500;
@@ -18,7 +25,7 @@ export function Parameters({
 }: {
   fields: Fields;
   onChange: (fields: Fields) => void;
-  models: { value: string; label: string }[];
+  models: ModelChoice[];
   workspace: string | undefined;
   onWorkspace: (workspace: string) => void;
   messages: readonly Turn[];
