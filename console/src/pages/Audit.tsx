@@ -16,7 +16,6 @@ import {
 } from "../rules/audit.ts";
 import { dayAfter } from "../rules/drill.ts";
 import { auditSearch } from "../rules/searches.ts";
-import { Chips } from "../ui/Chips.tsx";
 import { Filter } from "../ui/Filter.tsx";
 import { Empty, Loaded } from "../ui/notices.tsx";
 import { TokenPager } from "../ui/Pager.tsx";
@@ -97,16 +96,6 @@ export function Audit() {
           onChange={(event) => narrow({ to: event.currentTarget.value })}
         />
       </div>
-      <Chips
-        chips={[
-          {
-            name: "Changes of",
-            value: search.object,
-            onRemove: () => narrow({ object: undefined }),
-          },
-          { name: "Made by", value: search.actor, onRemove: () => narrow({ actor: undefined }) },
-        ]}
-      />
       <Loaded query={log} what="the audit log">
         {(page) => (
           <>
