@@ -50,8 +50,10 @@ ALONE = {"serve", "worker", "usage", "audit", "backup", "restore"}
         ),
         (
             "keys --data-dir x",
-            "--data-dir stands after the action, which is one of create, list, revoke, disable, "
-            "enable, rotate, rename",
+            (
+                "--data-dir stands after the action, which is one of create, list, revoke, "
+                "disable, enable, rotate, rename"
+            ),
         ),
         ("keys list --data-dir x --nme y", "unrecognized arguments: --nme y"),
         (

@@ -148,11 +148,9 @@ async def page_of_members(  # noqa: PLR0913 - for what, in which order
     columns = workspace_members.c
     conditions = _selected(wanted, columns.user_id, columns.added_at)
     if wanted.contains is not None:
-        named = (
-            users.select()
-            .where(_is_named(_Search(connection, wanted.contains)))
-            .with_only_columns(users.c.id)
-        )
+        has_part = _Search(connection, wanted.contains)
+        is_named = _is_named(has_part) if by_address else has_part(users.c.folded_name)
+        named = users.select().where(is_named).with_only_columns(users.c.id)
         conditions.append(columns.user_id.in_(named))
     place = _order(order, MEMBER_ORDERS, {"added_at": columns.added_at}, columns.user_id)
     seen = [columns.workspace_id == workspace_id]
