@@ -58,7 +58,7 @@ export function Id({ id }: { id: string }) {
       <CopyButton value={id} timeout={2000}>
         {({ copied, copy }) => (
           <ActionIcon
-            size="sm"
+            size={24}
             variant="subtle"
             color="gray"
             onClick={copy}
