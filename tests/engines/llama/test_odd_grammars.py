@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 async def sampled(engine: LlamaEngine, text: str, limit: int) -> tuple[str, PieceEnd | None]:
     prompt = Prompt((turn("user", "JSON"),), limit)
-    tokens = await engine.tokens_of(prompt)
+    tokens = list(await engine.tokens_of(prompt))
     request = CompletionRequest(tokens=tokens, max_tokens=limit, temperature=1.3, grammar=text)
     pieces = [piece async for piece in engine.machine.client.complete(request)]
     return "".join(piece.text for piece in pieces), pieces[-1].end
