@@ -65,6 +65,7 @@ def reasoned(turns: Turns, start: int) -> list[int]:
 STRIPPING: Mapping[str, Stripped] = {
     "LFM2.5-Instruct": in_the_last_answer,
     "Qwen-Qwen3-0.6B": after_the_last_question,
+    "Reka-Edge": after_the_last_question,
 }
 """Templates that take back reasoning, and from where.
 

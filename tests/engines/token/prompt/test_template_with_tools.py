@@ -114,3 +114,21 @@ def test_template_that_only_takes_a_list_of_tools_gets_an_empty_one() -> None:
     for source, begin in ((listing, "<|im_start|>user"), (strict, "<|im_start|>user")):
         segments = template(source).render(Prompt(TURNS[1:2], 1)).segments
         assert segments[0].text.startswith(begin)
+
+
+def test_json_filter_takes_the_options_of_transformers() -> None:
+    tools = "{% for t in tools or [] %}{{ t | tojson(false, 1, (',', ':'), true) }}{% endfor %}"
+    calls = QWEN_LIKE.replace("arguments | tojson", "arguments | tojson(ensure_ascii=true)")
+    said, _ = rendered(tools + calls)
+    assert said.startswith('{\n "function":{\n  "description":')
+    assert '"arguments": {"at": "<|im_end|>\\n\\"\\\\"}}\n</tool_call>' in said
+
+
+def test_template_appends_to_a_list_that_is_new_in_each_rendering() -> None:
+    appends = "{% set _ = (tools or []).append(0) %}{% set _ = messages.append(messages[0]) %}"
+    counts = appends + "[{{ messages | length }}]" + "{% set messages = messages[:-1] %}" + CHATML
+    chat = template(counts)
+    prompt = Prompt(TURNS[1:2], 1)
+    first, second = [chat.render(prompt).segments[0].text for _ in range(2)]
+    assert first == second
+    assert first.startswith("[2]")

@@ -16,7 +16,7 @@ import jinja2
 import jinja2.ext
 import jinja2.nodes
 import jinja2.parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.sandbox import SandboxedEnvironment
 
 from antiphon.core.late_tools import description_of
 from antiphon.core.prompt import Breakpoint, Prompt, Thinking, Tool, Turn
@@ -70,8 +70,8 @@ class ChatTemplate:
         except jinja2.TemplateSyntaxError as error:
             raise TemplateUnusableError(f"line {error.lineno}: {error.message}") from error
         # transformers gives `None`, but templates that are made for tools only take a list.
-        self._no_tools: list[Any] | None = None
-        self._no_tools = None if self._renders_a_question() else []
+        self._takes_no_tools = True
+        self._takes_no_tools = self._renders_a_question()
         native = self._native_syntax()
         self.native = native is not None
         self.syntax = native or TAGGED
@@ -143,7 +143,7 @@ class ChatTemplate:
                 for message in messages
             ],
             add_generation_prompt=not prefilled,
-            tools=native or self._no_tools,
+            tools=native or (None if self._takes_no_tools else []),
             documents=None,
             **variables,
             **self._tokens,
@@ -237,9 +237,13 @@ def _call(placed: PlacedCall, hidden: Placeholders) -> dict[str, Any]:
     return {"type": "function", "id": call.id, "function": function}
 
 
-def _environment(now: Callable[[], datetime]) -> ImmutableSandboxedEnvironment:
-    """Return the Jinja environment of transformers, which templates are written for."""
-    environment = ImmutableSandboxedEnvironment(
+def _environment(now: Callable[[], datetime]) -> SandboxedEnvironment:
+    """Return the Jinja environment of transformers, which templates are written for.
+
+    Unlike there, a template may append to lists, as in llama.cpp: those that it gets are made anew
+    for each rendering.
+    """
+    environment = SandboxedEnvironment(
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=[_Generation, jinja2.ext.loopcontrols],
@@ -264,6 +268,17 @@ def _raise_exception(message: str) -> NoReturn:
     raise jinja2.TemplateError(message)
 
 
-def _to_json(value: Any, indent: int | None = None, **options: Any) -> str:
-    # Jinja's own filter escapes HTML, which models have not been trained on.
-    return json_of_hidden(json.dumps(value, ensure_ascii=False, indent=indent, **options))
+def _to_json(  # the parameters are those of transformers, in their order
+    value: Any,
+    ensure_ascii: bool = False,  # noqa: ARG001, FBT001, FBT002
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,  # noqa: FBT001, FBT002
+) -> str:
+    # Jinja's own filter escapes HTML, which models have not been trained on. Sentinels are not
+    # ASCII, so `ensure_ascii` is not followed.
+    return json_of_hidden(
+        json.dumps(
+            value, ensure_ascii=False, indent=indent, separators=separators, sort_keys=sort_keys
+        )
+    )
