@@ -1,12 +1,11 @@
 """Arrays as grammars: the items by position, then any number of others, or distinct items."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from antiphon.schemas.document import named_items
 from antiphon.schemas.grammars.context import Context
-from antiphon.schemas.grammars.gbnf import COMMA, NEXT, Rules, either, literal, times
+from antiphon.schemas.grammars.gbnf import Rules, either, literal, times
 from antiphon.schemas.view import Contains, Subschemas, View
 
 MOST: Final = 1000
@@ -121,7 +120,7 @@ class Arrays:
         most = len(values) if self._most is None else min(self._most, len(values))
         if self._least > most:
             return None
-        literals = [literal(json.dumps(value, ensure_ascii=False)) for value in values]
+        literals = [literal(self._rules.spelling.write(value)) for value in values]
         chosen = _Shuffled if len(values) <= SHUFFLED else _Ordered
         writer = chosen(self._rules, literals, self._least, most)
         return self._rules.add(f'"[" {writer.rule()}')
@@ -130,15 +129,16 @@ class Arrays:
 def _list(
     rules: Rules, first: Sequence[str], item: str | None, least: int, most: int | None
 ) -> str:
+    members = f" {rules.comma} ".join(first)
     if item is None or most == len(first):
-        return rules.add(f'"[" {NEXT.join(first)} "]"')
-    more = rules.add(f"{COMMA} {item}")
+        return rules.add(f'"[" {members} "]"')
+    more = rules.add(f"{rules.comma} {item}")
     least = min(least, MOST)
     most = None if most is None or most > MOST else most
     if first:
         rest = None if most is None else most - len(first)
         counted = times(more, max(0, least - len(first)), rest)
-        return rules.add(f'"[" {NEXT.join(first)} {counted} "]"')
+        return rules.add(f'"[" {members} {counted} "]"')
     some = f"{item} {times(more, max(0, least - 1), None if most is None else most - 1)}"
     return rules.add(f'"[" {some} "]"' if least else f'"[" ({some})? "]"')
 
@@ -158,7 +158,7 @@ class _Shuffled:
 
     def _after(self, taken: frozenset[int]) -> str:
         if taken not in self._known:
-            comma = f"{COMMA} " if taken else ""
+            comma = f"{self._rules.comma} " if taken else ""
             alternatives = ['"]"'] if len(taken) >= self._least else []
             if len(taken) < self._most:
                 alternatives += [
@@ -202,7 +202,7 @@ class _Ordered:
         """Return the rule for one more value from `index` on, and what follows it."""
         if index == len(self._values) or (self._counted == self._most and count == self._most):
             return None
-        comma = f"{COMMA} " if started else ""
+        comma = f"{self._rules.comma} " if started else ""
         after = self._after(index + 1, min(count + 1, self._counted), started=True)
         alternatives = [] if after is None else [f"{comma}{self._values[index]} {after}"]
         later = self._next(index + 1, count, started=started)

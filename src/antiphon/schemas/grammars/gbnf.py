@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from antiphon.schemas.regular import Language, Span
+from antiphon.schemas.spelling import JSON, Quotes, Spelling
 from antiphon.schemas.steps import STEPS, TooComplexError, Work
 
 ROOT: Final = "root"
@@ -20,9 +21,6 @@ TOTAL: Final = 4 * STEPS
 
 AUTOMATA: Final = 1_000_000
 """Steps for all automata of a grammar: up to 0.25 s. Strings beyond are left to the check."""
-
-COMMA: Final = '", "'
-NEXT: Final = f" {COMMA} "
 
 _ESCAPES: Final = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _IN_CLASS: Final = str.maketrans(
@@ -45,7 +43,8 @@ class Rules:
         self._size = 0
         self._limit = LARGEST
         # The names of the rules for languages and ranges of numbers that have been written.
-        self.languages: dict[Language, str | None] = {}
+        self.languages: dict[tuple[Language, Quotes], str | None] = {}
+        self.spelling = JSON
         self.automata = self._work.budget(AUTOMATA)
         self.steps = self._work.budget()
         self._spent = 0
@@ -72,6 +71,20 @@ class Rules:
         finally:
             self._limit = max(before, self._size + SHARE)
             self._spent += self.steps.taken
+
+    @contextmanager
+    def spelled(self, spelling: Spelling) -> Iterator[None]:
+        """Write the values of the rules that are added meanwhile in this spelling."""
+        before, self.spelling = self.spelling, spelling
+        try:
+            yield
+        finally:
+            self.spelling = before
+
+    @property
+    def comma(self) -> str:
+        """The terminal between two items or properties."""
+        return literal(self.spelling.comma)
 
     @property
     def is_spent(self) -> bool:
@@ -115,24 +128,33 @@ class Rules:
             raise TooComplexError
         return text
 
-    def until(self, ending: str, then: str | None = None, *, may_end: bool = False) -> str:
-        """Return the rule for a text up to the first `ending`, followed by `then`.
+    def until(
+        self, ending: str, then: str | None = None, *, may_end: bool = False, opening: str = ""
+    ) -> str:
+        """Return the rule for `opening`, a text up to the first `ending`, and `then`.
 
         With `may_end` the text may also end without `ending`; without `then`, `ending` is excluded.
-        The first character of `ending` must not occur in it again, so that the longest prefix
-        matched so far is the whole state, with one rule for each.
+        There is a rule for each part of `ending` that the text may end with.
         """
         states = [self.reserve() for _ in ending]
-        following = [*states[1:], then]
+        following = [*states, then]
         for index, state in enumerate(states):
             alternatives = ['""'] if may_end else []
-            if following[index] is not None:
-                alternatives.append(f"{literal(ending[index])} {following[index]}")
-            if index:
-                alternatives.append(f"{literal(ending[0])} {following[0]}")
-            alternatives.append(f"{_none_of({ending[0], ending[index]})} {states[0]}")
+            apart = set()
+            for character in dict.fromkeys((ending[index], *ending[: index + 1])):
+                begun = _begun(ending, ending[:index] + character)
+                apart |= {character} if begun else set()
+                if begun and following[begun] is not None:
+                    alternatives.append(f"{literal(character)} {following[begun]}")
+            alternatives.append(f"{_none_of(apart)} {states[0]}")
             self.define(state, " | ".join(alternatives))
-        return states[0]
+        return f"{literal(opening)} {states[0]}" if opening else states[0]
+
+
+def _begun(ending: str, text: str) -> int:
+    """Return how much of `ending` a text ends with."""
+    longest = min(len(text), len(ending))
+    return next(n for n in range(longest, -1, -1) if text.endswith(ending[:n]))
 
 
 def literal(text: str) -> str:

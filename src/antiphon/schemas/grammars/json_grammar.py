@@ -10,9 +10,8 @@ schema that needs more raises `TooComplexError`. The automata of strings have th
 whole grammar; a string that needs more is left to the check.
 """
 
-import json
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
 
 from antiphon.schemas.alternatives import Alternatives
 from antiphon.schemas.check import Check
@@ -25,8 +24,12 @@ from antiphon.schemas.grammars.numbers import NUMBER, integers, numbers
 from antiphon.schemas.grammars.objects import Objects, any_object
 from antiphon.schemas.grammars.strings import sized, string
 from antiphon.schemas.negation import apply_negations
+from antiphon.schemas.spelling import Spelling
 from antiphon.schemas.values import DISJOINT_TYPES
 from antiphon.schemas.view import Subschemas, View
+
+_Key: TypeAlias = tuple[int, Spelling]
+"""A view by its `id()`, and the spelling in which it is written."""
 
 DEPTH: Final = 72
 """The maximum depth of distinct views; deeper, any value is allowed."""
@@ -48,44 +51,48 @@ class JsonGrammar:
         self._context = Context(
             rules, self._document, self._check, self._rule_of_all, self.unenforced, tight=tight
         )
-        self._written_views: dict[int, str | None] = {}
+        self._written_views: dict[_Key, str | None] = {}
         # Views in progress, with the name of their rule if it is used recursively.
-        self._in_progress: dict[int, str | None] = {}
-        self._emptied: set[int] = set()
-        self._anything: str | None = None
+        self._in_progress: dict[_Key, str | None] = {}
+        self._emptied: set[_Key] = set()
+        self._anything: dict[Spelling, str] = {}
 
     def rule(self) -> str | None:
         """Return the rule for the whole schema, or None if no value fits."""
+        return self._rule(self._rule_of)
+
+    def _rule(self, write: Callable[[View], str | None]) -> str | None:
         root = self._document.of(self._document.root)
-        rule = self._rule_of(root)
-        empty: set[int] = set()
+        rule = write(root)
+        empty: set[_Key] = set()
         while self._emptied:
             # A rule uses the name of a view that turned out to have no values.
             empty |= self._emptied
             self._emptied = set()
             self._written_views = dict.fromkeys(empty)
-            rule = self._rule_of(root)
+            rule = write(root)
         return rule
 
     def anything(self) -> str:
         """Return the rule for any JSON value."""
-        if self._anything is None:
-            name = self._anything = self._rules.reserve()
+        spelling = self._rules.spelling
+        if spelling not in self._anything:
+            name = self._anything[spelling] = self._rules.reserve()
             alternatives = [
                 sized(self._rules, 0, None)[0],
                 self._rules.add(NUMBER),
-                '"true" | "false" | "null"',
+                self._words((True, False, None)),
                 any_object(self._rules, name),
                 any_array(self._rules, name),
             ]
             self._rules.define(name, " | ".join(alternatives))
-        return self._anything
+        return self._anything[spelling]
 
     def _rule_of_all(self, subschemas: Subschemas) -> str | None:
         return self._rule_of(self._document.view(subschemas))
 
     def _rule_of(self, view: View) -> str | None:
-        key = id(view)
+        key = (id(view), self._rules.spelling)
         if key in self._written_views:
             return self._written_views[key]
         if key in self._in_progress:
@@ -108,8 +115,9 @@ class JsonGrammar:
         """Return the name of the rule for a view in progress, if it has finite values."""
         if not self._finiteness.has_finite_value(view):
             return None
-        name = self._in_progress[id(view)] or self._rules.reserve()
-        self._in_progress[id(view)] = name
+        key = (id(view), self._rules.spelling)
+        name = self._in_progress[key] or self._rules.reserve()
+        self._in_progress[key] = name
         return name
 
     def _write(self, view: View) -> str | None:
@@ -126,18 +134,21 @@ class JsonGrammar:
         self.unenforced |= view.unenforced
         if view.values is not None:
             return self._write_values(view)
-        forbidden: tuple[str, ...] = ()
-        if view.negated:
-            remaining, forbidden = apply_negations(self._document, view, self.unenforced)
-            if remaining is None:
-                return None
-            view = remaining
-        types = view.implied_types or (DISJOINT_TYPES if forbidden else ())
+        remaining, forbidden = self._without_negations(view)
+        if remaining is None:
+            return None
+        types = remaining.implied_types or (DISJOINT_TYPES if forbidden else ())
         if not types:
             return self.anything()
         if len(types) == 1:
-            return self._write_type(types[0], view, forbidden)
-        return self._either([self._write_type(name, view, forbidden) for name in types])
+            return self._write_type(types[0], remaining, forbidden)
+        return self._either([self._write_type(name, remaining, forbidden) for name in types])
+
+    def _without_negations(self, view: View) -> tuple[View | None, tuple[str, ...]]:
+        """Return a view without `not`, or None if no value fits, and the strings that are not."""
+        if not view.negated:
+            return view, ()
+        return apply_negations(self._document, view, self.unenforced)
 
     def _write_type(self, name: str, view: View, forbidden: Sequence[str]) -> str | None:
         match name:
@@ -151,16 +162,22 @@ class JsonGrammar:
                 return self._note_unenforced(integers(self._rules, view.keywords))
             case "number":
                 return self._note_unenforced(numbers(self._rules, view.keywords))
-        return self._rules.add('"true" | "false"' if name == "boolean" else '"null"')
+        return self._rules.add(self._words((True, False) if name == "boolean" else (None,)))
+
+    def _words(self, values: Sequence[bool | None]) -> str:
+        return " | ".join(literal(self._rules.spelling.word(value)) for value in values)
 
     def _note_unenforced(self, result: tuple[str | None, tuple[str, ...]]) -> str | None:
         rule, unenforced = result
         self.unenforced.update(unenforced)
         return rule
 
-    def _write_values(self, view: View) -> str | None:
+    def _values(self, view: View) -> list[Any]:
         values = [*(view.values or {}).values()]
         if view.constraint_kinds != {"values"}:
             values = [value for value in values if self._check.fits(value, view)]
-        literals = [literal(json.dumps(value, ensure_ascii=False)) for value in values]
+        return values
+
+    def _write_values(self, view: View) -> str | None:
+        literals = [literal(self._rules.spelling.write(one)) for one in self._values(view)]
         return self._rules.add(either(literals)) if literals else None

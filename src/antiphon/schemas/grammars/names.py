@@ -6,9 +6,10 @@ from itertools import chain
 from typing import Any, Final
 
 from antiphon.schemas.grammars.context import Context
-from antiphon.schemas.grammars.strings import name_rule, names_in, sized
+from antiphon.schemas.grammars.forms import ObjectForm
+from antiphon.schemas.grammars.strings import names_in
 from antiphon.schemas.languages import language_of, of_size
-from antiphon.schemas.regular import REST, Language, both, either, neither
+from antiphon.schemas.regular import Language, both, either, neither
 from antiphon.schemas.view import Properties, Subschemas, View
 
 NAMED: Final = 300
@@ -21,7 +22,11 @@ PATTERNS: Final = 16
 class OtherNames:
     """Writes the rules for the properties of one view that are not `known`."""
 
-    def __init__(self, context: Context, view: View, known: Sequence[str]) -> None:
+    def __init__(
+        self, context: Context, view: View, known: Sequence[str], form: ObjectForm
+    ) -> None:
+        self._form = form
+        self._value = form.value or context.rule_of
         self._context = context
         self._view = view
         self._known = known
@@ -36,8 +41,8 @@ class OtherNames:
             return []
         found: list[tuple[str, str]] = []
         for of, subschemas in self._kinds(wanted=wanted):
-            value = self._context.rule_of(subschemas)
-            name = None if value is None else self._name_rule(of)
+            value = self._value(subschemas)
+            name = None if value is None else self._form.other(of)
             if value is not None and name is not None:
                 found.append((name, value))
         return found
@@ -45,14 +50,10 @@ class OtherNames:
     def distinct_names(self) -> Iterator[tuple[str, str]]:
         """Yield distinct names and the rules for their values."""
         for of, subschemas in self._kinds(wanted=True):
-            value = self._context.rule_of(subschemas)
+            value = self._value(subschemas)
             if value is not None:
                 for name in names_in(self._context.rules, of):
                     yield name, value
-
-    def _name_rule(self, of: Language) -> str | None:
-        rules = self._context.rules
-        return sized(rules, 0, None)[0] if of == REST else name_rule(rules, of)
 
     def _kinds(self, *, wanted: bool) -> Iterator[tuple[Language, Subschemas]]:
         """Yield the languages of other names, and the subschemas that apply to their values."""

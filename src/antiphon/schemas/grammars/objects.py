@@ -1,6 +1,5 @@
 """Objects as grammars: required properties in order, then optional ones, then any others."""
 
-import json
 from collections.abc import Sequence
 from itertools import islice
 from typing import Final
@@ -9,12 +8,12 @@ import msgspec
 
 from antiphon.schemas.grammars import gbnf
 from antiphon.schemas.grammars.context import Context
-from antiphon.schemas.grammars.gbnf import COMMA, NEXT, Rules, literal
+from antiphon.schemas.grammars.forms import ObjectForm, form_of
+from antiphon.schemas.grammars.gbnf import Rules
 from antiphon.schemas.grammars.names import OtherNames
-from antiphon.schemas.grammars.strings import sized
+from antiphon.schemas.regular import REST
+from antiphon.schemas.spelling import in_order
 from antiphon.schemas.view import View
-
-COLON: Final = '": "'
 
 MOST: Final = 1000
 """The maximum number of properties that a grammar counts; no model writes more."""
@@ -30,19 +29,23 @@ class _Others(msgspec.Struct, frozen=True):
 
 def any_object(rules: Rules, value: str) -> str:
     """Return the body of a rule for any object with such values."""
-    other = f"{sized(rules, 0, None)[0]} {COLON} {value}"
-    return f'"{{" {_members(rules, [], [], _Others(other, 0, None))} "}}"'
+    form = form_of(rules)
+    other = f"{form.other(REST)} {value}"
+    return f'"{{" {_members(rules, form, [], [], _Others(other, 0, None))} "}}"'
 
 
 class Objects:
-    """Writes the rules for the objects of one view."""
+    """Writes the rules for the objects of one view, in the form of the spelling or another one."""
 
-    def __init__(self, context: Context, view: View) -> None:
+    def __init__(self, context: Context, view: View, form: ObjectForm | None = None) -> None:
+        self._form = form or form_of(context.rules)
+        self._value = self._form.value or context.rule_of
         self._context = context
         self._rules = context.rules
         self._view = view
         self._least, self._most = self._sizes()
         self._recursive: set[str] = set()
+        self._names: dict[str, str] = {}
 
     def rule(self) -> str | None:
         """Return the rule for the objects, or None if no object fits."""
@@ -60,7 +63,10 @@ class Objects:
                 return None
             optional = optional[: self._most - len(required)]
         others = OtherNames(
-            self._context, view, list(dict.fromkeys([*names, *view.dependent_required]))
+            self._context,
+            view,
+            list(dict.fromkeys([*names, *view.dependent_required])),
+            self._form,
         )
         return self._with_minimum(required, optional, others)
 
@@ -91,7 +97,8 @@ class Objects:
         if missing > 1:
             # One rule could repeat a name, so several missing properties get distinct names.
             given = [
-                _write_pair(name, value) for name, value in islice(others.distinct_names(), missing)
+                self._form.pair(name, value)
+                for name, value in islice(others.distinct_names(), missing)
             ]
             required, missing = [*required, *given], missing - len(given)
             is_short = missing > 0
@@ -103,8 +110,23 @@ class Objects:
         if is_short:
             self._context.unenforced.add("minProperties")
         other = "" if room == 0 else other
-        members = _members(self._rules, required, optional, _Others(other, missing, room))
-        return self._rules.add(f'"{{" {members} "}}"')
+        members = self._members(required, optional, _Others(other, missing, room))
+        return self._rules.add(f"{self._form.opening} {members} {self._form.closing}".strip())
+
+    def _members(self, required: Sequence[str], optional: Sequence[str], others: _Others) -> str:
+        if not self._form.sorts:
+            return _members(self._rules, self._form, required, optional, others)
+        key = self._names.get
+        order = in_order(name for pair in (*required, *optional) if (name := key(pair)))
+        pairs = {self._names[pair]: pair for pair in (*optional, *required) if pair in self._names}
+        given = [pair for pair in required if pair not in self._names]
+        return _sorted(
+            self._rules,
+            self._form,
+            [(pairs[name], pairs[name] in required) for name in order]
+            + [(pair, True) for pair in given],
+            others,
+        )
 
     def _sizes(self) -> tuple[int, int | None]:
         """Return the minimum and maximum number of properties, within `MOST`."""
@@ -120,10 +142,11 @@ class Objects:
         if names and not context.check.fits(name, document.view(names)):
             return None
         subschemas = document.property_subschemas(self._view, name)
-        value = context.rule_of(subschemas)
+        value = self._value(subschemas)
         if value is None:
             return None
-        pair = _write_pair(name, value)
+        pair = self._form.pair(name, value)
+        self._names[pair] = name
         if self._least and document.has_reference(subschemas):
             self._recursive.add(pair)
         return pair
@@ -147,29 +170,47 @@ def _all_required(view: View) -> dict[str, None]:
     return needed
 
 
-def _write_pair(name: str, value: str) -> str:
-    return f"{literal(json.dumps(name, ensure_ascii=False) + ': ')} {value}"
-
-
 def _pair_rule(pairs: Sequence[tuple[str, str]]) -> str:
-    return gbnf.either(f"{name} {COLON} {value}" for name, value in pairs) if pairs else ""
+    return gbnf.either(f"{name} {value}" for name, value in pairs) if pairs else ""
 
 
 def _members(
-    rules: Rules, required: Sequence[str], optional: Sequence[str], others: _Others
+    rules: Rules,
+    form: ObjectForm,
+    required: Sequence[str],
+    optional: Sequence[str],
+    others: _Others,
 ) -> str:
     """Return the body for all of `required`, then any of `optional` in order, then others."""
     least, most = others.least, others.most
     following = '""'
     first: list[str] = []
+    comma = form.comma
     if others.pair:
-        more = rules.add(f"{COMMA} {others.pair}")
+        more = rules.add(f"{comma} {others.pair}".strip())
         following = rules.add(gbnf.times(more, least, most))
         fewer = gbnf.times(more, max(0, least - 1), None if most is None else most - 1)
         first.append(f"{others.pair} {fewer}")
     for pair in reversed(optional):
         first.append(f"{pair} {following}")
-        following = rules.add(f"({COMMA} {pair})? {following}")
+        following = rules.add(f"({comma} {pair})? {following}")
     if required:
-        return f"{NEXT.join(required)} {following}"
+        between = f" {comma} " if comma else " "
+        return f"{between.join(required)} {following}"
     return f"({gbnf.either(first)}){'' if least else '?'}" if first else ""
+
+
+def _sorted(
+    rules: Rules, form: ObjectForm, pairs: Sequence[tuple[str, bool]], others: _Others
+) -> str:
+    """Return the body for pairs in this order, of which some are required, then others."""
+    body = _members(rules, form, [], [], others)
+    started = _members(rules, form, [""], [], others).strip() if others.pair else '""'
+    fresh = body or '""'
+    for pair, is_required in reversed(pairs):
+        one = f"{pair} {started}"
+        fresh = rules.add(one if is_required else f"{one} | {fresh}")
+        started = rules.add(
+            f"{form.comma} {one}" if is_required else f"({form.comma} {pair})? {started}"
+        )
+    return fresh

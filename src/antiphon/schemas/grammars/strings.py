@@ -1,4 +1,8 @@
-"""Strings as grammars: by format, size and pattern, without forbidden strings."""
+"""Strings as grammars: by format, size and pattern, without forbidden strings.
+
+A string stands between quotes, and what is not plain in it is escaped. Where nothing is escaped,
+the string is any text up to its closing quote, or up to another mark.
+"""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +15,21 @@ from antiphon.schemas.formats import FORMATS
 from antiphon.schemas.grammars import gbnf
 from antiphon.schemas.grammars.gbnf import Rules, literal, one_of, times
 from antiphon.schemas.languages import language_of, of_size, sizes
-from antiphon.schemas.regular import NOTHING, REST, Language, Span, both, widened
+from antiphon.schemas.regular import (
+    ANY,
+    NOTHING,
+    REST,
+    Language,
+    Span,
+    both,
+    cat,
+    exactly,
+    neither,
+    repeat,
+    whole,
+    widened,
+)
+from antiphon.schemas.spelling import Quotes
 from antiphon.schemas.steps import TooComplexError
 from antiphon.schemas.view import View
 
@@ -27,65 +45,117 @@ CHAR: Final = (
     r"([0-9abcefABCEF] [0-9a-fA-F]{3} | [dD] [0-7] [0-9a-fA-F]{2}))"
 )
 
-# The characters that need no escape in a JSON string, and the escapes of the others.
-_PLAIN: Final = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x7E), (0x80, 0xD7FF), (0xE000, 0x10FFFF))
-_ESCAPED: Final[Mapping[int, str]] = {ord(one): json.dumps(one)[1:-1] for one in '"\\\n\r\t\b\f'}
+# What Python writes as a number (spaces, and what is not printed) is left out.
+_PYTHON: Final = (
+    r"\\\x00-\x1F\x7F-\xA0\xAD\u0600-\u0605\u061C\u1680\u180E\u2000-\u200F\u2028-\u202F\u205F-\u206F"
+    r"\u3000\uD800-\uF8FF\uFEFF\uFFF0-\uFFFF"
+)
+_PYTHON_CHAR: Final = rf"[^'{_PYTHON}] | {literal(chr(92))} [\\nrt]"
+_PYTHON_IN_DOUBLE: Final = rf"[^'{literal(chr(34))[1:-1]}{_PYTHON}] | {literal(chr(92))} [\\nrt]"
+
+# The characters that need no escape in a string, and the escapes of the others.
+_PLAIN: Final[Mapping[str, Sequence[Span]]] = {
+    "json": ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x7E), (0x80, 0xD7FF), (0xE000, 0x10FFFF)),
+    "python": ((0x20, 0x26), (0x28, 0x5B), (0x5D, 0x7E), (0xA1, 0xAC), (0xAE, 0x5FF)),
+    "none": ((0x09, 0x0A), (0x0D, 0x0D), (0x20, 0x7E), (0x80, 0xD7FF), (0xE000, 0x10FFFF)),
+}
+_ESCAPED: Final[Mapping[str, Mapping[int, str]]] = {
+    "json": {ord(one): json.dumps(one)[1:-1] for one in '"\\\n\r\t\b\f'},
+    "python": {ord(one): repr(one)[1:-1] for one in "\\\n\r\t"},
+    "none": {},
+}
 
 
 def string(
-    rules: Rules, document: Document, view: View, forbidden: Sequence[str] = ()
+    rules: Rules,
+    document: Document,
+    view: View,
+    forbidden: Sequence[str] = (),
+    quotes: Quotes | None = None,
 ) -> tuple[str | None, tuple[str, ...]]:
-    """Return the rule for the strings of `view`, and the keywords that it does not enforce."""
+    """Return the rule for the strings of `view`, and the keywords that it does not enforce.
+
+    The quotes are those of the spelling, or others.
+    """
+    quotes = quotes or rules.spelling.quotes
     least, most = sizes(view.keywords)
     if most is not None and most < least:
         return None, ()
     if not view.patterns and not forbidden:
         if not view.formats:
-            return sized(rules, least, most)
-        rule = _formatted(rules, view.formats, least, most)
+            return sized(rules, least, most, quotes)
+        rule = _formatted(rules, view.formats, least, most, quotes)
         if rule is not None:
             return rule, ()
-    return _matching(rules, document, view, forbidden)
+    return _matching(rules, document, view, forbidden, quotes)
 
 
-def sized(rules: Rules, least: int, most: int | None) -> tuple[str, tuple[str, ...]]:
+def sized(
+    rules: Rules, least: int, most: int | None, quotes: Quotes | None = None
+) -> tuple[str, tuple[str, ...]]:
     """Return the rule for strings of `least` to `most` characters, and the unenforced keywords."""
-    char = rules.add(CHAR)
+    quotes = quotes or rules.spelling.quotes
+    if quotes.escapes == "none":
+        return _sized_until(rules, least, most, quotes)
+    char = rules.add(CHAR if quotes.escapes == "json" else _PYTHON_CHAR)
     unenforced = [
         keyword
         for keyword, size in (("minLength", least), ("maxLength", most))
         if (size or 0) > MOST
     ]
     counted = times(char, min(least, MOST), None if (most or 0) > MOST else most)
-    return rules.add(rf'"\"" {counted} "\""'), tuple(unenforced)
+    body = f"{literal(quotes.opening)} {counted} {literal(quotes.closing)}"
+    if quotes.escapes == "python" and (least, most) == (0, None):
+        # A text with an apostrophe, and without a double quote, stands in double quotes.
+        char = rules.add(_PYTHON_IN_DOUBLE)
+        body += rf""" | "\"" {char}* "'" ({char} | "'")* "\"" """.rstrip()
+    return rules.add(body), tuple(unenforced)
 
 
-def _formatted(rules: Rules, names: Sequence[str], least: int, most: int | None) -> str | None:
+def _sized_until(
+    rules: Rules, least: int, most: int | None, quotes: Quotes
+) -> tuple[str, tuple[str, ...]]:
+    """Return the rule for any text up to its closing; a size is kept where that takes little."""
+    unenforced: tuple[str, ...] = ()
+    if least or most is not None:
+        rule = language_rule(rules, whole(repeat(ANY, least, most)), quotes)
+        if rule:
+            return rule, ()
+        unenforced = ("minLength", "maxLength")
+    return rules.until(quotes.closing, '""', opening=quotes.opening), unenforced
+
+
+def _formatted(
+    rules: Rules, names: Sequence[str], least: int, most: int | None, quotes: Quotes
+) -> str | None:
     form = FORMATS[names[0]]
     if len(names) > 1 or least > form.shortest or (most is not None and most < form.longest):
         return None
-    return rules.add(rf'"\"" {form.rule} "\""')
+    if quotes.escapes != "json" and len(quotes.closing) == 1:  # which a format may contain
+        return None
+    return rules.add(f"{literal(quotes.opening)} {form.rule} {literal(quotes.closing)}")
 
 
 def _matching(
-    rules: Rules, document: Document, view: View, forbidden: Sequence[str]
+    rules: Rules, document: Document, view: View, forbidden: Sequence[str], quotes: Quotes
 ) -> tuple[str | None, tuple[str, ...]]:
     """Write all constraints as one automaton, without those that would make it too large."""
     strings, unenforced = language_of(document, view, forbidden)
     least, most = sizes(view.keywords)
     if least or most is not None:
-        name = language_rule(rules, both(strings, of_size(view)))
+        name = language_rule(rules, both(strings, of_size(view)), quotes)
         if name != TOO_LARGE:
             return name, unenforced
         unenforced = (*unenforced, "minLength", "maxLength")
-    name = language_rule(rules, strings)
+    name = language_rule(rules, strings, quotes)
     if name != TOO_LARGE:
         return name, unenforced
     wide = widened(strings)
-    name = language_rule(rules, wide) if wide != strings else TOO_LARGE
+    name = language_rule(rules, wide, quotes) if wide != strings else TOO_LARGE
     if name != TOO_LARGE:
         return name, (*unenforced, *_automaton_keywords(view, forbidden))
-    return sized(rules, least, most)[0], (*unenforced, *_automaton_keywords(view, forbidden))
+    rule = sized(rules, least, most, quotes)[0]
+    return rule, (*unenforced, *_automaton_keywords(view, forbidden))
 
 
 def _automaton_keywords(view: View, forbidden: Sequence[str]) -> Iterator[str]:
@@ -97,18 +167,25 @@ TOO_LARGE: Final = ""
 """Stands for the name of a rule if the automaton is too large to be written."""
 
 
-def language_rule(rules: Rules, of: Language) -> str | None:
-    """Return the rule for the JSON strings of a language, or None if there are none."""
-    if of not in rules.languages:
-        rules.languages[of] = _write_language(rules, of)
-    return rules.languages[of]
+def language_rule(rules: Rules, of: Language, quotes: Quotes | None = None) -> str | None:
+    """Return the rule for the strings of a language, or None if there are none."""
+    key = (of, quotes or rules.spelling.quotes)
+    if key not in rules.languages:
+        rules.languages[key] = _write_language(rules, *key)
+    return rules.languages[key]
 
 
-def _write_language(rules: Rules, of: Language) -> str | None:
+def _write_language(rules: Rules, of: Language, quotes: Quotes) -> str | None:
+    if quotes.escapes == "none" and quotes.closing:
+        of = both(of, neither(cat(REST, exactly(quotes.closing), REST)))
     try:
         automaton = Automaton(of, rules.automata)
         states = _states(automaton)
-        return TOO_LARGE if states is None else _AutomatonWriter(rules, automaton, states).rule()
+        return (
+            TOO_LARGE
+            if states is None
+            else _AutomatonWriter(rules, automaton, states, quotes).rule()
+        )
     except TooComplexError:
         return TOO_LARGE
 
@@ -136,12 +213,14 @@ class _AutomatonWriter:
         rules: Rules,
         automaton: Automaton,
         moves: dict[int, list[tuple[int, tuple[Span, ...]]]],
+        quotes: Quotes,
     ) -> None:
         self._rules = rules
+        self._quotes = quotes
         self._start = automaton.start
         self._accepting = {state for state in moves if automaton.accepts(state)}
         self._moves = {
-            state: [(to, char) for to, spans in targets if (char := _in_json(spans))]
+            state: [(to, char) for to, spans in targets if (char := _between(quotes, spans))]
             for state, targets in moves.items()
         }
         self._live = self._find_live_states()
@@ -155,9 +234,9 @@ class _AutomatonWriter:
                 f"{char} {names[to]}" for to, char in self._moves[state] if to in self._live
             ]
             if state in self._accepting:
-                alternatives.append(r'"\""')
+                alternatives.append(literal(self._quotes.closing))
             self._rules.define(name, " | ".join(alternatives))
-        return self._rules.add(rf'"\"" {names[self._start]}')
+        return self._rules.add(f"{literal(self._quotes.opening)} {names[self._start]}")
 
     def _find_live_states(self) -> set[int]:
         """Find the states that lead to an accepting state, from those backwards."""
@@ -174,18 +253,18 @@ class _AutomatonWriter:
         return live
 
 
-def _in_json(spans: tuple[Span, ...]) -> str:
-    """Return the rule body for one character of `spans` in a JSON string, or an empty text."""
+def _between(quotes: Quotes, spans: tuple[Span, ...]) -> str:
+    """Return the rule body for one character of `spans` between quotes, or an empty text."""
     plain = [
         (max(low, first), min(high, last))
         for low, high in spans
-        for first, last in _PLAIN
+        for first, last in _PLAIN[quotes.escapes]
         if max(low, first) <= min(high, last)
     ]
     alternatives = [one_of(plain)] if plain else []
     alternatives += [
         literal(escape)
-        for code, escape in _ESCAPED.items()
+        for code, escape in _ESCAPED[quotes.escapes].items()
         if any(low <= code <= high for low, high in spans)
     ]
     return gbnf.either(alternatives) if alternatives else ""
@@ -197,9 +276,9 @@ def names_in(rules: Rules, of: Language) -> Iterator[str]:
         yield from filter(None, texts(Automaton(of, rules.automata)))
 
 
-def name_rule(rules: Rules, of: Language) -> str | None:
+def name_rule(rules: Rules, of: Language, quotes: Quotes | None = None) -> str | None:
     """Return the rule for the property names of a language, or None if it cannot be written."""
     if of == REST:
-        return sized(rules, 0, None)[0]
-    name = language_rule(rules, of)
+        return sized(rules, 0, None, quotes)[0]
+    name = language_rule(rules, of, quotes)
     return None if name in (TOO_LARGE, None) or of == NOTHING else name

@@ -1,0 +1,101 @@
+"""Objects whose properties are elements: each with its name and its value between marks.
+
+    <parameter=city>Paris</parameter>        city:<|"|>Paris<|"|>        city='Paris'
+
+Texts stand as they are and end at a mark; other values are spelled.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from antiphon.schemas.alternatives import Alternatives
+from antiphon.schemas.document import Document
+from antiphon.schemas.spelling import JSON, Quotes, Spelling, in_order
+from antiphon.schemas.steps import Steps, TooComplexError
+from antiphon.schemas.values import DISJOINT_TYPES, type_of
+
+
+class Place(msgspec.Struct, frozen=True):
+    """What stands between the name of a property and its value, and behind the value."""
+
+    between: str
+    after: str
+
+
+class Elements(msgspec.Struct, frozen=True):
+    """How the properties of an object are written.
+
+    `before` stands before each name, `separator` between two properties. `places` has the marks
+    around a value, and `spellings` how it is spelled unless it is a text, by its type. `sorts`:
+    properties come in the order of their names.
+    """
+
+    before: str
+    places: Mapping[str, Place]
+    separator: str = ""
+    spellings: Mapping[str, Spelling] = {}
+    sorts: bool = False
+
+    def spelling(self, kind: str) -> Spelling:
+        return self.spellings.get(kind, JSON)
+
+    def write(self, properties: Mapping[str, Any]) -> str:
+        """Return properties with their values; a text with a mark in it cannot be read back."""
+        names = in_order(properties) if self.sorts else properties
+        return self.separator.join(self._element(name, properties[name]) for name in names)
+
+    def _element(self, name: str, value: Any) -> str:
+        kind = type_of(value)
+        place = self.places[kind]
+        text = value if kind == "string" else self.spelling(kind).write(value)
+        return f"{self.before}{name}{place.between}{text}{place.after}"
+
+    def is_writable(self, text: str) -> bool:
+        """Whether a text can be read back: it ends at the first mark behind it."""
+        end = self.text_end.closing
+        return (text + end).find(end) == len(text)
+
+    @property
+    def text_end(self) -> Quotes:
+        """The quotes of a text: nothing before it, and behind it the mark at which it ends."""
+        return Quotes("", mark_in(self.places["string"].after), "none")
+
+
+def mark_in(text: str) -> str:
+    """Return the beginning of `text` that marks an end: up to its first closing bracket."""
+    at = min((text.find(one) for one in ">])}" if one in text), default=-1)
+    return text[: at + 1] if at >= 0 else text
+
+
+def kinds_of(schema: Any, steps: Steps) -> Callable[[str], frozenset[str]]:
+    """Return a function that tells which types of values a property of an object may have.
+
+    What takes too many steps to tell may have any.
+    """
+    document = Document(schema, steps)
+    alternatives = Alternatives(document)
+    known: dict[str, frozenset[str]] = {}
+
+    def kinds(name: str) -> frozenset[str]:
+        if name not in known:
+            try:
+                known[name] = frozenset(_kinds(document, alternatives, name))
+            except TooComplexError:
+                known[name] = frozenset(DISJOINT_TYPES)
+        return known[name]
+
+    return kinds
+
+
+def _kinds(document: Document, alternatives: Alternatives, name: str) -> set[str]:
+    found: set[str] = set()
+    for of_object in alternatives.of(document.of(document.root)):
+        for view in alternatives.of(document.property_view(of_object, name)):
+            if view.values is not None:
+                found.update(map(type_of, view.values.values()))
+            else:
+                types = view.types or DISJOINT_TYPES
+                found.update("number" if one == "integer" else one for one in types)
+    return found or set(DISJOINT_TYPES)

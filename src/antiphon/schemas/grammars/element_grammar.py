@@ -1,0 +1,93 @@
+"""Converts the schema of an object to a grammar of elements: each property between its marks.
+
+A text is written as it is, up to the mark behind it; it cannot contain that mark. Other values have
+their spelling.
+"""
+
+from antiphon.schemas.elements import Elements
+from antiphon.schemas.grammars.forms import element_form
+from antiphon.schemas.grammars.gbnf import Rules, literal
+from antiphon.schemas.grammars.json_grammar import JsonGrammar
+from antiphon.schemas.grammars.objects import Objects
+from antiphon.schemas.grammars.strings import string
+from antiphon.schemas.values import DISJOINT_TYPES, type_of
+from antiphon.schemas.view import Subschemas, View
+
+
+class ElementGrammar(JsonGrammar):
+    """Adds the rules for the objects of one schema, as elements, to a grammar."""
+
+    def __init__(
+        self, rules: Rules, schema: object, elements: Elements, *, tight: bool = False
+    ) -> None:
+        super().__init__(rules, schema, tight=tight)
+        self._elements = elements
+        self._form = element_form(rules, elements, self._value_of)
+
+    def rule(self) -> str | None:
+        """Return the rule for the elements of the whole schema, or None if no object fits."""
+        return self._rule(self._objects)
+
+    def _objects(self, view: View) -> str | None:
+        return self._either([self._object(one) for one in self._alternatives.of(view)])
+
+    def _object(self, view: View) -> str | None:
+        self.unenforced |= view.unenforced
+        if view.values is not None:
+            values = [one for one in self._values(view) if self._is_writable(one)]
+            return self._either([literal(self._elements.write(one)) for one in values])
+        remaining, _ = self._without_negations(view)
+        if remaining is None or "object" not in (remaining.implied_types or ("object",)):
+            return None
+        return Objects(self._context, remaining, self._form).rule()
+
+    def _is_writable(self, value: object) -> bool:
+        return isinstance(value, dict) and all(
+            self._elements.is_writable(one) for one in value.values() if isinstance(one, str)
+        )
+
+    def _value_of(self, subschemas: Subschemas) -> str | None:
+        """Return the rule of a value with its marks."""
+        view = self._document.view(subschemas)
+        return self._either([self._value(one) for one in self._alternatives.of(view)])
+
+    def _value(self, view: View) -> str | None:
+        self.unenforced |= view.unenforced
+        if view.values is not None:
+            return self._either([self._literal(one) for one in self._values(view)])
+        remaining, forbidden = self._without_negations(view)
+        if remaining is None:
+            return None
+        types = remaining.implied_types or DISJOINT_TYPES
+        return self._either([self._of_type(name, remaining, forbidden) for name in types])
+
+    def _literal(self, value: object) -> str | None:
+        kind = type_of(value)
+        place = self._elements.places[kind]
+        if not isinstance(value, str):
+            text = self._elements.spelling(kind).write(value)
+        elif not self._elements.is_writable(value):
+            return None
+        else:
+            text = value
+        return literal(place.between + text + place.after)
+
+    def _of_type(self, name: str, view: View, forbidden: tuple[str, ...]) -> str | None:
+        kind = "number" if name == "integer" else name
+        place = self._elements.places[kind]
+        if kind == "string":
+            quotes = self._elements.text_end
+            rest = place.after[len(quotes.closing) :]
+            rule = self._note_unenforced(
+                string(self._rules, self._document, view, forbidden, quotes)
+            )
+            return None if rule is None else _joined(place.between, rule, rest)
+        with self._rules.spelled(self._elements.spelling(kind)):
+            rule = self._write_type(name, view, forbidden)
+        return None if rule is None else _joined(place.between, rule, place.after)
+
+
+def _joined(before: str, rule: str, after: str) -> str:
+    return " ".join(
+        [*([literal(before)] if before else []), rule, *([literal(after)] if after else [])]
+    )

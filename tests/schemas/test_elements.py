@@ -1,0 +1,65 @@
+from typing import Any
+
+import pytest
+
+from antiphon.schemas.elements import Elements, Place, kinds_of, mark_in
+from antiphon.schemas.spelling import Quotes, Spelling
+from antiphon.schemas.steps import Steps
+from antiphon.schemas.values import DISJOINT_TYPES
+from support.elements import CALLED, QUOTED, TAGGED
+
+GIVEN = {"b": "two\nlines", "a": True, "c": [None, "x"]}
+
+
+def test_each_notation_writes_its_elements() -> None:
+    assert TAGGED.write(GIVEN) == (
+        "<parameter=b>\ntwo\nlines\n</parameter>\n<parameter=a>\nTrue\n</parameter>\n"
+        '<parameter=c>\n[null, "x"]\n</parameter>\n'
+    )
+    assert QUOTED.write(GIVEN) == 'a:true,b:<|"|>two\nlines<|"|>,c:[None,<|"|>x<|"|>]'
+    assert CALLED.write(GIVEN) == "b='two\nlines', a=True, c=[None, 'x']"
+    assert TAGGED.write({}) == ""
+
+
+def test_text_with_the_mark_behind_it_cannot_be_written() -> None:
+    assert TAGGED.text_end == Quotes("", "\n</parameter>", "none")
+    assert TAGGED.is_writable("a </parameter> b\n")
+    assert not TAGGED.is_writable("a\n</parameter> b")
+    assert not CALLED.is_writable("it's")
+    doubled = Elements("", {"string": Place("", "##")})
+    assert not doubled.is_writable("a#")  # the mark would begin a character earlier
+
+
+def test_mark_ends_with_its_first_bracket() -> None:
+    assert mark_in("\n</parameter>\n") == "\n</parameter>"
+    assert mark_in("'") == "'"
+    assert mark_in(")]<|end|>") == ")"
+
+
+def test_other_types_are_spelled_as_json() -> None:
+    assert TAGGED.spelling("array") == Spelling()
+
+
+@pytest.mark.parametrize(
+    ("schema", "kinds"),
+    [
+        ({"type": "string"}, {"string"}),
+        ({"type": ["integer", "null"]}, {"number", "null"}),
+        ({"enum": ["a", 1, None]}, {"string", "number", "null"}),
+        ({"anyOf": [{"type": "string"}, {"const": True}]}, {"string", "boolean"}),
+        ({"$ref": "#/$defs/name"}, {"string"}),
+        ({}, set(DISJOINT_TYPES)),
+        (False, set(DISJOINT_TYPES)),
+    ],
+)
+def test_kinds_of_a_property_are_those_that_its_schema_allows(schema: Any, kinds: set[str]) -> None:
+    whole = {"properties": {"it": schema}, "$defs": {"name": {"type": "string"}}}
+    of = kinds_of(whole, Steps())
+    assert of("it") == kinds
+    assert of("it") == kinds
+    assert of("other") == set(DISJOINT_TYPES)
+
+
+def test_schema_that_takes_too_many_steps_allows_all_kinds() -> None:
+    schema = {"properties": {"it": {"anyOf": [{"type": "string"}] * 9}}}
+    assert kinds_of(schema, Steps(2))("it") == set(DISJOINT_TYPES)

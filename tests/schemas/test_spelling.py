@@ -1,0 +1,76 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antiphon.schemas.spelling import DEPTH, JSON, Quotes, Spelling, in_order
+
+PYTHON = Spelling(true="True", false="False", null="None", quotes=Quotes("'", "'", "python"))
+RAW = Spelling(
+    null="None",
+    quotes=Quotes('<|"|>', '<|"|>', "none"),
+    comma=",",
+    colon=":",
+    bare_keys=True,
+    sorts=True,
+)
+COMPACT = Spelling(comma=",", colon=":")
+
+names = st.text("abcXYZ_", min_size=1, max_size=4)
+texts = st.text("ab'\" \n\\,:[]{}é漢", max_size=6)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-999, 999) | st.sampled_from([0.5, -2.25]) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize(
+    "spelling", [JSON, COMPACT, PYTHON, RAW], ids=["json", "compact", "python", "raw"]
+)
+@given(values)
+def test_what_is_written_is_read(spelling: Spelling, value: Any) -> None:
+    assert spelling.read(spelling.write(value)) == value
+
+
+def test_each_spelling_has_its_words_and_quotes() -> None:
+    value = {"b": ["it's", 1, None], "A": {"c": True}}
+    assert JSON.write(value) == '{"b": ["it\'s", 1, null], "A": {"c": true}}'
+    assert PYTHON.write(value) == repr(value)
+    assert RAW.write(value) == '{A:{c:true},b:[<|"|>it\'s<|"|>,1,None]}'
+    assert [RAW.word(one) for one in (True, False, None)] == ["true", "false", "None"]
+
+
+def test_each_spelling_is_read() -> None:
+    value = {"b": ["its", "it's", 1, None], "A": {"c": True}, "d": [False, -2.5e3, []]}
+    for spelling in (JSON, COMPACT, PYTHON, RAW):
+        assert spelling.read(spelling.write(value)) == value
+
+
+def test_names_are_in_order_whatever_their_case() -> None:
+    assert in_order(["b", "A", "a", "C"]) == ["A", "a", "b", "C"]
+
+
+@pytest.mark.parametrize(
+    ("spelling", "text"),
+    [
+        (JSON, ""),
+        (JSON, "tru"),
+        (JSON, '"open'),
+        (JSON, "[1; 2]"),
+        (JSON, '{"a" 1}'),
+        (JSON, "{a: 1}"),
+        (JSON, "1 2"),
+        (JSON, "[" * (DEPTH + 2)),
+        (PYTHON, "'open"),
+        (PYTHON, "'a\nb'"),
+        (RAW, '<|"|>open'),
+        (RAW, "plain"),
+        (RAW, "{a b:1}"),
+        (RAW, "{a"),
+    ],
+)
+def test_what_is_no_value_is_refused(spelling: Spelling, text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - it has no text
+        spelling.read(text)

@@ -1,0 +1,40 @@
+"""Elements as templates of three families write them."""
+
+from antiphon.schemas.elements import Elements, Place
+from antiphon.schemas.spelling import Quotes, Spelling
+from antiphon.schemas.values import DISJOINT_TYPES
+
+_NOT_TEXTS = [kind for kind in DISJOINT_TYPES if kind != "string"]
+_PYTHON = Spelling(true="True", false="False", null="None", quotes=Quotes("'", "'", "python"))
+_RAW = Spelling(
+    null="None",
+    quotes=Quotes('<|"|>', '<|"|>', "none"),
+    comma=",",
+    colon=":",
+    bare_keys=True,
+    sorts=True,
+)
+
+TAGGED = Elements(
+    "<parameter=",
+    dict.fromkeys(DISJOINT_TYPES, Place(">\n", "\n</parameter>\n")),
+    spellings={"boolean": _PYTHON, "null": _PYTHON},
+)
+"""A parameter between tags; words as in Python, and all else as JSON."""
+
+QUOTED = Elements(
+    "",
+    {"string": Place(':<|"|>', '<|"|>'), **dict.fromkeys(_NOT_TEXTS, Place(":", ""))},
+    separator=",",
+    spellings=dict.fromkeys(_NOT_TEXTS, _RAW),
+    sorts=True,
+)
+"""Names and values with quotes of their own, in the order of the names."""
+
+CALLED = Elements(
+    "",
+    {"string": Place("='", "'"), **dict.fromkeys(_NOT_TEXTS, Place("=", ""))},
+    separator=", ",
+    spellings={"boolean": _PYTHON, "null": _PYTHON, "array": _PYTHON},
+)
+"""Arguments of a call in Python; objects are JSON."""
