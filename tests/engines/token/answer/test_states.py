@@ -6,6 +6,7 @@ from antiphon.core.prompt import Tool
 from antiphon.engines.token.answer.answer_format import AnswerFormat
 from antiphon.engines.token.answer.parser import AnswerParser
 from antiphon.engines.token.answer.states import TRANSITIONS, Sign, State
+from antiphon.engines.token.notation.notation import Notation
 from antiphon.engines.token.prompt.call_syntax import BARE, TAGGED
 from antiphon.engines.token.prompt.reasoning_format import THINK
 
@@ -19,6 +20,11 @@ FORCED = replace(BOUND, forced=True)
 CALLED = TAGGED.call("add", {})
 UNFIT_CALL = TAGGED.call("add", {"n": "x"})
 EAGER = TAGGED.before("eager") + "{"
+
+SECTIONS = AnswerFormat(
+    Notation(opening="[C]", lead="", middle=" ", separator="; ", closing=" [/C]"), TOOLS
+)
+BOUND_SECTIONS = replace(SECTIONS, constrained=True)
 
 # How each row of the table comes about: what has been read before, and what is read then.
 ROWS = {
@@ -36,12 +42,14 @@ ROWS = {
     (State.TEXT, Sign.CALL_OPENING): (FREE, "Hi <tool_call", ">"),
     (State.CALL, Sign.STREAMED_HEAD): (FREE, EAGER[:-1], "{"),
     (State.CALL, Sign.WHOLE_CALL): (FREE, CALLED[:-1], ">"),
+    (State.CALL, Sign.NEXT_CALL): (SECTIONS, "[C]add {};", " "),
     (State.CALL, Sign.REJECTED_CALL): (BOUND, UNFIT_CALL[:-1], ">"),
     (State.CALL, Sign.OTHER_TEXT): (FREE, UNFIT_CALL[:-1], ">"),
     (State.CALL, Sign.REPEATED_CALL): (FORCED, CALLED + CALLED[:-1], ">"),
     (State.AFTER_CALL, Sign.ANSWER_END): (FORCED, CALLED + "\n<tool", "s"),
     (State.ARGUMENTS, Sign.INPUT_END): (FREE, EAGER, "}"),
     (State.CLOSING, Sign.CALL_CLOSING): (FREE, EAGER + "}}\n</tool_call", ">"),
+    (State.CLOSING, Sign.NEXT_CALL): (SECTIONS, "[C]eager {};", " "),
     (State.CLOSING, Sign.OTHER_TEXT): (FREE, EAGER + "}", ","),
     (State.AFTER_CALL, Sign.CALL_OPENING): (FREE, CALLED + "\n<tool_call", ">"),
 }
@@ -51,6 +59,7 @@ RETRIES = {
         AnswerFormat(BARE, TOOLS, constrained=True),
         BARE.call("add", {"n": "x"}),
     ),
+    (State.REJECTED, Sign.RETRY_WITHIN): (BOUND_SECTIONS, '[C]add {}; add {"n": "x"}; '),
 }
 
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from antiphon.core.prompt import Tool
-from antiphon.engines.token.answer.lexing import HeadPattern
+from antiphon.engines.token.answer.calls import TaggedCalls
+from antiphon.engines.token.notation.calls import Calls, NotedCalls
+from antiphon.engines.token.notation.notation import Notation
 from antiphon.engines.token.prompt.call_syntax import CallSyntax
 from antiphon.engines.token.prompt.reasoning_format import ReasoningTags
 
@@ -21,7 +23,7 @@ class AnswerFormat:
     only. `reasoned`: the reasoning was a completion of its own, before the answer.
     """
 
-    syntax: CallSyntax
+    syntax: CallSyntax | Notation
     tools: tuple[Tool, ...] = ()
     tags: ReasoningTags | None = None
     reasoned: bool = False
@@ -41,8 +43,10 @@ class AnswerFormat:
         return frozenset(eager) - self.buffered
 
     @cached_property
-    def head(self) -> HeadPattern:
-        return HeadPattern(self.syntax)
+    def calls(self) -> Calls:
+        if isinstance(self.syntax, Notation):
+            return NotedCalls(self.syntax, self.tools_by_name)
+        return TaggedCalls(self.syntax)
 
     @property
     def call_opening(self) -> str:

@@ -5,7 +5,7 @@ they define free text as text in which no call begins. So only calls of the requ
 begin, and it does not matter where tokens are cut.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Any, Final
@@ -14,13 +14,21 @@ import msgspec
 
 from antiphon.core.prompt import Prompt, Tool, ToolChoice
 from antiphon.engines.step_runner import BRIEF
+from antiphon.engines.token.answer.call_grammar import (
+    CallGrammar,
+    NotationGrammar,
+    TaggedGrammar,
+)
+from antiphon.engines.token.notation.notation import Notation
 from antiphon.engines.token.prompt.call_syntax import CallSyntax
+from antiphon.schemas.elements import Elements
+from antiphon.schemas.grammars.element_grammar import ElementGrammar
 from antiphon.schemas.grammars.gbnf import Rules, either, literal
 from antiphon.schemas.grammars.json_grammar import JsonGrammar
 from antiphon.schemas.patterns import PatternUnsupportedError, language
+from antiphon.schemas.spelling import JSON, Spelling
 from antiphon.schemas.steps import Steps, TooComplexError, Work
 
-GAP: Final = r'"\n"{0,2}'
 SCHEMA: Final = "output_config.format.schema"
 PLAIN: Final[Mapping[str, Any]] = {"type": "object"}
 """Replaces the schema of an input that is too complex to be enforced."""
@@ -33,17 +41,18 @@ class SchemaUnsupportedError(Exception):
 class ConstraintRequest(msgspec.Struct, frozen=True):
     """Everything that the grammar of an answer depends on.
 
-    `again`: a call has been rejected, and the next output is a call in its place. `tight`: that
-    call is limited to what the grammar can enforce. `paths` are those of the tools in the
-    request of the caller, for errors; without them they are as they stand here. `withdrawn`: the
-    prompt describes tools, and all of them have been removed.
+    `again`: a call has been rejected, and the next output is a call in its place, `within` the
+    section of another one. `tight`: that call is limited to what the grammar can enforce. `paths`
+    are those of the tools in the request of the caller, for errors; without them they are as they
+    stand here. `withdrawn`: the prompt describes tools, and all of them have been removed.
     """
 
     tools: tuple[Tool, ...]
     choice: ToolChoice
     schema: dict[str, Any] | None
-    syntax: CallSyntax
+    syntax: CallSyntax | Notation
     again: bool = False
+    within: bool = False
     tight: bool = False
     paths: tuple[str, ...] = ()
     withdrawn: bool = False
@@ -73,7 +82,9 @@ class Constraint(msgspec.Struct, frozen=True):
     slow: bool = False
 
 
-def constraint_request(prompt: Prompt, syntax: CallSyntax, **more: bool) -> ConstraintRequest:
+def constraint_request(
+    prompt: Prompt, syntax: CallSyntax | Notation, **more: bool
+) -> ConstraintRequest:
     """Return the request for the grammar of the answer to `prompt`."""
     tools = prompt.callable_tools
     paths = prompt.tool_paths(tools)
@@ -111,6 +122,14 @@ def _constrained(request: ConstraintRequest, work: Work, *, plain: bool = False)
     return Constraint(rules.text(rule), frozenset(writer.unenforced), slow=work.taken > BRIEF)
 
 
+def _call_grammar(
+    rules: Rules, syntax: CallSyntax | Notation, given: Callable[[Tool], str]
+) -> CallGrammar:
+    if isinstance(syntax, Notation):
+        return NotationGrammar(rules, syntax, given)
+    return TaggedGrammar(rules, syntax, given)
+
+
 class _ConstraintWriter:
     """Writes the rules of an answer, without its reasoning.
 
@@ -122,7 +141,7 @@ class _ConstraintWriter:
         self._rules = rules
         self._request = request
         self._plain = plain
-        self._syntax = request.syntax
+        self._calls_of = _call_grammar(rules, request.syntax, self._input)
         names = [tool.name for tool in request.tools]
         there = (f"tools.{index}.custom" for index in count())
         self._paths = dict(zip(names, request.paths or there, strict=False))
@@ -152,6 +171,39 @@ class _ConstraintWriter:
         return rule
 
     def _json(self, schema: Any, where: str, *, strict: bool) -> tuple[str | None, set[str]]:
+        return self._compiled(
+            lambda: self._grammar(schema, JSON, None), schema, where, strict=strict
+        )
+
+    def _given(self, schema: Any, where: str, *, strict: bool) -> tuple[str | None, set[str]]:
+        """Return the rule of an input, in the notation of calls."""
+        syntax = self._request.syntax
+        spelling, elements = JSON, None
+        if isinstance(syntax, Notation):
+            spelling, elements = syntax.spelling, syntax.elements
+        return self._compiled(
+            lambda: self._grammar(schema, spelling, elements), schema, where, strict=strict
+        )
+
+    def _grammar(
+        self, schema: Any, spelling: Spelling, elements: Elements | None
+    ) -> tuple[str | None, set[str]]:
+        grammar: JsonGrammar
+        if elements is not None:
+            grammar = ElementGrammar(self._rules, schema, elements, tight=self._request.tight)
+        else:
+            grammar = JsonGrammar(self._rules, schema, tight=self._request.tight)
+        with self._rules.spelled(spelling):
+            return grammar.rule(), grammar.unenforced
+
+    def _compiled(
+        self,
+        compile_: Callable[[], tuple[str | None, set[str]]],
+        schema: Any,
+        where: str,
+        *,
+        strict: bool,
+    ) -> tuple[str | None, set[str]]:
         """Return the rule of a schema, and the keywords that it does not enforce.
 
         Where the schema is a promise (`strict`), each of its patterns must be supported. Elsewhere
@@ -161,8 +213,7 @@ class _ConstraintWriter:
             with self._rules.share():
                 if strict:
                     check_patterns(schema, where, self._rules.steps)
-                grammar = JsonGrammar(self._rules, schema, tight=self._request.tight)
-                return grammar.rule(), grammar.unenforced
+                return compile_()
         except TooComplexError as error:
             if self._rules.is_spent:  # perhaps by schemas that need not be enforced
                 raise
@@ -171,13 +222,13 @@ class _ConstraintWriter:
             ) from error
 
     def _no_calls(self) -> str | None:
-        opening = self._syntax.opening
+        opening = self._calls_of.opening
         return self._rules.until(opening, may_end=True) if opening else None
 
     def _text_and_calls(self, tools: Sequence[Tool]) -> str:
-        opening = self._syntax.opening
+        opening = self._calls_of.opening
         if opening:
-            calls = self._rules.add(self._with_more_calls(self._call_bodies(tools)))
+            calls = self._rules.add(self._calls_of.rest(tools, more=self._may_call_again))
             return self._rules.until(opening, calls, may_end=True)
         text = self._rules.add(r'"" | [^{ \t\r\n] [^\x00]*')
         return self._rules.add(either([text, self._calls(tools)]))
@@ -188,29 +239,19 @@ class _ConstraintWriter:
         Text may follow: a model that may only call or end goes on to call, also when it wants to
         say something. The generation ends a forced answer there.
         """
-        opening = literal(self._syntax.opening)
-        calls = self._with_more_calls(self._call_bodies(tools))
-        text = self._no_calls() if self._may_call_again else None
+        more = self._may_call_again
+        text = self._no_calls() if more else None
+        if self._request.within:
+            calls = self._calls_of.within(tools, more=more)
+            return self._rules.add(f"{calls} {text or ''}".rstrip())
+        opening = literal(self._calls_of.opening)
+        calls = self._calls_of.rest(tools, more=more)
         return self._rules.add(f"{opening} {calls} {text or ''}".rstrip())
 
     @property
     def _may_call_again(self) -> bool:
         choice = self._request.choice
-        return choice.parallel and choice.mode != "tool" and bool(self._syntax.opening)
-
-    def _with_more_calls(self, bodies: str) -> str:
-        """Return the rule body for the rest of a call and for the calls that may follow."""
-        if not self._may_call_again:
-            return bodies
-        again = self._rules.add(rf"{GAP} {literal(self._syntax.opening)} {bodies}")
-        return f"{bodies} {again}*"
-
-    def _call_bodies(self, tools: Sequence[Tool]) -> str:
-        return self._rules.add(either(self._call_body(tool) for tool in tools))
-
-    def _call_body(self, tool: Tool) -> str:
-        before = self._syntax.before(tool.name).removeprefix(self._syntax.opening)
-        return f"{literal(before)} {self._input(tool)} {literal(self._syntax.after)}"
+        return choice.parallel and choice.mode != "tool" and bool(self._calls_of.opening)
 
     def _input(self, tool: Tool) -> str:
         schema = {**tool.input_schema, "type": "object"}
@@ -219,7 +260,7 @@ class _ConstraintWriter:
         rule, unenforced = None, set[str]()
         try:
             if guaranteed or not self._plain:
-                rule, unenforced = self._json(schema, where, strict=tool.strict)
+                rule, unenforced = self._given(schema, where, strict=tool.strict)
         except SchemaUnsupportedError:
             if guaranteed:
                 raise
@@ -229,7 +270,7 @@ class _ConstraintWriter:
         if guaranteed:
             raise SchemaUnsupportedError(f"{where}: no input fits this schema")
         self.unenforced.add(tool.name)
-        return self._json(PLAIN, where, strict=False)[0] or ""
+        return self._given(PLAIN, where, strict=False)[0] or ""
 
 
 def check_patterns(schema: Any, where: str, steps: Steps) -> None:

@@ -33,6 +33,7 @@ from antiphon.engines.token.answer.reasoning_pass import ReasoningPass, unexpect
 from antiphon.engines.token.answer.states import State
 from antiphon.engines.token.answer.transcript import Transcript, text_of
 from antiphon.engines.token.machine import Completer, CompletionRequest, Piece, PieceEnd
+from antiphon.engines.token.notation.notation import Notation
 from antiphon.engines.token.prompt.call_syntax import CallSyntax
 from antiphon.engines.token.prompt.reasoning_format import ReasoningTags
 
@@ -60,7 +61,7 @@ class GenerationInput(msgspec.Struct, frozen=True, kw_only=True):
 
     tokens: list[int]
     room: int
-    syntax: CallSyntax
+    syntax: CallSyntax | Notation
     tags: ReasoningTags | None = None
     reasons: bool = False
     budget: int | None = None
@@ -155,6 +156,7 @@ class _Answer:
         self._spent = 0  # tokens of the pieces that the parser has read
         self._unread = 0  # tokens of pieces without text since then
         self._rejected_at: int | None = None
+        self._within = False  # the section of another call
         self._misfits = 0  # of the call at that position
         self._cuts = 0  # of the first call, which alone is generated again after one
         self._cut_tokens = 0
@@ -165,6 +167,7 @@ class _Answer:
             self._prompt,
             self._given.syntax,
             again=self._again,
+            within=self._within,
             tight=ATTEMPTS - 1 in (self._misfits, self._cuts),
         )
 
@@ -214,7 +217,7 @@ class _Answer:
         """Return the request for the rest of the answer."""
         given, prompt = self._given, self._prompt
         reasoning = given.tags.tokens if given.tags is not None else ()
-        shown = (*reasoning, given.syntax.opening, given.syntax.closing)
+        shown = (*reasoning, *given.syntax.marks)
         again = self._again
         return CompletionRequest(
             tokens=[*given.tokens, *await self._transcript.tokens(machine)],
@@ -244,6 +247,7 @@ class _Answer:
             )
         self._spent -= rejected.tokens
         self._unread = 0
+        self._within = rejected.within
         self._transcript.cut(rejected.at)
         if self._parser is not None:
             self._parser.demanding = self._misfits < ATTEMPTS - 1

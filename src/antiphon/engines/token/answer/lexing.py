@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
+from antiphon.engines.token.notation.calls import CallHead
 from antiphon.engines.token.prompt.call_syntax import CallSyntax
 
 SPACE: Final = " \t\r\n"
@@ -124,13 +125,6 @@ class CallEnd:
         if closing.whole:
             return end + closing.length
         return None if end + closing.length == len(text) else end
-
-
-class CallHead(NamedTuple):
-    """The head of a call: the name of its tool, and the length of the head."""
-
-    name: str
-    length: int
 
 
 class HeadPattern:

@@ -23,16 +23,12 @@ from antiphon.core.prompt import (
 from antiphon.engines.token.answer.answer_format import AnswerFormat
 from antiphon.engines.token.answer.lexing import (
     SPACE,
-    CallEnd,
-    CallHead,
-    JsonEnd,
-    decode_call,
     find_tag,
     fragments,
-    match_spaced,
     overlap,
 )
 from antiphon.engines.token.answer.states import TRANSITIONS, Sign, State
+from antiphon.engines.token.notation.calls import CallHead, FoundCall
 from antiphon.engines.token.prompt.call_syntax import to_json
 from antiphon.schemas.check import first_error
 from antiphon.schemas.steps import TooComplexError
@@ -46,13 +42,14 @@ class Rejected(msgspec.Struct, frozen=True):
 
     `at` is the position in the answer at which the call began, `why` names the path and the
     keyword, or is empty for a call that is cut, and `tokens` counts the tokens that no event
-    carries yet.
+    carries yet. `within`: another call of the same section stands before it.
     """
 
     at: int
     name: str
     why: str
     tokens: int
+    within: bool = False
 
     @property
     def is_cut(self) -> bool:
@@ -84,8 +81,9 @@ class AnswerParser:
         self._position = 0  # in the answer, of the first character that is held
         self._tokens = 0  # of what was read, and that no event carries yet
         self._call_at = 0
-        self._call_end = CallEnd("")
-        self._input_end = JsonEnd()
+        self._within = False
+        self._scan = answer_format.calls.scan()
+        self._input = answer_format.calls.reader("")
         self._calls: set[tuple[str, str]] = set()
         self._streamed = False
 
@@ -113,7 +111,7 @@ class AnswerParser:
     def reject_unfinished(self) -> None:
         """Reject the unfinished call."""
         head = self._named()
-        self.rejected = Rejected(self._call_at, head.name if head else "", "", self._tokens)
+        self.rejected = self._rejection(head.name if head else "", "")
         self._enter(Sign.REJECTED_CALL)
 
     def feed(self, text: str, tokens: int) -> list[EngineEvent]:
@@ -135,7 +133,13 @@ class AnswerParser:
         self._held = ""
         self._tokens = 0
         self.rejected = None
-        self._enter(Sign.RETRY if self._format.syntax.opening else Sign.RETRY_FROM_START)
+        if self._within:
+            self._enter(Sign.RETRY_WITHIN)
+        else:
+            self._enter(Sign.RETRY if self._format.syntax.opening else Sign.RETRY_FROM_START)
+
+    def _rejection(self, name: str, why: str) -> Rejected:
+        return Rejected(self._call_at, name, why, self._tokens, self._within)
 
     def _read(self, end: FinishReason | None) -> list[EngineEvent]:
         """Take steps until one finds no sign. `end` is the reason if there is no more text."""
@@ -154,10 +158,14 @@ class AnswerParser:
     def _enter(self, sign: Sign) -> None:
         self.state = TRANSITIONS[self.state][sign]
         if self.state is State.CALL:
-            self._call_at = self._position - len(self._format.syntax.opening)
-            self._call_end = CallEnd(self._format.syntax.closing)
-        elif self.state is State.ARGUMENTS:
-            self._input_end = JsonEnd()
+            self._within = sign in (Sign.NEXT_CALL, Sign.RETRY_WITHIN)
+            self._call_at = self._position - len(self._opening)
+            self._scan = self._format.calls.scan(within=self._within)
+
+    @property
+    def _opening(self) -> str:
+        """The opening before the text of the call, which has been read."""
+        return "" if self._within else self._format.syntax.opening
 
     def _drop_opening(self) -> None:
         """Drop a partial opening at the end; a single character of it may be text."""
@@ -224,34 +232,35 @@ class AnswerParser:
 
     def _read_call(self, end: FinishReason | None) -> _Step:
         if self._format.streamed:
-            head = self._format.head.match(self._held, HEAD)
+            head = self._format.calls.head(self._held, HEAD, within=self._within)
             if head is not None and head.name in self._format.streamed:
                 self._streamed = True
+                self._input = self._format.calls.reader(head.name)
                 return _Step(head.length, Sign.STREAMED_HEAD, (ToolCallStart(head.name, 0),))
-        length = self._call_end.find(self._held)
-        if length is not None:
-            return self._checked(length)
+        found = self._scan.find(self._held, ended=end is not None)
+        if found is not None:
+            return self._checked(found)
         return _Step(0) if end is None else self._unfinished(end)
 
-    def _checked(self, length: int) -> _Step:
+    def _checked(self, found: FoundCall) -> _Step:
         """Decide whether a whole call is reported, rejected, or text."""
         answer_format = self._format
-        text = self._held[:length]
-        call = decode_call(text, answer_format.syntax)
+        length, call, within = found
         tool = None if call is None else answer_format.tools_by_name.get(call[0])
         why = None if call is None or tool is None else self._error_in(call[1], tool)
         if call is None or tool is None or (why is not None and not answer_format.constrained):
             return _Step(
-                length, Sign.OTHER_TEXT, (TextChunk(answer_format.syntax.opening + text, 0),)
+                length, Sign.OTHER_TEXT, (TextChunk(self._opening + self._held[:length], 0),)
             )
         if why is not None and (self.demanding or tool.name in answer_format.must_fit):
-            self.rejected = Rejected(self._call_at, tool.name, why, self._tokens)
+            self.rejected = self._rejection(tool.name, why)
             return _Step(length, Sign.REJECTED_CALL)
         whole = (tool.name, to_json(call[1]))
         if answer_format.forced and whole in self._calls:
             return _Step(length, Sign.REPEATED_CALL)
         self._calls.add(whole)
-        return _Step(length, Sign.WHOLE_CALL, (*_call_events(*whole),))
+        sign = Sign.NEXT_CALL if within else Sign.WHOLE_CALL
+        return _Step(length, sign, (*_call_events(*whole),))
 
     def _error_in(self, given: object, tool: Tool) -> str | None:
         """Return the error of an input; one too complex to check is an error if it must fit."""
@@ -264,31 +273,29 @@ class AnswerParser:
         """Parse a call that is incomplete when the answer ends."""
         length = len(self._held)
         if end is FinishReason.END_TURN:
-            return _Step(length, None, (TextChunk(self._format.syntax.opening + self._held, 0),))
+            return _Step(length, None, (TextChunk(self._opening + self._held, 0),))
         head = self._named()
         if head is None:
             return _Step(length)
-        given = self._held[head.length :]
-        return _Step(length, None, (*_call_events(head.name, given[: JsonEnd().find(given)]),))
+        given = self._format.calls.reader(head.name).read(self._held[head.length :])
+        return _Step(length, None, (*_call_events(head.name, given.json),))
 
     def _named(self) -> CallHead | None:
         """Return the head of the held call, if it is whole and names a tool."""
-        head = self._format.head.match(self._held)
+        head = self._format.calls.head(self._held, within=self._within)
         return head if head is not None and head.name in self._format.tools_by_name else None
 
     def _read_arguments(self, _: FinishReason | None) -> _Step:
-        end = self._input_end.find(self._held)
-        piece = self._held[:end]
-        chunks = (ToolCallJson(piece, 0),) if piece else ()
-        return _Step(len(piece), None if end is None else Sign.INPUT_END, chunks)
+        read = self._input.read(self._held)
+        chunks = (ToolCallJson(read.json, 0),) if read.json else ()
+        return _Step(read.length, Sign.INPUT_END if read.ended else None, chunks)
 
     def _read_closing(self, end: FinishReason | None) -> _Step:
-        closing = self._format.syntax.closing
-        match = match_spaced(self._held, "}", *((closing,) if closing else ()))
-        if match.whole:
-            return _Step(match.length, Sign.CALL_CLOSING)
-        if match.length == len(self._held):
-            return _Step(0) if end is None else _Step(match.length)
+        closing = self._format.calls.closing(self._held)
+        if closing.open and not (closing.found and end is not None):
+            return _Step(0) if end is None else _Step(len(self._held))
+        if closing.found:
+            return _Step(closing.length, Sign.NEXT_CALL if closing.within else Sign.CALL_CLOSING)
         return _Step(0, Sign.OTHER_TEXT)
 
     def _read_nothing(self, _: FinishReason | None) -> _Step:

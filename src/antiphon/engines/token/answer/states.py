@@ -27,9 +27,10 @@ raises `KeyError`.
     AFTER_CALL ─┘
 
     CALL ─┬─ head of a streamed call ──► ARGUMENTS ── end of the input ──► CLOSING ──► AFTER_CALL
-          ├─ accepted call ────────────► AFTER_CALL
+          ├─ accepted call ────────────► AFTER_CALL            (or CALL, within a section)
           ├─ not a call ───────────────► TEXT
-          ├─ rejected call ────────────► REJECTED ── retry ──► TEXT, or START without an opening
+          ├─ rejected call ────────────► REJECTED ── retry ──► TEXT, or START without an opening,
+          │                                                    or CALL within a section
           └─ repeated call ────────────► ENDED                 (in a forced answer)
 
     AFTER_CALL ── text ──► ENDED                               (in a forced answer)
@@ -43,9 +44,10 @@ What each state reads
 `AFTER_REASONING`  Like `START`, but space and the gap (what a template writes between reasoning
                    and the answer) are dropped. The model may reason again.
 `TEXT`             Text, up to the opening of a call.
-`CALL`             After an opening. A tool whose input is streamed is recognised by its head
-                   (`{"name": ..., "arguments":`), within a bounded number of characters. Any
-                   other call is held until it is whole.
+`CALL`             After an opening, or behind another call of the same section. A tool whose
+                   input is streamed is recognised by its head (`{"name": ..., "arguments":`),
+                   within a bounded number of characters. Any other call is held until it is
+                   whole.
 `ARGUMENTS`        The input of a streamed call, passed on as it arrives, up to the end of its JSON.
 `CLOSING`          After such an input: the brace and the closing of the call, which are dropped.
 `AFTER_CALL`       Like `TEXT`, but space at the end of the answer is dropped.
@@ -125,8 +127,10 @@ class Sign(Enum):
     ANSWER_END = auto()  # text behind the calls of a forced answer
     INPUT_END = auto()
     CALL_CLOSING = auto()
+    NEXT_CALL = auto()  # an accepted call, or the closing of a streamed one, with another behind it
     RETRY = auto()  # not in the text: the generation goes back to the start of the call
     RETRY_FROM_START = auto()  # the same, for calls without an opening
+    RETRY_WITHIN = auto()  # the same, for calls behind another one in its section
 
 
 _BEGINNING: Final = {
@@ -143,13 +147,22 @@ TRANSITIONS: Final[Mapping[State, Mapping[Sign, State]]] = {
     State.CALL: {
         Sign.STREAMED_HEAD: State.ARGUMENTS,
         Sign.WHOLE_CALL: State.AFTER_CALL,
+        Sign.NEXT_CALL: State.CALL,
         Sign.REJECTED_CALL: State.REJECTED,
         Sign.REPEATED_CALL: State.ENDED,
         Sign.OTHER_TEXT: State.TEXT,
     },
     State.ARGUMENTS: {Sign.INPUT_END: State.CLOSING},
-    State.CLOSING: {Sign.CALL_CLOSING: State.AFTER_CALL, Sign.OTHER_TEXT: State.AFTER_CALL},
+    State.CLOSING: {
+        Sign.CALL_CLOSING: State.AFTER_CALL,
+        Sign.NEXT_CALL: State.CALL,
+        Sign.OTHER_TEXT: State.AFTER_CALL,
+    },
     State.AFTER_CALL: {Sign.CALL_OPENING: State.CALL, Sign.ANSWER_END: State.ENDED},
-    State.REJECTED: {Sign.RETRY: State.TEXT, Sign.RETRY_FROM_START: State.START},
+    State.REJECTED: {
+        Sign.RETRY: State.TEXT,
+        Sign.RETRY_FROM_START: State.START,
+        Sign.RETRY_WITHIN: State.CALL,
+    },
     State.ENDED: {},
 }

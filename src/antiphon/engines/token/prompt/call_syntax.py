@@ -27,6 +27,11 @@ class CallSyntax(msgspec.Struct, frozen=True):
         """The text of a call behind its arguments."""
         return f"}}\n{self.closing}" if self.closing else "}"
 
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The texts that may be control tokens of the model."""
+        return (self.opening, self.closing)
+
     def call(self, name: str, arguments: Mapping[str, Any]) -> str:
         return self.before(name) + to_json(arguments) + self.after
 

@@ -1,0 +1,102 @@
+"""The rules of calls: what stands around an input, and how calls follow one another."""
+
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from antiphon.core.prompt import Tool
+from antiphon.engines.token.notation.notation import (
+    COUNT,
+    IDENTIFIER,
+    NEXT_IDENTIFIER,
+    Notation,
+    pieces,
+)
+from antiphon.engines.token.prompt.call_syntax import CallSyntax
+from antiphon.schemas.grammars.gbnf import Rules, either, literal, times
+
+GAP: Final = r'"\n"{0,2}'
+
+Input = Callable[[Tool], str]
+"""Returns the rule for the input of a tool."""
+
+
+class CallGrammar(Protocol):
+    """Writes the rules of calls. The bodies of rules that it returns may be alternated.
+
+    `more`: other calls may follow the first one.
+    """
+
+    opening: str
+
+    def rest(self, tools: Sequence[Tool], *, more: bool) -> str:
+        """Return the body for calls without the first opening."""
+        ...
+
+    def within(self, tools: Sequence[Tool], *, more: bool) -> str:
+        """Return the body for calls behind another one in its section."""
+        ...
+
+
+class TaggedGrammar:
+    """The calls of the general syntax."""
+
+    def __init__(self, rules: Rules, syntax: CallSyntax, given: Input) -> None:
+        self.opening = syntax.opening
+        self._rules = rules
+        self._syntax = syntax
+        self._input = given
+
+    def rest(self, tools: Sequence[Tool], *, more: bool) -> str:
+        bodies = self._rules.add(either(map(self._body, tools)))
+        if not more:
+            return bodies
+        again = self._rules.add(rf"{GAP} {literal(self.opening)} {bodies}")
+        return f"{bodies} {again}*"
+
+    def within(self, tools: Sequence[Tool], *, more: bool) -> str:
+        return self.rest(tools, more=more)
+
+    def _body(self, tool: Tool) -> str:
+        before = self._syntax.before(tool.name).removeprefix(self._syntax.opening)
+        return f"{literal(before)} {self._input(tool)} {literal(self._syntax.after)}"
+
+
+class NotationGrammar:
+    """The calls of a notation, to the character."""
+
+    def __init__(self, rules: Rules, notation: Notation, given: Input) -> None:
+        self.opening = notation.opening
+        self._rules = rules
+        self._notation = notation
+        self._input = given
+
+    def rest(self, tools: Sequence[Tool], *, more: bool) -> str:
+        return f"{self._piece(self._notation.lead)} {self.within(tools, more=more)}".lstrip()
+
+    def within(self, tools: Sequence[Tool], *, more: bool) -> str:
+        notation, rules = self._notation, self._rules
+        body = rules.add(either(map(self._body, tools)))
+        closing = self._piece(notation.closing)
+        if not more or not notation.parallel:
+            return f"{body} {closing}".rstrip()
+        if notation.separator is not None:
+            again = rules.add(f"{self._piece(notation.separator)} {body}")
+            return f"{body} {again}* {closing}".rstrip()
+        before = self._piece(notation.gap + notation.opening + notation.lead)
+        again = rules.add(f"{before} {body} {closing}".rstrip())
+        return f"{body} {closing} {again}*"
+
+    def _body(self, tool: Tool) -> str:
+        parts = (literal(tool.name), self._piece(self._notation.middle), self._input(tool))
+        return " ".join(filter(None, parts))
+
+    def _piece(self, text: str) -> str:
+        return " ".join(map(self._terminal, pieces(text)))
+
+    def _terminal(self, piece: str) -> str:
+        length = self._notation.identifier_length
+        if piece == COUNT:
+            return self._rules.add('"0" | [1-9] [0-9]{0,3}')
+        if piece in (IDENTIFIER, NEXT_IDENTIFIER):
+            return times("[a-zA-Z0-9]", length or 1, length or 40)
+        return literal(piece)

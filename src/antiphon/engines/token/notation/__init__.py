@@ -1,0 +1,1 @@
+"""The notation of calls: learned from a chat template, proven, written and read."""

@@ -1,0 +1,167 @@
+"""Finds calls in the text of an answer: their heads, their inputs and their ends.
+
+The calls of a notation are enforced by a grammar, so each character counts here.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple, Protocol
+
+from antiphon.core.prompt import Tool
+from antiphon.engines.token.notation.notation import Match, Notation, match
+from antiphon.engines.token.notation.reader import ArgumentsReader, ElementReader, ObjectReader
+from antiphon.schemas.elements import kinds_of
+from antiphon.schemas.steps import Steps
+
+
+class CallHead(NamedTuple):
+    """The head of a call: the name of its tool, and the length of the head."""
+
+    name: str
+    length: int
+
+
+class FoundCall(NamedTuple):
+    """A call in a text: its length, name and input if it is well formed, and if more follow.
+
+    `within`: what follows is another call of the same section, without an opening.
+    """
+
+    length: int
+    call: tuple[str, dict[str, Any]] | None
+    within: bool = False
+
+
+class Closing(NamedTuple):
+    """What stands behind an input: its length; it may not be whole yet if `open`."""
+
+    length: int
+    found: bool
+    open: bool = False
+    within: bool = False
+
+
+class CallScan(Protocol):
+    """Finds the end of one call."""
+
+    def find(self, text: str, *, ended: bool) -> FoundCall | None:
+        """Return the call at the start of a text that grows, or None if it is undecided.
+
+        The text has `ended` if nothing comes any more.
+        """
+        ...
+
+
+class Calls(Protocol):
+    """The calls of an answer. `within` a section, a call has no opening."""
+
+    def head(self, text: str, limit: int | None = None, *, within: bool = False) -> CallHead | None:
+        """Return the head at the start of `text`, if it ends within `limit` characters."""
+        ...
+
+    def scan(self, *, within: bool = False) -> CallScan: ...
+
+    def reader(self, name: str) -> ArgumentsReader:
+        """Return a reader for the input of one call of a tool."""
+        ...
+
+    def closing(self, text: str) -> Closing:
+        """Find what stands behind an input, at the start of `text`."""
+        ...
+
+
+_TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]+")
+
+
+class NotedCalls:
+    """The calls of a notation. The types of properties come from the schemas of the tools."""
+
+    def __init__(self, notation: Notation, tools: Mapping[str, Tool]) -> None:
+        self._notation = notation
+        self._tools = tools
+        self._kinds: dict[str, Callable[[str], frozenset[str]]] = {}
+
+    def head(self, text: str, limit: int | None = None, *, within: bool = False) -> CallHead | None:
+        begun = Match(0) if within else match(text, 0, self._notation.lead)
+        if begun.end is None:
+            return None
+        name = _TOOL_NAME.match(text, begun.end)
+        if name is None:
+            return None
+        middle = match(text, name.end(), self._notation.middle)
+        # A name may go on in the next piece where nothing stands behind it.
+        if middle.end is None or (not self._notation.middle and middle.end == len(text)):
+            return None
+        if limit is not None and middle.end > limit:
+            return None
+        return CallHead(name[0], middle.end)
+
+    def scan(self, *, within: bool = False) -> "_NotedScan":
+        return _NotedScan(self, within=within)
+
+    def reader(self, name: str) -> ArgumentsReader:
+        notation = self._notation
+        if notation.elements is None:
+            return ObjectReader(notation.spelling)
+        if name not in self._kinds:
+            tool = self._tools.get(name)
+            schema: Any = True if tool is None else tool.input_schema
+            self._kinds[name] = kinds_of(schema, Steps())
+        closers = [notation.closing, notation.separator or ""]
+        return ElementReader(notation.elements, self._kinds[name], closers)
+
+    def closing(self, text: str) -> Closing:
+        notation = self._notation
+        closed = match(text, 0, notation.closing)
+        if notation.separator is not None:
+            more = match(text, 0, notation.separator)
+            if more.end is not None:
+                return Closing(more.end, found=True, within=True)
+            if more.open:
+                return Closing(closed.end or 0, closed.end is not None, open=True)
+        if closed.end is not None:
+            return Closing(closed.end, found=True)
+        return Closing(0, found=False, open=closed.open)
+
+
+class _NotedScan:
+    """Reads a call part by part: head, arguments, closing."""
+
+    def __init__(self, calls: NotedCalls, *, within: bool) -> None:
+        self._calls = calls
+        self._within = within
+        self._head: CallHead | None = None
+        self._reader: ArgumentsReader | None = None
+        self._at = 0
+        self._json = ""
+        self._ended = False
+
+    def find(self, text: str, *, ended: bool) -> FoundCall | None:
+        if self._reader is None:
+            self._head = self._calls.head(text, within=self._within)
+            if self._head is None:
+                return None
+            self._reader = self._calls.reader(self._head.name)
+            self._at = self._head.length
+        if not self._ended:
+            found = self._reader.read(text[self._at :])
+            self._at += found.length
+            self._json += found.json
+            self._ended = found.ended
+        return self._closed(text, ended=ended) if self._ended else None
+
+    def _closed(self, text: str, *, ended: bool) -> FoundCall | None:
+        closing = self._calls.closing(text[self._at :])
+        if closing.open and not (ended and closing.found):
+            return None
+        length = self._at + (closing.length if closing.found else 0)
+        return FoundCall(length, self._call(), within=closing.within)
+
+    def _call(self) -> tuple[str, dict[str, Any]] | None:
+        try:
+            given = json.loads(self._json)
+        except ValueError:
+            return None
+        name = self._head.name if self._head else ""
+        return (name, given) if isinstance(given, dict) else None

@@ -1,0 +1,184 @@
+"""Renders calls by a template, and cuts off what stands around them in every answer.
+
+Names and values are words that no template has, so each can be found again in what is rendered.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+Message: TypeAlias = dict[str, Any]
+Render: TypeAlias = Callable[[Sequence[Message]], str]
+"""Renders messages with the tool `TOOL`. Raises `RefusedError`.
+
+If the last message is not an answer, the beginning of one follows.
+"""
+
+
+class RefusedError(Exception):
+    """A template does not take a conversation."""
+
+
+class UnknownNotationError(Exception):
+    """A template does not write calls, or in a way that is not known. The text says why."""
+
+
+NAME: Final = "vexq"
+FIRST: Final = "wuzzle"
+SECOND: Final = "bramble"
+TEXT: Final = "Plonk"
+SAID: Final = "Said."
+DESCRIPTION: Final = "Does it."
+TOOL: Final = {
+    "type": "function",
+    "function": {
+        "name": NAME,
+        "description": DESCRIPTION,
+        "parameters": {
+            "type": "object",
+            "properties": {
+                name: {"type": "string", "description": "One."} for name in (FIRST, SECOND)
+            },
+            "required": [],
+        },
+    },
+}
+ASKED: Final[Message] = {"role": "user", "content": "Ask."}
+IDENTIFIERS: Final = ("callidx01", "callidx02", "callidx03")
+LONG_IDENTIFIER: Final = "toolu_0123456789abcdefghijkl"
+UNIT: Final = re.compile(r"<[^<>\n]*>|\[/?[A-Z_]+\]|.", re.DOTALL)
+MARK: Final = re.compile(r"<[^<>\s]*>|\[[A-Z_/]+\]")
+
+
+def call_of(given: Mapping[str, Any], number: int, *, as_text: bool) -> Message:
+    """Return a call as templates take it."""
+    arguments = json.dumps(given, ensure_ascii=False) if as_text else given
+    function = {"name": NAME, "arguments": arguments}
+    return {"type": "function", "id": IDENTIFIERS[number], "function": function}
+
+
+def _answer(text: str, *calls: Message) -> list[Message]:
+    answer: Message = {"role": "assistant", "content": text}
+    return [ASKED, answer | ({"tool_calls": list(calls)} if calls else {})]
+
+
+def _rendered(render: Render, messages: Sequence[Message]) -> str | None:
+    try:
+        return render(messages)
+    except RefusedError:
+        return None
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """What stands around every answer.
+
+    `prompt` ends where an answer begins, `plain` is the same with an answer of text. `begin` stands
+    before its text, `end` behind it, and `mark` at the beginning of the end if a turn follows.
+    """
+
+    prompt: str
+    plain: str
+    end: str
+    mark: str
+
+    @property
+    def has_channels(self) -> bool:
+        """Whether the model begins each answer with a mark of its kind."""
+        follows = self.plain.startswith(self.prompt)
+        return follows and not self.plain[len(self.prompt) :].lstrip().startswith(SAID)
+
+    @classmethod
+    def of(cls, render: Render) -> "Frame":
+        plain = _rendered(render, _answer(SAID))
+        if plain is None or SAID not in plain:
+            raise UnknownNotationError("it does not write an answer")
+        longer = _rendered(render, [*_answer(SAID), {"role": "user", "content": "More."}]) or plain
+        if DESCRIPTION not in longer:
+            raise UnknownNotationError("it does not describe tools")
+        if longer.index(DESCRIPTION) > longer.index(ASKED["content"]):
+            raise UnknownNotationError("its tools move as the conversation goes on")
+        end, more = (text[text.index(SAID) + len(SAID) :] for text in (plain, longer))
+        mark = MARK.match(more.lstrip())
+        prompt = _rendered(render, [ASKED]) or plain
+        return cls(prompt, plain, end, mark[0] if mark else "")
+
+
+class Lab:
+    """Renders calls, and cuts off what stands before and behind them in every answer."""
+
+    def __init__(self, render: Render, frame: Frame, *, as_text: bool) -> None:
+        self._render = render
+        self.frame = frame
+        self.as_text = as_text
+
+    def takes(self, identifier: str) -> bool:
+        """Whether the template takes a call and a result with this identifier."""
+        call = call_of({FIRST: TEXT}, 0, as_text=self.as_text) | {"id": identifier}
+        result = {"role": "tool", "content": SAID, "tool_call_id": identifier, "name": NAME}
+        return _rendered(self._render, [*_answer("", call), result]) is not None
+
+    def writes_calls(self) -> bool:
+        """Whether the template writes name and arguments, and these not as a text within JSON."""
+        found = self.rendered({FIRST: TEXT})
+        return found is not None and NAME in found and TEXT in found and f'\\"{FIRST}' not in found
+
+    def rendered(self, *given: Mapping[str, Any], text: str = "") -> str | None:
+        """Return an answer with calls, without what begins every answer."""
+        calls = [call_of(one, number, as_text=self.as_text) for number, one in enumerate(given)]
+        found = _rendered(self._render, _answer(text, *calls))
+        return None if found is None else found[self._start(found) :]
+
+    def calls(self, *given: Mapping[str, Any], text: str = "") -> str:
+        """Return the calls of an answer, without what ends a turn.
+
+        Raises `UnknownNotationError`.
+        """
+        found = self.rendered(*given, text=text)
+        if found is None:
+            raise UnknownNotationError("it refuses a call that no result follows")
+        own, others = UNIT.findall(found), UNIT.findall(self.frame.end)
+        is_closed = False
+        while own and others and own[-1] == others[-1]:
+            is_closed |= MARK.fullmatch(own.pop()) is not None
+            others.pop()
+        ends = "".join(own).rstrip()
+        last = MARK.search(ends, len(ends) - len(UNIT.findall(ends)[-1]) if ends else 0)
+        # A turn with calls may end with a mark of its own.
+        if last and ((others and not is_closed) or (last[0] == self.frame.mark)):
+            return ends[: last.start()]
+        return "".join(own)
+
+    def _start(self, found: str) -> int:
+        """Return where an answer stops to be the same as one of text, or as every other."""
+        if found.startswith(self.frame.prompt):
+            return len(self.frame.prompt)
+        at = 0
+        for one, other in zip(UNIT.findall(found), UNIT.findall(self.frame.plain), strict=False):
+            if one != other:
+                break
+            at += len(one)
+        return at
+
+
+def common_end(one: str, other: str) -> str:
+    """Return the longest text with which both end, in whole marks."""
+    count = 0
+    for mine, yours in zip(UNIT.findall(one)[::-1], UNIT.findall(other)[::-1], strict=False):
+        if mine != yours:
+            break
+        count += len(mine)
+    return one[len(one) - count :]
+
+
+def common_beginning(one: str, other: str) -> str:
+    """Return the longest text with which both begin, in whole marks."""
+    count = 0
+    for mine, yours in zip(UNIT.findall(one), UNIT.findall(other), strict=False):
+        # A name may follow the beginning of a mark, and ends it.
+        if mine != yours or mine == "<":
+            break
+        count += len(mine)
+    return one[:count]

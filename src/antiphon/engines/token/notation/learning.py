@@ -1,0 +1,239 @@
+"""Learns a notation: the same conversation is rendered with other calls, and compared."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from antiphon.engines.token.notation.lab import (
+    FIRST,
+    IDENTIFIERS,
+    LONG_IDENTIFIER,
+    MARK,
+    NAME,
+    SAID,
+    SECOND,
+    TEXT,
+    Frame,
+    Lab,
+    Render,
+    UnknownNotationError,
+    common_beginning,
+    common_end,
+)
+from antiphon.engines.token.notation.notation import COUNT, IDENTIFIER, NEXT_IDENTIFIER, Notation
+from antiphon.schemas.elements import Elements, Place
+from antiphon.schemas.spelling import JSON, Quotes, Spelling
+
+SAMPLES: Final[Mapping[str, Any]] = {
+    "number": 7301,
+    "boolean": True,
+    "null": None,
+    "array": [7301, "glim", True, None],
+    "object": {"zeb": "glim", "ape": [None, False]},
+}
+"""A value of each type but text, which no template has by itself."""
+
+CALLS: Final = len(IDENTIFIERS)
+
+JSONS: Final = (JSON, Spelling(comma=",", colon=":"))
+PYTHON: Final = Spelling(true="True", false="False", null="None", quotes=Quotes("'", "'", "python"))
+WORDS: Final = (JSON, PYTHON, Spelling(null="None"), Spelling(null=""))
+
+
+def learn(render: Render) -> Notation:
+    """Return the notation in which a template writes calls. Raises `UnknownNotationError`."""
+    frame = Frame.of(render)
+    for as_text in (False, True):
+        lab = Lab(render, frame, as_text=as_text)
+        if lab.writes_calls():
+            return _Learner(lab).notation()
+    raise UnknownNotationError("it does not write calls")
+
+
+class _Learner:
+    """Finds the parts of a notation, one after the other."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+
+    def notation(self) -> Notation:
+        one = self._lab.calls({FIRST: TEXT})
+        before, after = _split(one, NAME)
+        opening, lead = self._opening(before)
+        found = self._as_object(opening, lead, after) or self._as_elements(opening, lead, after)
+        return self._limited(self._numbered(self._with_more_calls(found)))
+
+    def _limited(self, found: Notation) -> Notation:
+        """Find out whether a template takes identifiers of one length only."""
+        if self._lab.takes(LONG_IDENTIFIER):
+            return found
+        return msgspec.structs.replace(found, identifier_length=len(IDENTIFIERS[0]))
+
+    def _opening(self, before: str) -> tuple[str, str]:
+        """Return the mark at which calls begin in text, and what follows it up to the name."""
+        beside = self._lab.rendered({FIRST: TEXT}, text=SAID) or ""
+        start = beside.find(SAID)
+        name = beside.find(NAME, max(start, 0))
+        begin = before.lstrip()
+        if start >= 0 and name >= 0:
+            begin = common_end(begin, beside[start + len(SAID) : name]).lstrip()
+        found = MARK.match(begin)
+        opening = begin if found is None else found[0]
+        if not opening or (found is None and opening[0] in "{["):
+            raise UnknownNotationError("nothing marks the beginning of a call")
+        if opening == self._lab.frame.mark:
+            raise UnknownNotationError("a call begins with the mark that ends a turn")
+        if found is None and self._lab.frame.has_channels:
+            raise UnknownNotationError("text and calls are parts of their own")
+        return opening, begin[len(opening) :]
+
+    def _as_object(self, opening: str, lead: str, after: str) -> Notation | None:
+        """Return the notation if the arguments are one object."""
+        for spelling in JSONS:
+            middle, found, closing = after.partition(spelling.write({FIRST: TEXT}))
+            if found:
+                return Notation(
+                    opening=opening,
+                    lead=lead,
+                    middle=middle,
+                    closing=closing,
+                    spelling=spelling,
+                    arguments_as_text=self._lab.as_text,
+                )
+        return None
+
+    def _as_elements(self, opening: str, lead: str, after: str) -> Notation:
+        """Return the notation if each argument is an element."""
+        none = _split(self._lab.calls({}), NAME)[1]
+        two = _split(self._lab.calls({FIRST: TEXT, SECOND: TEXT}), NAME)[1]
+        to_name, rest = _split(after, FIRST)
+        between, to_end = _split(rest, TEXT)
+        middle = common_beginning(to_name, none)
+        closing = none[len(middle) :]
+        if not to_end.endswith(closing):
+            raise UnknownNotationError("arguments are no elements")
+        end = to_end[: len(to_end) - len(closing)]
+        sorts = two.find(SECOND) < two.find(FIRST)
+        former, later = (SECOND, FIRST) if sorts else (FIRST, SECOND)
+        first = f"{to_name}{former}{between}{TEXT}{end}"
+        before = to_name[len(middle) :]
+        second = f"{before}{later}{between}{TEXT}{to_end}"
+        if not (two.startswith(first) and two.endswith(second)):
+            raise UnknownNotationError("arguments are no elements")
+        separator = two[len(first) : len(two) - len(second)]
+        shell = Elements(
+            before=before,
+            places={"string": Place(between, end)},
+            separator=separator,
+            sorts=sorts,
+        )
+        return Notation(
+            opening=opening,
+            lead=lead,
+            middle=middle,
+            closing=closing,
+            elements=self._with_places(shell, middle, closing),
+            arguments_as_text=self._lab.as_text,
+        )
+
+    def _with_places(self, shell: Elements, middle: str, closing: str) -> Elements:
+        """Find what stands around values of each type, and how they are spelled."""
+        around = shell.places["string"]
+        quote = around.after if around.between.endswith(around.after) else '"'
+        raw = Spelling(quotes=Quotes(quote, quote, "none"), comma=",", colon=":")
+        places, spellings = dict(shell.places), {}
+        for kind, value in SAMPLES.items():
+            text = _split(self._lab.calls({FIRST: value}), NAME)[1]
+            inner = text.removeprefix(middle + shell.before + FIRST).removesuffix(closing)
+            places[kind], spellings[kind] = _placed(kind, value, inner, raw, around.after)
+        return msgspec.structs.replace(shell, places=places, spellings=spellings)
+
+    def _with_more_calls(self, found: Notation) -> Notation:
+        """Find what stands between two calls."""
+        try:
+            text = self._lab.calls(*[{FIRST: TEXT}] * CALLS)
+        except UnknownNotationError:
+            return msgspec.structs.replace(found, parallel=False)
+        arguments = found.arguments({FIRST: TEXT})
+        parts = text.split(arguments)
+        if len(parts) != 1 + CALLS or text.count(NAME) != CALLS:
+            if text.count(NAME) == 1:
+                return msgspec.structs.replace(found, parallel=False)
+            raise UnknownNotationError("several calls are written in another way")
+        between = [_split(part, NAME)[0] for part in parts[1:3]]
+        middles = [_split(part, NAME)[1] for part in parts[:3]]
+        separator = _with_count(*map(_with_slots, between, (0, 1)))
+        middle = _with_count(*map(_with_slots, middles[1:], (1, 2)))
+        found = msgspec.structs.replace(found, middle=middle)
+        whole = _with_slots(found.opening + found.lead, 0)
+        if COUNT in separator:
+            whole = re.sub(r"\d+", COUNT, whole)
+        found = msgspec.structs.replace(found, lead=whole[len(found.opening) :])
+        if separator.startswith(found.closing) and separator.replace(
+            NEXT_IDENTIFIER, IDENTIFIER
+        ).endswith(whole):
+            gap = separator[len(found.closing) : len(separator) - len(whole)]
+            if not gap.strip():
+                return msgspec.structs.replace(found, gap=gap)
+        return msgspec.structs.replace(found, separator=separator)
+
+    def _numbered(self, found: Notation) -> Notation:
+        """Put slots where identifiers stand."""
+        fields = {
+            field: getattr(found, field) for field in ("opening", "lead", "middle", "closing")
+        }
+        slotted = {field: _with_slots(text, 0) for field, text in fields.items()}
+        return msgspec.structs.replace(found, **slotted)
+
+
+def _split(text: str, word: str) -> tuple[str, str]:
+    """Return what stands before and behind a word, which is there once."""
+    before, found, after = text.partition(word)
+    if not found or word in after:
+        raise UnknownNotationError(f"it writes a {'name' if word == NAME else 'value'} elsewhere")
+    return before, after
+
+
+def _spellings(kind: str, raw: Spelling) -> Sequence[Spelling]:
+    if kind in ("array", "object"):
+        raws = [
+            msgspec.structs.replace(raw, null=null, bare_keys=bare, sorts=sorts)
+            for null in ("null", "None")
+            for bare in (True, False)
+            for sorts in (True, False)
+        ]
+        return [*JSONS, PYTHON, *raws]
+    return WORDS
+
+
+def _placed(kind: str, value: Any, inner: str, raw: Spelling, after: str) -> tuple[Place, Spelling]:
+    """Return what stands around a value, and its spelling."""
+    ends = (after, "") if inner.endswith(after) else ("",)
+    for end in ends:
+        for spelling in _spellings(kind, raw):
+            text = spelling.write(value)
+            if text and inner.endswith(text + end):
+                return Place(inner[: len(inner) - len(text + end)], end), spelling
+    raise UnknownNotationError(f"a value of the type {kind} is not there")
+
+
+def _with_slots(text: str, number: int) -> str:
+    """Return a text of one call with slots where its identifier and that of the next one stand."""
+    slots = {IDENTIFIERS[number]: IDENTIFIER}
+    if number + 1 < len(IDENTIFIERS):
+        slots[IDENTIFIERS[number + 1]] = NEXT_IDENTIFIER
+    for identifier, slot in slots.items():
+        text = text.replace(identifier, slot)
+    return text
+
+
+def _with_count(one: str, other: str) -> str:
+    """Return a text with a slot where the same text of the next call has another number."""
+    if one == other:
+        return one
+    slotted = [re.sub(r"\d+", COUNT, text) for text in (one, other)]
+    if slotted[0] != slotted[1]:
+        raise UnknownNotationError("calls are written in different ways")
+    return slotted[0]

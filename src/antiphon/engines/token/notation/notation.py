@@ -1,0 +1,129 @@
+"""How a model writes calls of tools, as data. Nothing here belongs to a model: all is learned.
+
+An answer may hold a section of calls:
+
+    opening lead NAME middle ARGUMENTS ( separator NAME middle ARGUMENTS )* closing
+
+A notation without a `separator` has a section for each call; `gap` then stands between two. The
+arguments are a JSON object, or elements. What differs from call to call is a slot in these texts.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from antiphon.schemas.elements import Elements
+from antiphon.schemas.spelling import JSON, Spelling
+
+COUNT: Final = "\x00"
+"""A slot: the number of the call, in the answer or in the conversation."""
+
+IDENTIFIER: Final = "\x01"
+"""A slot: the identifier of the call."""
+
+NEXT_IDENTIFIER: Final = "\x02"
+"""A slot in what stands between two calls: the identifier of the second one."""
+
+_SLOTS: Final = re.compile(f"([{COUNT}{IDENTIFIER}{NEXT_IDENTIFIER}])")
+_MARKS: Final = re.compile(r"<[^<>\s]*>|\[[A-Z_/]+\]|<[^<>\s]*(?=[ =])")
+_NAME: Final = re.compile(r"[a-zA-Z0-9_-]+")
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A call as it is written: `number` counts from 0."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    identifier: str = ""
+    number: int = 0
+
+
+class Notation(msgspec.Struct, frozen=True, kw_only=True):
+    """How calls are written.
+
+    `opening` is the mark at which calls begin in text; the first call goes on with `lead`.
+    `spelling` is that of the arguments that are an object, if there are no `elements`.
+    `identifier_length` is that of the identifiers that the template takes, 0 for any.
+    `arguments_as_text`: the template takes the arguments as a JSON text.
+    """
+
+    opening: str
+    lead: str
+    middle: str
+    closing: str
+    separator: str | None = None
+    gap: str = ""
+    parallel: bool = True
+    elements: Elements | None = None
+    spelling: Spelling = JSON
+    identifier_length: int = 0
+    arguments_as_text: bool = False
+
+    def write(self, *calls: Call) -> str:
+        """Return the text of calls, as the template writes them."""
+        written: list[str] = []
+        for index, call in enumerate(calls):
+            last = index == len(calls) - 1
+            first = index == 0 or self.separator is None
+            before = self.opening + self.lead if first else ""
+            after = self.closing + ("" if last else self.gap)
+            if self.separator is not None and not last:
+                after = self.separator
+            parts = (filled(one, call) for one in (before, call.name, self.middle))
+            following = call if last else calls[index + 1]
+            written += [*parts, self.arguments(call.arguments), filled(after, call, following)]
+        return "".join(written)
+
+    def arguments(self, given: Mapping[str, Any]) -> str:
+        if self.elements is not None:
+            return self.elements.write(given)
+        return self.spelling.write(dict(given))
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The texts that may be control tokens of the model."""
+        texts = [self.opening, self.lead, self.middle, self.closing, self.separator or ""]
+        if self.elements is not None:
+            places = self.elements.places.values()
+            texts += [self.elements.before, self.elements.separator]
+            texts += [text for place in places for text in (place.between, place.after)]
+            for one in self.elements.spellings.values():
+                texts += [one.quotes.opening, one.quotes.closing]
+        found = (mark for text in texts for mark in (text, *_MARKS.findall(text)))
+        return tuple(dict.fromkeys(filter(None, found)))
+
+
+def pieces(text: str) -> Iterator[str]:
+    """Yield the literal texts and the slots of a text, in order."""
+    yield from filter(None, _SLOTS.split(text))
+
+
+def filled(text: str, call: Call, following: Call | None = None) -> str:
+    """Return a text with what stands in its slots for one call, or between it and another one."""
+    counted = text.replace(COUNT, str((following or call).number))
+    named = counted.replace(IDENTIFIER, call.identifier)
+    return named.replace(NEXT_IDENTIFIER, (following or call).identifier)
+
+
+class Match(msgspec.Struct, frozen=True):
+    """Where a text with slots ends; `None` if it is not there, or not yet if `open`."""
+
+    end: int | None
+    open: bool = False
+
+
+def match(text: str, at: int, wanted: str) -> Match:
+    """Find `wanted`, whose slots match any number or identifier, at one place of a text."""
+    for piece in pieces(wanted):
+        if _SLOTS.match(piece):
+            found = _NAME.match(text, at)
+            if found is None:
+                return Match(None, open=at == len(text))
+            at = found.end()
+        elif text.startswith(piece, at):
+            at += len(piece)
+        else:
+            return Match(None, open=piece.startswith(text[at:]))
+    return Match(at)

@@ -1,0 +1,103 @@
+"""Proves a notation: what it writes is what the template writes, and is read as what was called."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from antiphon.core.prompt import Tool
+from antiphon.engines.token.notation.calls import NotedCalls
+from antiphon.engines.token.notation.notation import Call, Notation
+
+Rendered: TypeAlias = Callable[[Sequence[Call]], str | None]
+"""Renders an answer with calls and their results; `None` if the template refuses it."""
+
+PROBE: Final = Tool(
+    name="probe_it",
+    description="Does this.",
+    input_schema={
+        "type": "object",
+        "properties": {
+            "text": {"type": "string", "description": "One."},
+            "number": {"type": "number", "description": "Two."},
+            "whole": {"type": "integer", "description": "Three."},
+            "flag": {"type": "boolean", "description": "Four."},
+            "items": {"type": "array", "items": {}, "description": "Five."},
+            "fields": {"type": "object", "description": "Six."},
+            "nothing": {"type": "null", "description": "Seven."},
+            "maybe": {"type": ["string", "null"], "description": "Eight."},
+        },
+    },
+)
+
+TEXTS: Final = (
+    "plain", "", 'it\'s "quoted"', "two\nlines\n", "\n\n", "back\\slash \\n", "a & <b> c",
+    "tab\there", '{"json": [1]}', "[1, 2]", "ünï — 漢字 😀", "true", "None", "7", "{{ x }} {% y %}",
+)  # fmt: skip
+"""Texts that a notation may change or confuse."""
+
+OTHERS: Final[Sequence[Mapping[str, Any]]] = (
+    {},
+    {"number": 2.5},
+    {"number": -1},
+    {"whole": 1234567890123, "flag": True},
+    {"flag": False, "nothing": None, "maybe": None},
+    {"items": []},
+    {"items": [1, "a, b", True, None, [], {"in": ["it", {}]}, 0.5, 'say "so"']},
+    {"fields": {}},
+    {"fields": {"a": "x: y", "b": {"c": [False, "z"]}, "d": None}, "text": "after"},
+    {"text": "first", "whole": 0, "maybe": "second", "items": ["third"]},
+)
+"""Arguments of every type."""
+
+
+def flaw(notation: Notation, rendered: Rendered) -> str | None:
+    """Return why a notation cannot be used; `None` if it is proven."""
+    for calls in _tries(notation):
+        written = notation.write(*calls)
+        text = rendered(calls)
+        if text is None:
+            return "the template refuses a call, or drops or reorders its words"
+        if text.count(written) != 1:
+            return f"it writes {calls[0].arguments!r} in another way"
+        if _read(notation, written) != [(call.name, dict(call.arguments)) for call in calls]:
+            return f"{calls[0].arguments!r} cannot be read back"
+    return None
+
+
+def _tries(notation: Notation) -> Iterator[list[Call]]:
+    texts: list[Mapping[str, Any]] = [
+        {"text": text} for text in (*TEXTS, *notation.marks) if _is_writable(notation, text)
+    ]
+    for given in (*texts, *OTHERS):
+        yield [_call(given, 0)]
+    if notation.parallel:
+        yield [_call(given, number) for number, given in enumerate(OTHERS[-3:])]
+        yield [_call(given, number) for number, given in enumerate(texts[:4])]
+
+
+def _call(given: Mapping[str, Any], number: int) -> Call:
+    return Call(PROBE.name, given, f"toolu0{number:03}", number)
+
+
+def _is_writable(notation: Notation, text: str) -> bool:
+    elements = notation.elements
+    return elements is None or elements.is_writable(text)
+
+
+def _read(notation: Notation, text: str) -> list[tuple[str, dict[str, Any]] | None] | None:
+    """Read calls as an answer that comes in pieces of one character, and then is over."""
+    calls, read = NotedCalls(notation, {PROBE.name: PROBE}), list[Any]()
+    within = False
+    while text:
+        if not within:
+            text = text.removeprefix(notation.gap if read else "")
+            if not text.startswith(notation.opening):
+                return None
+            text = text[len(notation.opening) :]
+        scan = calls.scan(within=within)
+        growing = (scan.find(text[:end], ended=False) for end in range(len(text) + 1))
+        found = next(filter(None, growing), None) or scan.find(text, ended=True)
+        if found is None:
+            return None
+        read.append(found.call)
+        text, within = text[found.length :], found.within
+    return read

@@ -1,0 +1,234 @@
+"""Reads the arguments of calls while they are generated, and passes them on as JSON.
+
+A text is passed on as it comes; any other value once it is whole.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from antiphon.schemas.elements import Elements
+from antiphon.schemas.spelling import Quotes, Spelling
+from antiphon.schemas.values import type_of
+
+
+class Progress(NamedTuple):
+    """The characters that were read, the JSON of them, and whether the arguments have ended."""
+
+    length: int
+    json: str
+    ended: bool
+
+
+class ArgumentsReader(Protocol):
+    """Reads arguments: each call gets what the one before has not read, and what came since."""
+
+    def read(self, text: str) -> Progress: ...
+
+
+class ValueEnd:
+    """Finds the end of an object or an array in a text that grows."""
+
+    def __init__(self, quotes: Quotes) -> None:
+        double = (Quotes('"', '"', "python"),) if quotes.escapes == "python" else ()
+        self._quotes = (quotes, *double)
+        self._longest = max(len(quotes.opening), len(quotes.closing))
+        self._at = 0
+        self._depth = 0
+        self._inside: Quotes | None = None
+        self._ended = False
+
+    def find(self, text: str) -> int | None:
+        """Return the length of the value at the start of `text`, which grows, or None so far."""
+        while self._at < len(text) and not self._ended:
+            if len(text) - self._at < self._longest and self._may_be_cut(text[self._at :]):
+                return None
+            self._step(text)
+            self._ended = self._depth == 0
+        return self._at if self._ended else None
+
+    def _may_be_cut(self, rest: str) -> bool:
+        """Whether a quote may have begun at the end of the text."""
+        quotes: Quotes = self._quotes[0]
+        return quotes.opening.startswith(rest) or quotes.closing.startswith(rest)
+
+    def drop(self, length: int) -> None:
+        """Note that the text begins with what is behind its first `length` characters now."""
+        self._at -= length
+
+    def _step(self, text: str) -> None:
+        inside = self._inside
+        if inside is not None:
+            if inside.escapes != "none" and text[self._at] == "\\":
+                self._at += 2
+            elif text.startswith(inside.closing, self._at):
+                self._at += len(inside.closing)
+                self._inside = None
+            else:
+                self._at += 1
+            return
+        for quotes in self._quotes:
+            if text.startswith(quotes.opening, self._at):
+                self._at += len(quotes.opening)
+                self._inside = quotes
+                return
+        self._depth += (text[self._at] in "[{") - (text[self._at] in "]}")
+        self._at += 1
+
+
+class ObjectReader:
+    """Reads arguments that are one object. In the spelling of JSON it is passed on as it comes."""
+
+    def __init__(self, spelling: Spelling) -> None:
+        self._end = ValueEnd(spelling.quotes)
+
+    def read(self, text: str) -> Progress:
+        end = self._end.find(text)
+        length = len(text) if end is None else end
+        self._end.drop(length)
+        return Progress(length, text[:length], end is not None)
+
+
+class ElementReader:
+    """Reads arguments that are elements.
+
+    `kinds` tells which types of values a property may have, and so whether a text is one. `closers`
+    are the texts that may follow the arguments.
+    """
+
+    def __init__(
+        self,
+        elements: Elements,
+        kinds: Callable[[str], frozenset[str]],
+        closers: Sequence[str],
+    ) -> None:
+        self._elements = elements
+        self._kinds = kinds
+        self._closers = [closer for closer in closers if closer]
+        self._betweens = sorted({one.between for one in elements.places.values()}, key=len)
+        self._end = elements.text_end.closing
+        self._count = 0
+        self._candidates: frozenset[str] = frozenset()
+        self._allowed: frozenset[str] = frozenset()
+        self._value_end: ValueEnd | None = None
+        self._ended = False
+
+    def read(self, text: str) -> Progress:
+        at, written = 0, ""
+        while not self._ended:
+            step = self._next(text[at:])
+            if step is None:
+                break
+            at += step[0]
+            written += step[1]
+            if step[0] == 0 and not self._ended:
+                break
+        return Progress(at, written, self._ended)
+
+    def _next(self, text: str) -> tuple[int, str] | None:
+        """Return how much one more part takes, and its JSON; `None` if it is not whole."""
+        if not self._candidates:
+            return self._name(text)
+        if self._candidates == {"string"}:
+            return self._text(text)
+        return self._value(text)
+
+    def _name(self, text: str) -> tuple[int, str] | None:
+        if not text:
+            return None
+        lead = (self._elements.separator if self._count else "") + self._elements.before
+        if self._ends(text, lead):
+            self._ended = True
+            return 0, "}" if self._count else "{}"
+        if len(text) <= len(lead):
+            return None
+        found = [
+            (at, -len(mark), mark)
+            for mark in self._betweens
+            if (at := text.find(mark, len(lead))) >= 0
+        ]
+        if not found:
+            return None
+        at, _, mark = min(found)
+        rest = text[at:]
+        if any(len(rest) < len(one) and one.startswith(rest) for one in self._betweens):
+            return None
+        name = text[len(lead) : at]
+        self._allowed = self._kinds(name)
+        places = self._elements.places.items()
+        candidates = frozenset(kind for kind, place in places if place.between == mark)
+        self._candidates = candidates & self._allowed or candidates
+        begin = (", " if self._count else "{") + json.dumps(name, ensure_ascii=False) + ": "
+        self._count += 1
+        return at + len(mark), begin + ('"' if self._candidates == {"string"} else "")
+
+    def _ends(self, text: str, lead: str) -> bool:
+        """Whether no element begins here."""
+        if lead:
+            return not text.startswith(lead) and not lead.startswith(text)
+        return any(text[0] == closer[0] for closer in self._closers)
+
+    def _text(self, text: str) -> tuple[int, str] | None:
+        after = self._elements.places["string"].after
+        at = text.find(self._end)
+        if at < 0:
+            at = len(text) - _begun(text, self._end)
+            return (at, _inside(text[:at])) if at else None
+        if not text.startswith(after, at):
+            return (at, _inside(text[:at])) if at else None
+        self._candidates = frozenset()
+        return at + len(after), _inside(text[:at]) + '"'
+
+    def _value(self, text: str) -> tuple[int, str] | None:
+        """Return a value that may be of several types, or is no text."""
+        kind = min(self._candidates - {"string"})
+        after = self._elements.places[kind].after
+        end = self._end_of_value(text, after)
+        if end is None or not text.startswith(after, end):
+            return None
+        value = self._valued(text[:end])
+        self._candidates, self._value_end = frozenset(), None
+        return end + len(after), json.dumps(value, ensure_ascii=False)
+
+    def _end_of_value(self, text: str, after: str) -> int | None:
+        if "string" in self._candidates:
+            end = text.find(self._end)
+            return None if end < 0 else end
+        if text[:1] in ("[", "{"):
+            kind = "array" if text[0] == "[" else "object"
+            if self._value_end is None:
+                self._value_end = ValueEnd(self._elements.spelling(kind).quotes)
+            return self._value_end.find(text)
+        following = [after] if after else [self._elements.separator, *self._closers]
+        found = [at for one in following if one and (at := text.find(one)) >= 0]
+        return min(found, default=None)
+
+    def _valued(self, text: str) -> Any:
+        """Return the value that a text spells: of an allowed type, or else the text."""
+        for kinds in (self._candidates & self._allowed, self._candidates):
+            for kind in sorted(kinds - {"string"}):
+                try:
+                    value = self._elements.spelling(kind).read(text)
+                except ValueError:
+                    continue
+                if type_of(value) == kind:
+                    return value
+            if "string" in kinds:
+                return text
+        return text
+
+
+def _begun(text: str, mark: str) -> int:
+    """Return how much of `mark` a text ends with, less than all of it."""
+    longest = min(len(text), len(mark) - 1)
+    return next(n for n in range(longest, -1, -1) if text.endswith(mark[:n]))
+
+
+def _inside(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def read_whole(reader: ArgumentsReader, text: str) -> tuple[Any, int] | None:
+    """Return the arguments at the start of `text`, and where they end; `None` if they do not."""
+    found = reader.read(text)
+    return (json.loads(found.json), found.length) if found.ended else None
