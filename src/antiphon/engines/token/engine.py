@@ -38,6 +38,7 @@ from antiphon.engines.token.prompt.template import (
 )
 from antiphon.engines.token.prompt.tokens import Tokenizer
 from antiphon.engines.token.prompt.tool_prompt import call_instructions
+from antiphon.logs import EventLog
 from antiphon.wire.content import TextParam
 
 # Tools, turns and blocks of a prompt that is rendered on the event loop: up to 5 ms.
@@ -221,4 +222,8 @@ def open_template(
             template.render(Prompt((Turn("user", (TextParam(text="Hello."),)),), 1))
     except TemplateUnusableError as error:
         raise EngineStartError(f"Model `{model}`: its chat template is wrong: {error}.") from error
+    if text and template.unlearned is not None:
+        EventLog(__name__).info(
+            "calls are written in the general notation", model=model, reason=template.unlearned
+        )
     return template

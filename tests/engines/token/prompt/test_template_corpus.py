@@ -42,9 +42,21 @@ Stripped: TypeAlias = Callable[[Turns, Turns], int | None]
 
 def after_the_last_question(begun: Turns, more: Turns) -> int | None:
     """The reasoning behind the last question is shown until there is another question."""
-    asks = [index for index, one in enumerate(begun) if one.role == "user" and one.texts]
-    asks_again = any(one.role == "user" and one.texts for one in more)
-    return next(iter(reasoned(begun, asks[-1])), None) if asks_again else None
+    return next(iter(reasoned(begun, asked(begun)[-1])), None) if asked(more) else None
+
+
+def answers_after_the_last_question(begun: Turns, more: Turns) -> int | None:
+    """The same, also of an answer that has no reasoning: it is written as an empty one."""
+    return first_answer(begun, asked(begun)[-1]) if asked(more) else None
+
+
+def after_the_last_directive(begun: Turns, more: Turns) -> int | None:
+    """As behind a question, also behind a directive: it is said by the user."""
+    return next(iter(reasoned(begun, directed(begun)[-1])), None) if directed(more, 1) else None
+
+
+def answers_after_the_last_directive(begun: Turns, more: Turns) -> int | None:
+    return first_answer(begun, directed(begun)[-1]) if directed(more, 1) else None
 
 
 def in_the_last_answer(begun: Turns, more: Turns) -> int | None:
@@ -52,6 +64,36 @@ def in_the_last_answer(begun: Turns, more: Turns) -> int | None:
     answers = [index for index, one in enumerate(begun) if one.role == "assistant"]
     answered = any(one.role == "assistant" for one in more)
     return next(iter(reasoned(begun, answers[-1])), None) if answers and answered else None
+
+
+def before_the_first_answer(begun: Turns, more: Turns) -> int | None:
+    """Reasoning is shown until the first answer that calls no tool, and that behind it for good."""
+    if any(map(is_final, begun)) or not any(map(is_final, more)):
+        return None
+    return next(iter(reasoned(begun, 0)), None)
+
+
+def asked(turns: Turns) -> list[int]:
+    return [index for index, one in enumerate(turns) if one.role == "user" and one.texts]
+
+
+def directed(turns: Turns, first: int = 0) -> list[int]:
+    """Return the questions, and the directives but one in turn 0; `first` is the first's number."""
+    return [
+        index
+        for index, one in enumerate(turns)
+        if (one.role == "user" and one.texts) or (one.role == "system" and index + first > 0)
+    ]
+
+
+def is_final(one: Turn) -> bool:
+    calls = any(isinstance(block, ToolUseParam) for block in one.content)
+    return one.role == "assistant" and not calls
+
+
+def first_answer(turns: Turns, start: int) -> int | None:
+    answers = (index for index, one in enumerate(turns) if one.role == "assistant")
+    return next((index for index in answers if index >= start), None)
 
 
 def reasoned(turns: Turns, start: int) -> list[int]:
@@ -63,15 +105,28 @@ def reasoned(turns: Turns, start: int) -> list[int]:
 
 
 STRIPPING: Mapping[str, Stripped] = {
+    "GLM-4.6": after_the_last_question,
+    "GLM-4.7-Flash": after_the_last_question,
+    "Kimi-K2-Thinking": before_the_first_answer,
+    "LFM2.5-8B-A1B": after_the_last_question,
     "LFM2.5-Instruct": in_the_last_answer,
+    "MiniMax-M2": after_the_last_directive,
+    "NVIDIA-Nemotron-3-Nano-30B-A3B-BF16": after_the_last_question,
     "Qwen-Qwen3-0.6B": after_the_last_question,
-    "Reka-Edge": after_the_last_question,
+    "Qwen3.5-4B": answers_after_the_last_directive,
+    "Reka-Edge": after_the_last_directive,
+    "StepFun3.5-Flash": answers_after_the_last_question,
+    "deepseek-ai-DeepSeek-V3.2": answers_after_the_last_directive,
+    "openbmb-MiniCPM5-1B": after_the_last_question,
 }
 """Templates that take back reasoning, and from where.
 
 Others strip reasoning, too, but only such as was never in a prompt that ended with a question or a
 result: the results of tools are the user's to them.
 """
+
+THINKING_ONLY = {"Reka-Edge", "deepseek-ai-DeepSeek-V3.2"}
+"""Those of them that show no reasoning at all to a model that shall not reason."""
 
 DATED: Mapping[str, tuple[bool, bool]] = {
     "Apertus-8B-Instruct": (True, False),
@@ -269,9 +324,10 @@ async def first_change(
     return None
 
 
-def expected_change(name: str, begun: Turns, more: Turns) -> int | None:
+def expected_change(name: str, begun: Turns, more: Turns, thinking: Thinking) -> int | None:
     """Return the turn behind the reasoning that a template takes back."""
-    stripped = STRIPPING[name](begun, more) if name in STRIPPING else None
+    strips = name in STRIPPING and (thinking.mode != "disabled" or name not in THINKING_ONLY)
+    stripped = STRIPPING[name](begun, more) if strips else None
     return None if stripped is None else stripped + 1
 
 
@@ -288,8 +344,9 @@ async def test_session_keeps_its_tokens_as_it_grows(
     for turns, tools in ((SESSION, TOOLS), (CHAT, ())):
         for step in steps(turns):
             found.append(await first_change(compiled(name), *step, tools, thinking))
-            assert found[-1] == expected_change(name, *step)
-    assert any(one is not None for one in found) == (name in STRIPPING)
+            assert found[-1] == expected_change(name, *step, thinking)
+    strips = name in STRIPPING and (thinking.mode != "disabled" or name not in THINKING_ONLY)
+    assert any(one is not None for one in found) == strips
 
 
 @pytest.mark.parametrize("thinking", MODES, ids=lambda thinking: thinking.mode)
@@ -311,7 +368,7 @@ async def test_loaded_tool_leaves_the_tokens_before_its_reference(
     called = ToolUseParam(id="toolu_3", name="listen", input={})
     next_ = (Turn("assistant", (called,)), Turn("user", (result(3),)))
     after = await first_change(chat, (*begun, *more), next_, (late, *TOOLS), thinking)
-    assert after == expected_change(name, (*begun, *more), next_)
+    assert after == expected_change(name, (*begun, *more), next_, thinking)
     prompt = Prompt((*begun, *more), 1, tools=(late, *TOOLS), thinking=thinking)
     written = "".join(segment.text for segment in chat.render(prompt).segments)
     assert written.index("It is here.") < written.index("listen") < written.index("Nothing.")
@@ -330,7 +387,7 @@ async def test_changes_of_tools_leave_the_tokens_before_them(
         described = described_turns(session, tools)
         for step in steps(described):
             change = await first_change(chat, *step, tools, thinking)
-            assert change == expected_change(name, *step)
+            assert change == expected_change(name, *step, thinking)
         prompt = Prompt(described, 1, tools=tools, thinking=thinking)
         written = "".join(segment.text for segment in chat.render(prompt).segments)
         places = [written.index(text) for text in ("First?", "To smell.", "Second?", "To smell!")]
@@ -374,7 +431,7 @@ async def test_tokens_of_a_conversation_begin_those_of_the_longer_one(
         name: await first_change(compiled(name), begun, more, tools, MODES[thinks])
         for name in USABLE
     }
-    assert found == {name: expected_change(name, begun, more) for name in USABLE}
+    assert found == {name: expected_change(name, begun, more, MODES[thinks]) for name in USABLE}
 
 
 def test_prompt_changes_at_midnight_only_where_the_template_writes_the_date(

@@ -28,12 +28,17 @@ class PlacedCall(msgspec.Struct, frozen=True):
 
 
 class ChatMessage(msgspec.Struct, frozen=True):
-    """A turn, or a part of one. It has at least one text part, which may be empty."""
+    """A turn, or a part of one. It has at least one text part, which may be empty.
+
+    A result has the identifier of its call, and the name of the tool, if the call is known.
+    """
 
     role: str
     parts: tuple[TextPart, ...]
     calls: tuple[PlacedCall, ...] = ()
     reasoning: str = ""
+    call_id: str = ""
+    tool: str = ""
 
 
 class _PlacedBlock(msgspec.Struct, frozen=True):
@@ -55,12 +60,25 @@ def chat_messages(
         for reasoning, blocks in _split_at_reasoning(index, turn.content)
         for message in _messages(turn.role, blocks, reasoning, native=native)
     ]
+    if native:
+        messages = _with_names(messages)
     if not tool_prompt:
         return messages
     if messages and messages[0].role == "system":
         parts = appended(tuple(tool_prompt), messages[0].parts)
         return [msgspec.structs.replace(messages[0], parts=parts), *messages[1:]]
     return [ChatMessage("system", tuple(tool_prompt)), *messages]
+
+
+def _with_names(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """Return messages with the name of the tool in each result."""
+    names: dict[str, str] = {}
+    named: list[ChatMessage] = []
+    for message in messages:
+        names.update((placed.call.id, placed.call.name) for placed in message.calls)
+        name = names.get(message.call_id, "")
+        named.append(msgspec.structs.replace(message, tool=name) if name else message)
+    return named
 
 
 def _split_at_reasoning(
@@ -107,7 +125,8 @@ def _native_messages(role: str, blocks: Sequence[_PlacedBlock]) -> Iterator[Chat
                 texts, calls = [], []
         match placed.block:
             case ToolResultParam() as result:
-                yield ChatMessage("tool", tuple(result_parts(result, placed.position)))
+                parts = tuple(result_parts(result, placed.position))
+                yield ChatMessage("tool", parts, call_id=result.tool_use_id)
             case TextParam(text=text):
                 texts.append(TextPart(text, (placed.position,)))
             case unknown:

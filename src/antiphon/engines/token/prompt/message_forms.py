@@ -31,12 +31,14 @@ class MessageForm(msgspec.Struct, frozen=True):
     - `system`: the system turns that keep their role; the others become turns of the user.
     - `calls_together`: a message may have several calls, else each call has one of its own.
     - `text_beside_calls`: a message may have text and calls, else the text has one of its own.
+    - `text_behind_results`: the user may speak behind a result, else the text joins the result.
     - `reasoning`: messages have their reasoning, else it is left out.
     """
 
     system: Systems = "all"
     calls_together: bool = True
     text_beside_calls: bool = True
+    text_behind_results: bool = True
     reasoning: bool = True
 
     def of(self, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
@@ -54,7 +56,10 @@ class MessageForm(msgspec.Struct, frozen=True):
             reasoning = message.reasoning if self.reasoning else ""
             joins = role != message.role or reasoning != message.reasoning
             for part in self._parts(replace(message, role=role, reasoning=reasoning)):
-                if formed and (joins or joined) and _alike(formed[-1], part):
+                if formed and (
+                    ((joins or joined) and _alike(formed[-1], part))
+                    or (not self.text_behind_results and _is_behind_result(formed[-1], part))
+                ):
                     parts = appended(formed[-1].parts, part.parts)
                     formed[-1] = replace(formed[-1], parts=parts)
                 else:
@@ -63,11 +68,16 @@ class MessageForm(msgspec.Struct, frozen=True):
 
     def _parts(self, message: ChatMessage) -> Iterator[ChatMessage]:
         """Yield a message, or its text and its calls as messages; the first has the reasoning."""
-        role, parts, calls, reasoning = msgspec.structs.astuple(message)
-        if calls and not self.text_beside_calls and any(part.text for part in parts):
+        role, parts, calls, reasoning = (
+            message.role, message.parts, message.calls, message.reasoning
+        )  # fmt: skip
+        if not calls:
+            yield message
+            return
+        if not self.text_beside_calls and any(part.text for part in parts):
             yield ChatMessage(role, parts, (), reasoning)
             parts, reasoning = NOTHING, ""
-        for together in (calls,) if self.calls_together or not calls else zip(calls):
+        for together in (calls,) if self.calls_together else zip(calls):
             yield ChatMessage(role, parts, together, reasoning)
             parts, reasoning = NOTHING, ""
 
@@ -78,10 +88,15 @@ def _alike(one: ChatMessage, other: ChatMessage) -> bool:
     return plain and one.role == other.role != "tool"
 
 
+def _is_behind_result(one: ChatMessage, other: ChatMessage) -> bool:
+    return one.role == "tool" and other.role == "user"
+
+
 FAITHFUL: Final = MessageForm()
 OTHERS: Final = (
     FAITHFUL,
     MessageForm(calls_together=False, text_beside_calls=False),
+    MessageForm(calls_together=False, text_beside_calls=False, text_behind_results=False),
     MessageForm(reasoning=False),
 )
 
@@ -131,12 +146,23 @@ def form_for(render: Render, *, system: bool, native: bool, reasons: bool) -> Me
             for beside in (True, False)
             for together in (True, False)
         ]
-        form = _first(calls, lambda one: expresses(one, CALLED))
+        form = _first(calls, lambda one: _calls_in_order(render((*opening, *CALLED), one)))
+        behind = [form, replace(form, text_behind_results=False)]
+        form = _first(behind, lambda one: expresses(one, FOLLOWED))
     if reasons:
         reasoned = (REASONED, CALLED_WITH_REASONING) if native else (REASONED,)
         both = [form, replace(form, reasoning=False)]
         form = _first(both, lambda one: expresses(one, *reasoned))
     return form
+
+
+def _calls_in_order(rendered: Rendered | None) -> bool:
+    """Whether the text before the calls of `CALLED` stands before them; some templates move it."""
+    if rendered is None:
+        return False
+    text = "".join(segment.text for segment in rendered.segments)
+    given = _CALLS[0].input["of"]
+    return text.find(given) == -1 or text.index("I do.") < text.index(given)
 
 
 def _first(options: Sequence[Option], *tests: Callable[[Option], bool]) -> Option:
@@ -186,6 +212,14 @@ CALLED: Final = (
     Turn("assistant", (_said("I do."), *_CALLS)),
     _RESULTS,
 )
+FOLLOWED: Final = (
+    *CALLED[:2],
+    replace(_RESULTS, content=(*_RESULTS.content, _said("Go on."))),
+    Turn("assistant", (_said("So."),)),
+    Turn("user", (_said("Well."),)),
+)
+"""Calls, of which the user says more behind their results."""
+
 REASONED: Final = (
     Turn("user", (_said("Why?"),)),
     Turn("assistant", (ThinkingParam(thinking="Hm.", signature=""), _said("Because."))),

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, chain
 from typing import Any, Final
 
@@ -18,7 +18,8 @@ _DIGITS: Final = "\ue002\ue003\ue004\ue005\ue006\ue007\ue008\ue009\ue00a\ue00b"
 _TO_DIGITS: Final = str.maketrans("0123456789", _DIGITS)
 _FROM_DIGITS: Final = str.maketrans(_DIGITS, "0123456789")
 _AS_JSON: Final = "\ue00c"
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]*")
+_AS_PYTHON: Final = "\ue00d"
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.-]*")
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -58,6 +59,16 @@ class Placeholders:
     def fresh(self) -> "Placeholders":
         return Placeholders(self._mark)
 
+    def tool(self, description: Any) -> Any:
+        """Hide the texts in the description of a tool; a template may leave some of them out.
+
+        Many templates write no patterns, say, or only the types of properties.
+        """
+        before = len(self._texts)
+        hidden = self.loose(description)
+        self._optional.update(range(before, len(self._texts)))
+        return hidden
+
     def loose(self, value: Any) -> Any:
         """Hide the texts in `value`, which the template may write anywhere, as text or as JSON.
 
@@ -71,7 +82,7 @@ class Placeholders:
             return value
         self._anywhere.add(len(self._texts))
         self._texts.append(value)
-        return self._sentinel(len(self._texts) - 1)
+        return _Hidden(self._sentinel(len(self._texts) - 1))
 
     def content(self, parts: Sequence[TextPart], *, last: bool) -> str:
         """Hide the texts of a message; the end of the `last` one is kept untrimmed."""
@@ -126,16 +137,16 @@ class Placeholders:
 
     def cut(self, text: str, breakpoints: Sequence[Breakpoint] = ()) -> Rendered | None:
         """Cut `text` at its sentinels; `None` unless each is there once and in order."""
-        marked = f"{self._mark}([{_DIGITS}]+)([{_CLOSE}{_AS_JSON}])"
+        marked = f"{self._mark}([{_DIGITS}]+)([{_CLOSE}{_AS_JSON}{_AS_PYTHON}])"
         parts = re.split(marked, text)
         order = [int(digits.translate(_FROM_DIGITS)) for digits in parts[1::3]]
         in_turns = [index for index in order if index not in self._anywhere]
         absent = self._optional.difference(order)
         needed = [i for i in range(len(self._texts)) if i not in self._anywhere | absent]
-        if in_turns != needed or not self._anywhere <= set(order):
+        if in_turns != needed or not self._anywhere <= {*order, *absent}:
             return None
         forms = zip(order, parts[2::3], strict=True)
-        own = [self._texts[i] if form == _CLOSE else in_json(self._texts[i]) for i, form in forms]
+        own = [_WRITTEN[form](self._texts[index]) for index, form in forms]
         between = (Segment(part, control=True) for part in parts[::3])
         hidden = (Segment(text, control=False) for text in [*own, ""])
         alternating = list(chain.from_iterable(zip(between, hidden, strict=True)))
@@ -143,6 +154,15 @@ class Placeholders:
         if not breakpoints:
             return Rendered(segments)
         return Rendered(segments, self.ends.edges(breakpoints, _spans(order, alternating)))
+
+
+class _Hidden(str):
+    """A sentinel that says so where a template writes it as Python does: in a list, say."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return self.replace(_CLOSE, _AS_PYTHON)
 
 
 def _spans(order: Sequence[int], alternating: Sequence[Segment]) -> Spans:
@@ -157,6 +177,13 @@ def _spans(order: Sequence[int], alternating: Sequence[Segment]) -> Spans:
 def in_json(text: str) -> str:
     """Return a text as it stands between the quotes of JSON."""
     return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+_WRITTEN: Final[Mapping[str, Callable[[str], str]]] = {
+    _CLOSE: str,
+    _AS_JSON: in_json,
+    _AS_PYTHON: repr,
+}
 
 
 def json_of_hidden(text: str) -> str:

@@ -7,8 +7,11 @@ order, so a template that drops, hoists or reorders a turn is detected.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from datetime import datetime
+from hashlib import sha256
+from itertools import product
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -17,9 +20,20 @@ import jinja2.ext
 import jinja2.nodes
 import jinja2.parser
 from jinja2.sandbox import SandboxedEnvironment
+from msgspec.structs import replace
 
 from antiphon.core.late_tools import description_of
 from antiphon.core.prompt import Breakpoint, Prompt, Thinking, Tool, Turn
+from antiphon.engines.token.notation.lab import (
+    TOOL,
+    Message,
+    RefusedError,
+    UnknownNotationError,
+)
+from antiphon.engines.token.notation.learning import learn
+from antiphon.engines.token.notation.notation import Call, Notation
+from antiphon.engines.token.notation.proof import PROBE as PROVED_TOOL
+from antiphon.engines.token.notation.proof import flaw
 from antiphon.engines.token.prompt.call_syntax import BARE, TAGGED, CallSyntax
 from antiphon.engines.token.prompt.chat_messages import ChatMessage, PlacedCall, chat_messages
 from antiphon.engines.token.prompt.message_forms import MessageForm, expressions, form_for
@@ -46,8 +60,9 @@ class TemplateUnusableError(Exception):
 class ChatTemplate:
     """A model's template, compiled. `now` is for templates that write the date.
 
-    `syntax` is the syntax of calls, `native` is true if the template itself describes it to the
-    model; `reasoning` is the template's reasoning format, with other `tags` if they are given.
+    `syntax` is how calls are written, `native` is true if the template itself describes it to the
+    model; if not, `unlearned` says why. `reasoning` is the template's reasoning format, with other
+    `tags` if they are given.
     """
 
     def __init__(
@@ -72,9 +87,11 @@ class ChatTemplate:
         # transformers gives `None`, but templates that are made for tools only take a list.
         self._takes_no_tools = True
         self._takes_no_tools = self._renders_a_question()
-        native = self._native_syntax()
+        self.unlearned: str | None = None
+        self._notation: Notation | None = None
+        native = self._native_syntax() or self._learned_notation()
         self.native = native is not None
-        self.syntax = native or TAGGED
+        self.syntax: CallSyntax | Notation = native or TAGGED
         reasons = self.reasoning.tags is not None
         self._form, self._form_with_system = (
             form_for(self._tried, system=system, native=self.native, reasons=reasons)
@@ -95,9 +112,9 @@ class ChatTemplate:
         messages = chat_messages(prompt.turns, described, native=self.native)
         tools = prompt.tools if self.native else ()
         form = self._form_with_system if messages[0].role == "system" else self._form
-        for expression in expressions(messages, form):
+        for described_tools, expression in product(_described(tools), expressions(messages, form)):
             try:
-                rendered = self._render(expression, tools, variables, prompt.breakpoints)
+                rendered = self._render(expression, described_tools, variables, prompt.breakpoints)
             except _TEMPLATE_ERRORS as error:
                 complaint = str(error) or type(error).__name__
                 continue
@@ -165,8 +182,26 @@ class ChatTemplate:
                 before = tags.begin + reasoning + tags.end
         fields["content"] = before + hidden.content(message.parts, last=last)
         if message.calls:
-            fields["tool_calls"] = [_call(placed, hidden) for placed in message.calls]
+            fields["tool_calls"] = [self._call(placed, hidden) for placed in message.calls]
+        if message.role == "tool":
+            fields["tool_call_id"] = self._identifier(message.call_id)
+            if message.tool:
+                fields["name"] = message.tool
         return fields
+
+    def _call(self, placed: PlacedCall, hidden: Placeholders) -> dict[str, Any]:
+        call = placed.call
+        arguments = hidden.loose(call.input)
+        if self._notation is not None and self._notation.arguments_as_text:
+            arguments = _to_json(arguments)
+        function = {"name": hidden.loose(call.name), "arguments": arguments}
+        hidden.complete(placed.position)
+        return {"type": "function", "id": self._identifier(call.id), "function": function}
+
+    def _identifier(self, of: str) -> str:
+        """Return the identifier of a call, as long as the template takes it."""
+        length = 0 if self._notation is None else self._notation.identifier_length
+        return of if length in (0, len(of)) else sha256(of.encode()).hexdigest()[:length]
 
     def _tried(
         self, turns: Sequence[Turn], form: MessageForm, breakpoints: Sequence[Breakpoint] = ()
@@ -200,6 +235,54 @@ class ChatTemplate:
             return TAGGED
         return BARE if BARE.call("probe", PROBE_INPUT) in text else None
 
+    def _learned_notation(self) -> Notation | None:
+        """Return the notation in which the template writes calls, if it is proven."""
+        if "tools" not in self._source:
+            self.unlearned = "it has no tools"
+            return None
+        try:
+            notation = self._notation = learn(self._written)
+        except UnknownNotationError as error:
+            self.unlearned = str(error)
+            return None
+        self.unlearned = flaw(notation, self._proof)
+        if self.unlearned is not None:
+            self._notation = None
+        return self._notation
+
+    def _written(self, messages: Sequence[Message]) -> str:
+        """Render messages as they are, which hold no text of a caller."""
+        given = deepcopy([*messages])
+        try:
+            return self._template.render(
+                messages=given,
+                add_generation_prompt=given[-1]["role"] != "assistant",
+                tools=[deepcopy(TOOL)],
+                documents=None,
+                **self.reasoning.variables(Thinking(), None),
+                **self._tokens,
+            )
+        except _TEMPLATE_ERRORS as error:
+            raise RefusedError from error
+
+    def _proof(self, calls: Sequence[Call]) -> str | None:
+        """Render calls with their results, by the way that those of callers take."""
+        blocks = tuple(
+            ToolUseParam(id=call.identifier, name=call.name, input=dict(call.arguments))
+            for call in calls
+        )
+        results = tuple(ToolResultParam(tool_use_id=call.id, content="It did.") for call in blocks)
+        turns = (PROBE[0], Turn("assistant", blocks), Turn("user", results))
+        try:
+            rendered = self._render(
+                chat_messages(turns, native=True),
+                [PROVED_TOOL],
+                self.reasoning.variables(Thinking(), None),
+            )
+        except _TEMPLATE_ERRORS:
+            return None
+        return None if rendered is None else "".join(one.text for one in rendered.segments)
+
 
 PROBE_INPUT: Final = {"of": "a & b"}
 PROBE_TOOL: Final = Tool(name="probe", input_schema={"type": "object"}, description="Does this.")
@@ -224,17 +307,40 @@ def _ends_with(rendered: Rendered, tag: str) -> bool:
     return last.control and last.text.rstrip().endswith(tag)
 
 
+def _described(tools: Sequence[Tool]) -> Iterator[Sequence[Tool]]:
+    """Yield tools as they are, and then with the keywords that some templates cannot do without.
+
+    The same tools are described alike in every conversation, because no other part of it matters.
+    """
+    yield tools
+    if tools:
+        plain = {"type": "object", "properties": {}, "required": []}
+        named = [
+            replace(
+                tool,
+                description=tool.description or "",
+                input_schema={**plain, **tool.input_schema},
+            )
+            for tool in tools
+        ]
+        yield named
+        yield [replace(tool, input_schema=_with_types(tool.input_schema)) for tool in named]
+
+
+def _with_types(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schema whose properties all have a type and a description."""
+    named = schema["properties"].items() if isinstance(schema["properties"], Mapping) else ()
+    properties = {
+        name: {"type": "string", "description": "", **own} if isinstance(own, Mapping) else own
+        for name, own in named
+    }
+    return {**schema, "properties": properties}
+
+
 def _tool(tool: Tool, index: int, hidden: Placeholders) -> dict[str, Any]:
-    described = {"type": "function", "function": hidden.loose(description_of(tool))}
+    described = {"type": "function", "function": hidden.tool(description_of(tool))}
     hidden.complete((None, (index,)))
     return described
-
-
-def _call(placed: PlacedCall, hidden: Placeholders) -> dict[str, Any]:
-    call = placed.call
-    function = {"name": hidden.loose(call.name), "arguments": hidden.loose(call.input)}
-    hidden.complete(placed.position)
-    return {"type": "function", "id": call.id, "function": function}
 
 
 def _environment(now: Callable[[], datetime]) -> SandboxedEnvironment:

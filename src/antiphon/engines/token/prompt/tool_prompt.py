@@ -6,6 +6,7 @@ from typing import Final
 from antiphon.core.blocks import BLOCK_SEPARATOR, UnknownBlockError, inner_blocks
 from antiphon.core.late_tools import description_of
 from antiphon.core.prompt import Prompt
+from antiphon.engines.token.notation.notation import Call, Notation
 from antiphon.engines.token.prompt.call_syntax import TAGGED, CallSyntax, to_json
 from antiphon.engines.token.prompt.text_parts import TURN_SEPARATOR, BlockPosition, TextPart
 from antiphon.wire.content import BlockParam, TextParam, ToolResultParam, ToolUseParam
@@ -24,6 +25,10 @@ The result comes in the next message, in <tool_response></tool_response>."""
 BARE_CALLS: Final = """\
 To call a tool, answer with nothing but its name and its arguments as JSON in this way:
 {"name": "the name of the tool", "parameters": {"the name of an argument": "its value"}}"""
+
+NOTED_CALLS: Final = """\
+To call a tool, write its name and its arguments in this way, and nothing after it:
+{call}"""
 
 FORMAT: Final = "Answer with JSON that fits this JSON schema, and with nothing else:\n{schema}"
 
@@ -46,8 +51,11 @@ def tool_prompt(prompt: Prompt, *, native: bool) -> tuple[TextPart, ...]:
     return tuple(parts)
 
 
-def call_instructions(syntax: CallSyntax) -> str:
+def call_instructions(syntax: CallSyntax | Notation) -> str:
     """Return the text that says how tools are called, for prompts without tools in front."""
+    if isinstance(syntax, Notation):
+        call = Call("the name of the tool", {"the name of an argument": "its value"}, "1")
+        return NOTED_CALLS.format(call=syntax.write(call))
     return CALLS if syntax.opening else BARE_CALLS
 
 
