@@ -27,6 +27,8 @@ from antiphon.engines.scripted import open_scripted
 from antiphon.schemas.check import fits
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
 from support.conversation import answer, calls_in, reason_of, text_of, tokens_in, turn
+from support.template_corpus import NAME as CORPUS
+from support.template_corpus import template_corpus
 from support.tool_changes import add, define, remove
 
 pytestmark = pytest.mark.anyio
@@ -37,6 +39,20 @@ Open = Callable[[Path], Awaitable[Engine]]
 async def llama(tiny_model: Path) -> Engine:
     options = {"context": 1024, "slots": 4, "threads": 1}
     return await open_llama(EngineConfig("llama", tiny_model, options))
+
+
+def noted(name: str, template: str) -> Open:
+    """Return how to open llama.cpp with the chat template, and the notation, of a real model."""
+
+    async def opened(tiny_model: Path) -> Engine:
+        models_dir = Path(__file__).parents[2] / ".models"
+        assert template in template_corpus(models_dir)
+        file = models_dir / "templates" / CORPUS / f"{template}.jinja"
+        options = {"context": 2048, "slots": 4, "threads": 1, "chat_template": str(file)}
+        return await open_llama(EngineConfig(name, tiny_model, options))
+
+    opened.__name__ = name
+    return opened
 
 
 async def scripted(_: Path) -> Engine:
@@ -51,7 +67,17 @@ async def routed(tiny_model: Path) -> Engine:
     return RoutedEngine("routed", members, time.monotonic)
 
 
-ENGINES: list[Open] = [llama, scripted, routed]
+NOTED = [
+    noted("qwen", "Qwen3.5-4B"),
+    noted("gemma", "google-gemma-4-31B-it"),
+    noted("glm", "GLM-4.7-Flash"),
+    noted("kimi", "Kimi-K2-Instruct"),
+    noted("deepseek", "deepseek-ai-DeepSeek-V3.2"),
+    noted("gpt_oss", "openai-gpt-oss-120b"),
+    noted("lfm", "LFM2.5-8B-A1B"),
+    noted("devstral", "unsloth-mistral-Devstral-Small-2507"),
+]
+ENGINES: list[Open] = [llama, scripted, routed, *NOTED]
 
 
 @pytest.fixture(scope="module")

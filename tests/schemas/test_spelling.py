@@ -65,6 +65,8 @@ def test_names_are_in_order_whatever_their_case() -> None:
         (JSON, "[" * (DEPTH + 2)),
         (PYTHON, "'open"),
         (PYTHON, "'a\nb'"),
+        (PYTHON, r"'\x'"),
+        (PYTHON, r"'\/'"),
         (RAW, '<|"|>open'),
         (RAW, "plain"),
         (RAW, "{a b:1}"),

@@ -171,7 +171,7 @@ class TokenEngine(Generic[Machine]):
             tokens=list(tokens),
             room=room,
             syntax=self._template.syntax,
-            tags=reasoning.tags,
+            tags=self._template.tags(prompt),
             reasons=prompt.thinking.mode != "disabled" and not prefilled,
             budget=reasoning.budget(prompt),
         )

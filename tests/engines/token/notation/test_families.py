@@ -65,6 +65,7 @@ NATIVE = [
     "meetkai-functionary-medium-v3.1",
     "mistralai-Ministral-3-14B-Reasoning-2512",
     "moonshotai-Kimi-K2",
+    "openai-gpt-oss-120b",
     "openbmb-MiniCPM5-1B",
     "poolside-Laguna-S-2.1",
     "poolside-Laguna-XS-2.1",
@@ -103,7 +104,7 @@ UNLEARNED = {
     "Kimi-K3": "a call begins with the mark that ends a turn",
     "LFM2-8B-A1B": NO_CALLS,
     "LFM2.5-Instruct": NO_CALLS,
-    "MiniMax-M3": "text and calls are parts of their own",
+    "MiniMax-M3": "it writes a value elsewhere",
     "Mistral-Small-3.2-24B-Instruct-2506": MOVED,
     "deepseek-ai-DeepSeek-R1-Distill-Llama-8B": NO_TOOLS,
     "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B": NO_TOOLS,
@@ -117,7 +118,6 @@ UNLEARNED = {
     "microsoft-Phi-3.5-mini-instruct": NO_TOOLS,
     "mistralai-Mistral-Nemo-Instruct-2407": MOVED,
     "muse-glimmer": "it writes a name elsewhere",
-    "openai-gpt-oss-120b": "text and calls are parts of their own",
     "unsloth-Apriel-1.5": "it writes {'text': 'plain'} in another way",
 }
 """Why the others are asked in the general format."""
@@ -165,6 +165,9 @@ TOOLS = (
     ),
 )
 """Tools with properties of every type, optional, listed, nested, and without a name."""
+
+MATCHED = 400
+"""Characters of an answer that is matched with its grammar."""
 
 Compiled: TypeAlias = Callable[[str], ChatTemplate]
 Calls: TypeAlias = list[tuple[str, dict[str, Any]]]
@@ -273,12 +276,16 @@ def test_calls_that_the_grammar_allows_are_read_and_written_alike(
     for tool, given_ in calls:
         schema = next(one.input_schema for one in TOOLS if one.name == tool)
         assert fits(given_, schema)
+    if len(calls) > 1 and not notation.parallel:
+        calls = calls[:1]
     numbered = [
         Call(tool, given_, f"toolu{number}", number) for number, (tool, given_) in enumerate(calls)
     ]
     written = notation.write(*numbered)
-    # Large numbers have more digits when they are written than a grammar counts.
-    if re.search(r"[0-9]{12}|[eE][+-]?[0-9]", written) is None:
+    # Large numbers have more digits when they are written than a grammar counts, and the texts of
+    # long answers take `Grammar` too deep.
+    if len(written) < MATCHED and re.search(r"[0-9]{12}|[eE][+-]?[0-9]", written) is None:
         assert allowed.allows(written)
-    assert calls_in(read(notation, written, random, eager=not eager)) == calls
+    again = read(notation, written, random, eager=not eager)
+    assert (calls_in(again), text_in(again)) == (calls, "")
     assert rendered(chat, calls).count(written) == 1

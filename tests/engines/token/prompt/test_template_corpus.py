@@ -73,6 +73,14 @@ def before_the_first_answer(begun: Turns, more: Turns) -> int | None:
     return next(iter(reasoned(begun, 0)), None)
 
 
+def at_a_call_until_a_text(begun: Turns, more: Turns) -> int | None:
+    """The reasoning before a call is shown until there is a text; that before a text is not."""
+    if not any(map(says, more)):
+        return None
+    said = [index for index, one in enumerate(begun) if says(one)]
+    return next(iter(reasoned(begun, max(said, default=-1) + 1)), None)
+
+
 def asked(turns: Turns) -> list[int]:
     return [index for index, one in enumerate(turns) if one.role == "user" and one.texts]
 
@@ -84,6 +92,10 @@ def directed(turns: Turns, first: int = 0) -> list[int]:
         for index, one in enumerate(turns)
         if (one.role == "user" and one.texts) or (one.role == "system" and index + first > 0)
     ]
+
+
+def says(one: Turn) -> bool:
+    return one.role == "assistant" and bool(one.texts)
 
 
 def is_final(one: Turn) -> bool:
@@ -117,6 +129,7 @@ STRIPPING: Mapping[str, Stripped] = {
     "Reka-Edge": after_the_last_directive,
     "StepFun3.5-Flash": answers_after_the_last_question,
     "deepseek-ai-DeepSeek-V3.2": answers_after_the_last_directive,
+    "openai-gpt-oss-120b": at_a_call_until_a_text,
     "openbmb-MiniCPM5-1B": after_the_last_question,
 }
 """Templates that take back reasoning, and from where.

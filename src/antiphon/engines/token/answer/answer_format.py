@@ -51,7 +51,14 @@ class AnswerFormat:
     @property
     def call_opening(self) -> str:
         """The tag that opens a call within text, or an empty text."""
-        return self.syntax.opening if self.tools else ""
+        return self.syntax.opening if self.tools and not self.text_opening else ""
+
+    @property
+    def text_opening(self) -> str:
+        """What a text begins with, where that tells it from calls."""
+        if not self.tools or not isinstance(self.syntax, Notation):
+            return ""
+        return self.syntax.text_opening
 
     @property
     def bare_calls(self) -> bool:

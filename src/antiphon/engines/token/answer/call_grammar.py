@@ -23,10 +23,11 @@ Input = Callable[[Tool], str]
 class CallGrammar(Protocol):
     """Writes the rules of calls. The bodies of rules that it returns may be alternated.
 
-    `more`: other calls may follow the first one.
+    `more`: other calls may follow the first one, which they never do unless `parallel`.
     """
 
     opening: str
+    parallel: bool
 
     def rest(self, tools: Sequence[Tool], *, more: bool) -> str:
         """Return the body for calls without the first opening."""
@@ -42,6 +43,7 @@ class TaggedGrammar:
 
     def __init__(self, rules: Rules, syntax: CallSyntax, given: Input) -> None:
         self.opening = syntax.opening
+        self.parallel = bool(syntax.opening)
         self._rules = rules
         self._syntax = syntax
         self._input = given
@@ -66,6 +68,7 @@ class NotationGrammar:
 
     def __init__(self, rules: Rules, notation: Notation, given: Input) -> None:
         self.opening = notation.opening
+        self.parallel = notation.parallel
         self._rules = rules
         self._notation = notation
         self._input = given
@@ -77,7 +80,7 @@ class NotationGrammar:
         notation, rules = self._notation, self._rules
         body = rules.add(either(map(self._body, tools)))
         closing = self._piece(notation.closing)
-        if not more or not notation.parallel:
+        if not more:
             return f"{body} {closing}".rstrip()
         if notation.separator is not None:
             again = rules.add(f"{self._piece(notation.separator)} {body}")

@@ -45,6 +45,7 @@ class ConstraintRequest(msgspec.Struct, frozen=True):
     section of another one. `tight`: that call is limited to what the grammar can enforce. `paths`
     are those of the tools in the request of the caller, for errors; without them they are as they
     stand here. `withdrawn`: the prompt describes tools, and all of them have been removed.
+    `prefilled`: the answer goes on with a text.
     """
 
     tools: tuple[Tool, ...]
@@ -56,6 +57,7 @@ class ConstraintRequest(msgspec.Struct, frozen=True):
     tight: bool = False
     paths: tuple[str, ...] = ()
     withdrawn: bool = False
+    prefilled: bool = False
 
     @property
     def key(self) -> bytes:
@@ -96,6 +98,7 @@ def constraint_request(
         syntax,
         paths=paths,
         withdrawn=withdrawn,
+        prefilled=prompt.turns[-1].role == "assistant",
         **more,
     )
 
@@ -156,10 +159,19 @@ class _ConstraintWriter:
             return self._calls([tool for tool in tools if choice.name in (None, tool.name)])
         if self._request.again:
             return self._calls(tools)
-        if self._request.schema is not None:
-            output = self._output(self._request.schema)
-            return self._rules.add(either([output, self._calls(tools)]))
-        return self._text_and_calls(tools)
+        return self._text_or_calls(tools)
+
+    def _text_or_calls(self, tools: Sequence[Tool]) -> str:
+        syntax, schema = self._request.syntax, self._request.schema
+        text = None if schema is None else self._output(schema)
+        if isinstance(syntax, Notation) and syntax.text_opening:
+            text = text or self._rules.add(r"[^\x00]*")
+            if self._request.prefilled:
+                return text
+            text = f"{literal(syntax.text_opening)} {text}"
+        if text is None:
+            return self._text_and_calls(tools)
+        return self._rules.add(either([text, self._calls(tools)]))
 
     def _output(self, schema: Mapping[str, Any]) -> str:
         """Return the rule for a structured output; its schema must be fully enforced."""
@@ -251,7 +263,7 @@ class _ConstraintWriter:
     @property
     def _may_call_again(self) -> bool:
         choice = self._request.choice
-        return choice.parallel and choice.mode != "tool" and bool(self._calls_of.opening)
+        return choice.parallel and choice.mode != "tool" and self._calls_of.parallel
 
     def _input(self, tool: Tool) -> str:
         schema = {**tool.input_schema, "type": "object"}

@@ -136,7 +136,7 @@ class AnswerParser:
         if self._within:
             self._enter(Sign.RETRY_WITHIN)
         else:
-            self._enter(Sign.RETRY if self._format.syntax.opening else Sign.RETRY_FROM_START)
+            self._enter(Sign.RETRY if self._format.call_opening else Sign.RETRY_FROM_START)
 
     def _rejection(self, name: str, why: str) -> Rejected:
         return Rejected(self._call_at, name, why, self._tokens, self._within)
@@ -169,6 +169,10 @@ class AnswerParser:
 
     def _drop_opening(self) -> None:
         """Drop a partial opening at the end; a single character of it may be text."""
+        if self._format.text_opening and self._is_undecided(self._held.lstrip(SPACE)):
+            if self.state in (State.START, State.AFTER_REASONING):
+                self._held = ""
+            return
         begun = overlap(self._held, self._format.call_opening)
         in_text = self.state in (State.START, State.AFTER_REASONING, State.TEXT, State.AFTER_CALL)
         if in_text and begun > (0 if self._format.forced else 1):
@@ -184,6 +188,12 @@ class AnswerParser:
             return _Step(0)
         if self._format.bare_calls and begun.startswith("{"):
             return _Step(0, Sign.CALL_OPENING)
+        for mark, sign in (
+            (self._format.text_opening, Sign.OTHER_TEXT),
+            (self._first_opening, Sign.CALL_OPENING),
+        ):
+            if mark and begun.startswith(mark):
+                return _Step(space + len(mark), sign)
         if self.state is State.START:
             return _Step(0, Sign.OTHER_TEXT)
         text = begun.removeprefix(self._format.gap).lstrip(SPACE)
@@ -194,8 +204,15 @@ class AnswerParser:
         dropping = self.state is State.AFTER_REASONING
         opening, gap = self._format.reasoning_opening, self._format.gap if dropping else ""
         if not begun:
-            return bool(opening) or dropping or self._format.bare_calls
-        return any(tag.startswith(begun) for tag in (opening, gap) if tag)
+            return bool(opening or self._first_opening) or dropping or self._format.bare_calls
+        tags = (opening, gap, self._format.text_opening, self._first_opening)
+        return any(tag.startswith(begun) for tag in tags if tag)
+
+    @property
+    def _first_opening(self) -> str:
+        """The opening of a call that begins an answer, where no call follows text."""
+        opened = bool(self._format.text_opening)
+        return self._format.syntax.opening.lstrip(SPACE) if opened else ""
 
     def _read_reasoning(self, end: FinishReason | None) -> _Step:
         closing = self._format.reasoning_closing

@@ -85,10 +85,12 @@ class Frame(msgspec.Struct, frozen=True):
     mark: str
 
     @property
-    def has_channels(self) -> bool:
-        """Whether the model begins each answer with a mark of its kind."""
-        follows = self.plain.startswith(self.prompt)
-        return follows and not self.plain[len(self.prompt) :].lstrip().startswith(SAID)
+    def text_opening(self) -> str:
+        """What the model writes before a text, if it begins each answer with a mark of its kind."""
+        if not self.plain.startswith(self.prompt):
+            return ""
+        before = self.plain[len(self.prompt) : self.plain.index(SAID)]
+        return before if before.strip() else ""
 
     @classmethod
     def of(cls, render: Render) -> "Frame":

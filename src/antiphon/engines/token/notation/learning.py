@@ -63,6 +63,8 @@ class _Learner:
         before, after = _split(one, NAME)
         opening, lead = self._opening(before)
         found = self._as_object(opening, lead, after) or self._as_elements(opening, lead, after)
+        if MARK.match(opening) is None:
+            found = msgspec.structs.replace(found, text_opening=self._lab.frame.text_opening)
         return self._limited(self._numbered(self._with_more_calls(found)))
 
     def _limited(self, found: Notation) -> Notation:
@@ -73,6 +75,8 @@ class _Learner:
 
     def _opening(self, before: str) -> tuple[str, str]:
         """Return the mark at which calls begin in text, and what follows it up to the name."""
+        if before and self._lab.frame.text_opening and MARK.match(before.lstrip()) is None:
+            return before, ""
         beside = self._lab.rendered({FIRST: TEXT}, text=SAID) or ""
         start = beside.find(SAID)
         name = beside.find(NAME, max(start, 0))
@@ -85,8 +89,6 @@ class _Learner:
             raise UnknownNotationError("nothing marks the beginning of a call")
         if opening == self._lab.frame.mark:
             raise UnknownNotationError("a call begins with the mark that ends a turn")
-        if found is None and self._lab.frame.has_channels:
-            raise UnknownNotationError("text and calls are parts of their own")
         return opening, begin[len(opening) :]
 
     def _as_object(self, opening: str, lead: str, after: str) -> Notation | None:

@@ -46,7 +46,8 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
     `opening` is the mark at which calls begin in text; the first call goes on with `lead`.
     `spelling` is that of the arguments that are an object, if there are no `elements`.
     `identifier_length` is that of the identifiers that the template takes, 0 for any.
-    `arguments_as_text`: the template takes the arguments as a JSON text.
+    `arguments_as_text`: the template takes the arguments as a JSON text. With a `text_opening` an
+    answer begins with it and is text, or is calls: text and calls are messages of their own.
     """
 
     opening: str
@@ -60,6 +61,7 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
     spelling: Spelling = JSON
     identifier_length: int = 0
     arguments_as_text: bool = False
+    text_opening: str = ""
 
     def write(self, *calls: Call) -> str:
         """Return the text of calls, as the template writes them."""
@@ -84,7 +86,14 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def marks(self) -> tuple[str, ...]:
         """The texts that may be control tokens of the model."""
-        texts = [self.opening, self.lead, self.middle, self.closing, self.separator or ""]
+        texts = [
+            self.text_opening,
+            self.opening,
+            self.lead,
+            self.middle,
+            self.closing,
+            self.separator or "",
+        ]
         if self.elements is not None:
             places = self.elements.places.values()
             texts += [self.elements.before, self.elements.separator]

@@ -146,7 +146,9 @@ def form_for(render: Render, *, system: bool, native: bool, reasons: bool) -> Me
             for beside in (True, False)
             for together in (True, False)
         ]
-        form = _first(calls, lambda one: _calls_in_order(render((*opening, *CALLED), one)))
+        in_order = [one for one in calls if _calls_in_order(render((*opening, *CALLED), one))]
+        with_reasoning = CALLED_WITH_REASONING if reasons else CALLED
+        form = _first(in_order or calls, lambda one: expresses(one, with_reasoning))
         behind = [form, replace(form, text_behind_results=False)]
         form = _first(behind, lambda one: expresses(one, FOLLOWED))
     if reasons:

@@ -119,16 +119,30 @@ class ChatTemplate:
                 complaint = str(error) or type(error).__name__
                 continue
             if rendered is not None:
-                prefilled = expression[-1].role == "assistant"
-                return rendered if prefilled else self._opened(rendered, reasons=reasons)
+                if expression[-1].role == "assistant":
+                    return rendered
+                return self._opened(rendered, self.tags(prompt), reasons=reasons)
         raise TemplateUnusableError(complaint)
 
-    def _opened(self, rendered: Rendered, *, reasons: bool) -> Rendered:
+    def tags(self, prompt: Prompt) -> ReasoningTags | None:
+        """Return the tags of reasoning for the answer to `prompt`.
+
+        Where a text begins with a mark and a call with another one, the model writes it itself.
+        """
+        tags, notation = self.reasoning.tags, self._notation
+        if tags is None or notation is None or not chooses(prompt, notation):
+            return tags
+        return replace(
+            tags,
+            gap=tags.gap.removesuffix(notation.text_opening),
+            none=None if tags.none is None else tags.none.removesuffix(notation.text_opening),
+        )
+
+    def _opened(self, rendered: Rendered, tags: ReasoningTags | None, *, reasons: bool) -> Rendered:
         """Add the opening tag if the model shall reason, and an empty reasoning if it shall not.
 
         A template with a switch for reasoning has already switched it off.
         """
-        tags = self.reasoning.tags
         if tags is None:
             return rendered
         opened = _ends_with(rendered, tags.opening)
@@ -282,6 +296,13 @@ class ChatTemplate:
         except _TEMPLATE_ERRORS:
             return None
         return None if rendered is None else "".join(one.text for one in rendered.segments)
+
+
+def chooses(prompt: Prompt, notation: Notation) -> bool:
+    """Whether the model begins its answer with the mark of a text, or else with a call."""
+    if not notation.text_opening or prompt.turns[-1].role == "assistant":
+        return False
+    return bool(prompt.callable_tools) and prompt.tool_choice.mode != "none"
 
 
 PROBE_INPUT: Final = {"of": "a & b"}
