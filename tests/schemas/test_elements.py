@@ -44,7 +44,7 @@ def test_other_types_are_spelled_as_json() -> None:
     ("schema", "kinds"),
     [
         ({"type": "string"}, {"string"}),
-        ({"type": ["integer", "null"]}, {"number", "null"}),
+        ({"type": ["integer", "null"]}, {"integer", "null"}),
         ({"enum": ["a", 1, None]}, {"string", "number", "null"}),
         ({"anyOf": [{"type": "string"}, {"const": True}]}, {"string", "boolean"}),
         ({"$ref": "#/$defs/name"}, {"string"}),

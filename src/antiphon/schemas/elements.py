@@ -72,7 +72,8 @@ def mark_in(text: str) -> str:
 def kinds_of(schema: Any, steps: Steps) -> Callable[[str], frozenset[str]]:
     """Return a function that tells which types of values a property of an object may have.
 
-    What takes too many steps to tell may have any.
+    One that may be a whole number, but no other, has the type `integer`. What takes too many steps
+    to tell may have any type.
     """
     document = Document(schema, steps)
     alternatives = Alternatives(document)
@@ -96,6 +97,5 @@ def _kinds(document: Document, alternatives: Alternatives, name: str) -> set[str
             if view.values is not None:
                 found.update(map(type_of, view.values.values()))
             else:
-                types = view.types or DISJOINT_TYPES
-                found.update("number" if one == "integer" else one for one in types)
+                found.update(view.types or DISJOINT_TYPES)
     return found or set(DISJOINT_TYPES)

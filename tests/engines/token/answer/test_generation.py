@@ -1,5 +1,3 @@
-from collections.abc import AsyncGenerator, Sequence
-
 import msgspec
 import pytest
 
@@ -11,7 +9,6 @@ from antiphon.engines.base import (
     FinishReason,
     Prompt,
     TextChunk,
-    Thinking,
     ThinkingChunk,
     Tool,
     ToolCallJson,
@@ -26,57 +23,17 @@ from antiphon.engines.token.answer.generation import (
     GenerationInput,
     generate,
 )
-from antiphon.engines.token.machine import CompletionRequest, Piece, PieceEnd
+from antiphon.engines.token.machine import PieceEnd
 from antiphon.engines.token.prompt.call_syntax import TAGGED
 from antiphon.engines.token.prompt.reasoning_format import THINK
-from support.conversation import tokens_in, turn
+from support.conversation import tokens_in
+from support.scripted_machine import END, GAP, ScriptedMachine, words_prompt
 
 pytestmark = pytest.mark.anyio
 
-END, GAP = "\n</think>\n\n", "\n\n"
-
-
-class Machine:
-    """Writes one token for each word it is given, one list of words for each completion.
-
-    Of the character `é` it shows the last of its two tokens only, as machine.cpp does.
-    """
-
-    ready = True
-
-    def __init__(self, *answers: Sequence[str], end: PieceEnd | None = None) -> None:
-        self._answers = list(answers)
-        self._end = end
-        self.asked: list[CompletionRequest] = []
-
-    async def complete(self, request: CompletionRequest) -> AsyncGenerator[Piece, None]:
-        self.asked.append(request)
-        words = self._answers.pop(0)
-        total = 0
-        for word in words:
-            count = 2 if word == "é" else 1
-            total += count
-            closes = word in request.stop
-            tokens = (100 + total,) if count == 1 else None
-            yield Piece(text="" if closes else word, tokens=tokens, count=count)
-            if closes or total >= request.max_tokens:
-                yield Piece(end=self._end or (PieceEnd.STOP if closes else PieceEnd.LIMIT))
-                return
-        yield Piece(end=self._end or PieceEnd.MODEL, count=1)
-
-    async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> list[int]:
-        assert control == (text in {END, GAP})
-        assert not ends
-        return [len(text)] * len(text.split() or " ")
-
-
-def prompt(max_tokens: int = 50, **more: object) -> Prompt:
-    thinking = Thinking(mode="enabled", budget=1024)
-    return Prompt((turn("user", "Hi"),), max_tokens, thinking=thinking, **more)
-
 
 async def events_of(
-    machine: Machine,
+    machine: ScriptedMachine,
     asked: Prompt,
     budget: int | None = None,
     *,
@@ -90,8 +47,8 @@ async def events_of(
 
 
 async def test_reasoning_and_text_are_apart() -> None:
-    machine = Machine(["Hm", "</think>"], ["Hi"])
-    assert await events_of(machine, prompt()) == [
+    machine = ScriptedMachine(["Hm", "</think>"], ["Hi"])
+    assert await events_of(machine, words_prompt()) == [
         ThinkingChunk("Hm", 1),
         ThinkingChunk("", 1),
         TextChunk("Hi", 1),
@@ -101,8 +58,8 @@ async def test_reasoning_and_text_are_apart() -> None:
 
 
 async def test_reasoning_ends_with_its_budget_and_the_answer_follows() -> None:
-    machine = Machine(["a", "b", "c", "d"], ["\n", "Hi"])
-    events = await events_of(machine, prompt(), budget=3)
+    machine = ScriptedMachine(["a", "b", "c", "d"], ["\n", "Hi"])
+    events = await events_of(machine, words_prompt(), budget=3)
     assert events == [
         ThinkingChunk("a", 1),
         ThinkingChunk("b", 1),
@@ -116,53 +73,53 @@ async def test_reasoning_ends_with_its_budget_and_the_answer_follows() -> None:
 
 
 async def test_reasoning_without_its_closing_is_followed_by_an_answer() -> None:
-    machine = Machine(["a"], ["Hi"])
-    events = await events_of(machine, prompt())
+    machine = ScriptedMachine(["a"], ["Hi"])
+    events = await events_of(machine, words_prompt())
     assert events[:2] == [ThinkingChunk("a", 1), ThinkingChunk("", 1)]
     assert machine.asked[1].tokens == [1, 2, 101, len(END)]
 
 
 async def test_tokens_that_are_not_shown_are_read_from_their_text() -> None:
-    machine = Machine(["a", "é", "b", "</think>"], ["Hi"])
-    events = await events_of(machine, prompt())
+    machine = ScriptedMachine(["a", "é", "b", "</think>"], ["Hi"])
+    events = await events_of(machine, words_prompt())
     assert events[1] == ThinkingChunk("é", 2)
     assert machine.asked[1].tokens == [1, 2, 101, len("é"), 104, 105, len(GAP)]
 
 
 async def test_limit_counts_reasoning() -> None:
-    machine = Machine(["a", "b"], ["one", "two", "three", "four"])
-    events = await events_of(machine, prompt(5), budget=2)
+    machine = ScriptedMachine(["a", "b"], ["one", "two", "three", "four"])
+    events = await events_of(machine, words_prompt(5), budget=2)
     assert tokens_in(events) == 5
     assert events[-1] == Finished(FinishReason.MAX_TOKENS, 0)
 
 
 async def test_limit_ends_reasoning() -> None:
-    machine = Machine(["a", "b", "c"])
-    events = await events_of(machine, prompt(2), budget=3)
+    machine = ScriptedMachine(["a", "b", "c"])
+    events = await events_of(machine, words_prompt(2), budget=3)
     assert tokens_in(events) == 2
     assert events[-1] == Finished(FinishReason.MAX_TOKENS)
 
 
 async def test_context_ends_reasoning_with_room_for_its_closing() -> None:
-    machine = Machine(["a", "b", "c"])
-    events = await events_of(machine, prompt(20), room=3)
+    machine = ScriptedMachine(["a", "b", "c"])
+    events = await events_of(machine, words_prompt(20), room=3)
     assert events[-1] == Finished(FinishReason.CONTEXT_WINDOW)
-    machine = Machine(["a", "b"], ["one", "two"])
-    events = await events_of(machine, prompt(20), budget=2, room=4)
+    machine = ScriptedMachine(["a", "b"], ["one", "two"])
+    events = await events_of(machine, words_prompt(20), budget=2, room=4)
     assert machine.asked[1].max_tokens == 1
     assert events[-1] == Finished(FinishReason.CONTEXT_WINDOW)
 
 
 async def test_budget_of_zero_yields_no_reasoning() -> None:
-    machine = Machine(["Hi"])
-    events = await events_of(machine, prompt(), budget=0)
+    machine = ScriptedMachine(["Hi"])
+    events = await events_of(machine, words_prompt(), budget=0)
     assert events == [TextChunk("Hi", 1), Finished(FinishReason.END_TURN, 1)]
     assert machine.asked[0].tokens == [1, 2, len(END)]
 
 
 async def test_reasoning_in_the_second_completion_is_thinking() -> None:
-    machine = Machine(["a", "</think>"], ["<think>", "b", "</think>", "Hi"])
-    events = await events_of(machine, prompt())
+    machine = ScriptedMachine(["a", "</think>"], ["<think>", "b", "</think>", "Hi"])
+    events = await events_of(machine, words_prompt())
     assert events[2:] == [
         ThinkingChunk("b", 2),
         TextChunk("Hi", 2),
@@ -171,14 +128,14 @@ async def test_reasoning_in_the_second_completion_is_thinking() -> None:
 
 
 async def test_no_reasoning_is_requested_without_tokens() -> None:
-    machine = Machine(["a"])
-    assert await events_of(machine, prompt(0)) == [Finished(FinishReason.MAX_TOKENS)]
+    machine = ScriptedMachine(["a"])
+    assert await events_of(machine, words_prompt(0)) == [Finished(FinishReason.MAX_TOKENS)]
 
 
 async def test_reasoning_is_free_and_the_answer_is_constrained() -> None:
     tools = (Tool(name="look", input_schema={"type": "object"}),)
-    machine = Machine(["Hm"], ["<tool_call>"])
-    await events_of(machine, prompt(tools=tools, tool_choice=ToolChoice(mode="any")))
+    machine = ScriptedMachine(["Hm"], ["<tool_call>"])
+    await events_of(machine, words_prompt(tools=tools, tool_choice=ToolChoice(mode="any")))
     assert machine.asked[0].grammar is None
     assert machine.asked[0].stop == ("</think>",)
     assert '\\"name\\": \\"look\\"' in (machine.asked[1].grammar or "")
@@ -186,15 +143,15 @@ async def test_reasoning_is_free_and_the_answer_is_constrained() -> None:
 
 
 async def test_stop_without_a_stop_sequence_is_an_error() -> None:
-    machine = Machine(["a"], end=PieceEnd.STOP)
+    machine = ScriptedMachine(["a"], end=PieceEnd.STOP)
     with pytest.raises(EngineError, match="ended an answer by 'stop'"):
-        await events_of(machine, prompt(), thinks=False)
+        await events_of(machine, words_prompt(), thinks=False)
 
 
 async def test_prompt_without_tools_has_no_grammar() -> None:
-    machine = Machine(["Hi"])
+    machine = ScriptedMachine(["Hi"])
     asked = GenerationInput(tokens=[1], room=10, syntax=TAGGED)
-    assert [event async for event in generate(machine, ConstraintCache(), prompt(), asked)]
+    assert [event async for event in generate(machine, ConstraintCache(), words_prompt(), asked)]
     assert machine.asked[0].grammar is None
     assert machine.asked[0].shown == ()
 
@@ -215,8 +172,8 @@ def call(numbers: str) -> list[str]:
 
 
 async def test_call_that_does_not_fit_is_written_again_from_where_it_began() -> None:
-    machine = Machine(["Look", ": ", *call("[1, 1]"), "more"], call("[1, 2]"))
-    events = await events_of(machine, prompt(tools=(ADD,)), thinks=False)
+    machine = ScriptedMachine(["Look", ": ", *call("[1, 1]"), "more"], call("[1, 2]"))
+    events = await events_of(machine, words_prompt(tools=(ADD,)), thinks=False)
     assert events == [
         TextChunk("Look", 1),
         TextChunk(":", 1),
@@ -232,28 +189,28 @@ async def test_call_that_does_not_fit_is_written_again_from_where_it_began() -> 
 
 async def test_text_in_one_token_with_the_call_is_kept() -> None:
     head, *rest = call("[1, 1]")
-    machine = Machine(["Look", f": {head}", *rest], call("[1, 2]"))
-    await events_of(machine, prompt(tools=(ADD,)), thinks=False)
+    machine = ScriptedMachine(["Look", f": {head}", *rest], call("[1, 2]"))
+    await events_of(machine, words_prompt(tools=(ADD,)), thinks=False)
     assert machine.asked[1].tokens == [1, 2, 101, len(": ")]
 
 
 async def test_tokens_before_a_call_that_are_not_shown_are_read_from_their_text() -> None:
-    machine = Machine(["é", *call("[1, 1]")], call("[1, 2]"))
-    await events_of(machine, prompt(tools=(ADD,)), thinks=False)
+    machine = ScriptedMachine(["é", *call("[1, 1]")], call("[1, 2]"))
+    await events_of(machine, words_prompt(tools=(ADD,)), thinks=False)
     assert machine.asked[1].tokens == [1, 2, len("é")]
 
 
 async def test_second_call_is_written_again_alone() -> None:
-    machine = Machine([*call("[1, 2]"), *call("[1, 1]")], call("[3, 4]"))
-    events = await events_of(machine, prompt(tools=(ADD,)), thinks=False)
+    machine = ScriptedMachine([*call("[1, 2]"), *call("[1, 1]")], call("[3, 4]"))
+    events = await events_of(machine, words_prompt(tools=(ADD,)), thinks=False)
     written_ = [event.text for event in events if isinstance(event, ToolCallJson)]
     assert written_ == ['{"n": [1, 2]}', '{"n": [3, 4]}']
     assert machine.asked[1].tokens == [1, 2, 101, 102, 103]
 
 
 async def test_call_that_must_fit_and_never_does_is_an_error() -> None:
-    machine = Machine(*[call("[1, 1]")] * ATTEMPTS)
-    forced = prompt(tools=(ADD,), tool_choice=ToolChoice(mode="any"), temperature=0.0)
+    machine = ScriptedMachine(*[call("[1, 1]")] * ATTEMPTS)
+    forced = words_prompt(tools=(ADD,), tool_choice=ToolChoice(mode="any"), temperature=0.0)
     with pytest.raises(EngineError) as error:
         await events_of(machine, forced, thinks=False)
     assert error.value.kind is EngineErrorKind.UNSUPPORTED
@@ -274,12 +231,12 @@ def endless(words: int) -> list[str]:
 
 
 def look(**more: object) -> Prompt:
-    return prompt(tools=(LOOK,), tool_choice=ToolChoice(mode="any"), temperature=0.0, **more)
+    return words_prompt(tools=(LOOK,), tool_choice=ToolChoice(mode="any"), temperature=0.0, **more)
 
 
 async def test_forced_call_that_a_limit_cuts_is_written_again() -> None:
     ends = [TAGGED.before("look"), '{"at": "it"}', TAGGED.after]
-    machine = Machine(endless(50), endless(50), ends)
+    machine = ScriptedMachine(endless(50), endless(50), ends)
     events = await events_of(machine, look(max_tokens=20), thinks=False)
     assert events == [
         ToolCallStart("look", 3),
@@ -292,7 +249,7 @@ async def test_forced_call_that_a_limit_cuts_is_written_again() -> None:
 
 
 async def test_forced_call_that_a_limit_cuts_in_all_attempts_is_sent_as_it_is() -> None:
-    machine = Machine(*[endless(50)] * ATTEMPTS)
+    machine = ScriptedMachine(*[endless(50)] * ATTEMPTS)
     events = await events_of(machine, look(max_tokens=20), thinks=False)
     assert events[0] == ToolCallStart("look", 20)
     assert events[-1] == Finished(FinishReason.MAX_TOKENS)
@@ -302,7 +259,7 @@ async def test_forced_call_that_a_limit_cuts_in_all_attempts_is_sent_as_it_is() 
 
 async def test_long_call_that_a_limit_cuts_is_not_written_again() -> None:
     for max_tokens, attempts in ((MOST_CUT // 2, 3), (MOST_CUT, 2), (MOST_CUT + 1, 1)):
-        machine = Machine(*[endless(max_tokens)] * ATTEMPTS)
+        machine = ScriptedMachine(*[endless(max_tokens)] * ATTEMPTS)
         events = await events_of(machine, look(max_tokens=max_tokens), thinks=False, room=5000)
         assert events[-1] == Finished(FinishReason.MAX_TOKENS)
         assert len(machine.asked) == attempts
@@ -310,9 +267,9 @@ async def test_long_call_that_a_limit_cuts_is_not_written_again() -> None:
 
 async def test_only_the_first_call_of_a_forced_answer_is_written_again() -> None:
     first = [TAGGED.before("look"), '{"at": "it"}', TAGGED.after]
-    for asked in (look(max_tokens=20), prompt(max_tokens=20, tools=(LOOK,))):
+    for asked in (look(max_tokens=20), words_prompt(max_tokens=20, tools=(LOOK,))):
         forced = asked.tool_choice.mode == "any"
-        machine = Machine([*first, *endless(50)] if forced else endless(50))
+        machine = ScriptedMachine([*first, *endless(50)] if forced else endless(50))
         events = await events_of(machine, asked, thinks=False)
         assert events[-1] == Finished(FinishReason.MAX_TOKENS)
         assert len(machine.asked) == 1
@@ -320,26 +277,26 @@ async def test_only_the_first_call_of_a_forced_answer_is_written_again() -> None
 
 async def test_cuts_and_misfits_of_a_forced_call_have_counts_of_their_own() -> None:
     cut = [TAGGED.before("add"), '{"n": [1, ', *["2, "] * 50]
-    asked = prompt(tools=(ADD,), tool_choice=ToolChoice(mode="any"), max_tokens=20)
+    asked = words_prompt(tools=(ADD,), tool_choice=ToolChoice(mode="any"), max_tokens=20)
     cuts, misfits = [cut] * (ATTEMPTS - 1), [call("[1, 1]")] * (ATTEMPTS - 1)
     for before in ([*cuts, *misfits], [*misfits, *cuts]):
-        machine = Machine(*before, call("[1, 2]"))
+        machine = ScriptedMachine(*before, call("[1, 2]"))
         events = await events_of(machine, asked, thinks=False)
         assert ToolCallJson('{"n": [1, 2]}', 0) in events
         assert tokens_in(events) == 4
         assert {request.max_tokens for request in machine.asked} == {20}
         assert {request.temperature for request in machine.asked[1:]} == {1.0}
-    machine = Machine(*misfits, *cuts, cut)
+    machine = ScriptedMachine(*misfits, *cuts, cut)
     events = await events_of(machine, asked, thinks=False)
     assert events[-1] == Finished(FinishReason.MAX_TOKENS)
     with pytest.raises(EngineError, match="in 4 attempts"):
-        await events_of(Machine(*cuts, *misfits, call("[1, 1]")), asked, thinks=False)
+        await events_of(ScriptedMachine(*cuts, *misfits, call("[1, 1]")), asked, thinks=False)
 
 
 async def test_call_that_is_cut_before_its_input_is_not_written_again() -> None:
     head = ["<tool_call>\n", '{"name": ', '"look", ', '"arguments": ', '{"at": ']
     for max_tokens, attempts in ((1, 1), (3, 1), (4, 1), (5, ATTEMPTS)):
-        machine = Machine(*[[*head, '"so ']] * ATTEMPTS)
+        machine = ScriptedMachine(*[[*head, '"so ']] * ATTEMPTS)
         events = await events_of(machine, look(max_tokens=max_tokens), thinks=False)
         assert events[-1].reason is FinishReason.MAX_TOKENS
         assert len(machine.asked) == attempts
@@ -349,10 +306,10 @@ async def test_call_that_is_cut_before_its_input_is_not_written_again() -> None:
 async def test_call_after_a_streamed_one_is_not_written_again() -> None:
     streamed = msgspec.structs.replace(LOOK, eager_input_streaming=True)
     first = [TAGGED.before("look"), '{"at": "it"}', TAGGED.after]
-    asked = prompt(
+    asked = words_prompt(
         tools=(streamed, ADD), tool_choice=ToolChoice(mode="any"), max_tokens=20, temperature=0.0
     )
-    machine = Machine([*first, TAGGED.before("add"), '{"n": [1, ', *["2, "] * 50])
+    machine = ScriptedMachine([*first, TAGGED.before("add"), '{"n": [1, ', *["2, "] * 50])
     events = await events_of(machine, asked, thinks=False)
     assert [event.name for event in events if isinstance(event, ToolCallStart)] == ["look", "add"]
     assert events[-1] == Finished(FinishReason.MAX_TOKENS)
@@ -360,13 +317,15 @@ async def test_call_after_a_streamed_one_is_not_written_again() -> None:
 
 
 async def test_optional_call_that_never_fits_is_sent() -> None:
-    machine = Machine(*[call("[1, 1]")] * ATTEMPTS)
-    events = await events_of(machine, prompt(tools=(ADD,)), thinks=False)
+    machine = ScriptedMachine(*[call("[1, 1]")] * ATTEMPTS)
+    events = await events_of(machine, words_prompt(tools=(ADD,)), thinks=False)
     assert ToolCallJson('{"n": [1, 1]}', 0) in events
     assert tokens_in(events) == 4
 
 
 async def test_output_schema_that_cannot_be_enforced_is_refused() -> None:
     with pytest.raises(EngineError, match="no value fits") as error:
-        await events_of(Machine(["Hi"]), prompt(output_schema={"not": {}}), thinks=False)
+        await events_of(
+            ScriptedMachine(["Hi"]), words_prompt(output_schema={"not": {}}), thinks=False
+        )
     assert error.value.kind is EngineErrorKind.UNSUPPORTED

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from antiphon.schemas.elements import Elements
 from antiphon.schemas.spelling import Quotes, Spelling
-from antiphon.schemas.values import type_of
+from antiphon.schemas.values import is_of, type_of
 
 
 class Progress(NamedTuple):
@@ -155,9 +155,10 @@ class ElementReader:
             return None
         name = text[len(lead) : at]
         self._allowed = self._kinds(name)
+        kinds = {"number" if kind == "integer" else kind for kind in self._allowed}
         places = self._elements.places.items()
         candidates = frozenset(kind for kind, place in places if place.between == mark)
-        self._candidates = candidates & self._allowed or candidates
+        self._candidates = candidates & kinds or candidates
         begin = (", " if self._count else "{") + json.dumps(name, ensure_ascii=False) + ": "
         self._count += 1
         return at + len(mark), begin + ('"' if self._candidates == {"string"} else "")
@@ -205,16 +206,14 @@ class ElementReader:
 
     def _valued(self, text: str) -> Any:
         """Return the value that a text spells: of an allowed type, or else the text."""
-        for kinds in (self._candidates & self._allowed, self._candidates):
-            for kind in sorted(kinds - {"string"}):
-                try:
-                    value = self._elements.spelling(kind).read(text)
-                except ValueError:
-                    continue
-                if type_of(value) == kind:
-                    return value
-            if "string" in kinds:
-                return text
+        for kind in sorted(self._candidates - {"string"}):
+            try:
+                value = self._elements.spelling(kind).read(text)
+            except ValueError:
+                continue
+            fits = kind in self._allowed or is_of(value, "integer") or "string" not in self._allowed
+            if type_of(value) == kind and fits:
+                return value
         return text
 
 

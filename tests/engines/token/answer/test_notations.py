@@ -1,0 +1,222 @@
+"""Answers in notations that are learned: sections, channels, streams and calls that are cut."""
+
+import json
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from antiphon.core.prompt import (
+    EngineEvent,
+    Finished,
+    FinishReason,
+    TextChunk,
+    Tool,
+    ToolCallJson,
+    ToolCallStart,
+    ToolChoice,
+)
+from antiphon.engines.token.answer.answer_format import AnswerFormat
+from antiphon.engines.token.answer.constraint import ConstraintRequest, constrain
+from antiphon.engines.token.answer.constraint_cache import ConstraintCache
+from antiphon.engines.token.answer.generation import GenerationInput, generate
+from antiphon.engines.token.answer.parser import AnswerParser
+from antiphon.engines.token.notation.notation import COUNT, Call, Notation
+from antiphon.engines.token.prompt.tool_prompt import call_instructions
+from support.elements import CALLED, QUOTED, TAGGED
+from support.gbnf import Grammar
+from support.scripted_machine import ScriptedMachine, words_prompt
+
+pytestmark = pytest.mark.anyio
+
+SECTION = Notation(
+    opening="[C]", lead=f"{COUNT}:", middle=" ", separator=f"; {COUNT}:", closing=" [/C]"
+)
+PARAMETERS = Notation(
+    opening="<tool_call>",
+    lead="\n<function=",
+    middle=">\n",
+    closing="</function>\n</tool_call>",
+    gap="\n",
+    elements=TAGGED,
+)
+CHANNELS = Notation(
+    opening=" to=f.",
+    lead="",
+    middle="<m>",
+    closing="",
+    parallel=False,
+    text_opening="<final>",
+)
+ADD = Tool(
+    name="add",
+    input_schema={
+        "type": "object",
+        "properties": {
+            "n": {"type": "array", "items": {"type": "integer"}, "uniqueItems": True, "minItems": 2}
+        },
+        "required": ["n"],
+    },
+)
+WRITE = Tool(
+    name="write",
+    input_schema={
+        "type": "object",
+        "properties": {
+            "text": {"type": "string"},
+            "size": {"type": "integer"},
+            "mixed": {"type": ["string", "integer", "null"]},
+            "list": {"type": "array"},
+        },
+    },
+    eager_input_streaming=True,
+)
+TOOLS = (ADD, WRITE)
+
+
+def events_of(
+    notation: Notation, *pieces: str, reason: FinishReason = FinishReason.END_TURN, **more: bool
+) -> list[EngineEvent]:
+    parser = AnswerParser(AnswerFormat(notation, TOOLS, constrained=True, **more))
+    found = [event for piece in pieces for event in parser.feed(piece, 1)]
+    return [*found, *parser.finish(reason, 0)]
+
+
+def said(events: list[EngineEvent]) -> list[tuple[str, str]]:
+    """Return the texts, and the calls with their inputs."""
+    found: list[tuple[str, str]] = []
+    for event in events:
+        if isinstance(event, TextChunk) and found and found[-1][0] == "text":
+            found[-1] = ("text", found[-1][1] + event.text)
+        elif isinstance(event, TextChunk):
+            found.append(("text", event.text))
+        elif isinstance(event, ToolCallStart):
+            found.append((event.name, ""))
+        elif isinstance(event, ToolCallJson):
+            found[-1] = (found[-1][0], found[-1][1] + event.text)
+    return found
+
+
+TWO = [
+    (SECTION, 'Look. [C]0:add {"n": [1, 2]}; 1:write {"text": "a"} [/C]'),
+    (
+        PARAMETERS,
+        (
+            "Look.\n\n<tool_call>\n<function=add>\n<parameter=n>\n[1, 2]\n</parameter>\n"
+            "</function>\n"
+            "</tool_call>\n<tool_call>\n<function=write>\n<parameter=text>\na\n</parameter>\n"
+            "</function>\n</tool_call>"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("notation", "text"), TWO, ids=["section", "parameters"])
+@given(st.lists(st.integers(0, 250), max_size=30))
+def test_calls_are_the_same_however_they_are_cut(
+    notation: Notation, text: str, cuts: list[int]
+) -> None:
+    edges = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
+    pieces = [text[start:end] for start, end in pairwise(edges)]
+    expected = [("text", "Look."), ("add", '{"n": [1, 2]}'), ("write", '{"text": "a"}')]
+    assert said(events_of(notation, *pieces)) == expected
+
+
+def test_text_of_a_parameter_is_streamed_as_it_comes() -> None:
+    head = "<tool_call>\n<function=write>\n<parameter=text>\n"
+    pieces = ["one", ' "two"\n', " </para", "meter> three", "\n</parameter>\n<parameter=size>\n4"]
+    parser = AnswerParser(AnswerFormat(PARAMETERS, TOOLS, constrained=True))
+    parser.feed(head, 1)
+    sent = ["".join(getattr(event, "text", "") for event in parser.feed(one, 1)) for one in pieces]
+    assert sent == ["one", ' \\"two\\"', "\\n </para", "meter> three", '", "size": ']
+    rest = parser.feed("2\n</parameter>\n</function>\n</tool_call>", 1)
+    assert "".join(getattr(event, "text", "") for event in rest) == "42}"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("7", "7"), ("None", "null"), ("seven", '"seven"'), ("7.5", '"7.5"'), ("[1]", '"[1]"')],
+)
+def test_value_has_a_type_that_its_schema_allows(text: str, value: str) -> None:
+    answer = (
+        f"<tool_call>\n<function=write>\n<parameter=mixed>\n{text}\n</parameter>\n"
+        "</function>\n</tool_call>"
+    )
+    assert said(events_of(PARAMETERS, *answer)) == [("write", f'{{"mixed": {value}}}')]
+
+
+@pytest.mark.parametrize("elements", [TAGGED, QUOTED, CALLED], ids=["tagged", "quoted", "called"])
+def test_marks_within_a_nested_value_end_nothing(elements: object) -> None:
+    notation = replace(PARAMETERS, elements=elements)
+    given_ = {"list": [["\n</parameter>\n", "]}", {"a": "x"}], "it's", 1]}
+    if elements is QUOTED:
+        given_ = {"list": [["\n</parameter>\n", "]}", {"a": "x"}], 'it"s', 1]}
+    answer = notation.write(Call("write", given_))
+    (found,) = said(events_of(notation, *answer))
+    assert found == ("write", json.dumps(given_))
+
+
+def test_call_that_a_limit_cuts_keeps_what_was_written() -> None:
+    text = "<tool_call>\n<function=add>\n<parameter=n>\n[1, 2]\n</parameter>\n"
+    cut = FinishReason.MAX_TOKENS
+    assert said(events_of(PARAMETERS, text, reason=cut)) == [("add", '{"n": [1, 2]')]
+    assert said(events_of(PARAMETERS, "<tool_call>\n<func", reason=cut)) == []
+    assert said(events_of(PARAMETERS, "Hi <tool_", reason=cut)) == [("text", "Hi")]
+
+
+async def test_call_within_a_section_is_written_again_alone() -> None:
+    machine = ScriptedMachine(
+        ["[C]0:", "add ", '{"n": [1, 2]}', "; 1:", "add ", '{"n": [3, 3]}', " [/C]"],
+        ["add ", '{"n": [3, 4]}', " [/C]"],
+    )
+    prompt = words_prompt(tools=(ADD,), tool_choice=ToolChoice(mode="any"))
+    how = GenerationInput(tokens=[1, 2], room=100, syntax=SECTION)
+    events = [event async for event in generate(machine, ConstraintCache(), prompt, how)]
+    assert said(events) == [("add", '{"n": [1, 2]}'), ("add", '{"n": [3, 4]}')]
+    assert machine.asked[1].tokens == [1, 2, 101, 102, 103, 104]
+    again = Grammar(machine.asked[1].grammar or "")
+    assert again.allows('add {"n": [3, 4]} [/C]')
+    assert again.allows('add {"n": [3, 4]}; 2:add {"n": [5, 6]} [/C]')
+    assert not again.allows('[C]1:add {"n": [3, 4]} [/C]')
+
+
+def grammar(choice: ToolChoice, **more: object) -> Grammar:
+    request = ConstraintRequest(TOOLS, choice, None, CHANNELS)
+    return Grammar(constrain(replace(request, **more)).grammar or "")
+
+
+def test_answer_with_channels_is_text_or_a_call() -> None:
+    call = ' to=f.add<m>{"n": [1, 2]}'
+    auto, forced = grammar(ToolChoice()), grammar(ToolChoice(mode="any"))
+    assert auto.allows("<final>Hello to=f.add there")
+    assert auto.allows(call)
+    assert not auto.allows("Hello")
+    assert not auto.allows(f"<final>{call}{call}"[7:])
+    assert forced.allows(call)
+    assert not forced.allows("<final>Hello")
+    assert grammar(ToolChoice(), prefilled=True).allows("and so on")
+    output = grammar(ToolChoice(), schema={"type": "boolean"})
+    assert output.allows("<final>true")
+    assert output.allows(call)
+
+
+@pytest.mark.parametrize("reasoned", [False, True])
+def test_mark_of_a_text_is_no_part_of_it(reasoned: bool) -> None:
+    for pieces in (["<final>Hello"], [*"<final>Hello"]):
+        events = events_of(CHANNELS, *pieces, reasoned=reasoned)
+        assert said(events) == [("text", "Hello")]
+    events = events_of(CHANNELS, *' to=f.add<m>{"n": [1, 2]}', reasoned=reasoned)
+    assert said(events) == [("add", '{"n": [1, 2]}')]
+    for cut in ("<fin", " to=", " "):
+        assert events_of(CHANNELS, cut, reason=FinishReason.MAX_TOKENS, reasoned=reasoned) == [
+            Finished(FinishReason.MAX_TOKENS, 1)
+        ]
+
+
+def test_instructions_show_a_call_in_the_notation() -> None:
+    assert call_instructions(PARAMETERS).endswith(
+        "<tool_call>\n<function=the name of the tool>\n<parameter=the name of an argument>\n"
+        "its value\n</parameter>\n</function>\n</tool_call>"
+    )

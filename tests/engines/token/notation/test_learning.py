@@ -1,0 +1,197 @@
+"""Notations of small templates, each with one property of a family's."""
+
+import pytest
+
+from antiphon.core.prompt import Prompt, Tool, Turn
+from antiphon.engines.token.notation.notation import COUNT, IDENTIFIER, NEXT_IDENTIFIER, Notation
+from antiphon.engines.token.prompt.call_syntax import TAGGED
+from antiphon.engines.token.prompt.template import ChatTemplate
+from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
+
+TOOLS = "{% for tool in tools or [] %}{{ tool | tojson }}\n{% endfor %}"
+BEGIN = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}"
+END = "{% if m.role == 'assistant' %}<|end|>{% endif %}{% endfor %}"
+PROMPT = "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+LOOP = "{% for c in m.tool_calls or [] %}{% set f = c.function %}"
+
+
+def source(call: str, *, before: str = "", after: str = "", begin: str = BEGIN) -> str:
+    """Return a template that writes each call as `call` does, and more around all of them."""
+    calls = f"{before}{LOOP}{call}{{% endfor %}}{after}"
+    return TOOLS + begin + "{% if m.tool_calls %}" + calls + "{% endif %}" + END + PROMPT
+
+
+def learned(text: str) -> Notation:
+    chat = ChatTemplate(text, bos="", eos="</s>")
+    assert chat.unlearned is None
+    assert isinstance(chat.syntax, Notation)
+    return chat.syntax
+
+
+def reason(text: str) -> str | None:
+    chat = ChatTemplate(text, bos="", eos="</s>")
+    assert chat.syntax is TAGGED
+    return chat.unlearned
+
+
+NAMED = "<call>{{ f.name }}|{{ f.arguments | tojson }}</call>"
+PARAMETERS = (
+    "<call>{{ f.name }}{% for k, v in f.arguments.items() %}<p {{ k }}>"
+    "{{ v if v is string else v | tojson }}</p>{% endfor %}</call>"
+)
+
+
+def test_object_between_marks_is_a_section_for_each_call() -> None:
+    found = learned(source(NAMED))
+    assert (found.opening, found.lead, found.middle) == ("<call>", "", "|")
+    assert (found.closing, found.separator, found.gap) == ("</call>", None, "")
+    assert found.parallel
+    assert found.elements is None
+
+
+def test_calls_in_a_list_have_a_separator() -> None:
+    one = '{"name": "{{ f.name }}", "in": {{ f.arguments | tojson }}}'
+    listed = one + "{% if not loop.last %}, {% endif %}"
+    found = learned(source(listed, before="<calls>[", after="]</calls>"))
+    assert (found.opening, found.lead) == ("<calls>", '[{"name": "')
+    assert (found.middle, found.separator) == ('", "in": ', '}, {"name": "')
+    assert found.closing == "}]</calls>"
+
+
+def test_compact_object_has_its_spelling() -> None:
+    compact = NAMED.replace("tojson", "tojson(separators=(',', ':'))")
+    found = learned(source(compact))
+    assert found.arguments({"a": [1, 2]}) == '{"a":[1,2]}'
+
+
+def test_numbers_and_identifiers_are_slots() -> None:
+    numbered = "<call>{{ f.name }}:{{ loop.index0 }}|{{ f.arguments | tojson }}</call>"
+    assert learned(source(numbered)).middle == f":{COUNT}|"
+    known = "<call>{{ c.id }}|{{ f.name }}|{{ f.arguments | tojson }}</call>"
+    found = learned(source(known))
+    assert (found.lead, found.separator) == (f"{IDENTIFIER}|", None)
+    last = "{{ f.name }}|{{ f.arguments | tojson }}|{{ c.id }}{{ '' if loop.last else ', ' }}"
+    found = learned(source(last, before="<calls>", after="</calls>"))
+    assert (found.closing, found.separator) == (f"|{IDENTIFIER}</calls>", f"|{IDENTIFIER}, ")
+    first = "{{ c.id }}|{{ f.name }}|{{ f.arguments | tojson }}{{ '' if loop.last else ', ' }}"
+    found = learned(source(first, before="<calls>", after="</calls>"))
+    assert (found.lead, found.separator) == (f"{IDENTIFIER}|", f", {NEXT_IDENTIFIER}|")
+
+
+def test_identifiers_are_as_long_as_the_template_takes_them() -> None:
+    nine = "{% if c.id | length != 9 %}{{ raise_exception('nine!') }}{% endif %}"
+    text = source(nine + "<call>{{ c.id }}|{{ f.name }}|{{ f.arguments | tojson }}</call>")
+    assert learned(text).identifier_length == 9
+    chat = ChatTemplate(text, bos="", eos="</s>")
+    call = ToolUseParam(id="toolu_0123456789", name="look", input={})
+    turns = (
+        Turn("user", (TextParam(text="Look."),)),
+        Turn("assistant", (call,)),
+        Turn("user", (ToolResultParam(tool_use_id=call.id, content="Seen."),)),
+    )
+    said = "".join(one.text for one in chat.render(Prompt(turns, 1)).segments)
+    assert len(said.split("<call>")[1].split("|")[0]) == 9
+
+
+def test_arguments_are_elements_where_each_has_its_marks() -> None:
+    found = learned(source(PARAMETERS))
+    assert found.elements is not None
+    assert (found.opening, found.middle, found.closing) == ("<call>", "", "</call>")
+    assert found.elements.before == "<p "
+    assert found.elements.places["string"].between == ">"
+    assert found.elements.places["string"].after == "</p>"
+    assert not found.elements.sorts
+    ordered = PARAMETERS.replace("f.arguments.items()", "f.arguments | dictsort")
+    assert learned(source(ordered)).elements == type(found.elements)(
+        "<p ", found.elements.places, spellings=found.elements.spellings, sorts=True
+    )
+
+
+def test_words_and_lists_are_spelled_as_in_python_where_they_are() -> None:
+    python = PARAMETERS.replace("v if v is string else v | tojson", "v")
+    found = learned(source(python))
+    assert found.elements is not None
+    value = {"a": [True, None, "it's"], "b": False}
+    assert found.arguments(value) == '<p a>[True, None, "it\'s"]</p><p b>False</p>'
+
+
+def test_arguments_may_be_wanted_as_a_text() -> None:
+    text = NAMED.replace("f.arguments | tojson", "f.arguments + ''")
+    found = learned(source(text))
+    assert found.arguments_as_text
+
+
+def test_template_that_writes_one_call_makes_no_parallel_ones() -> None:
+    one = "{% if loop.first %}" + NAMED + "{% endif %}"
+    assert not learned(source(one)).parallel
+    refuses = "{% if m.tool_calls | length > 1 %}{{ raise_exception('one!') }}{% endif %}" + NAMED
+    assert not learned(source(refuses)).parallel
+
+
+def test_answer_of_its_own_kind_has_an_opening_of_text() -> None:
+    kinds = BEGIN.replace(
+        "{{ m.content }}",
+        "{% if m.role == 'assistant' and not m.tool_calls %}<final>{% endif %}{{ m.content }}",
+    )
+    found = learned(source(" to={{ f.name }}|{{ f.arguments | tojson }}", begin=kinds))
+    assert (found.text_opening, found.opening) == ("<final>", " to=")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (BEGIN + END + PROMPT, "it has no tools"),
+        (TOOLS + BEGIN + END + PROMPT, "it does not write calls"),
+        ("{{ raise_exception('no') if tools }}" + BEGIN + END, "it does not write an answer"),
+        (source(NAMED).replace(TOOLS, "{% if tools %}{% endif %}"), "it does not describe tools"),
+        (
+            TOOLS.replace("tools or []", "[]")
+            + source(NAMED).removeprefix(TOOLS).replace(PROMPT, "")
+            + TOOLS
+            + PROMPT,
+            "its tools move as the conversation goes on",
+        ),
+        (source("{{ f.name }}{{ f.arguments | tojson }}"), "nothing marks the beginning of a call"),
+        (
+            source("<|end|>{{ f.name }}|{{ f.arguments | tojson }}"),
+            "a call begins with the mark that ends a turn",
+        ),
+        (
+            source("<call>{{ f.name }}{{ f.name }}</call>{{ f.arguments }}"),
+            "it writes a name elsewhere",
+        ),
+        (source(NAMED.replace("tojson", "tojson(indent=2)")), "arguments are no elements"),
+        (
+            source(NAMED.replace("f.arguments | tojson", "f.arguments | tojson | upper")),
+            "it does not write calls",
+        ),
+        (
+            source(PARAMETERS.replace("v | tojson", "v | length")),
+            "it refuses a call that no result follows",
+        ),
+        (
+            source(
+                PARAMETERS.replace("v if v is string", "v | replace('plain', '') if v is string")
+            ),
+            "it writes {'text': 'plain'} in another way",
+        ),
+    ],
+)
+def test_other_templates_have_their_reason(text: str, why: str) -> None:
+    assert reason(text) == why
+
+
+def test_tools_are_described_with_what_a_template_cannot_do_without() -> None:
+    wanted = TOOLS.replace(
+        "{{ tool | tojson }}",
+        "{{ tool.function.description + '' }}"
+        "{% for n, p in tool.function.parameters.properties.items() %}"
+        "{{ p['type'][0] ~ n }}{% endfor %}",
+    )
+    chat = ChatTemplate(wanted + source(NAMED).removeprefix(TOOLS), bos="", eos="</s>")
+    assert chat.native
+    question = Turn("user", (TextParam(text="Go."),))
+    for schema in ({"type": "object"}, {"properties": {"at": {}}}):
+        prompt = Prompt((question,), 1, tools=(Tool(name="look", input_schema=schema),))
+        said = "".join(one.text for one in chat.render(prompt).segments)
+        assert said.startswith("sat" if "properties" in schema else "<|user|>")
