@@ -25,7 +25,9 @@ def test_text_with_the_mark_behind_it_cannot_be_written() -> None:
     assert TAGGED.text_end == Quotes("", "\n</parameter>", "none")
     assert TAGGED.is_writable("a </parameter> b\n")
     assert not TAGGED.is_writable("a\n</parameter> b")
-    assert not CALLED.is_writable("it's")
+    assert CALLED.is_writable("it's, well 'so', and")
+    assert not CALLED.is_writable("it's', a=1")
+    assert not CALLED.is_writable("print('so')")
     doubled = Elements("", {"string": Place("", "##")})
     assert not doubled.is_writable("a#")  # the mark would begin a character earlier
 

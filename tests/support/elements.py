@@ -36,5 +36,6 @@ CALLED = Elements(
     {"string": Place("='", "'"), **dict.fromkeys(_NOT_TEXTS, Place("=", ""))},
     separator=", ",
     spellings={"boolean": _PYTHON, "null": _PYTHON, "array": _PYTHON},
+    followers=(r", [A-Za-z0-9_]+=", r"\)"),
 )
 """Arguments of a call in Python; objects are JSON."""

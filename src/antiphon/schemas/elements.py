@@ -5,6 +5,7 @@
 Texts stand as they are and end at a mark; other values are spelled.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -29,7 +30,8 @@ class Elements(msgspec.Struct, frozen=True):
 
     `before` stands before each name, `separator` between two properties. `places` has the marks
     around a value, and `spellings` how it is spelled unless it is a text, by its type. `sorts`:
-    properties come in the order of their names.
+    properties come in the order of their names. `followers` are patterns of what stands behind a
+    text, if its mark is too common to end it alone.
     """
 
     before: str
@@ -37,6 +39,7 @@ class Elements(msgspec.Struct, frozen=True):
     separator: str = ""
     spellings: Mapping[str, Spelling] = {}
     sorts: bool = False
+    followers: tuple[str, ...] = ()
 
     def spelling(self, kind: str) -> Spelling:
         return self.spellings.get(kind, JSON)
@@ -54,13 +57,15 @@ class Elements(msgspec.Struct, frozen=True):
 
     def is_writable(self, text: str) -> bool:
         """Whether a text can be read back: it ends at the first mark behind it."""
-        end = self.text_end.closing
-        return (text + end).find(end) == len(text)
+        quotes = self.text_end
+        if quotes.followers:
+            return re.search(quotes.end, text) is None
+        return (text + quotes.closing).find(quotes.closing) == len(text)
 
     @property
     def text_end(self) -> Quotes:
         """The quotes of a text: nothing before it, and behind it the mark at which it ends."""
-        return Quotes("", mark_in(self.places["string"].after), "none")
+        return Quotes("", mark_in(self.places["string"].after), "none", self.followers)
 
 
 def mark_in(text: str) -> str:

@@ -19,12 +19,20 @@ class Quotes(msgspec.Struct, frozen=True):
     """What stands around a text, and how it is escaped in between.
 
     `json` and `python` escape as these languages do. `none` escapes nothing: the text ends at the
-    first `closing`, and cannot contain it.
+    first `closing`, and cannot contain it. With `followers`, patterns of what may stand behind it,
+    a `closing` is one before any of these only: an apostrophe may then stand within the text.
     """
 
     opening: str = '"'
     closing: str = '"'
     escapes: Literal["json", "python", "none"] = "json"
+    followers: tuple[str, ...] = ()
+
+    @property
+    def end(self) -> str:
+        """The pattern of what no text contains that is not escaped."""
+        closing = re.escape(self.closing)
+        return f"{closing}(?:{'|'.join(self.followers)})" if self.followers else closing
 
     def write(self, text: str) -> str:
         if self.escapes == "json":

@@ -24,7 +24,7 @@ SCHEMA = {
         "short": {"type": "string", "minLength": 1, "maxLength": 3},
         "count": {"type": "integer"},
         "maybe": {"type": ["string", "null"]},
-        "one": {"enum": ["x", 1, True, None, "it\n</parameter>'<|\"|>"]},
+        "one": {"enum": ["x", 1, True, None, "it\n</parameter>'<|\"|>')"]},
         "list": {"type": "array", "items": {"type": "string"}},
         "pair": {"type": "array", "items": {"enum": ["p", "q"]}, "uniqueItems": True},
         "deep": {
@@ -59,6 +59,7 @@ def allowed(schema: Any, elements: Elements, value: Any) -> bool:
     [
         {"text": ""},
         {"text": "a <b> & c\n\n"},
+        {"text": "it's 'so', and"},
         {"text": "t", "Code": "abcd", "day": "2026-11-29", "short": "é!"},
         {"text": "t", "count": -7, "maybe": None},
         {"text": "t", "maybe": "None"},
@@ -97,7 +98,7 @@ def test_value_that_does_not_fit_is_not_allowed(elements: Elements, value: Any) 
 
 @every
 def test_text_that_cannot_be_read_back_is_not_allowed(elements: Elements) -> None:
-    value = "it\n</parameter>'<|\"|>"
+    value = "it\n</parameter>'<|\"|>')"
     assert not allowed(SCHEMA, elements, {"text": "t", "one": value})
     assert not allowed({"const": {"text": value}}, elements, {"text": value})
     assert allowed({"enum": [{"text": "x"}, {"text": value}, 1]}, elements, {"text": "x"})

@@ -15,6 +15,7 @@ from antiphon.schemas.formats import FORMATS
 from antiphon.schemas.grammars import gbnf
 from antiphon.schemas.grammars.gbnf import Rules, literal, one_of, times
 from antiphon.schemas.languages import language_of, of_size, sizes
+from antiphon.schemas.patterns import language
 from antiphon.schemas.regular import (
     ANY,
     NOTHING,
@@ -22,8 +23,6 @@ from antiphon.schemas.regular import (
     Language,
     Span,
     both,
-    cat,
-    exactly,
     neither,
     repeat,
     whole,
@@ -122,6 +121,8 @@ def _sized_until(
         if rule:
             return rule, ()
         unenforced = ("minLength", "maxLength")
+    if quotes.followers:
+        return language_rule(rules, REST, quotes) or "", unenforced
     return rules.until(quotes.closing, '""', opening=quotes.opening), unenforced
 
 
@@ -177,7 +178,7 @@ def language_rule(rules: Rules, of: Language, quotes: Quotes | None = None) -> s
 
 def _write_language(rules: Rules, of: Language, quotes: Quotes) -> str | None:
     if quotes.escapes == "none" and quotes.closing:
-        of = both(of, neither(cat(REST, exactly(quotes.closing), REST)))
+        of = both(of, neither(language(quotes.end)))
     try:
         automaton = Automaton(of, rules.automata)
         states = _states(automaton)

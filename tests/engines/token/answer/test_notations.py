@@ -110,10 +110,16 @@ TWO = [
             "</function>\n</tool_call>"
         ),
     ),
+    (
+        Notation(
+            opening="<c>", lead="[", middle="(", closing=")]</c>", separator="), ", elements=CALLED
+        ),
+        "Look.<c>[add(n=[1, 2]), write(text='a')]</c>",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("notation", "text"), TWO, ids=["section", "parameters"])
+@pytest.mark.parametrize(("notation", "text"), TWO, ids=["section", "parameters", "called"])
 @given(st.lists(st.integers(0, 250), max_size=30))
 def test_calls_are_the_same_however_they_are_cut(
     notation: Notation, text: str, cuts: list[int]
@@ -133,6 +139,16 @@ def test_text_of_a_parameter_is_streamed_as_it_comes() -> None:
     assert sent == ["one", ' \\"two\\"', "\\n </para", "meter> three", '", "size": ']
     rest = parser.feed("2\n</parameter>\n</function>\n</tool_call>", 1)
     assert "".join(getattr(event, "text", "") for event in rest) == "42}"
+
+
+@given(st.lists(st.integers(0, 80), max_size=20))
+def test_mark_within_a_text_is_a_part_of_it(cuts: list[int]) -> None:
+    notation = Notation(opening="<c>", lead="", middle="(", closing=")</c>", elements=CALLED)
+    text = "<c>write(text='it's 'so', and', size=4, mixed='', list=['it'])</c>"
+    edges = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
+    pieces = [text[start:end] for start, end in pairwise(edges)]
+    given_ = '{"text": "it\'s \'so\', and", "size": 4, "mixed": "", "list": ["it"]}'
+    assert said(events_of(notation, *pieces)) == [("write", given_)]
 
 
 @pytest.mark.parametrize(

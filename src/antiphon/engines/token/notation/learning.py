@@ -65,7 +65,7 @@ class _Learner:
         found = self._as_object(opening, lead, after) or self._as_elements(opening, lead, after)
         if MARK.match(opening) is None:
             found = msgspec.structs.replace(found, text_opening=self._lab.frame.text_opening)
-        return self._limited(self._numbered(self._with_more_calls(found)))
+        return self._limited(_with_followers(self._numbered(self._with_more_calls(found))))
 
     def _limited(self, found: Notation) -> Notation:
         """Find out whether a template takes identifiers of one length only."""
@@ -188,6 +188,24 @@ class _Learner:
         }
         slotted = {field: _with_slots(text, 0) for field, text in fields.items()}
         return msgspec.structs.replace(found, **slotted)
+
+
+def _with_followers(found: Notation) -> Notation:
+    """Find what stands behind a text, if its mark is no bracket: texts have such marks within."""
+    elements = found.elements
+    if elements is None or any(one in elements.text_end.closing for one in "<>[](){}"):
+        return found
+    between = min((place.between for place in elements.places.values()), key=len)
+    name = "[A-Za-z0-9_.-]{1,64}"
+    followers = [
+        re.escape(elements.separator + elements.before) + name + re.escape(between),
+        re.escape(found.closing),
+    ]
+    if found.separator is not None:
+        followers.append(re.escape(found.separator) + name + re.escape(found.middle))
+    return msgspec.structs.replace(
+        found, elements=msgspec.structs.replace(elements, followers=tuple(followers))
+    )
 
 
 def _split(text: str, word: str) -> tuple[str, str]:

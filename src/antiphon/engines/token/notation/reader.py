@@ -4,12 +4,16 @@ A text is passed on as it comes; any other value once it is whole.
 """
 
 import json
+import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from antiphon.schemas.elements import Elements
 from antiphon.schemas.spelling import Quotes, Spelling
 from antiphon.schemas.values import is_of, type_of
+
+FOLLOWER: Final = 100
+"""The maximum length of what stands behind a text, where it tells whether the text ends."""
 
 
 class Progress(NamedTuple):
@@ -106,7 +110,8 @@ class ElementReader:
         self._kinds = kinds
         self._closers = [closer for closer in closers if closer]
         self._betweens = sorted({one.between for one in elements.places.values()}, key=len)
-        self._end = elements.text_end.closing
+        self._end = elements.text_end
+        self._pattern = re.compile(self._end.end)
         self._count = 0
         self._candidates: frozenset[str] = frozenset()
         self._allowed: frozenset[str] = frozenset()
@@ -171,14 +176,26 @@ class ElementReader:
 
     def _text(self, text: str) -> tuple[int, str] | None:
         after = self._elements.places["string"].after
-        at = text.find(self._end)
-        if at < 0:
-            at = len(text) - _begun(text, self._end)
+        at = self._text_end(text)
+        if at is None:
+            at = self._certain(text)
             return (at, _inside(text[:at])) if at else None
         if not text.startswith(after, at):
             return (at, _inside(text[:at])) if at else None
         self._candidates = frozenset()
         return at + len(after), _inside(text[:at]) + '"'
+
+    def _text_end(self, text: str) -> int | None:
+        found = self._pattern.search(text)
+        return None if found is None else found.start()
+
+    def _certain(self, text: str) -> int:
+        """Return the number of characters that belong to a text, whatever comes."""
+        mark = self._end.closing
+        if self._end.followers:
+            at = text.find(mark, max(0, len(text) - FOLLOWER))
+            return at if at >= 0 else len(text) - _begun(text, mark)
+        return len(text) - _begun(text, mark)
 
     def _value(self, text: str) -> tuple[int, str] | None:
         """Return a value that may be of several types, or is no text."""
@@ -193,8 +210,7 @@ class ElementReader:
 
     def _end_of_value(self, text: str, after: str) -> int | None:
         if "string" in self._candidates:
-            end = text.find(self._end)
-            return None if end < 0 else end
+            return self._text_end(text)
         if text[:1] in ("[", "{"):
             kind = "array" if text[0] == "[" else "object"
             if self._value_end is None:
