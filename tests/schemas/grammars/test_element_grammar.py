@@ -181,12 +181,19 @@ def test_schema_without_an_object_has_no_rule(elements: Elements, schema: Any) -
 
 
 @every
-def test_long_size_is_left_to_the_check(elements: Elements) -> None:
-    schema = {"properties": {"t": {"type": "string", "maxLength": 900}}, "required": ["t"]}
+def test_long_size_is_counted_without_a_bracket_or_left_to_the_check(elements: Elements) -> None:
+    text = {"type": "string", "maxLength": 200}
+    schema = {"properties": {"t": text}, "required": ["t"]}
     grammar, unenforced = compiled(schema, elements)
     assert grammar is not None
-    assert unenforced == {"minLength", "maxLength"}
+    assert unenforced == ({"minLength", "maxLength"} if elements is CALLED else set())
     assert grammar.allows(elements.write({"t": "x"}))
+    if elements is not CALLED:
+        assert grammar.allows(elements.write({"t": "x" * 200}))
+        assert not grammar.allows(elements.write({"t": "x" * 201}))
+        assert not grammar.allows(elements.write({"t": "a < b"}))
+    text["maxLength"] = 2000
+    assert compiled(schema, elements)[1] >= {"maxLength"}
 
 
 def test_text_with_an_apostrophe_has_double_quotes_in_python() -> None:

@@ -52,6 +52,8 @@ _PYTHON: Final = (
 _PYTHON_CHAR: Final = rf"[^'{_PYTHON}] | {literal(chr(92))} [\\nrt]"
 _PYTHON_IN_DOUBLE: Final = rf"[^'{literal(chr(34))[1:-1]}{_PYTHON}] | {literal(chr(92))} [\\nrt]"
 
+_UNBRACKETED: Final = r"[^<\x00-\x08\x0B\x0C\x0E-\x1F\x7F]"
+
 # The characters that need no escape in a string, and the escapes of the others.
 _PLAIN: Final[Mapping[str, Sequence[Span]]] = {
     "json": ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x7E), (0x80, 0xD7FF), (0xE000, 0x10FFFF)),
@@ -97,29 +99,42 @@ def sized(
     if quotes.escapes == "none":
         return _sized_until(rules, least, most, quotes)
     char = rules.add(CHAR if quotes.escapes == "json" else _PYTHON_CHAR)
-    unenforced = [
-        keyword
-        for keyword, size in (("minLength", least), ("maxLength", most))
-        if (size or 0) > MOST
-    ]
-    counted = times(char, min(least, MOST), None if (most or 0) > MOST else most)
+    unenforced = _oversized(least, most)
+    counted = times(char, min(least, MOST), _limited(most))
     body = f"{literal(quotes.opening)} {counted} {literal(quotes.closing)}"
     if quotes.escapes == "python" and (least, most) == (0, None):
         # A text with an apostrophe, and without a double quote, stands in double quotes.
         char = rules.add(_PYTHON_IN_DOUBLE)
         body += rf""" | "\"" {char}* "'" ({char} | "'")* "\"" """.rstrip()
-    return rules.add(body), tuple(unenforced)
+    return rules.add(body), unenforced
+
+
+def _oversized(least: int, most: int | None) -> tuple[str, ...]:
+    """Return the keywords of sizes that a grammar does not count."""
+    sizes_ = (("minLength", least), ("maxLength", most))
+    return tuple(keyword for keyword, size in sizes_ if (size or 0) > MOST)
+
+
+def _limited(most: int | None) -> int | None:
+    return None if (most or 0) > MOST else most
 
 
 def _sized_until(
     rules: Rules, least: int, most: int | None, quotes: Quotes
 ) -> tuple[str, tuple[str, ...]]:
-    """Return the rule for any text up to its closing; a size is kept where that takes little."""
+    """Return the rule for any text up to its closing.
+
+    A size that takes too many states is kept by a text without the bracket of the closing.
+    """
     unenforced: tuple[str, ...] = ()
     if least or most is not None:
         rule = language_rule(rules, whole(repeat(ANY, least, most)), quotes)
         if rule:
             return rule, ()
+        if "<" in quotes.closing:
+            counted = times(rules.add(_UNBRACKETED), min(least, MOST), _limited(most))
+            body = f"{literal(quotes.opening)} {counted} {literal(quotes.closing)}"
+            return rules.add(body), _oversized(least, most)
         unenforced = ("minLength", "maxLength")
     if quotes.followers:
         return language_rule(rules, REST, quotes) or "", unenforced

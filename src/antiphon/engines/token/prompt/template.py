@@ -6,23 +6,20 @@ text behind a sentinel is the caller's and never does. Each sentinel has to come
 order, so a template that drops, hoists or reorders a turn is detected.
 """
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from datetime import datetime
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import jinja2
 import jinja2.ext
 import jinja2.nodes
 import jinja2.parser
-from jinja2.sandbox import SandboxedEnvironment
 from msgspec.structs import replace
 
-from antiphon.core.late_tools import description_of
 from antiphon.core.prompt import Breakpoint, Prompt, Thinking, Tool, Turn
 from antiphon.engines.token.notation.lab import (
     TOOL,
@@ -36,14 +33,15 @@ from antiphon.engines.token.notation.proof import PROBE as PROVED_TOOL
 from antiphon.engines.token.notation.proof import flaw
 from antiphon.engines.token.prompt.call_syntax import BARE, TAGGED, CallSyntax
 from antiphon.engines.token.prompt.chat_messages import ChatMessage, PlacedCall, chat_messages
+from antiphon.engines.token.prompt.jinja_environment import environment, to_json
 from antiphon.engines.token.prompt.message_forms import MessageForm, expressions, form_for
 from antiphon.engines.token.prompt.placeholders import (
     Placeholders,
     Rendered,
     Segment,
-    json_of_hidden,
 )
 from antiphon.engines.token.prompt.reasoning_format import ReasoningTags, reasoning_format_of
+from antiphon.engines.token.prompt.template_tools import described, tool_message
 from antiphon.engines.token.prompt.tool_prompt import tool_prompt
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
 
@@ -77,11 +75,11 @@ class ChatTemplate:
         self._tokens = {"bos_token": bos, "eos_token": eos}
         self._source = source
         self._empty = Placeholders.beside(source)
-        environment = _environment(now)
+        jinja = environment(now)
         try:
-            tree = environment.parse(source)
+            tree = jinja.parse(source)
             self.reasoning = reasoning_format_of(source, tree, tags=tags)
-            self._template = environment.from_string(tree)
+            self._template = jinja.from_string(tree)
         except jinja2.TemplateSyntaxError as error:
             raise TemplateUnusableError(f"line {error.lineno}: {error.message}") from error
         # transformers gives `None`, but templates that are made for tools only take a list.
@@ -108,11 +106,11 @@ class ChatTemplate:
         variables = self.reasoning.variables(prompt.thinking, prompt.effort)
         reasons = prompt.thinking.mode != "disabled"
         complaint = "it drops or reorders turns"
-        described = tool_prompt(prompt, native=self.native)
-        messages = chat_messages(prompt.turns, described, native=self.native)
+        first = tool_prompt(prompt, native=self.native)
+        messages = chat_messages(prompt.turns, first, native=self.native)
         tools = prompt.tools if self.native else ()
         form = self._form_with_system if messages[0].role == "system" else self._form
-        for described_tools, expression in product(_described(tools), expressions(messages, form)):
+        for described_tools, expression in product(described(tools), expressions(messages, form)):
             try:
                 rendered = self._render(expression, described_tools, variables, prompt.breakpoints)
             except _TEMPLATE_ERRORS as error:
@@ -165,9 +163,8 @@ class ChatTemplate:
     ) -> Rendered | None:
         prefilled = messages[-1].role == "assistant"
         hidden = self._empty.fresh()
-        native = [
-            _tool(tool, index, hidden) for index, tool in enumerate(tools) if not tool.deferred
-        ]
+        offered = enumerate(tools)
+        native = [tool_message(one, index, hidden) for index, one in offered if not one.deferred]
         text = self._template.render(
             messages=[
                 self._message(message, hidden, last=prefilled and message is messages[-1])
@@ -207,7 +204,7 @@ class ChatTemplate:
         call = placed.call
         arguments = hidden.loose(call.input)
         if self._notation is not None and self._notation.arguments_as_text:
-            arguments = _to_json(arguments)
+            arguments = to_json(arguments)
         function = {"name": hidden.loose(call.name), "arguments": arguments}
         hidden.complete(placed.position)
         return {"type": "function", "id": self._identifier(call.id), "function": function}
@@ -326,86 +323,3 @@ def read_template(path: Path) -> str:
 def _ends_with(rendered: Rendered, tag: str) -> bool:
     last = rendered.segments[-1]
     return last.control and last.text.rstrip().endswith(tag)
-
-
-def _described(tools: Sequence[Tool]) -> Iterator[Sequence[Tool]]:
-    """Yield tools as they are, and then with the keywords that some templates cannot do without.
-
-    The same tools are described alike in every conversation, because no other part of it matters.
-    """
-    yield tools
-    if tools:
-        plain = {"type": "object", "properties": {}, "required": []}
-        named = [
-            replace(
-                tool,
-                description=tool.description or "",
-                input_schema={**plain, **tool.input_schema},
-            )
-            for tool in tools
-        ]
-        yield named
-        yield [replace(tool, input_schema=_with_types(tool.input_schema)) for tool in named]
-
-
-def _with_types(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a schema whose properties all have a type and a description."""
-    named = schema["properties"].items() if isinstance(schema["properties"], Mapping) else ()
-    properties = {
-        name: {"type": "string", "description": "", **own} if isinstance(own, Mapping) else own
-        for name, own in named
-    }
-    return {**schema, "properties": properties}
-
-
-def _tool(tool: Tool, index: int, hidden: Placeholders) -> dict[str, Any]:
-    described = {"type": "function", "function": hidden.tool(description_of(tool))}
-    hidden.complete((None, (index,)))
-    return described
-
-
-def _environment(now: Callable[[], datetime]) -> SandboxedEnvironment:
-    """Return the Jinja environment of transformers, which templates are written for.
-
-    Unlike there, a template may append to lists, as in llama.cpp: those that it gets are made anew
-    for each rendering.
-    """
-    environment = SandboxedEnvironment(
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=[_Generation, jinja2.ext.loopcontrols],
-    )
-    environment.filters["tojson"] = _to_json
-    environment.globals["raise_exception"] = _raise_exception
-    environment.globals["strftime_now"] = lambda form: now().strftime(form)
-    return environment
-
-
-class _Generation(jinja2.ext.Extension):
-    """`{% generation %}` marks text for training; at inference it is transparent."""
-
-    tags = {"generation"}  # noqa: RUF012 - declared so by Jinja
-
-    def parse(self, parser: jinja2.parser.Parser) -> list[jinja2.nodes.Node]:
-        next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
-
-
-def _raise_exception(message: str) -> NoReturn:
-    raise jinja2.TemplateError(message)
-
-
-def _to_json(  # the parameters are those of transformers, in their order
-    value: Any,
-    ensure_ascii: bool = False,  # noqa: ARG001, FBT001, FBT002
-    indent: int | None = None,
-    separators: tuple[str, str] | None = None,
-    sort_keys: bool = False,  # noqa: FBT001, FBT002
-) -> str:
-    # Jinja's own filter escapes HTML, which models have not been trained on. Sentinels are not
-    # ASCII, so `ensure_ascii` is not followed.
-    return json_of_hidden(
-        json.dumps(
-            value, ensure_ascii=False, indent=indent, separators=separators, sort_keys=sort_keys
-        )
-    )

@@ -1,0 +1,47 @@
+"""The tools of a request as a template takes them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from antiphon.core.late_tools import description_of
+from antiphon.core.prompt import Tool
+from antiphon.engines.token.prompt.placeholders import Placeholders
+
+
+def described(tools: Sequence[Tool]) -> Iterator[Sequence[Tool]]:
+    """Yield tools as they are, and then with the keywords that some templates cannot do without.
+
+    The same tools are described alike in every conversation, because no other part of it matters.
+    """
+    yield tools
+    if tools:
+        plain = {"type": "object", "properties": {}, "required": []}
+        named = [
+            replace(
+                tool,
+                description=tool.description or "",
+                input_schema={**plain, **tool.input_schema},
+            )
+            for tool in tools
+        ]
+        yield named
+        yield [replace(tool, input_schema=_with_types(tool.input_schema)) for tool in named]
+
+
+def _with_types(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schema whose properties all have a type and a description."""
+    named = schema["properties"].items() if isinstance(schema["properties"], Mapping) else ()
+    properties = {
+        name: {"type": "string", "description": "", **own} if isinstance(own, Mapping) else own
+        for name, own in named
+    }
+    return {**schema, "properties": properties}
+
+
+def tool_message(tool: Tool, index: int, hidden: Placeholders) -> dict[str, Any]:
+    """Return a tool as templates take it, with its texts hidden."""
+    described = {"type": "function", "function": hidden.tool(description_of(tool))}
+    hidden.complete((None, (index,)))
+    return described
