@@ -175,6 +175,14 @@ def test_answer_of_its_own_kind_has_an_opening_of_text() -> None:
             ),
             "it writes {'text': 'plain'} in another way",
         ),
+        (
+            source(
+                PARAMETERS.replace(
+                    "v if v is string", "'!' if v is string and '<' in v else v if v is string"
+                )
+            ),
+            "it writes {'text': 'a & <b> c'} in another way",
+        ),
     ],
 )
 def test_other_templates_have_their_reason(text: str, why: str) -> None:

@@ -49,15 +49,16 @@ OTHERS: Final[Sequence[Mapping[str, Any]]] = (
 """Arguments of every type."""
 
 
-def flaw(notation: Notation, rendered: Rendered) -> str | None:
-    """Return why a notation cannot be used; `None` if it is proven."""
+def flaw(notation: Notation, *ways: Rendered) -> str | None:
+    """Return why a notation cannot be used; `None` if it is proven, in all ways of rendering."""
     for calls in _tries(notation):
         written = notation.write(*calls)
-        text = rendered(calls)
-        if text is None:
-            return "the template refuses a call, or drops or reorders its words"
-        if text.count(written) != 1:
-            return f"it writes {calls[0].arguments!r} in another way"
+        for rendered in ways:
+            text = rendered(calls)
+            if text is None:
+                return "the template refuses a call, or drops or reorders its words"
+            if text.count(written) != 1:
+                return f"it writes {calls[0].arguments!r} in another way"
         if _read(notation, written) != [(call.name, dict(call.arguments)) for call in calls]:
             return f"{calls[0].arguments!r} cannot be read back"
     return None

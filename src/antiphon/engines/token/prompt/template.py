@@ -20,6 +20,7 @@ import jinja2.nodes
 import jinja2.parser
 from msgspec.structs import replace
 
+from antiphon.core.late_tools import description_of
 from antiphon.core.prompt import Breakpoint, Prompt, Thinking, Tool, Turn
 from antiphon.engines.token.notation.lab import (
     TOOL,
@@ -41,8 +42,9 @@ from antiphon.engines.token.prompt.placeholders import (
     Segment,
 )
 from antiphon.engines.token.prompt.reasoning_format import ReasoningTags, reasoning_format_of
-from antiphon.engines.token.prompt.template_tools import described, tool_message
+from antiphon.engines.token.prompt.template_tools import described, function_of, tool_message
 from antiphon.engines.token.prompt.tool_prompt import tool_prompt
+from antiphon.engines.token.prompt.trial import plain_messages, turns_of
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
 
 # Errors of a template that does not fit a conversation, besides those of Jinja.
@@ -256,19 +258,21 @@ class ChatTemplate:
         except UnknownNotationError as error:
             self.unlearned = str(error)
             return None
-        self.unlearned = flaw(notation, self._proof)
+        # What a template decides by a text shows only where the text is not hidden.
+        self.unlearned = flaw(notation, self._hidden_calls, self._plain_calls)
         if self.unlearned is not None:
             self._notation = None
         return self._notation
 
-    def _written(self, messages: Sequence[Message]) -> str:
+    def _written(self, messages: Sequence[Message], tool: Tool | None = None) -> str:
         """Render messages as they are, which hold no text of a caller."""
         given = deepcopy([*messages])
+        described_tool = TOOL if tool is None else function_of(description_of(tool))
         try:
             return self._template.render(
                 messages=given,
                 add_generation_prompt=given[-1]["role"] != "assistant",
-                tools=[deepcopy(TOOL)],
+                tools=[deepcopy(described_tool)],
                 documents=None,
                 **self.reasoning.variables(Thinking(), None),
                 **self._tokens,
@@ -276,20 +280,21 @@ class ChatTemplate:
         except _TEMPLATE_ERRORS as error:
             raise RefusedError from error
 
-    def _proof(self, calls: Sequence[Call]) -> str | None:
-        """Render calls with their results, by the way that those of callers take."""
-        blocks = tuple(
-            ToolUseParam(id=call.identifier, name=call.name, input=dict(call.arguments))
-            for call in calls
-        )
-        results = tuple(ToolResultParam(tool_use_id=call.id, content="It did.") for call in blocks)
-        turns = (PROBE[0], Turn("assistant", blocks), Turn("user", results))
+    def _plain_calls(self, calls: Sequence[Call]) -> str | None:
+        """Render calls with their results, as they are."""
+        as_text = self._notation is not None and self._notation.arguments_as_text
+        given = [replace(one, identifier=self._identifier(one.identifier)) for one in calls]
         try:
-            rendered = self._render(
-                chat_messages(turns, native=True),
-                [PROVED_TOOL],
-                self.reasoning.variables(Thinking(), None),
-            )
+            return self._written(plain_messages(given, as_text=as_text), PROVED_TOOL)
+        except RefusedError:
+            return None
+
+    def _hidden_calls(self, calls: Sequence[Call]) -> str | None:
+        """Render calls with their results, by the way that those of callers take."""
+        variables = self.reasoning.variables(Thinking(), None)
+        messages = chat_messages(turns_of(calls), native=True)
+        try:
+            rendered = self._render(messages, [PROVED_TOOL], variables)
         except _TEMPLATE_ERRORS:
             return None
         return None if rendered is None else "".join(one.text for one in rendered.segments)

@@ -40,8 +40,13 @@ def _with_types(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {**schema, "properties": properties}
 
 
+def function_of(description: dict[str, Any]) -> dict[str, Any]:
+    """Return the description of a function as that of a tool."""
+    return {"type": "function", "function": description}
+
+
 def tool_message(tool: Tool, index: int, hidden: Placeholders) -> dict[str, Any]:
     """Return a tool as templates take it, with its texts hidden."""
-    described = {"type": "function", "function": hidden.tool(description_of(tool))}
+    described = function_of(hidden.tool(description_of(tool)))
     hidden.complete((None, (index,)))
     return described

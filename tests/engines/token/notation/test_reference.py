@@ -1,0 +1,102 @@
+"""A loop of ten turns is rendered as Jinja itself renders it, without sentinels, byte for byte."""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from antiphon.core.late_tools import description_of
+from antiphon.core.prompt import Prompt, Thinking, Tool, Turn
+from antiphon.engines.token.prompt.jinja_environment import environment
+from antiphon.engines.token.prompt.template import ChatTemplate
+from antiphon.wire.content import TextParam, ThinkingParam, ToolResultParam, ToolUseParam
+from support.native_templates import GENERAL, NATIVE
+from support.template_corpus import template_corpus
+
+TOOLS = tuple(
+    Tool(
+        name=name,
+        description=f"To {name}.",
+        input_schema={
+            "type": "object",
+            "properties": {"at": {"type": "string", "description": "Where."}},
+            "required": ["at"],
+        },
+    )
+    for name in ("look", "find")
+)
+HARD = 'it\'s "<b>" & \\n\nso'
+ROUNDS = 5
+MODES = (Thinking(), Thinking(mode="enabled", budget=4000))
+
+
+@pytest.fixture(scope="session")
+def corpus(models_dir: Path) -> Callable[[str], str]:
+    return cache(lambda name: template_corpus(models_dir)[name])
+
+
+def loop(*, thinks: bool) -> tuple[Turn, ...]:
+    """Return a question, and rounds of a call and its result."""
+    turns = [Turn("user", (TextParam(text="Where is it?"),))]
+    for number in range(ROUNDS):
+        thought = (ThinkingParam(thinking=f"Thought {number}.", signature=""),) if thinks else ()
+        call = ToolUseParam(id=f"call{number:05}", name="look", input={"at": f"{HARD} {number}"})
+        result = ToolResultParam(tool_use_id=call.id, content=f"Not <here>, {number}.")
+        turns += [Turn("assistant", (*thought, call)), Turn("user", (result,))]
+    return tuple(turns)
+
+
+def messages(chat: ChatTemplate, turns: tuple[Turn, ...]) -> list[dict[str, Any]]:
+    """Return turns in the form of transformers."""
+    found: list[dict[str, Any]] = []
+    for turn in turns:
+        message: dict[str, Any] = {"role": turn.role, "content": ""}
+        for block in turn.content:
+            match block:
+                case TextParam(text=text):
+                    message["content"] = text
+                case ThinkingParam(thinking=thought):
+                    message[chat.reasoning.field or ""] = thought
+                case ToolUseParam(id=identifier, name=name, input=given):
+                    function = {"name": name, "arguments": given}
+                    call = {"type": "function", "id": identifier, "function": function}
+                    message["tool_calls"] = [call]
+                case ToolResultParam(tool_use_id=identifier, content=content):
+                    message = {"role": "tool", "tool_call_id": identifier, "name": "look"}
+                    message["content"] = content
+        found.append(message)
+    return found
+
+
+@pytest.mark.parametrize("thinking", MODES, ids=lambda thinking: thinking.mode)
+@pytest.mark.parametrize("name", [*NATIVE, *GENERAL])
+def test_loop_is_rendered_as_by_the_reference(
+    corpus: Callable[[str], str], name: str, thinking: Thinking
+) -> None:
+    now = datetime(2026, 11, 29, 12, 0)  # noqa: DTZ001 - a local date, as templates write it
+    chat = ChatTemplate(corpus(name), bos="<s>", eos="</s>", now=lambda: now)
+    # Without a field, thoughts are a part of the content, which no reference says how to write.
+    thinks = chat.reasoning.tags is not None and chat.reasoning.field is not None
+    turns = loop(thinks=thinks)
+    prompt = Prompt(turns, 1, tools=TOOLS, thinking=thinking)
+    ours = "".join(segment.text for segment in chat.render(prompt).segments)
+    described = [{"type": "function", "function": description_of(tool)} for tool in TOOLS]
+    reference = (
+        environment(lambda: now)
+        .from_string(corpus(name))
+        .render(
+            messages=messages(chat, turns),
+            tools=described,
+            documents=None,
+            add_generation_prompt=True,
+            bos_token="<s>",
+            eos_token="</s>",
+            **chat.reasoning.variables(thinking, None),
+        )
+    )
+    tags = chat.reasoning.tags
+    added = ("", tags.begin, tags.end, tags.nothing) if tags else ("",)
+    assert ours in [reference + more for more in added]

@@ -1,0 +1,86 @@
+"""Which templates of llama.cpp's collection are native, and why the others are not."""
+
+NATIVE = [
+    "Apertus-8B-Instruct",
+    "ByteDance-Seed-OSS",
+    "Cohere2MoE",
+    "CohereForAI-c4ai-command-r7b-12-2024-tool_use",
+    "GLM-4.6",
+    "GLM-4.7-Flash",
+    "GigaChat3.1-10B-A1.8B",
+    "Kimi-K2-Instruct",
+    "Kimi-K2-Thinking",
+    "LFM2.5-8B-A1B",
+    "MiniMax-M1",
+    "MiniMax-M2",
+    "NVIDIA-Nemotron-3-Nano-30B-A3B-BF16",
+    "NVIDIA-Nemotron-Nano-v2",
+    "Qwen3-Coder",
+    "Qwen3.5-4B",
+    "Spark2.5",
+    "StepFun3.5-Flash",
+    "deepseek-ai-DeepSeek-V3.2",
+    "deepseek-ai-DeepSeek-V4",
+    "deepseek-ai-DeepSeek-V4-Flash-0731",
+    "google-gemma-4-31B-it",
+    "google-gemma-4-31B-it-interleaved",
+    "inclusionai-ling-3.0-flash",
+    "meetkai-functionary-medium-v3.1",
+    "mistralai-Ministral-3-14B-Reasoning-2512",
+    "moonshotai-Kimi-K2",
+    "openai-gpt-oss-120b",
+    "poolside-Laguna-S-2.1",
+    "poolside-Laguna-XS-2.1",
+    "poolside-Laguna-XS.2",
+    "tencent-Hy3",
+    "unsloth-mistral-Devstral-Small-2507",
+    "upstage-Solar-Open-100B",
+]
+"""Templates whose own notation is learned and proven."""
+
+GENERAL = [
+    "Bielik-11B-v3.0-Instruct",
+    "MiMo-VL",
+    "NousResearch-Hermes-2-Pro-Llama-3-8B-tool_use",
+    "NousResearch-Hermes-3-Llama-3.1-8B-tool_use",
+    "Qwen-QwQ-32B",
+    "Qwen-Qwen2.5-7B-Instruct",
+    "Qwen-Qwen3-0.6B",
+    "Reka-Edge",
+    "ibm-granite-granite-4.0",
+    "ibm-granite-granite-4.1",
+    "meta-llama-Llama-3.1-8B-Instruct",
+    "meta-llama-Llama-3.2-3B-Instruct",
+    "meta-llama-Llama-3.3-70B-Instruct",
+]
+"""Templates whose own notation is one of the two that need no learning."""
+
+NO_CALLS = "it does not write calls"
+NO_TOOLS = "it has no tools"
+MOVED = "its tools move as the conversation goes on"
+UNLEARNED = {
+    "Apriel-1.6-15b-Thinker-fixed": "it writes {'text': 'plain'} in another way",
+    "CohereForAI-c4ai-command-r-plus-tool_use": "arguments are no elements",
+    "GigaChat3-10B-A1.8B": "a call begins with the mark that ends a turn",
+    "HuggingFaceTB-SmolLM3-3B": NO_TOOLS,
+    "Kimi-K3": "a call begins with the mark that ends a turn",
+    "LFM2-8B-A1B": NO_CALLS,
+    "LFM2.5-Instruct": NO_CALLS,
+    "MiniMax-M3": "it writes a value elsewhere",
+    "Mistral-Small-3.2-24B-Instruct-2506": MOVED,
+    "deepseek-ai-DeepSeek-R1-Distill-Llama-8B": NO_TOOLS,
+    "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B": NO_TOOLS,
+    "deepseek-ai-DeepSeek-V3.1": NO_TOOLS,
+    "fireworks-ai-llama-3-firefunction-v2": "it does not write an answer",
+    "google-gemma-2-2b-it": NO_TOOLS,
+    "ibm-granite-granite-3.3-2B-Instruct": NO_CALLS,
+    "llama-cpp-deepseek-r1": "it does not write an answer",
+    "llama-cpp-rwkv-world": NO_TOOLS,
+    "meetkai-functionary-medium-v3.2": "nothing marks the beginning of a call",
+    "microsoft-Phi-3.5-mini-instruct": NO_TOOLS,
+    "mistralai-Mistral-Nemo-Instruct-2407": MOVED,
+    "muse-glimmer": "it writes a name elsewhere",
+    "openbmb-MiniCPM5-1B": "it writes {'text': 'two\\nlines\\n'} in another way",
+    "unsloth-Apriel-1.5": "it writes {'text': 'plain'} in another way",
+}
+"""Why the others are asked in the general format."""
