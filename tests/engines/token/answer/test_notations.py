@@ -23,7 +23,7 @@ from antiphon.engines.token.answer.constraint import ConstraintRequest, constrai
 from antiphon.engines.token.answer.constraint_cache import ConstraintCache
 from antiphon.engines.token.answer.generation import GenerationInput, generate
 from antiphon.engines.token.answer.parser import AnswerParser
-from antiphon.engines.token.notation.notation import COUNT, Call, Notation
+from antiphon.engines.token.notation.notation import COUNT, Call, Notation, Variant
 from antiphon.engines.token.prompt.tool_prompt import call_instructions
 from support.elements import CALLED, QUOTED, TAGGED
 from support.gbnf import Grammar
@@ -49,6 +49,7 @@ CHANNELS = Notation(
     closing="",
     parallel=False,
     text_opening="<final>",
+    variant=Variant("<kind>call to=f.", " json<m>"),
 )
 ADD = Tool(
     name="add",
@@ -208,6 +209,12 @@ def test_answer_with_channels_is_text_or_a_call() -> None:
     auto, forced = grammar(ToolChoice()), grammar(ToolChoice(mode="any"))
     assert auto.allows("<final>Hello to=f.add there")
     assert auto.allows(call)
+    for varied in (
+        '<kind>call to=f.add json<m>{"n": [1, 2]}',
+        '<kind>call to=f.add <|constrain|>json<m>{"n": [1, 2]}',
+    ):
+        assert auto.allows(varied)
+        assert forced.allows(varied)
     assert not auto.allows("Hello")
     assert not auto.allows(f"<final>{call}{call}"[7:])
     assert forced.allows(call)
@@ -225,7 +232,11 @@ def test_mark_of_a_text_is_no_part_of_it(reasoned: bool) -> None:
         assert said(events) == [("text", "Hello")]
     events = events_of(CHANNELS, *' to=f.add<m>{"n": [1, 2]}', reasoned=reasoned)
     assert said(events) == [("add", '{"n": [1, 2]}')]
-    for cut in ("<fin", " to=", " "):
+    for mark in ("", "<|constrain|>"):
+        text = f'<kind>call to=f.add {mark}json<m>{{"n": [1, 2]}}'
+        events = events_of(CHANNELS, *text, reasoned=reasoned)
+        assert said(events) == [("add", '{"n": [1, 2]}')]
+    for cut in ("<fin", " to=", " ", "<kind>call to"):
         assert events_of(CHANNELS, cut, reason=FinishReason.MAX_TOKENS, reasoned=reasoned) == [
             Finished(FinishReason.MAX_TOKENS, 1)
         ]

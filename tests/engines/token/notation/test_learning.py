@@ -3,7 +3,13 @@
 import pytest
 
 from antiphon.core.prompt import Prompt, Tool, Turn
-from antiphon.engines.token.notation.notation import COUNT, IDENTIFIER, NEXT_IDENTIFIER, Notation
+from antiphon.engines.token.notation.notation import (
+    COUNT,
+    IDENTIFIER,
+    NEXT_IDENTIFIER,
+    Notation,
+    Variant,
+)
 from antiphon.engines.token.prompt.call_syntax import TAGGED
 from antiphon.engines.token.prompt.template import ChatTemplate
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
@@ -135,6 +141,13 @@ def test_answer_of_its_own_kind_has_an_opening_of_text() -> None:
     )
     found = learned(source(" to={{ f.name }}|{{ f.arguments | tojson }}", begin=kinds))
     assert (found.text_opening, found.opening) == ("<final>", " to=")
+    assert found.variant is None
+    kinds = kinds.replace("<final>", "<kind>final<|m|>")
+    found = learned(
+        source(" to={{ f.name }}<kind>call json|{{ f.arguments | tojson }}", begin=kinds)
+    )
+    assert found.text_opening == "<kind>final<|m|>"
+    assert found.variant == Variant("<kind>call to=", " json|")
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,15 @@ class AnswerFormat:
             return ""
         return self.syntax.text_opening
 
+    @cached_property
+    def first_openings(self) -> tuple[str, ...]:
+        """The openings of a call that begins an answer, without space, where none follows text."""
+        if not self.text_opening or not isinstance(self.syntax, Notation):
+            return ()
+        variant = self.syntax.variant
+        other = () if variant is None else (variant.opening,)
+        return tuple(opening.lstrip() for opening in (self.syntax.opening, *other))
+
     @property
     def bare_calls(self) -> bool:
         """Whether an answer that begins with a brace is a call."""

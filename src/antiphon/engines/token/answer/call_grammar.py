@@ -9,6 +9,7 @@ from antiphon.engines.token.notation.notation import (
     IDENTIFIER,
     NEXT_IDENTIFIER,
     Notation,
+    Variant,
     pieces,
 )
 from antiphon.engines.token.prompt.call_syntax import CallSyntax
@@ -33,6 +34,10 @@ class CallGrammar(Protocol):
         """Return the body for calls without the first opening."""
         ...
 
+    def whole(self, tools: Sequence[Tool], *, more: bool) -> str:
+        """Return the body for calls."""
+        ...
+
     def within(self, tools: Sequence[Tool], *, more: bool) -> str:
         """Return the body for calls behind another one in its section."""
         ...
@@ -55,6 +60,9 @@ class TaggedGrammar:
         again = self._rules.add(rf"{GAP} {literal(self.opening)} {bodies}")
         return f"{bodies} {again}*"
 
+    def whole(self, tools: Sequence[Tool], *, more: bool) -> str:
+        return f"{literal(self.opening)} {self.rest(tools, more=more)}"
+
     def within(self, tools: Sequence[Tool], *, more: bool) -> str:
         return self.rest(tools, more=more)
 
@@ -75,6 +83,23 @@ class NotationGrammar:
 
     def rest(self, tools: Sequence[Tool], *, more: bool) -> str:
         return f"{self._piece(self._notation.lead)} {self.within(tools, more=more)}".lstrip()
+
+    def whole(self, tools: Sequence[Tool], *, more: bool) -> str:
+        whole = f"{literal(self.opening)} {self.rest(tools, more=more)}"
+        variant = self._notation.variant
+        if variant is None:
+            return whole
+        bodies = self._rules.add(either(self._varied(tool, variant) for tool in tools))
+        return either([whole, f"{literal(variant.opening)} {bodies}"])
+
+    def _varied(self, tool: Tool, variant: Variant) -> str:
+        # The model may have a mark for what the template names by a word.
+        space = variant.middle[: len(variant.middle) - len(variant.middle.lstrip())]
+        marked = f'{literal(space)} ("<|" [a-z]+ "|>")?' if space else ""
+        middle = self._piece(variant.middle[len(space) :])
+        closing = self._piece(self._notation.closing)
+        parts = (literal(tool.name), marked, middle, self._input(tool), closing)
+        return " ".join(filter(None, parts))
 
     def within(self, tools: Sequence[Tool], *, more: bool) -> str:
         notation, rules = self._notation, self._rules

@@ -256,9 +256,8 @@ class _ConstraintWriter:
         if self._request.within:
             calls = self._calls_of.within(tools, more=more)
             return self._rules.add(f"{calls} {text or ''}".rstrip())
-        opening = literal(self._calls_of.opening)
-        calls = self._calls_of.rest(tools, more=more)
-        return self._rules.add(f"{opening} {calls} {text or ''}".rstrip())
+        calls = self._calls_of.whole(tools, more=more)
+        return self._rules.add(f"{calls} {text or ''}".rstrip())
 
     @property
     def _may_call_again(self) -> bool:

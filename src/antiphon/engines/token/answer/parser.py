@@ -82,6 +82,7 @@ class AnswerParser:
         self._tokens = 0  # of what was read, and that no event carries yet
         self._call_at = 0
         self._within = False
+        self._opened = answer_format.syntax.opening
         self._scan = answer_format.calls.scan()
         self._input = answer_format.calls.reader("")
         self._calls: set[tuple[str, str]] = set()
@@ -165,7 +166,7 @@ class AnswerParser:
     @property
     def _opening(self) -> str:
         """The opening before the text of the call, which has been read."""
-        return "" if self._within else self._format.syntax.opening
+        return "" if self._within else self._opened
 
     def _drop_opening(self) -> None:
         """Drop a partial opening at the end; a single character of it may be text."""
@@ -188,12 +189,13 @@ class AnswerParser:
             return _Step(0)
         if self._format.bare_calls and begun.startswith("{"):
             return _Step(0, Sign.CALL_OPENING)
-        for mark, sign in (
-            (self._format.text_opening, Sign.OTHER_TEXT),
-            (self._first_opening, Sign.CALL_OPENING),
-        ):
-            if mark and begun.startswith(mark):
-                return _Step(space + len(mark), sign)
+        text_opening = self._format.text_opening
+        marks = (text_opening, *self._format.first_openings)
+        mark = next((one for one in marks if one and begun.startswith(one)), None)
+        if mark is not None:
+            self._opened = self._held[: space + len(mark)]
+            sign = Sign.OTHER_TEXT if mark == text_opening else Sign.CALL_OPENING
+            return _Step(space + len(mark), sign)
         if self.state is State.START:
             return _Step(0, Sign.OTHER_TEXT)
         text = begun.removeprefix(self._format.gap).lstrip(SPACE)
@@ -204,15 +206,10 @@ class AnswerParser:
         dropping = self.state is State.AFTER_REASONING
         opening, gap = self._format.reasoning_opening, self._format.gap if dropping else ""
         if not begun:
-            return bool(opening or self._first_opening) or dropping or self._format.bare_calls
-        tags = (opening, gap, self._format.text_opening, self._first_opening)
+            calls = self._format.bare_calls or bool(self._format.first_openings)
+            return bool(opening) or dropping or calls
+        tags = (opening, gap, self._format.text_opening, *self._format.first_openings)
         return any(tag.startswith(begun) for tag in tags if tag)
-
-    @property
-    def _first_opening(self) -> str:
-        """The opening of a call that begins an answer, where no call follows text."""
-        opened = bool(self._format.text_opening)
-        return self._format.syntax.opening.lstrip(SPACE) if opened else ""
 
     def _read_reasoning(self, end: FinishReason | None) -> _Step:
         closing = self._format.reasoning_closing

@@ -71,6 +71,7 @@ class Calls(Protocol):
         ...
 
 
+_CONTROL: Final = re.compile(r"<\|[a-z]+\|>")
 _TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]+")
 
 
@@ -89,13 +90,24 @@ class NotedCalls:
         name = _TOOL_NAME.match(text, begun.end)
         if name is None:
             return None
-        middle = match(text, name.end(), self._notation.middle)
+        middle = self._middle(text, name.end())
         # A name may go on in the next piece where nothing stands behind it.
         if middle.end is None or (not self._notation.middle and middle.end == len(text)):
             return None
         if limit is not None and middle.end > limit:
             return None
         return CallHead(name[0], middle.end)
+
+    def _middle(self, text: str, at: int) -> Match:
+        """Find what stands behind a name, in either order."""
+        found, variant = match(text, at, self._notation.middle), self._notation.variant
+        if found.end is not None or variant is None:
+            return found
+        space = variant.middle[: len(variant.middle) - len(variant.middle.lstrip())]
+        marked = _CONTROL.match(text, at + len(space)) if text.startswith(space, at) else None
+        if marked is not None:
+            return match(text, marked.end(), variant.middle[len(space) :])
+        return match(text, at, variant.middle)
 
     def scan(self, *, within: bool = False) -> "_NotedScan":
         return _NotedScan(self, within=within)

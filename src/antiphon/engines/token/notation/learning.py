@@ -22,7 +22,13 @@ from antiphon.engines.token.notation.lab import (
     common_beginning,
     common_end,
 )
-from antiphon.engines.token.notation.notation import COUNT, IDENTIFIER, NEXT_IDENTIFIER, Notation
+from antiphon.engines.token.notation.notation import (
+    COUNT,
+    IDENTIFIER,
+    NEXT_IDENTIFIER,
+    Notation,
+    Variant,
+)
 from antiphon.schemas.elements import Elements, Place
 from antiphon.schemas.spelling import JSON, Quotes, Spelling
 
@@ -64,7 +70,9 @@ class _Learner:
         opening, lead = self._opening(before)
         found = self._as_object(opening, lead, after) or self._as_elements(opening, lead, after)
         if MARK.match(opening) is None:
-            found = msgspec.structs.replace(found, text_opening=self._lab.frame.text_opening)
+            opened = self._lab.frame.text_opening
+            variant = _variant(opened, found.opening + found.lead, found.middle)
+            found = msgspec.structs.replace(found, text_opening=opened, variant=variant)
         return self._limited(_with_followers(self._numbered(self._with_more_calls(found))))
 
     def _limited(self, found: Notation) -> Notation:
@@ -188,6 +196,19 @@ class _Learner:
         }
         slotted = {field: _with_slots(text, 0) for field, text in fields.items()}
         return msgspec.structs.replace(found, **slotted)
+
+
+def _variant(text_opening: str, opening: str, middle: str) -> Variant | None:
+    """Return the order in which the kind of a message stands before the name of the tool.
+
+    A template writes the name first, but a model that begins texts by their kind begins calls so,
+    too: where it may write nothing but the name, it would seldom call.
+    """
+    mark = MARK.match(text_opening)
+    found = None if mark is None else re.match(rf"{re.escape(mark[0])}\w+", middle)
+    if found is None:
+        return None
+    return Variant(found[0] + opening, middle[found.end() :])
 
 
 def _with_followers(found: Notation) -> Notation:

@@ -40,6 +40,13 @@ class Call(msgspec.Struct, frozen=True):
     number: int = 0
 
 
+class Variant(msgspec.Struct, frozen=True):
+    """Another order in which a model may write what stands before and behind the name."""
+
+    opening: str
+    middle: str
+
+
 class Notation(msgspec.Struct, frozen=True, kw_only=True):
     """How calls are written.
 
@@ -47,7 +54,8 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
     `spelling` is that of the arguments that are an object, if there are no `elements`.
     `identifier_length` is that of the identifiers that the template takes, 0 for any.
     `arguments_as_text`: the template takes the arguments as a JSON text. With a `text_opening` an
-    answer begins with it and is text, or is calls: text and calls are messages of their own.
+    answer begins with it and is text, or is calls: text and calls are messages of their own. Such
+    calls may have a `variant`, which is read, and never written.
     """
 
     opening: str
@@ -62,6 +70,7 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
     identifier_length: int = 0
     arguments_as_text: bool = False
     text_opening: str = ""
+    variant: Variant | None = None
 
     def write(self, *calls: Call) -> str:
         """Return the text of calls, as the template writes them."""
