@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any, TypeAlias
@@ -82,6 +83,7 @@ TOOLS = (
 )
 """Tools with properties of every type, optional, listed, nested, and without a name."""
 
+THOUSAND = 1000
 MATCHED = 400
 """Characters of an answer that is matched with its grammar."""
 
@@ -175,15 +177,33 @@ def test_every_template_is_native_or_has_its_reason(compiled: Compiled) -> None:
     assert reasons == UNLEARNED
 
 
+seeds = st.integers(0, 2**32)
+
+
 @pytest.mark.parametrize("name", NATIVE)
-@settings(max_examples=examples(0.2))
-@given(st.integers(0, 2**32), st.booleans())
+@settings(max_examples=examples(0.1))
+@given(seeds, st.booleans())
 def test_calls_that_the_grammar_allows_are_read_and_written_alike(
     compiled: Compiled, grammar: Callable[[str], Grammar], name: str, seed: int, eager: bool
 ) -> None:
-    chat = compiled(name)
+    assert written_and_read(compiled(name), grammar(name), seed, eager=eager)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", NATIVE)
+def test_thousand_calls_that_the_grammar_allows_are_read_and_written_alike(
+    compiled: Compiled, grammar: Callable[[str], Grammar], name: str
+) -> None:
+    calls = 0
+    for seed in count():
+        calls += written_and_read(compiled(name), grammar(name), seed, eager=bool(seed % 2))
+        if calls >= THOUSAND:
+            break
+
+
+def written_and_read(chat: ChatTemplate, allowed: Grammar, seed: int, *, eager: bool) -> int:
+    """Draw an answer, read it, and let the template write its calls; return their number."""
     notation = noted(chat)
-    allowed = grammar(name)
     drawn = allowed.draw(seed, patience=30)
     random = Random(seed)  # noqa: S311 - no secret
     events = read(notation, drawn, random, eager=eager)
@@ -205,3 +225,4 @@ def test_calls_that_the_grammar_allows_are_read_and_written_alike(
     again = read(notation, written, random, eager=not eager)
     assert (calls_in(again), text_in(again)) == (calls, "")
     assert rendered(chat, calls).count(written) == 1
+    return len(calls)

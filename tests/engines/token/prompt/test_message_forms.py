@@ -10,7 +10,7 @@ from antiphon.engines.token.prompt.placeholders import Segment
 from antiphon.engines.token.prompt.template import ChatTemplate, TemplateUnusableError
 from antiphon.wire.content import TextParam, ThinkingParam, ToolResultParam, ToolUseParam
 from support.conversation import turn
-from support.templates import CHATML, QWEN_LIKE
+from support.templates import CALLS, CHATML, QWEN_LIKE
 
 LOOK = Tool(name="look", description="Look at it.", input_schema={"type": "object"})
 ALTERNATES = (
@@ -34,6 +34,13 @@ NO_TEXT_BESIDE_CALLS = QWEN_LIKE.replace(
 ONE_CALL = (
     "{% for m in messages %}{% if m.tool_calls and m.tool_calls | length > 1 %}"
     "{{ raise_exception('One call at once') }}{% endif %}{% endfor %}"
+)
+TEXT_BEHIND_CALLS = QWEN_LIKE.replace("{{ m.content }}", "").replace(
+    CALLS, CALLS.replace("<|im_end|>", "{{ m.content }}<|im_end|>")
+)
+NO_USER_BEHIND_RESULTS = (
+    "{% for m in messages %}{% if m.role == 'user' and loop.previtem is defined"
+    " and loop.previtem.role == 'tool' %}{{ raise_exception('Results') }}{% endif %}{% endfor %}"
 )
 NO_REASONING = (
     "{# <think> #}{% for m in messages %}{% if '<think>' in m.content %}"
@@ -109,6 +116,29 @@ def test_text_stays_with_the_first_call_where_only_several_calls_are_refused() -
     written = text(template(ONE_CALL + QWEN_LIKE), USER, *called(1, 2, text="I do."), tools=(LOOK,))
     assert "<|im_start|>" not in written[written.index("I do.") : written.index("place 1")]
     assert "<|im_start|>" in written[written.index("place 1") : written.index("place 2")]
+
+
+def test_text_stands_before_its_calls_where_a_template_writes_it_behind_them() -> None:
+    chat = template(TEXT_BEHIND_CALLS)
+    written = text(chat, USER, *called(1, 2, text="I do."), tools=(LOOK,))
+    assert written.index("I do.") < written.index("place 1") < written.index("place 2")
+
+
+def test_user_joins_a_result_where_nobody_may_speak_behind_it() -> None:
+    chat = template(NO_USER_BEHIND_RESULTS + QWEN_LIKE)
+    call_, results = called(1)
+    asked = Turn("user", (*results.content, TextParam(text="Well?")))
+    written = text(chat, USER, call_, asked, ANSWER, USER, tools=(LOOK,))
+    assert "<|im_start|>tool\nSeen.\n\nWell?<|im_end|>" in written
+    free = text(template(QWEN_LIKE), USER, call_, asked, ANSWER, USER, tools=(LOOK,))
+    assert "<|im_start|>tool\nSeen.<|im_end|>\n<|im_start|>user\nWell?<|im_end|>" in free
+
+
+def test_result_has_the_name_of_its_tool_and_the_identifier_of_its_call() -> None:
+    named = QWEN_LIKE.replace("{{ m.role }}", "{{ m.role }} {{ m.name }} {{ m.tool_call_id }}", 1)
+    written = text(template(named), USER, *called(1, 2), tools=(LOOK,))
+    assert "tool look toolu_1\nSeen." in written
+    assert "tool look toolu_2\nSeen." in written
 
 
 def test_turn_without_its_reasoning_is_one_message() -> None:
