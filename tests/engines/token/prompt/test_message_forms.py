@@ -63,6 +63,12 @@ def called(*numbers: int, text: str = "") -> tuple[Turn, Turn]:
     return Turn("assistant", (*said, *map(call, numbers))), Turn("user", tuple(results))
 
 
+def followed(number: int) -> tuple[Turn, Turn]:
+    """Return a call, and its result with more of the user behind it."""
+    calls, results = called(number)
+    return calls, Turn("user", (*results.content, TextParam(text="Well?")))
+
+
 def segments(chat: ChatTemplate, *turns: Turn, tools: Sequence[Tool] = ()) -> list[Segment]:
     """Return the segments up to the end of the last turn."""
     last = Breakpoint(len(turns) - 1, (len(turns[-1].content) - 1,))
@@ -88,6 +94,7 @@ def template(source: str) -> ChatTemplate:
         (NO_TEXT_BESIDE_CALLS, (USER, *called(1, text="I do.")), called(2, 3)),
         (ONE_CALL + QWEN_LIKE, (USER, *called(1, text="I do.")), called(2, 3)),
         (ONE_CALL + NO_TEXT_BESIDE_CALLS, (USER, *called(1)), called(2, 3, text="Again.")),
+        (NO_USER_BEHIND_RESULTS + QWEN_LIKE, (USER, *called(1, 2)), (ANSWER, *followed(3))),
     ],
 )
 def test_later_turn_leaves_the_form_of_earlier_ones(
@@ -126,11 +133,9 @@ def test_text_stands_before_its_calls_where_a_template_writes_it_behind_them() -
 
 def test_user_joins_a_result_where_nobody_may_speak_behind_it() -> None:
     chat = template(NO_USER_BEHIND_RESULTS + QWEN_LIKE)
-    call_, results = called(1)
-    asked = Turn("user", (*results.content, TextParam(text="Well?")))
-    written = text(chat, USER, call_, asked, ANSWER, USER, tools=(LOOK,))
+    written = text(chat, USER, *followed(1), ANSWER, USER, tools=(LOOK,))
     assert "<|im_start|>tool\nSeen.\n\nWell?<|im_end|>" in written
-    free = text(template(QWEN_LIKE), USER, call_, asked, ANSWER, USER, tools=(LOOK,))
+    free = text(template(QWEN_LIKE), USER, *followed(1), ANSWER, USER, tools=(LOOK,))
     assert "<|im_start|>tool\nSeen.<|im_end|>\n<|im_start|>user\nWell?<|im_end|>" in free
 
 
