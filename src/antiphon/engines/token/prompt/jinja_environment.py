@@ -1,9 +1,9 @@
 """The Jinja environment of chat templates: that of transformers, which they are written for."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import jinja2
 import jinja2.ext
@@ -12,6 +12,9 @@ import jinja2.parser
 from jinja2.sandbox import SandboxedEnvironment
 
 from antiphon.engines.token.prompt.placeholders import json_of_hidden
+
+MOST_CHARS: Final = 16_000_000
+"""The maximum number of characters that a template writes."""
 
 
 def environment(now: Callable[[], datetime]) -> SandboxedEnvironment:
@@ -39,6 +42,22 @@ class _Generation(jinja2.ext.Extension):
     def parse(self, parser: jinja2.parser.Parser) -> list[jinja2.nodes.Node]:
         next(parser.stream)
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+def bounded(template: jinja2.Template, variables: Mapping[str, Any]) -> str:
+    """Render a template, which is a file from elsewhere. Raises `jinja2.TemplateError`.
+
+    The texts of callers are hidden in it, so that what it writes is its own and what plain words of
+    tools and calls it repeats.
+    """
+    pieces: list[str] = []
+    room = MOST_CHARS
+    for piece in template.generate(variables):
+        room -= len(piece)
+        if room < 0:
+            raise jinja2.TemplateError(f"it writes more than {MOST_CHARS:,} characters")
+        pieces.append(piece)
+    return "".join(pieces)
 
 
 def _raise_exception(message: str) -> NoReturn:

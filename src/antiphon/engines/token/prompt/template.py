@@ -34,7 +34,7 @@ from antiphon.engines.token.notation.proof import PROBE as PROVED_TOOL
 from antiphon.engines.token.notation.proof import flaw
 from antiphon.engines.token.prompt.call_syntax import BARE, TAGGED, CallSyntax
 from antiphon.engines.token.prompt.chat_messages import ChatMessage, PlacedCall, chat_messages
-from antiphon.engines.token.prompt.jinja_environment import environment, to_json
+from antiphon.engines.token.prompt.jinja_environment import bounded, environment, to_json
 from antiphon.engines.token.prompt.message_forms import MessageForm, expressions, form_for
 from antiphon.engines.token.prompt.placeholders import (
     Placeholders,
@@ -167,7 +167,7 @@ class ChatTemplate:
         hidden = self._empty.fresh()
         offered = enumerate(tools)
         native = [tool_message(one, index, hidden) for index, one in offered if not one.deferred]
-        text = self._template.render(
+        text = self._run(
             messages=[
                 self._message(message, hidden, last=prefilled and message is messages[-1])
                 for message in messages
@@ -179,6 +179,9 @@ class ChatTemplate:
             **self._tokens,
         )
         return hidden.cut(hidden.cut_after_last(text) if prefilled else text, breakpoints)
+
+    def _run(self, **variables: Any) -> str:
+        return bounded(self._template, variables)
 
     def _message(self, message: ChatMessage, hidden: Placeholders, *, last: bool) -> dict[str, Any]:
         """Return a message for the template; reasoning without a field is part of the content."""
@@ -269,7 +272,7 @@ class ChatTemplate:
         given = deepcopy([*messages])
         described_tool = TOOL if tool is None else function_of(description_of(tool))
         try:
-            return self._template.render(
+            return self._run(
                 messages=given,
                 add_generation_prompt=given[-1]["role"] != "assistant",
                 tools=[deepcopy(described_tool)],
