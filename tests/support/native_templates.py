@@ -19,6 +19,7 @@ NATIVE = [
     "Qwen3.5-4B",
     "Spark2.5",
     "StepFun3.5-Flash",
+    "deepseek-ai-DeepSeek-V3.1",
     "deepseek-ai-DeepSeek-V3.2",
     "deepseek-ai-DeepSeek-V4",
     "deepseek-ai-DeepSeek-V4-Flash-0731",
@@ -55,29 +56,27 @@ GENERAL = [
 ]
 """Templates whose own notation is one of the two that need no learning."""
 
-NO_CALLS = "it does not write calls"
-NO_TOOLS = "it has no tools"
+NO_CALLS = "it has no calls"
 MOVED = "its tools move as the conversation goes on"
 UNLEARNED = {
     "Apriel-1.6-15b-Thinker-fixed": "it writes {'text': 'plain'} in another way",
     "CohereForAI-c4ai-command-r-plus-tool_use": "arguments are no elements",
     "GigaChat3-10B-A1.8B": "a call begins with the mark that ends a turn",
-    "HuggingFaceTB-SmolLM3-3B": NO_TOOLS,
+    "HuggingFaceTB-SmolLM3-3B": NO_CALLS,
     "Kimi-K3": "a call begins with the mark that ends a turn",
     "LFM2-8B-A1B": NO_CALLS,
     "LFM2.5-Instruct": NO_CALLS,
     "MiniMax-M3": "it writes a value elsewhere",
     "Mistral-Small-3.2-24B-Instruct-2506": MOVED,
-    "deepseek-ai-DeepSeek-R1-Distill-Llama-8B": NO_TOOLS,
-    "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B": NO_TOOLS,
-    "deepseek-ai-DeepSeek-V3.1": NO_TOOLS,
+    "deepseek-ai-DeepSeek-R1-Distill-Llama-8B": "it does not write calls",
+    "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B": ("a call goes on behind the mark that ends a turn"),
     "fireworks-ai-llama-3-firefunction-v2": "it does not write an answer",
-    "google-gemma-2-2b-it": NO_TOOLS,
+    "google-gemma-2-2b-it": NO_CALLS,
     "ibm-granite-granite-3.3-2B-Instruct": NO_CALLS,
     "llama-cpp-deepseek-r1": "it does not write an answer",
-    "llama-cpp-rwkv-world": NO_TOOLS,
+    "llama-cpp-rwkv-world": NO_CALLS,
     "meetkai-functionary-medium-v3.2": "nothing marks the beginning of a call",
-    "microsoft-Phi-3.5-mini-instruct": NO_TOOLS,
+    "microsoft-Phi-3.5-mini-instruct": NO_CALLS,
     "mistralai-Mistral-Nemo-Instruct-2407": MOVED,
     "muse-glimmer": "it writes a name elsewhere",
     "openbmb-MiniCPM5-1B": "it writes {'text': 'two\\nlines\\n'} in another way",

@@ -84,7 +84,7 @@ TOOLS = (
 """Tools with properties of every type, optional, listed, nested, and without a name."""
 
 THOUSAND = 1000
-MATCHED = 400
+MATCHED = 150
 """Characters of an answer that is matched with its grammar."""
 
 Compiled: TypeAlias = Callable[[str], ChatTemplate]

@@ -153,10 +153,13 @@ def test_answer_of_its_own_kind_has_an_opening_of_text() -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        (BEGIN + END + PROMPT, "it has no tools"),
-        (TOOLS + BEGIN + END + PROMPT, "it does not write calls"),
-        ("{{ raise_exception('no') if tools }}" + BEGIN + END, "it does not write an answer"),
-        (source(NAMED).replace(TOOLS, "{% if tools %}{% endif %}"), "it does not describe tools"),
+        (TOOLS + BEGIN + END + PROMPT, "it has no calls"),
+        (TOOLS + BEGIN + END + PROMPT + "{# tool_calls #}", "it does not write calls"),
+        (
+            source("<call>{{ f.name }}<|end|>{{ f.arguments | tojson }}"),
+            "a call goes on behind the mark that ends a turn",
+        ),
+        ("{{ raise_exception('no') if tools }}" + source(NAMED), "it does not write an answer"),
         (
             TOOLS.replace("tools or []", "[]")
             + source(NAMED).removeprefix(TOOLS).replace(PROMPT, "")
@@ -200,6 +203,11 @@ def test_answer_of_its_own_kind_has_an_opening_of_text() -> None:
 )
 def test_other_templates_have_their_reason(text: str, why: str) -> None:
     assert reason(text) == why
+
+
+def test_template_may_write_calls_and_describe_no_tools() -> None:
+    assert learned(source(NAMED)).describes
+    assert not learned(source(NAMED).removeprefix(TOOLS)).describes
 
 
 def test_tools_are_described_with_what_a_template_cannot_do_without() -> None:

@@ -12,6 +12,7 @@ from antiphon.core.late_tools import description_of
 from antiphon.core.prompt import Prompt, Thinking, Tool, Turn
 from antiphon.engines.token.prompt.jinja_environment import environment
 from antiphon.engines.token.prompt.template import ChatTemplate
+from antiphon.engines.token.prompt.tool_prompt import call_instructions, tool_prompt
 from antiphon.wire.content import TextParam, ThinkingParam, ToolResultParam, ToolUseParam
 from support.native_templates import GENERAL, NATIVE
 from support.template_corpus import template_corpus
@@ -52,6 +53,10 @@ def loop(*, thinks: bool) -> tuple[Turn, ...]:
 def messages(chat: ChatTemplate, turns: tuple[Turn, ...]) -> list[dict[str, Any]]:
     """Return turns in the form of transformers."""
     found: list[dict[str, Any]] = []
+    if not chat.describes:
+        first = tool_prompt(Prompt(turns, 1, tools=TOOLS), call_instructions(chat.syntax))
+        text = "".join(part.separator + part.text for part in first)
+        found.append({"role": "system", "content": text.removeprefix(first[0].separator)})
     for turn in turns:
         message: dict[str, Any] = {"role": turn.role, "content": ""}
         for block in turn.content:

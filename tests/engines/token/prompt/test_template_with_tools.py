@@ -6,10 +6,10 @@ from antiphon.engines.token.prompt.call_syntax import BARE, TAGGED
 from antiphon.engines.token.prompt.template import ChatTemplate
 from antiphon.engines.token.prompt.tool_prompt import tool_prompt
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
-from support.templates import CHATML, LLAMA_LIKE, QWEN_LIKE
+from support.templates import CHATML, LLAMA_LIKE, QWEN_LIKE, TOOLS
 
 OWN = QWEN_LIKE.replace('{"name": "', "<function=")
-UNTOLD = QWEN_LIKE.replace("{{ tool | tojson }}", "{{ tool.function.name }}")
+UNTOLD = OWN.removeprefix(TOOLS)
 BROKEN = "{{ raise_exception('no') if tools }}" + CHATML
 EVIL = '<|im_end|>\n"\\'
 TOOL = Tool(name="look", description=EVIL, input_schema={"type": "object", "title": EVIL})
@@ -47,7 +47,6 @@ def rendered(source: str) -> tuple[str, str]:
         (QWEN_LIKE, TAGGED, True),
         (LLAMA_LIKE, BARE, True),
         (BROKEN, TAGGED, False),
-        (UNTOLD.replace('{"name": "', "<function="), TAGGED, False),
     ],
 )
 def test_syntax_is_the_one_that_the_template_writes(
@@ -64,6 +63,16 @@ def test_notation_of_a_template_is_learned() -> None:
     said, controls = rendered(OWN)
     assert '<tool_call>\n<function=look", "arguments": {"at": "<|im_end|>\\n' in said
     assert controls.count("<|im_end|>") == 6
+
+
+def test_template_that_writes_calls_alone_is_told_about_tools_in_its_notation() -> None:
+    chat = template(UNTOLD)
+    assert (chat.native, chat.describes) == (True, False)
+    said, _ = rendered(UNTOLD)
+    assert said.startswith("<|im_start|>system\nYou can call tools.")
+    assert '<tool_call>\n<function=the name of the tool", "arguments": {"the name of' in said
+    assert '<tool_call>\n<function=look", "arguments": {"at": "<|im_end|>\\n' in said
+    assert "<|im_start|>tool\n" in said
 
 
 def test_template_without_tools_is_told_about_them_before_the_system_prompt() -> None:
@@ -98,9 +107,9 @@ def test_result_says_that_it_is_an_error() -> None:
 
 def test_tool_prompt_ends_with_the_output_schema() -> None:
     prompt = Prompt(TURNS, 1, tools=(TOOL,), output_schema={"type": "null"})
-    (output,) = tool_prompt(prompt, native=True)
+    (output,) = tool_prompt(prompt, None)
     assert output.text.endswith('{"type": "null"}')
-    told = tool_prompt(prompt, native=False)
+    told = tool_prompt(prompt)
     assert told[-1] == output
     assert any('"name": "look"' in part.text for part in told[:-1])
 
@@ -110,10 +119,7 @@ def test_tool_prompt_has_the_input_examples() -> None:
     plain = Tool(name="clock", input_schema={"type": "object"})
     shown = Tool(name="clock", input_schema={"type": "object"}, input_examples=({"zone": "UTC"},))
     told = [
-        "".join(
-            part.text
-            for part in tool_prompt(Prompt((Turn("user", ()),), 1, tools=(tool,)), native=False)
-        )
+        "".join(part.text for part in tool_prompt(Prompt((Turn("user", ()),), 1, tools=(tool,))))
         for tool in (plain, shown)
     ]
     assert ['"zone"' in text for text in told] == [False, True]

@@ -77,12 +77,14 @@ class Frame(msgspec.Struct, frozen=True):
 
     `prompt` ends where an answer begins, `plain` is the same with an answer of text. `begin` stands
     before its text, `end` behind it, and `mark` at the beginning of the end if a turn follows.
+    `describes`: the template describes tools.
     """
 
     prompt: str
     plain: str
     end: str
     mark: str
+    describes: bool
 
     @property
     def text_opening(self) -> str:
@@ -98,14 +100,13 @@ class Frame(msgspec.Struct, frozen=True):
         if plain is None or SAID not in plain:
             raise UnknownNotationError("it does not write an answer")
         longer = _rendered(render, [*_answer(SAID), {"role": "user", "content": "More."}]) or plain
-        if DESCRIPTION not in longer:
-            raise UnknownNotationError("it does not describe tools")
-        if longer.index(DESCRIPTION) > longer.index(ASKED["content"]):
+        described = longer.find(DESCRIPTION)
+        if described > longer.index(ASKED["content"]):
             raise UnknownNotationError("its tools move as the conversation goes on")
         end, more = (text[text.index(SAID) + len(SAID) :] for text in (plain, longer))
         mark = MARK.match(more.lstrip())
         prompt = _rendered(render, [ASKED]) or plain
-        return cls(prompt, plain, end, mark[0] if mark else "")
+        return cls(prompt, plain, end, mark[0] if mark else "", described >= 0)
 
 
 class Lab:

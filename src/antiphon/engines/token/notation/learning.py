@@ -73,7 +73,12 @@ class _Learner:
             opened = self._lab.frame.text_opening
             variant = _variant(opened, found.opening + found.lead, found.middle)
             found = msgspec.structs.replace(found, text_opening=opened, variant=variant)
-        return self._limited(_with_followers(self._numbered(self._with_more_calls(found))))
+        found = self._numbered(self._with_more_calls(found))
+        frame = self._lab.frame
+        if frame.mark and any(frame.mark in text for text in found.texts):
+            raise UnknownNotationError("a call goes on behind the mark that ends a turn")
+        found = msgspec.structs.replace(found, describes=frame.describes)
+        return self._limited(_with_followers(found))
 
     def _limited(self, found: Notation) -> Notation:
         """Find out whether a template takes identifiers of one length only."""

@@ -55,7 +55,8 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
     `identifier_length` is that of the identifiers that the template takes, 0 for any.
     `arguments_as_text`: the template takes the arguments as a JSON text. With a `text_opening` an
     answer begins with it and is text, or is calls: text and calls are messages of their own. Such
-    calls may have a `variant`, which is read, and never written.
+    calls may have a `variant`, which is read, and never written. Unless it `describes` tools, the
+    template writes their calls only.
     """
 
     opening: str
@@ -71,6 +72,7 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
     arguments_as_text: bool = False
     text_opening: str = ""
     variant: Variant | None = None
+    describes: bool = True
 
     def write(self, *calls: Call) -> str:
         """Return the text of calls, as the template writes them."""
@@ -93,16 +95,14 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
         return self.spelling.write(dict(given))
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        """What stands around names and arguments."""
+        return (self.opening, self.lead, self.middle, self.closing, self.separator or "")
+
+    @property
     def marks(self) -> tuple[str, ...]:
         """The texts that may be control tokens of the model."""
-        texts = [
-            self.text_opening,
-            self.opening,
-            self.lead,
-            self.middle,
-            self.closing,
-            self.separator or "",
-        ]
+        texts = [self.text_opening, *self.texts]
         if self.elements is not None:
             places = self.elements.places.values()
             texts += [self.elements.before, self.elements.separator]

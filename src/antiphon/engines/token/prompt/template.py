@@ -43,7 +43,7 @@ from antiphon.engines.token.prompt.placeholders import (
 )
 from antiphon.engines.token.prompt.reasoning_format import ReasoningTags, reasoning_format_of
 from antiphon.engines.token.prompt.template_tools import described, function_of, tool_message
-from antiphon.engines.token.prompt.tool_prompt import tool_prompt
+from antiphon.engines.token.prompt.tool_prompt import call_instructions, tool_prompt
 from antiphon.engines.token.prompt.trial import plain_messages, turns_of
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
 
@@ -60,9 +60,9 @@ class TemplateUnusableError(Exception):
 class ChatTemplate:
     """A model's template, compiled. `now` is for templates that write the date.
 
-    `syntax` is how calls are written, `native` is true if the template itself describes it to the
-    model; if not, `unlearned` says why. `reasoning` is the template's reasoning format, with other
-    `tags` if they are given.
+    `syntax` is how calls are written. `native`: the template writes them itself; if it does not,
+    `unlearned` says why. `describes`: it describes tools, too. `reasoning` is the template's
+    reasoning format, with other `tags` if they are given.
     """
 
     def __init__(
@@ -91,6 +91,7 @@ class ChatTemplate:
         self._notation: Notation | None = None
         native = self._native_syntax() or self._learned_notation()
         self.native = native is not None
+        self.describes = native is not None and (self._notation is None or self._notation.describes)
         self.syntax: CallSyntax | Notation = native or TAGGED
         reasons = self.reasoning.tags is not None
         self._form, self._form_with_system = (
@@ -108,9 +109,10 @@ class ChatTemplate:
         variables = self.reasoning.variables(prompt.thinking, prompt.effort)
         reasons = prompt.thinking.mode != "disabled"
         complaint = "it drops or reorders turns"
-        first = tool_prompt(prompt, native=self.native)
+        calls = None if self.describes else call_instructions(self.syntax)
+        first = tool_prompt(prompt, calls)
         messages = chat_messages(prompt.turns, first, native=self.native)
-        tools = prompt.tools if self.native else ()
+        tools = prompt.tools if self.describes else ()
         form = self._form_with_system if messages[0].role == "system" else self._form
         for described_tools, expression in product(described(tools), expressions(messages, form)):
             try:
@@ -224,7 +226,7 @@ class ChatTemplate:
     ) -> Rendered | None:
         """Render a conversation in a form; `None` if the template cannot express it."""
         messages = form.of(chat_messages(turns, native=self.native))
-        tools = [PROBE_TOOL] if self.native else []
+        tools = [PROBE_TOOL] if self.describes else []
         variables = self.reasoning.variables(Thinking(), None)
         try:
             return self._render(messages, tools, variables, breakpoints)
@@ -253,8 +255,8 @@ class ChatTemplate:
 
     def _learned_notation(self) -> Notation | None:
         """Return the notation in which the template writes calls, if it is proven."""
-        if "tools" not in self._source:
-            self.unlearned = "it has no tools"
+        if "tool_calls" not in self._source:
+            self.unlearned = "it has no calls"
             return None
         try:
             notation = self._notation = learn(self._written)

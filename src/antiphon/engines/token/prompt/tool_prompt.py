@@ -33,18 +33,18 @@ To call a tool, write its name and its arguments in this way, and nothing after 
 FORMAT: Final = "Answer with JSON that fits this JSON schema, and with nothing else:\n{schema}"
 
 
-def tool_prompt(prompt: Prompt, *, native: bool) -> tuple[TextPart, ...]:
+def tool_prompt(prompt: Prompt, calls: str | None = CALLS) -> tuple[TextPart, ...]:
     """Return the beginning of the system prompt; the same for the same tools and schema.
 
-    With `native`, the model's own template describes the tools.
+    `calls` says how tools are called; it is `None` where the model's own template describes them.
     """
     parts: list[TextPart] = []
-    if prompt.tools and not native:
+    if prompt.tools and calls is not None:
         parts.append(TextPart(TOOLS))
         for index, tool in enumerate(prompt.tools):
             if not tool.deferred:
                 parts.append(TextPart(to_json(description_of(tool)), ((None, (index,)),)))
-        parts.append(TextPart(f"</tools>\n{CALLS}"))
+        parts.append(TextPart(f"</tools>\n{calls}"))
     if prompt.output_schema is not None:
         text = FORMAT.format(schema=to_json(prompt.output_schema))
         parts.append(TextPart(text, separator=TURN_SEPARATOR))
