@@ -27,7 +27,12 @@ NEXT_IDENTIFIER: Final = "\x02"
 """A slot in what stands between two calls: the identifier of the second one."""
 
 _SLOTS: Final = re.compile(f"([{COUNT}{IDENTIFIER}{NEXT_IDENTIFIER}])")
-_MARKS: Final = re.compile(r"<[^<>\s]*>|\[[A-Z_/]+\]|<[^<>\s]*(?=[ =])")
+_MARKS: Final = (
+    re.compile(r"<[^<>\s]*>"),
+    re.compile(r"<[^<>\s]*(?=[ =])"),
+    re.compile(r"\[[A-Z_/]+\]"),
+    re.compile(r"[|｜][^|｜\s]+[|｜]"),  # noqa: RUF001 - marks have a wide bar
+)
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]+")
 
 
@@ -109,7 +114,7 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
             texts += [text for place in places for text in (place.between, place.after)]
             for one in self.elements.spellings.values():
                 texts += [one.quotes.opening, one.quotes.closing]
-        found = (mark for text in texts for mark in (text, *_MARKS.findall(text)))
+        found = [one for text in texts for marks in _MARKS for one in (text, *marks.findall(text))]
         return tuple(dict.fromkeys(filter(None, found)))
 
 
