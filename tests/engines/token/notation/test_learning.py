@@ -159,6 +159,10 @@ def test_answer_of_its_own_kind_has_an_opening_of_text() -> None:
             source("<call>{{ f.name }}<|end|>{{ f.arguments | tojson }}"),
             "a call goes on behind the mark that ends a turn",
         ),
+        (
+            source("<call>{{ f.name }}</s>{{ f.arguments | tojson }}"),
+            "a call goes on behind the mark that ends a turn",
+        ),
         ("{{ raise_exception('no') if tools }}" + source(NAMED), "it does not write an answer"),
         (
             TOOLS.replace("tools or []", "[]")

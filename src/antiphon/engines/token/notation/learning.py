@@ -48,21 +48,25 @@ PYTHON: Final = Spelling(true="True", false="False", null="None", quotes=Quotes(
 WORDS: Final = (JSON, PYTHON, Spelling(null="None"), Spelling(null=""))
 
 
-def learn(render: Render) -> Notation:
-    """Return the notation in which a template writes calls. Raises `UnknownNotationError`."""
+def learn(render: Render, end: str = "") -> Notation:
+    """Return the notation in which a template writes calls. Raises `UnknownNotationError`.
+
+    `end` is the text of the token that ends an answer, which no call can contain.
+    """
     frame = Frame.of(render)
     for as_text in (False, True):
         lab = Lab(render, frame, as_text=as_text)
         if lab.writes_calls():
-            return _Learner(lab).notation()
+            return _Learner(lab, end).notation()
     raise UnknownNotationError("it does not write calls")
 
 
 class _Learner:
     """Finds the parts of a notation, one after the other."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, end: str) -> None:
         self._lab = lab
+        self._ends = [one for one in (end, lab.frame.mark) if one]
 
     def notation(self) -> Notation:
         one = self._lab.calls({FIRST: TEXT})
@@ -75,7 +79,7 @@ class _Learner:
             found = msgspec.structs.replace(found, text_opening=opened, variant=variant)
         found = self._numbered(self._with_more_calls(found))
         frame = self._lab.frame
-        if frame.mark and any(frame.mark in text for text in found.texts):
+        if any(end in text for end in self._ends for text in found.texts):
             raise UnknownNotationError("a call goes on behind the mark that ends a turn")
         found = msgspec.structs.replace(found, describes=frame.describes)
         return self._limited(_with_followers(found))

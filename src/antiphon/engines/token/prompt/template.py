@@ -259,7 +259,7 @@ class ChatTemplate:
             self.unlearned = "it has no calls"
             return None
         try:
-            notation = self._notation = learn(self._written)
+            notation = self._notation = learn(self._written, self._tokens["eos_token"])
         except UnknownNotationError as error:
             self.unlearned = str(error)
             return None
