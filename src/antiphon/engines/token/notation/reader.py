@@ -241,9 +241,3 @@ def _begun(text: str, mark: str) -> int:
 
 def _inside(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)[1:-1]
-
-
-def read_whole(reader: ArgumentsReader, text: str) -> tuple[Any, int] | None:
-    """Return the arguments at the start of `text`, and where they end; `None` if they do not."""
-    found = reader.read(text)
-    return (json.loads(found.json), found.length) if found.ended else None
