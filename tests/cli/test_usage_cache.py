@@ -1,5 +1,6 @@
 """`antiphon usage --cache`: what the prompt cache saves."""
 
+import asyncio
 import csv
 import io
 import re
@@ -7,7 +8,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-import anyio
 import pytest
 
 from antiphon.cli import main
@@ -50,7 +50,7 @@ def spend(shell: Shell) -> Spend:
             shell(f"keys create {name}")
             found = shell.json("keys list")
             keys.update({one["name"]: one["id"] for one in found})
-        anyio.run(add, keys[name], tokens, model)
+        asyncio.run(add(keys[name], tokens, model))
 
     return write
 

@@ -1,12 +1,12 @@
 """`antiphon usage --engine`: what batches used of the engines' time, and who waited for it."""
 
+import asyncio
 import csv
 import io
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-import anyio
 import pytest
 
 from antiphon.cli import main
@@ -42,7 +42,7 @@ def use(shell: Shell) -> Use:
             await add_idle_uses(connection, {at: used})
         await database.aclose()
 
-    return lambda day, lane, used: anyio.run(add, day, lane, used)
+    return lambda day, lane, used: asyncio.run(add(day, lane, used))
 
 
 def test_engine_view_tells_shares_and_delays_by_day_with_a_total(shell: Shell, use: Use) -> None:

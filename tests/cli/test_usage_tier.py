@@ -1,11 +1,11 @@
 """`antiphon usage --by tier`: what batches used and cost, and what all other requests did."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-import anyio
 import pytest
 from msgspec.structs import replace
 
@@ -43,7 +43,7 @@ def used(shell: Shell) -> Shell:
         await database.aclose()
 
     shell("keys list")
-    anyio.run(add)
+    asyncio.run(add())
     return shell
 
 

@@ -1,10 +1,10 @@
 """What every index of the prompt cache must do."""
 
+import asyncio
 from asyncio import Runner
 from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
-import anyio
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -168,7 +168,7 @@ async def agree(index: CacheIndex, clock: Clock, steps: list[Any]) -> None:
 @settings(max_examples=200, deadline=None)
 def test_memory_decides_as_the_naive_index(steps: list[Any]) -> None:
     clock = Clock()
-    anyio.run(agree, MemoryCacheIndex(clock), clock, steps)
+    asyncio.run(agree(MemoryCacheIndex(clock), clock, steps))
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """No walk over blocks passes over one that it does not know. Add a walk by a line in `WALKS`."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import anyio
 import pytest
 
 from antiphon.core import blocks
@@ -70,8 +70,8 @@ WALKS: dict[str, Callable[[], object]] = {
     "chain_of": lambda: chain_of(prompt(), ROOT),
     "tokens_at_most": lambda: tokens_at_most(prompt()),
     "estimate": lambda: estimate(prompt()),
-    "read_documents": lambda: anyio.run(read_documents, prompt(), FileReader()),
-    "scripted": lambda: anyio.run(ScriptedEngine(ScriptedOptions()).count_tokens, prompt()),
+    "read_documents": lambda: asyncio.run(read_documents(prompt(), FileReader())),
+    "scripted": lambda: asyncio.run(ScriptedEngine(ScriptedOptions()).count_tokens(prompt())),
     "chat completions": lambda: messages_of(prompt().turns),
 }
 

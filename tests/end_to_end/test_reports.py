@@ -3,12 +3,12 @@
 It has no method for these two routes, so they are asked by its general one.
 """
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, get_args
 
-import anyio
 import pytest
 from anthropic import Anthropic, BadRequestError
 from anthropic.pagination import SyncReportPageCursor
@@ -54,7 +54,7 @@ async def fill(path: Path) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     folder = tmp_path_factory.mktemp("reports")
     (folder / "antiphon.toml").write_text('engine = "scripted"\n', encoding="utf-8")
-    anyio.run(fill, folder / "antiphon.db")
+    asyncio.run(fill(folder / "antiphon.db"))
     environ = {"ANTIPHON_API_KEY": KEY, "ANTIPHON_ADMIN_KEY": ADMIN}
     with serving(folder, environ=environ) as program:
         yield program
