@@ -31,7 +31,7 @@ from antiphon.store.batches.create import find_repeated
 from antiphon.store.batches.rows import Batch
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.database.database import Database
-from antiphon.store.directory import read_directory
+from antiphon.store.directory import read_limit_directory
 from antiphon.store.listings import KeySelection
 from antiphon.wire.admin.keys import KeyInfo
 from antiphon.wire.admin.organizations import InviteInfo, UserInfo, WorkspaceInfo
@@ -161,7 +161,7 @@ def open_session(
 
         async with opened_database(settings, may_found=may_found) as database:
             async with database.read() as connection:
-                directory = await read_directory(connection)
+                directory = await read_limit_directory(connection)
 
             async def salting() -> Callable[[str], str]:
                 key = await signing_key_of(database, os.urandom)

@@ -25,7 +25,7 @@ from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.service.accounts import Accounts
 from antiphon.service.admin.transactions import AdminTransactions
 from antiphon.service.desks import Desks
-from antiphon.store.directory import read_directory
+from antiphon.store.directory import read_limit_directory
 from antiphon.store.reports import (
     TOKEN_MEASURES,
     ReportQuery,
@@ -250,7 +250,7 @@ class UsageSummary:
         """
         start, end = span
         async with self._transactions.read() as connection:
-            default = (await read_directory(connection)).default_workspace.id
+            default = (await read_limit_directory(connection)).default_workspace.id
             query = ReportQuery(
                 start=start,
                 end=end,

@@ -16,28 +16,44 @@ from antiphon.store.workspaces import Workspace, list_workspaces
 L = TypeVar("L", RateLimit, SpendLimit)
 
 
-class Directory(msgspec.Struct, frozen=True):
-    """One state of the accounts. Limits are found by their scope and its id."""
+class LimitDirectory(msgspec.Struct, frozen=True, kw_only=True):
+    """The organization, its workspaces, and all limits, by their scope and its id."""
 
     organization: Organization
     default_workspace: Workspace
     workspaces: Mapping[str, Workspace]
-    active_secrets: Mapping[bytes, ActiveSecret]
     rate_limits: Mapping[tuple[Scope, str], tuple[RateLimit, ...]]
     spend_limits: Mapping[tuple[Scope, str], tuple[SpendLimit, ...]]
 
 
+class Directory(LimitDirectory, frozen=True, kw_only=True):
+    """One state of the accounts: what limits say, and whose a secret is."""
+
+    active_secrets: Mapping[bytes, ActiveSecret]
+
+
 async def read_directory(connection: AsyncConnection) -> Directory:
-    """Read the accounts. Raises `StoreError` before the organization is founded."""
+    """Read the accounts. Raises `StoreError` before the organization is founded.
+
+    Of a hundred thousand keys that takes a second, in which the event loop does little else.
+    """
+    limits = await read_limit_directory(connection)
+    return Directory(
+        **{name: getattr(limits, name) for name in LimitDirectory.__struct_fields__},
+        active_secrets=await active_secrets(connection),
+    )
+
+
+async def read_limit_directory(connection: AsyncConnection) -> LimitDirectory:
+    """Read the accounts without their keys. Raises `StoreError` as `read_directory` does."""
     organization = await find_organization(connection)
     if organization is None:
         raise StoreError("The database has no organization yet")
     workspaces = {workspace.id: workspace for workspace in await list_workspaces(connection)}
-    return Directory(
+    return LimitDirectory(
         organization=organization,
         default_workspace=next(one for one in workspaces.values() if one.is_default),
         workspaces=workspaces,
-        active_secrets=await active_secrets(connection),
         rate_limits=_by_scope(await list_rate_limits(connection)),
         spend_limits=_by_scope(await list_spend_limits(connection)),
     )

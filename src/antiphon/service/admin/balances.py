@@ -18,7 +18,7 @@ from antiphon.service.admin.transactions import AdminTransactions, moment
 from antiphon.settings import LimitSettings
 from antiphon.store.accounts import KeyKind, list_keys
 from antiphon.store.counters.base import Counters, CountersAwayError
-from antiphon.store.directory import Directory, read_directory
+from antiphon.store.directory import LimitDirectory, read_limit_directory
 from antiphon.store.organizations import User, list_users
 from antiphon.wire.admin.limits import BalanceInfo, SpendActor, SpendSummary
 from antiphon.wire.errors import shortened
@@ -55,7 +55,7 @@ class Balances:
         """
         now = self._transactions.now()
         async with self._transactions.read() as connection:
-            directory = await read_directory(connection)
+            directory = await read_limit_directory(connection)
             keys = [
                 key.id
                 for key in await list_keys(connection)
@@ -88,7 +88,7 @@ class Balances:
         """
         today = day_of(self._transactions.now())
         async with self._transactions.read() as connection:
-            directory = await read_directory(connection)
+            directory = await read_limit_directory(connection)
             users = await _the_users(connection, members)
             keys = [key for key in await list_keys(connection) if key.kind is KeyKind.API]
         limits = [one for one in self._resolved(directory) if not periods or one.period in periods]
@@ -121,7 +121,7 @@ class Balances:
         except CountersAwayError as error:
             raise OverloadedError("The counters cannot be asked now.") from error
 
-    def _resolved(self, directory: Directory) -> list[_Resolved]:
+    def _resolved(self, directory: LimitDirectory) -> list[_Resolved]:
         organization = directory.organization.id
         owner = (Scope.ORGANIZATION, organization)
         ids = {limit.period: limit.id for limit in directory.spend_limits.get(owner, ())}
@@ -135,7 +135,7 @@ class Balances:
         ]
 
     def _rows(
-        self, directory: Directory, owner: tuple[Scope, str]
+        self, directory: LimitDirectory, owner: tuple[Scope, str]
     ) -> Iterable[tuple[SpendCap, bool]]:
         """Yield the cap of a scope in each period, and `True`; the month also without a cap."""
         caps = self._caps(directory, owner)
@@ -145,7 +145,9 @@ class Balances:
             elif period == "monthly":
                 yield SpendCap(*owner, period, 0), False
 
-    def _caps(self, directory: Directory, owner: tuple[Scope, str]) -> Mapping[Period, SpendCap]:
+    def _caps(
+        self, directory: LimitDirectory, owner: tuple[Scope, str]
+    ) -> Mapping[Period, SpendCap]:
         limits = {limit.period: limit.amount for limit in directory.spend_limits.get(owner, ())}
         return spend_caps(*owner, limits, self._settings.monthly_nano_dollars)
 

@@ -24,7 +24,7 @@ from antiphon.service.admin.transactions import (
     moment,
     optional_moment,
 )
-from antiphon.store.directory import Directory, read_directory
+from antiphon.store.directory import LimitDirectory, read_limit_directory
 from antiphon.store.increases import (
     Asker,
     IncreaseRequest,
@@ -206,14 +206,14 @@ class Increases:
         target = params.limit
         owner = await limit_owner(connection, target.scope, reach)
         if isinstance(target, RateLimitTarget):
-            directory = await read_directory(connection)
+            directory = await read_limit_directory(connection)
             group = self._rates.limited_group(directory, target.rate_limit_id, target.limit_type)
             return LimitName("rate_limit", *owner, group, target.limit_type)
         return LimitName("spend_limit", *owner, "", target.period)
 
     async def _now(self, connection: "AsyncConnection") -> Callable[[LimitName], LimitNow]:
         """Return what tells the present amount of a limit."""
-        directory: Directory = await read_directory(connection)
+        directory: LimitDirectory = await read_limit_directory(connection)
         rate = self._rates.present(directory)
 
         def now(name: LimitName) -> LimitNow:
@@ -232,7 +232,7 @@ class Increases:
         if name.kind == "rate_limit":
             await self._rates.set(actor, owner, name.group_id, {name.type: amount})
             return
-        for limit in (await read_directory(connection)).spend_limits.get(owner, ()):
+        for limit in (await read_limit_directory(connection)).spend_limits.get(owner, ()):
             if limit.period == name.type:
                 await self._spends.change(actor, limit.id, cents(amount))
 

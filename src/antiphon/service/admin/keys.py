@@ -48,7 +48,7 @@ from antiphon.store.accounts import (
     find_key,
     list_keys,
 )
-from antiphon.store.directory import read_directory
+from antiphon.store.directory import read_limit_directory
 from antiphon.store.listings import KeySelection, page_of_keys
 from antiphon.wire.admin.keys import (
     CreateKeyParams,
@@ -163,7 +163,7 @@ class KeyRing:
                 # Another process may have created it meanwhile.
                 if await count_keys(connection, kind):
                     return None
-                default = (await read_directory(connection)).default_workspace.id
+                default = (await read_limit_directory(connection)).default_workspace.id
                 workspace = default if kind is KeyKind.API else None
                 key = self._new(CreateKeyParams(name="default"), kind, workspace)
                 return await self._add(connection, actor, key, secret)
@@ -180,7 +180,7 @@ class KeyRing:
             keys = [key for key in await list_keys(connection) if key.kind is KeyKind.API]
             secret = self._secret(KeyKind.API)
             if not keys:
-                workspace = (await read_directory(connection)).default_workspace.id
+                workspace = (await read_limit_directory(connection)).default_workspace.id
                 new = self._new(CreateKeyParams(name=FIRST_KEY), KeyKind.API, workspace)
                 return await self._add(connection, actor, new, secret)
             first = keys[0]
@@ -342,7 +342,7 @@ async def _workspace(connection: "AsyncConnection", params: CreateKeyParams) -> 
                 raise InvalidRequestError("scope.workspace_id: this workspace is archived")
             return workspace.id
         case None:
-            return (await read_directory(connection)).default_workspace.id
+            return (await read_limit_directory(connection)).default_workspace.id
 
 
 def _chosen(secret: str) -> str:

@@ -17,7 +17,7 @@ from antiphon.service.limits.applied import scope_limits
 from antiphon.service.models import LimitGroups
 from antiphon.settings import LimitSettings
 from antiphon.store.accounts import KeyStatus
-from antiphon.store.directory import Directory, read_directory
+from antiphon.store.directory import LimitDirectory, read_limit_directory
 from antiphon.store.limits import RateLimit, clear_rate_limit, set_rate_limit
 from antiphon.wire.admin.limits import (
     BatchGroup,
@@ -82,7 +82,7 @@ class Narrowing(msgspec.Struct, Generic[N], frozen=True):
     owner: tuple[Scope, str]
     group: Group
     limits: Sequence[LimitParam]
-    info: Callable[[Directory], N]
+    info: Callable[[LimitDirectory], N]
 
 
 class RateLimits:
@@ -106,7 +106,7 @@ class RateLimits:
         return self._groups(await self._directory(), model=model)
 
     def _groups(
-        self, directory: Directory, group_type: str | None = None, model: str | None = None
+        self, directory: LimitDirectory, group_type: str | None = None, model: str | None = None
     ) -> tuple[Group, ...]:
         served = self._models()
         found = [Group(group, tuple(names)) for group, names in served.names.items()]
@@ -126,9 +126,9 @@ class RateLimits:
             group for group in found if group.id == its and group_type in {None, group.type}
         )
 
-    async def _directory(self) -> Directory:
+    async def _directory(self) -> LimitDirectory:
         async with self._transactions.read() as connection:
-            return await read_directory(connection)
+            return await read_limit_directory(connection)
 
     async def everywhere(
         self,
@@ -159,7 +159,7 @@ class RateLimits:
         return self._organization_infos(directory, self._groups(directory, group_type, model))
 
     def _organization_infos(
-        self, directory: Directory, groups: Sequence[Group]
+        self, directory: LimitDirectory, groups: Sequence[Group]
     ) -> tuple[RateLimitInfo, ...]:
         infos = (self._organization_info(directory, group) for group in groups)
         return tuple(info for info in infos if info.limits)
@@ -175,7 +175,7 @@ class RateLimits:
         """List the limits of a workspace, with `include_inherited` also the organization's."""
         async with self._transactions.read() as connection:
             await the_workspace(connection, wanted, reach)
-            directory = await read_directory(connection)
+            directory = await read_limit_directory(connection)
         infos = [
             self._workspace_info(directory, wanted, group, inherited=include_inherited)
             for group in self._groups(directory, group_type)
@@ -186,7 +186,7 @@ class RateLimits:
         """List the limits of a key."""
         async with self._transactions.read() as connection:
             await the_key(connection, wanted, reach=reach)
-            directory = await read_directory(connection)
+            directory = await read_limit_directory(connection)
         infos = [self._key_info(directory, wanted, group) for group in self._groups(directory)]
         return tuple(info for info in infos if info.limits)
 
@@ -195,12 +195,12 @@ class RateLimits:
     ) -> RateLimitInfo:
         """Set or clear limits of the organization; a cleared limit falls back to the settings."""
         async with self._transactions.change() as connection:
-            directory = await read_directory(connection)
+            directory = await read_limit_directory(connection)
             group = self._group(directory, rate_limit_id)
             organization = directory.organization.id
             before = self._organization_info(directory, group)
             await self._set(connection, (Scope.ORGANIZATION, organization), group, limits)
-            now = await read_directory(connection)
+            now = await read_limit_directory(connection)
             after = self._organization_info(now, group)
             await self._transactions.note(
                 connection, actor, Change("rate_limit.update", before, after)
@@ -219,7 +219,7 @@ class RateLimits:
         """
         wanted, rate_limit_id = target
         async with self._transactions.change() as connection:
-            group = self._group(await read_directory(connection), rate_limit_id)
+            group = self._group(await read_limit_directory(connection), rate_limit_id)
             workspace = await the_workspace(connection, wanted)
             if workspace.is_default:
                 raise InvalidRequestError("The Default workspace cannot have limits of its own.")
@@ -241,7 +241,7 @@ class RateLimits:
         """Set or clear limits of a key. `target` is the id of the key and of the rate limit."""
         wanted, rate_limit_id = target
         async with self._transactions.change() as connection:
-            group = self._group(await read_directory(connection), rate_limit_id)
+            group = self._group(await read_limit_directory(connection), rate_limit_id)
             if (await the_key(connection, wanted)).status is KeyStatus.ARCHIVED:
                 raise InvalidRequestError("This API key is archived and cannot be changed.")
             narrowing = Narrowing(
@@ -270,7 +270,7 @@ class RateLimits:
             case Scope.KEY:
                 await self.set_for_key(actor, (owner_id, limit_id), given)
 
-    def limited_group(self, directory: Directory, limit_id: str, kind: str) -> str:
+    def limited_group(self, directory: LimitDirectory, limit_id: str, kind: str) -> str:
         """Return the id of the group of a rate limit, which has a limit of this type.
 
         Raises `NotFoundError`, and `InvalidRequestError` if no such limit can be set.
@@ -282,7 +282,9 @@ class RateLimits:
             raise InvalidRequestError("rate_limit_id: no model is in this group any more")
         return group.id
 
-    def present(self, directory: Directory) -> Callable[[tuple[Scope, str], str, str], LimitNow]:
+    def present(
+        self, directory: LimitDirectory
+    ) -> Callable[[tuple[Scope, str], str, str], LimitNow]:
         """Return what tells the present limit of an owner for a group, by its type.
 
         The limit of the organization is the ceiling of the others.
@@ -303,18 +305,18 @@ class RateLimits:
     async def _narrow(
         self, connection: "AsyncConnection", actor: Actor, narrowing: Narrowing[N]
     ) -> N:
-        directory = await read_directory(connection)
+        directory = await read_limit_directory(connection)
         group, limits = narrowing.group, narrowing.limits
         self._check_below(directory, group, limits)
         before = narrowing.info(directory)
         await self._set(connection, narrowing.owner, group, limits)
-        after = narrowing.info(await read_directory(connection))
+        after = narrowing.info(await read_limit_directory(connection))
         named = f"{narrowing.owner[1]}/{group.rate_limit_id}"
         change = Change("rate_limit.update", before, after, of=("rate_limit", named))
         await self._transactions.note(connection, actor, change)
         return after
 
-    def _group(self, directory: Directory, rate_limit_id: str) -> Group:
+    def _group(self, directory: LimitDirectory, rate_limit_id: str) -> Group:
         for group in self._groups(directory):
             if group.rate_limit_id == rate_limit_id:
                 return group
@@ -354,7 +356,7 @@ class RateLimits:
         return (LimitType.REQUESTS,) if group.models is None else tuple(LimitType)
 
     def _check_below(
-        self, directory: Directory, group: Group, limits: Sequence[LimitParam]
+        self, directory: LimitDirectory, group: Group, limits: Sequence[LimitParam]
     ) -> None:
         above = self._of_organization(directory, group)
         for index, limit in enumerate(limits):
@@ -365,7 +367,7 @@ class RateLimits:
                     f"{most}"
                 )
 
-    def _of_organization(self, directory: Directory, group: Group) -> Mapping[LimitType, int]:
+    def _of_organization(self, directory: LimitDirectory, group: Group) -> Mapping[LimitType, int]:
         owner = (Scope.ORGANIZATION, directory.organization.id)
         found = scope_limits(directory, self._settings, *owner, group.id)
         if not group.is_unserved:
@@ -375,7 +377,7 @@ class RateLimits:
         set_ = {limit.type for limit in limits if limit.group_id == group.id}
         return {kind: value for kind, value in found.items() if kind in set_}
 
-    def _organization_info(self, directory: Directory, group: Group) -> RateLimitInfo:
+    def _organization_info(self, directory: LimitDirectory, group: Group) -> RateLimitInfo:
         limits = self._of_organization(directory, group)
         return RateLimitInfo(
             id=group.rate_limit_id,
@@ -386,7 +388,7 @@ class RateLimits:
 
     def _workspace_info(
         self,
-        directory: Directory,
+        directory: LimitDirectory,
         wanted: str,
         group: Group,
         *,
@@ -400,7 +402,7 @@ class RateLimits:
             limits=self._narrower(directory, (Scope.WORKSPACE, wanted), group, inherited=inherited),
         )
 
-    def _key_info(self, directory: Directory, wanted: str, group: Group) -> KeyRateLimitInfo:
+    def _key_info(self, directory: LimitDirectory, wanted: str, group: Group) -> KeyRateLimitInfo:
         return KeyRateLimitInfo(
             rate_limit_id=group.rate_limit_id,
             api_key_id=wanted,
@@ -411,7 +413,7 @@ class RateLimits:
 
     def _narrower(
         self,
-        directory: Directory,
+        directory: LimitDirectory,
         owner: tuple[Scope, str],
         group: Group,
         *,

@@ -19,7 +19,7 @@ from antiphon.service.admin.transactions import Actor, AdminTransactions, Change
 from antiphon.service.admin.workspaces import the_workspace
 from antiphon.settings import LimitSettings
 from antiphon.store.accounts import KeyStatus, find_key
-from antiphon.store.directory import Directory, read_directory
+from antiphon.store.directory import LimitDirectory, read_limit_directory
 from antiphon.store.limits import (
     SpendLimit,
     clear_spend_limit,
@@ -91,7 +91,7 @@ class SpendLimits:
         tier = self._settings.monthly_nano_dollars
         if tier is None:
             return ()
-        organization = (await read_directory(connection)).organization
+        organization = (await read_limit_directory(connection)).organization
         since = moment(organization.created_at)
         cap = SpendLimitInfo(
             id=cap_id(organization.id),
@@ -176,7 +176,7 @@ class SpendLimits:
             )
         return await _the_limit(connection, wanted)
 
-    def present(self, directory: Directory, owner: tuple[Scope, str], period: str) -> LimitNow:
+    def present(self, directory: LimitDirectory, owner: tuple[Scope, str], period: str) -> LimitNow:
         """Return the spend limit of an owner in a period; the server's cap is its ceiling."""
         limits = directory.spend_limits.get(owner, ())
         return LimitNow(
@@ -265,7 +265,7 @@ async def limit_owner(
     """
     match scope:
         case OrganizationSpendScope():
-            directory = await read_directory(connection)
+            directory = await read_limit_directory(connection)
             return Scope.ORGANIZATION, directory.organization.id
         case WorkspaceSpendScope(workspace_id=wanted):
             workspace = await the_workspace(connection, wanted, reach)

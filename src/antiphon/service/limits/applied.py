@@ -17,7 +17,7 @@ from antiphon.core.limits.spend import SpendCap, accounts_of, spend_caps
 from antiphon.core.limits.values import Account, Scope
 from antiphon.service.access import Caller
 from antiphon.settings import LimitSettings
-from antiphon.store.directory import Directory
+from antiphon.store.directory import Directory, LimitDirectory
 
 
 class AppliedLimits(msgspec.Struct, frozen=True, eq=False):
@@ -75,7 +75,9 @@ class LimitFinder:
         ]
         return AppliedLimits(tuple(scopes), applied(rates, group), self._caps(directory, scopes))
 
-    def _caps(self, directory: Directory, scopes: list[tuple[Scope, str]]) -> tuple[SpendCap, ...]:
+    def _caps(
+        self, directory: LimitDirectory, scopes: list[tuple[Scope, str]]
+    ) -> tuple[SpendCap, ...]:
         caps = [
             cap
             for scope, scope_id in scopes
@@ -94,7 +96,7 @@ class LimitFinder:
 
 
 def scope_limits(
-    directory: Directory, settings: LimitSettings, scope: Scope, scope_id: str, group: str
+    directory: LimitDirectory, settings: LimitSettings, scope: Scope, scope_id: str, group: str
 ) -> ScopeLimits:
     """Return the limits of one scope: those of administrators, else the organization's defaults."""
     defaults = default_limits(settings, group) if scope is Scope.ORGANIZATION else {}

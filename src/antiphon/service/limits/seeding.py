@@ -9,7 +9,7 @@ from antiphon.store.batches.workers import unsettled_entries
 from antiphon.store.counters.seeding import Seed
 from antiphon.store.database.database import Database
 from antiphon.store.database.errors import StoreError
-from antiphon.store.directory import Directory, read_directory
+from antiphon.store.directory import LimitDirectory, read_limit_directory
 from antiphon.store.ledger import SpentOnDay, entries_since, spent_by_day
 
 # The greatest age of a settlement that is not delivered yet.
@@ -54,7 +54,7 @@ class SpentTotals:
         now = self._now()
         today = day_of(now)
         async with self._database.read() as connection:
-            directory = await read_directory(connection)
+            directory = await read_limit_directory(connection)
             spent = await spent_by_day(connection, min(start_of(one, today) for one in PERIODS))
             recent: tuple[str, ...] = ()
             if self._with_settled:
@@ -64,7 +64,9 @@ class SpentTotals:
         return Seed(_accounts(spent, directory, today), recent)
 
 
-def _accounts(spent: Iterable[SpentOnDay], directory: Directory, today: date) -> dict[Account, int]:
+def _accounts(
+    spent: Iterable[SpentOnDay], directory: LimitDirectory, today: date
+) -> dict[Account, int]:
     """Add up the money spent on every account whose period is not over today.
 
     Periods that have not begun are included: the clock may have been set back since.

@@ -1,0 +1,54 @@
+"""What the Admin API reads: an organization may have a hundred thousand keys."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+from support.organization import StartOrganization
+
+pytestmark = pytest.mark.anyio
+
+SPEND = {"scope": {"type": "organization"}, "amount": "100", "period": "monthly"}
+ASK = {
+    "limit": {"type": "spend_limit", "scope": {"type": "organization"}, "period": "monthly"},
+    "requested": "200",
+    "reason": "Launch",
+}
+
+
+@pytest.fixture
+def statements() -> Iterator[list[str]]:
+    """The statements of all databases, as they are executed."""
+    executed: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        executed.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield executed
+    event.remove(Engine, "before_cursor_execute", note)
+
+
+async def test_pages_about_limits_do_not_read_the_secrets_of_all_keys(
+    on_both_databases: StartOrganization, statements: list[str]
+) -> None:
+    org = await on_both_databases()
+    await org.post("/spend_limits", SPEND)
+    asked = await org.post("/limit_increase_requests", ASK)
+    await org.get("/me")
+    statements.clear()
+    for path in (
+        "/limit_increase_requests",
+        f"/limit_increase_requests/{asked['id']}",
+        "/balances",
+        "/rate_limits",
+        "/spend_limits",
+        "/spend_limits/effective",
+        "/cost_report?starting_at=2026-11-22T00:00:00Z",
+    ):
+        await org.get(path)
+    await org.post("/api_keys", {"name": "one more"})
+    assert statements
+    assert not [one for one in statements if "FROM key_secrets" in one]
