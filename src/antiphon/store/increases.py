@@ -60,6 +60,11 @@ class IncreaseRequest(msgspec.Struct, frozen=True, kw_only=True):
         return LimitName(self.kind, self.scope, self.scope_id, self.group_id, self.type)
 
     @property
+    def owner(self) -> tuple[Scope, str]:
+        """Whose limit it is: the scope and its id."""
+        return self.scope, self.scope_id
+
+    @property
     def asker(self) -> Asker:
         return Asker(self.asker_type, self.asker_id)
 

@@ -305,6 +305,33 @@ async def test_developer_asks_within_reach_and_sees_own_requests_only(
     assert ("limit_increase_request.withdraw", "user") in await actions(org)
 
 
+async def test_who_has_left_a_workspace_no_longer_sees_its_limits(
+    on_both_databases: StartOrganization,
+) -> None:
+    org = await on_both_databases()
+    await set_up(org)
+    _, lab, key = await org.guest()
+    bob, bobs = await member(org, "bob", "developer")
+    await join(org, bobs, lab, "workspace_developer")
+    await org.limit(f"/workspaces/{lab}", requests_per_minute=10)
+    await org.limit(f"/api_keys/{key}", requests_per_minute=5)
+    of_lab = asking(of_rate({"type": "workspace", "workspace_id": lab}), 20)
+    of_key = asking(of_rate({"type": "api_key", "api_key_id": key}), 7)
+    asked = [await post(bob, PATH, body) for body in (of_lab, of_key)]
+    assert [one["current"] for one in asked] == [10, 5]
+    await org.delete(f"/workspaces/{lab}/members/{bobs}")
+    await org.limit(f"/workspaces/{lab}", requests_per_minute=11)
+    ids = [one["id"] for one in asked]
+    listed = {one["id"]: one for one in (await get(bob, PATH))["data"]}
+    shown = [
+        *(listed[one] for one in ids),
+        *[await get(bob, f"{PATH}/{one}") for one in ids],
+        *[await post(bob, f"{PATH}/{one}/withdraw") for one in ids],
+    ]
+    assert [one["current"] for one in shown] == [None] * 6
+    assert (await org.get(f"{PATH}/{ids[0]}"))["current"] == 11
+
+
 async def test_only_administrators_decide(organization: StartOrganization) -> None:
     org = await organization()
     admin = await set_up(org)

@@ -1,6 +1,6 @@
 """Increase requests: asked for by whoever sees a limit, decided on by administrators."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +15,12 @@ from antiphon.core.names import is_readable
 from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.service.admin.places import place_of, token_after
 from antiphon.service.admin.rate_limits import RateLimits, rate_limit_id
-from antiphon.service.admin.spend_limits import SpendLimits, limit_owner, scope_info
+from antiphon.service.admin.spend_limits import (
+    SpendLimits,
+    limit_owner,
+    scope_info,
+    sees_limits_of,
+)
 from antiphon.service.admin.transactions import (
     USER,
     Actor,
@@ -122,11 +127,11 @@ class Increases:
                 statuses=statuses,
                 asker=None if reach.owner is None else Asker(USER, reach.owner),
             )
-            now = await self._now(connection)
-        listed = found[:limit]
+            listed = found[:limit]
+            data = await self._infos(connection, listed, reach)
         more = len(found) > limit
         return TokenListing(
-            data=tuple(_info(one, now(one.limit)) for one in listed),
+            data=data,
             next_page=token_after(listed[-1].asked_at, listed[-1].id) if more else None,
         )
 
@@ -134,7 +139,8 @@ class Increases:
         """Return a request. Raises `NotFoundError`, also for one out of reach."""
         async with self._transactions.read() as connection:
             request = await _the_request(connection, wanted, reach)
-            return _info(request, (await self._now(connection))(request.limit))
+            (info,) = await self._infos(connection, [request], reach)
+            return info
 
     async def grant(
         self, actor: Actor, wanted: str, params: GrantIncreaseParams | None = None
@@ -171,7 +177,23 @@ class Increases:
                 raise InvalidRequestError(
                     "Only whoever has asked can withdraw an increase request; refuse it instead."
                 )
-            return await self._end(connection, actor, request, Ending(Step.WITHDRAW))
+            info = await self._end(connection, actor, request, Ending(Step.WITHDRAW))
+            is_seen = await sees_limits_of(connection, request.owner, reach)
+            return info if is_seen else replace(info, current=None)
+
+    async def _infos(
+        self, connection: "AsyncConnection", requests: Sequence[IncreaseRequest], reach: Reach
+    ) -> tuple[IncreaseInfo, ...]:
+        """Return requests as the API shows them.
+
+        Whoever has left a workspace since does not see what its limits are now.
+        """
+        now = await self._now(connection)
+        owners = {one.owner for one in requests}
+        seen = {owner for owner in owners if await sees_limits_of(connection, owner, reach)}
+        return tuple(
+            _info(one, now(one.limit) if one.owner in seen else LimitNow(None)) for one in requests
+        )
 
     async def _end(
         self,

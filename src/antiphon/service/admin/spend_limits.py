@@ -65,7 +65,7 @@ class SpendLimits:
             limits = [
                 spend_limit_info(one)
                 for one in await list_spend_limits(connection)
-                if await _is_seen(connection, one, reach)
+                if await sees_limits_of(connection, (one.scope, one.scope_id), reach)
             ]
             found = [*reversed(limits), *await self._cap(connection)]
         return tuple(
@@ -82,7 +82,7 @@ class SpendLimits:
                 if cap.id == wanted:
                     return cap
             limit = await _the_limit(connection, wanted)
-            if not await _is_seen(connection, limit, reach):
+            if not await sees_limits_of(connection, (limit.scope, limit.scope_id), reach):
                 raise _no_limit(wanted)
             return spend_limit_info(limit)
 
@@ -236,12 +236,16 @@ def _no_limit(wanted: str) -> NotFoundError:
     return NotFoundError(f"Spend limit {shortened(wanted)} not found.")
 
 
-async def _is_seen(connection: "AsyncConnection", limit: SpendLimit, reach: Reach) -> bool:
-    if reach is EVERYTHING or limit.scope == Scope.ORGANIZATION:
+async def sees_limits_of(
+    connection: "AsyncConnection", owner: tuple[str, str], reach: Reach
+) -> bool:
+    """Return whether the limits of an owner, its scope and its id, are within reach."""
+    scope, scope_id = owner
+    if reach is EVERYTHING or scope == Scope.ORGANIZATION:
         return True
-    if limit.scope == Scope.WORKSPACE:
-        return reach.sees(limit.scope_id)
-    key = await find_key(connection, limit.scope_id)
+    if scope == Scope.WORKSPACE:
+        return reach.sees(scope_id)
+    key = await find_key(connection, scope_id)
     return key is not None and reach.sees(key.workspace_id)
 
 

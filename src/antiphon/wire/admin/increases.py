@@ -60,8 +60,9 @@ class IncreaseInfo(AnswerStruct, kw_only=True, frozen=True):
     """An increase request.
 
     Amounts are numbers a minute for a rate limit, cents as decimal strings for a spend limit.
-    `limit` has the form in which it was asked for. `current` is the limit now, `None` without one.
-    `asked_by` and `ended_by` are actors, as in the audit log.
+    `limit` has the form in which it was asked for. `current` is the limit now; it is `None` without
+    one, and for whoever no longer sees it. `asked_by` and `ended_by` are actors, as in the audit
+    log.
     """
 
     id: str
