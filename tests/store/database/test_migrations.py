@@ -4,6 +4,7 @@ import sys
 import warnings
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import TypeAlias
 
@@ -26,7 +27,7 @@ from antiphon.store.database import migrations
 from antiphon.store.database.changes import revision
 from antiphon.store.database.database import Database, open_database
 from antiphon.store.database.errors import StoreError
-from antiphon.store.database.migrations import NEWEST, migrate
+from antiphon.store.database.migrations import NEWEST, migrate, versions
 from antiphon.store.database.rollup_tables import DIMENSIONS
 from antiphon.store.database.tables import ledger, metadata
 from antiphon.store.ledger import SpentOnDay, add_entries, spent_by_day
@@ -232,7 +233,15 @@ def scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(config)
 
 
-def test_newest_is_the_head_of_the_migration_files() -> None:
+def test_migrations_are_one_chain_named_by_their_files() -> None:
+    # Alembic itself warns of two files with one revision, and takes the last of them.
+    names = sorted(Path(versions.__file__).parent.glob("v*.py"))
+    files = [import_module(f"{versions.__name__}.{name.stem}") for name in names]
+    numbers = [f"{number:04}" for number in range(1, len(files) + 1)]
+    assert [name.stem[1:5] for name in names] == numbers
+    assert [file.revision for file in files] == numbers
+    assert [file.down_revision for file in files] == [None, *numbers[:-1]]
+    assert numbers[-1] == NEWEST
     assert scripts().get_heads() == [NEWEST]
 
 
