@@ -51,8 +51,6 @@ from antiphon.wire.messages import CreateMessageParams
 # The key of a batch is known by its id alone; nothing asks for its age.
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
-"""What the ids of runs begin with, in results and in the ledger."""
-
 # The errors that say nothing about the request: the same one may pass later.
 _OVERLOADED = (OverloadedError, RateLimitError)
 _BROKEN = (InternalError, TimeoutError_)
