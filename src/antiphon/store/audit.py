@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import literal, select, tuple_
+from sqlalchemy import select
 
 from antiphon.store.database.connection import AsyncConnection
+from antiphon.store.database.pages import behind, within
 from antiphon.store.database.records import add, read
 from antiphon.store.database.tables import audit_log
 
@@ -65,21 +66,14 @@ async def list_audit_entries(
     One filter of `object_id`, `actor_id` and `action` is found by its index.
     """
     columns = audit_log.c
-    query = select(audit_log).limit(limit)
-    place = tuple_(columns.at, columns.id)
+    query = select(audit_log).where(*within(columns.at, wanted.start, wanted.end)).limit(limit)
     if newest_first:
         query = query.order_by(columns.at.desc(), columns.id.desc())
     else:
         query = query.order_by(columns.at, columns.id)
     if after is not None:
-        # Compared as one row, so that both databases find the place in the index.
-        last = tuple_(literal(after[0], columns.at.type), literal(after[1], columns.id.type))
-        query = query.where(place < last if newest_first else place > last)
+        query = query.where(behind((columns.at, columns.id), after, falls=newest_first))
     for name in ("object_id", "actor_id", "action"):
         if (value := getattr(wanted, name)) is not None:
             query = query.where(columns[name] == value)
-    if wanted.start is not None:
-        query = query.where(columns.at >= wanted.start)
-    if wanted.end is not None:
-        query = query.where(columns.at < wanted.end)
     return await read(connection, AuditEntry, query)

@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, delete, func, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 
 from antiphon.core.limits.increases import Asked, IncreaseStatus, LimitKind
 from antiphon.core.limits.values import Scope
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.increase_tables import increase_requests
+from antiphon.store.database.pages import behind
 from antiphon.store.database.records import add, read
 
 PORTION: Final = 1000
@@ -145,10 +146,7 @@ async def list_increase_requests(
         select(increase_requests).order_by(columns.asked_at.desc(), columns.id.desc()).limit(limit)
     )
     if before is not None:
-        # Compared as one row, so that both databases find the place in the index.
-        place = tuple_(columns.asked_at, columns.id)
-        last = (literal(before[0], columns.asked_at.type), literal(before[1], columns.id.type))
-        query = query.where(place < tuple_(*last))
+        query = query.where(behind((columns.asked_at, columns.id), before, falls=True))
     if statuses:
         query = query.where(columns.status.in_(sorted(statuses)))
     if asker is not None:

@@ -14,7 +14,7 @@ from antiphon.core.names import folded
 from antiphon.core.pagination import NEWEST, IdCursor, ListOrder
 from antiphon.store.accounts import KEY_CONVERTERS, ApiKey, KeyStatus
 from antiphon.store.database.connection import AsyncConnection
-from antiphon.store.database.pages import Order, Page, Rows, read_page
+from antiphon.store.database.pages import Order, Page, Rows, read_page, within
 from antiphon.store.database.tables import (
     END,
     LAST_USE,
@@ -228,14 +228,8 @@ def _is_invite(status: str, now: datetime) -> ColumnElement[bool]:
 def _selected(
     wanted: Selection, row_id: ColumnElement[str], made_at: ColumnElement[datetime]
 ) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if wanted.ids:
-        conditions.append(row_id.in_(wanted.ids))
-    if wanted.start is not None:
-        conditions.append(made_at >= wanted.start)
-    if wanted.end is not None:
-        conditions.append(made_at < wanted.end)
-    return conditions
+    conditions = within(made_at, wanted.start, wanted.end)
+    return [row_id.in_(wanted.ids), *conditions] if wanted.ids else conditions
 
 
 class _Search:

@@ -13,7 +13,6 @@ from sqlalchemy import (
     delete,
     false,
     func,
-    literal,
     or_,
     select,
     true,
@@ -27,6 +26,7 @@ from antiphon.core.request_records import NO_FACTS, RequestFacts, RequestRecord
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.log_tables import refusal_rollups, request_log
 from antiphon.store.database.many_rows import Target, add_rows
+from antiphon.store.database.pages import as_row, behind, within
 from antiphon.store.database.tables import stored_moment
 from antiphon.store.rollups import rollup_floors, stored_width
 
@@ -50,6 +50,7 @@ _REQUESTS = Target(
 )
 _TOKENS = TokenCounts.__struct_fields__
 _columns = request_log.c
+_PLACE = (_columns.ended_at, _columns.number)
 _Places: TypeAlias = Select[tuple[datetime, int]]
 
 
@@ -202,13 +203,13 @@ async def list_requests(connection: AsyncConnection, asked: RequestQuery) -> Req
         whole = _in_span(asked).where(*searches).limit(asked.limit + 1)
         found = (await connection.execute(whole)).mappings().all()
         return _page(found, asked.limit)
-    places = _in_span(asked).with_only_columns(_columns.ended_at, _columns.number)
+    places = _in_span(asked).with_only_columns(*_PLACE)
     each = max(1, WINDOW // len(searches))
     end = await _end_of_window(connection, [places.where(one) for one in searches], each)
     window = _merged([places.where(one).limit(each) for one in searches])
     numbers = select(window.c.number)
     if end is not None:
-        numbers = numbers.where(tuple_(*window.c) >= _as_row(end))
+        numbers = numbers.where(tuple_(*window.c) >= as_row(_PLACE, end))
     matching = _ordered(select(request_log)).where(_columns.number.in_(numbers), *rest)
     found = (await connection.execute(matching.limit(asked.limit + 1))).mappings().all()
     page = _page(found, asked.limit)
@@ -256,21 +257,11 @@ def _search(
 
 
 def _in_span(asked: RequestQuery) -> Select[*tuple[RowMapping, ...]]:
-    query = _ordered(select(request_log))
-    if asked.start is not None:
-        query = query.where(_columns.ended_at >= asked.start)
-    if asked.end is not None:
-        query = query.where(_columns.ended_at < asked.end)
+    span = within(_columns.ended_at, asked.start, asked.end)
+    query = _ordered(select(request_log)).where(*span)
     if asked.after is not None:
-        # Compared as one row, so that both databases find the place in the index.
-        place = tuple_(_columns.ended_at, _columns.number)
-        query = query.where(place < _as_row(asked.after))
+        query = query.where(behind(_PLACE, asked.after, falls=True))
     return query
-
-
-def _as_row(place: Place) -> ColumnElement[Any]:
-    columns = (_columns.ended_at, _columns.number)
-    return tuple_(*(literal(one, to.type) for one, to in zip(place, columns, strict=True)))
 
 
 def _ordered(query: Select[*tuple[RowMapping, ...]]) -> Select[*tuple[RowMapping, ...]]:

@@ -33,7 +33,7 @@ from antiphon.store.batches.rows import (
 )
 from antiphon.store.database.batch_tables import batch_requests, message_batches
 from antiphon.store.database.connection import AsyncConnection
-from antiphon.store.database.pages import Order, Page, Rows, read_page
+from antiphon.store.database.pages import Order, Page, Rows, read_page, within
 from antiphon.store.database.tables import ledger
 from antiphon.wire.batches import ProcessingStatus
 
@@ -92,22 +92,22 @@ async def list_batches(
         message_batches,
         Order(_columns.created_at, _columns.id, wanted.is_descending),
         [in_workspace(workspace_id), _columns.ready],
-        [_columns.deleted_at.is_(None), *_matching(wanted)],
+        [
+            _columns.deleted_at.is_(None),
+            *within(_columns.created_at, wanted.start, wanted.end),
+            *_has_status(wanted.status),
+        ],
     )
     return await read_page(connection, Batch, rows, cursor, BATCH_CONVERTERS)
 
 
-def _matching(wanted: BatchFilter) -> Iterator[ColumnElement[bool]]:
-    if wanted.start is not None:
-        yield _columns.created_at >= wanted.start
-    if wanted.end is not None:
-        yield _columns.created_at < wanted.end
-    if wanted.status == "ended":
+def _has_status(status: ProcessingStatus | None) -> Iterator[ColumnElement[bool]]:
+    if status == "ended":
         yield ~is_open
-    elif wanted.status is not None:
+    elif status is not None:
         is_canceled = _columns.cancel_initiated_at.is_not(None)
         yield is_open
-        yield is_canceled if wanted.status == "canceling" else ~is_canceled
+        yield is_canceled if status == "canceling" else ~is_canceled
 
 
 async def used_by_batch(connection: AsyncConnection, batch_id: str) -> BatchUse:

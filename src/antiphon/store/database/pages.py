@@ -1,7 +1,12 @@
-"""Pages of tables: rows in an order that an index serves, found by the last one of another page."""
+"""Pages of tables: rows in an order that an index serves, found by the last one of another page.
+
+A listing by ids is read with `read_page`. One by tokens, which know the place of a row, is read
+with the condition of what is `behind` that place.
+"""
 
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import Column, ColumnElement, Table, literal, select, true, tuple_
@@ -67,7 +72,7 @@ async def read_page(
     if edge is not None:
         name = "before_id" if backwards else "after_id"
         value = await _value_of(connection, rows, edge, name)
-        parts = _behind(order, value, edge, falls=falls)
+        parts = _parts_behind(order, value, edge, falls=falls)
     found: tuple[T, ...] = ()
     for part in parts:
         asked = query.where(part)
@@ -78,16 +83,39 @@ async def read_page(
     return Page(shown[::-1] if backwards else shown, len(found) > cursor.limit)
 
 
-def _behind(
-    order: Order, value: ColumnElement[Any], edge: str, *, falls: bool
+def as_row(columns: Sequence[ColumnElement[Any]], values: Sequence[Any]) -> ColumnElement[Any]:
+    """Return values of columns as one row, for comparisons with the row of these columns."""
+    return tuple_(*(literal(one, to.type) for one, to in zip(values, columns, strict=True)))
+
+
+def behind(
+    columns: Sequence[ColumnElement[Any]], place: Sequence[Any], *, falls: bool
+) -> ColumnElement[bool]:
+    """Return the condition of the rows behind a place in the order of columns.
+
+    They are compared as one row, so that both databases find the place in the index.
+    """
+    row, last = tuple_(*columns), as_row(columns, place)
+    return row < last if falls else row > last
+
+
+def within(
+    column: ColumnElement[datetime], start: datetime | None, end: datetime | None
+) -> list[ColumnElement[bool]]:
+    """Return the conditions of a span of time, without its end; `None` is no bound."""
+    conditions = [] if start is None else [column >= start]
+    return conditions if end is None else [*conditions, column < end]
+
+
+def _parts_behind(
+    order: Order, value: object, edge: str, *, falls: bool
 ) -> Sequence[ColumnElement[bool]]:
     """Return the conditions of the rows behind an edge, in parts that follow each other.
 
     An index finds the place of each.
     """
     if isinstance(order.by, Column):
-        place, last = tuple_(order.by, order.id), tuple_(value, edge)
-        return [place < last if falls else place > last]
+        return [behind((order.by, order.id), (value, edge), falls=falls)]
     # SQLite finds no expression in an index that is compared as a part of a row.
     same = order.by == value
     if falls:
@@ -95,15 +123,13 @@ def _behind(
     return [same & (order.id > edge), order.by > value]
 
 
-async def _value_of(
-    connection: AsyncConnection, rows: Rows, row_id: str, name: str
-) -> ColumnElement[Any]:
-    """Return the value by which a row is ordered, for a comparison."""
+async def _value_of(connection: AsyncConnection, rows: Rows, row_id: str, name: str) -> object:
+    """Return the value by which a row is ordered."""
     # PostgreSQL refuses a text with a NUL, and no id has one.
     if "\0" not in row_id:
         order = rows.order
         query = select(order.by).where(order.id == row_id, *rows.seen)
         row = (await connection.execute(query)).first()
         if row is not None:
-            return literal(row[0], order.by.type)
+            return row[0]
     raise unknown_id(row_id, name)
