@@ -7,7 +7,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from antiphon.core.billing.ledger import recorded_name
 from antiphon.core.billing.money import cents
 from antiphon.core.billing.reports import Buckets, BucketWidth, Span, buckets
 from antiphon.core.billing.rollups import percentile
@@ -60,14 +59,7 @@ class Activity:
             width=asked.width,
             default_workspace=(await self._accounts.current()).default_workspace.id,
             group_by=names,
-            filters=within_reach(
-                reach,
-                {
-                    name: {recorded_name(each) for each in ids}
-                    for name, ids in filters.items()
-                    if ids
-                },
-            ),
+            filters=within_reach(reach, filters),
         )
         # Apart from the sums, because few combinations have errors.
         of_errors = replace(query, group_by=(*names, _ERROR), failed=True)

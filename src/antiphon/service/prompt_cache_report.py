@@ -21,7 +21,6 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from antiphon.core.billing.ledger import recorded_name
 from antiphon.core.billing.money import cents
 from antiphon.core.billing.reports import Buckets, BucketWidth, Span, buckets, wire_time
 from antiphon.core.pagination import TokenCursor, page_by_tokens
@@ -78,8 +77,8 @@ class _Kept(msgspec.Struct, frozen=True, gc=False):
 class PromptCacheReport:
     """What administrators and developers see of the prompt cache, within their reach.
 
-    Listing entries takes time linear in those
-    that this process has noted and in the snapshots of its engines: ten thousand and some.
+    Listing entries takes time linear in those that this process has noted and in the snapshots of
+    its engines: ten thousand and some.
     """
 
     def __init__(
@@ -108,14 +107,13 @@ class PromptCacheReport:
         reach: Reach,
     ) -> Report[CacheReportResult]:
         """Sum up what was read, written and saved. `group_by`, `filters`: model and workspace."""
-        named = {name: {recorded_name(each) for each in ids} for name, ids in filters.items()}
         query = ReportQuery(
             start=asked.start,
             end=asked.end,
             width=asked.width,
             default_workspace=(await self._accounts.current()).default_workspace.id,
             group_by=tuple(dict.fromkeys(group_by)),
-            filters=within_reach(reach, {name: ids for name, ids in named.items() if ids}),
+            filters=within_reach(reach, filters),
         )
         async with self._desks.read() as connection:
             found = await sums(connection, query, _MEASURES)

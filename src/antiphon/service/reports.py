@@ -80,13 +80,7 @@ class Reports:
         reach: Reach = EVERYTHING,
     ) -> UsageReport:
         """Sum up the tokens within reach. An empty filter selects all values."""
-        # The ledger shortens names and replaces unprintable characters, so the filter does too.
-        asked_for = {
-            name: {recorded_name(each) for each in ids}
-            for name, ids in filters.items()
-            if ids and name != SPEED
-        }
-        columns = within_reach(reach, asked_for)
+        columns = within_reach(reach, {name: ids for name, ids in filters.items() if name != SPEED})
         speeds = filters.get(SPEED, ())
         found: list[Sum] = []
         if not speeds or STANDARD_SPEED in speeds:
@@ -132,13 +126,19 @@ class Reports:
 
 def within_reach(
     reach: Reach, filters: Mapping[str, Collection[str]]
-) -> dict[str, Collection[str]]:
-    """Return filters that select nothing beyond reach; one without values selects nothing."""
-    narrowed = dict(filters)
+) -> Mapping[str, Collection[str]]:
+    """Return filters that select nothing beyond reach.
+
+    A filter without values selects all; among those that are returned, it selects nothing.
+    """
+    # The ledger shortens names and replaces unprintable characters, so the filter does too.
+    narrowed: dict[str, Collection[str]] = {
+        name: {recorded_name(each) for each in ids} for name, ids in filters.items() if ids
+    }
     if reach.workspaces is not None:
-        narrowed["workspace_id"] = reach.seen_of(frozenset(filters.get("workspace_id", ())))
+        narrowed["workspace_id"] = reach.seen_of(frozenset(narrowed.get("workspace_id", ())))
     if reach.account is not None:
-        asked = filters.get("account_id", {reach.account})
+        asked = narrowed.get("account_id", {reach.account})
         narrowed["account_id"] = {reach.account}.intersection(asked)
     return narrowed
 
