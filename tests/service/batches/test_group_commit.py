@@ -82,3 +82,50 @@ async def test_request_is_marked_as_settled_once_the_counters_have_its_entry(
         counters.answers[1].set_result(None)
         assert await done.get() == []
     assert await owners(database) == [None, None, None]
+
+
+async def test_what_ends_during_a_commit_is_committed_with_the_next_group(
+    database: Database,
+) -> None:
+    worker = await add_worker(database)
+    await add_batch(database, a_batch(), 3)
+    first, *others = (await take(database, worker)).requests
+    groups: list[int] = []
+
+    def done(group: Sequence[Ending]) -> None:
+        groups.append(len(group))
+        if others:
+            commits.add(Ending(others.pop()))
+
+    commits = GroupCommit(
+        database, cast("Ledger", Counters()), lambda: worker, done, counters_are_shared=False
+    )
+    commits.add(Ending(first))
+    await commits.flush()
+    assert groups == [1]
+    assert not commits.idle
+    await commits.flush()
+    assert groups == [1, 1]
+
+
+async def test_what_ends_alone_during_a_commit_waits_for_no_others(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody waits so long: only the ending that is alone brings its group.
+    monkeypatch.setattr(group_commit, "GROUP_S", 1000)
+    worker = await add_worker(database)
+    await add_batch(database, a_batch(), 2)
+    first, last = (await take(database, worker)).requests
+    groups = asyncio.Queue[int]()
+
+    def done(group: Sequence[Ending]) -> None:
+        groups.put_nowait(len(group))
+        if group[0].request is first:
+            commits.add(Ending(last), alone=True)
+
+    commits = GroupCommit(
+        database, cast("Ledger", Counters()), lambda: worker, done, counters_are_shared=False
+    )
+    async with running(commits), asyncio.timeout(20):
+        commits.add(Ending(first), alone=True)
+        assert [await groups.get(), await groups.get()] == [1, 1]

@@ -125,12 +125,22 @@ class GroupCommit:
             await self.flush()
 
     async def flush(self) -> None:
-        """Commit all that was added, in groups. Raises `StoreError`."""
+        """Commit all that was added so far, in groups. Raises `StoreError`.
+
+        What is added meanwhile waits for the next time: under load there would be no end, and
+        groups as small as what comes during a commit.
+        """
         async with self._committing:
-            while self._endings or self._settled:
-                await self._commit(self._endings[:MOST_AT_ONCE], self._settled[:MOST_AT_ONCE])
+            # Cleared before, so that what comes meanwhile is noticed.
             self._any.clear()
             self._full.clear()
+            endings, settled = len(self._endings), len(self._settled)
+            while endings or settled:
+                ended = self._endings[: min(endings, MOST_AT_ONCE)]
+                marked = self._settled[: min(settled, MOST_AT_ONCE)]
+                await self._commit(ended, marked)
+                endings -= len(ended)
+                settled -= len(marked)
 
     async def _commit(self, endings: Sequence[Ending], settled: Sequence[RowKey]) -> None:
         finished = [ending.finished for ending in endings if ending.finished is not None]
