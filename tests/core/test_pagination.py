@@ -1,3 +1,4 @@
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import pytest
@@ -17,6 +18,8 @@ from antiphon.core.pagination import (
     page_limit,
     page_position,
     page_token,
+    place_of_token,
+    token_of_place,
 )
 
 
@@ -27,6 +30,7 @@ class Item(NamedTuple):
 
 IDS = st.lists(st.text("abc", min_size=1, max_size=3), unique=True, max_size=12)
 LIMITS = st.integers(1, 6)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @given(IDS, LIMITS)
@@ -125,6 +129,24 @@ def test_page_by_tokens_without_a_limit_is_everything() -> None:
 def test_token_that_a_listing_did_not_give_is_refused(token: str) -> None:
     with pytest.raises(InvalidRequestError, match="page: not a page of this listing"):
         page_by_tokens([1, 2, 3], TokenCursor(1, token))
+
+
+@given(
+    st.integers(0, 10**17 - 1).map(lambda number: EPOCH + timedelta(microseconds=number)),
+    st.from_regex(r"[0-9A-Za-z_]+", fullmatch=True),
+)
+def test_place_is_read_from_its_token(at: datetime, item_id: str) -> None:
+    assert place_of_token(token_of_place(at, item_id)) == (at, item_id)
+
+
+@pytest.mark.parametrize(
+    "place", ["", "5", "5 ", " a", "-5 a", "5 a-b", "5 a\n", "٣ a", f"{10**17} a"]
+)
+def test_token_of_no_place_is_refused(place: str) -> None:
+    with pytest.raises(InvalidRequestError, match="page: not a page of this listing"):
+        place_of_token(page_token(place))
+    with pytest.raises(InvalidRequestError, match="page: not a page of this listing"):
+        place_of_token(place)
 
 
 def test_listing_names_its_first_and_its_last_item() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from antiphon.core.pagination import page_token
 from antiphon.settings import EngineSettings, ModelSettings, PriceSettings
 from antiphon.store.ledger import add_entries
 from support.asgi import HELLO, Answer, Call
@@ -393,6 +394,9 @@ async def test_listing_is_filtered(org: Organization) -> None:
     ("query", "message"),
     [
         ("page=page_x", "page: not a page of this listing"),
+        # Places of no request: a text, and a number that the database does not have.
+        (f"page={page_token('5 audit_1')}", "page: not a page of this listing"),
+        (f"page={page_token('5 ' + 19 * '9')}", "page: not a page of this listing"),
         ("status_class=3xx", "status_class: Input should be '2xx', '4xx' or '5xx'"),
         ("starting_at=now", "starting_at: Input should be a valid RFC 3339 datetime"),
         (

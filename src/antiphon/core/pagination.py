@@ -1,13 +1,15 @@
 """Pages of listings: the cursor of a query, the page that it selects, the token of the next page.
 
 There are two kinds. A listing by ids is walked with `after_id` and `before_id`, which are ids of
-its items. A listing by tokens is walked with `page`, the opaque `next_page` of an earlier answer.
+its items. A listing by tokens is walked with `page`, the opaque `next_page` of an earlier answer:
+it holds the number of the next item, or the place of the last one, its moment and its id.
 """
 
 import re
 import sys
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,6 +24,10 @@ USUAL_PAGE = 20
 LARGEST_PAGE = 1000
 _MOST_DIGITS = 15
 _TOKEN = "page_"  # noqa: S105 - the beginning of every token, which is no secret
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+# The moment in microseconds, and the id.
+_PLACE = re.compile(r"([0-9]{1,17}) ([0-9A-Za-z_]+)", re.ASCII)
 
 
 class IdCursor(msgspec.Struct, frozen=True):
@@ -157,6 +163,19 @@ def page_position(token: str) -> str | None:
         return None
     # Base64 is decoded leniently, so the token must be the one that encodes its position.
     return position if page_token(position) == token else None
+
+
+def token_of_place(at: datetime, item_id: str) -> str:
+    """Return the token of the page that begins after an item."""
+    return page_token(f"{(at - _EPOCH) // _MICROSECOND} {item_id}")
+
+
+def place_of_token(token: str) -> tuple[datetime, str]:
+    """Return the moment and the id in a token. Raises `InvalidRequestError` for another token."""
+    place = _PLACE.fullmatch(page_position(token) or "")
+    if place is None:
+        raise not_a_page()
+    return _EPOCH + int(place[1]) * _MICROSECOND, place[2]
 
 
 def not_a_page(of: str = "listing") -> InvalidRequestError:

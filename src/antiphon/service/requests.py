@@ -1,8 +1,7 @@
 """The request log as far as a caller sees it: its pages, and the explanation of one request."""
 
-import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from antiphon.core.billing.ledger import LedgerEntry
@@ -10,7 +9,7 @@ from antiphon.core.billing.money import cents, dollars
 from antiphon.core.billing.pricing import Price
 from antiphon.core.errors import NotFoundError
 from antiphon.core.limits.refusals import RefusedBy
-from antiphon.core.pagination import not_a_page, page_position, page_token
+from antiphon.core.pagination import not_a_page, place_of_token, token_of_place
 from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.core.request_records import CacheUse, RequestRecord, record_of_entry
 from antiphon.service.admin.transactions import AdminTransactions
@@ -44,9 +43,8 @@ from antiphon.wire.admin.requests import (
 from antiphon.wire.errors import shortened
 from antiphon.wire.messages import CacheCreation
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_POSITION = re.compile(r"([0-9]{1,17}) ([0-9]{1,18})", re.ASCII)
+# Of the numbers of requests, which the database counts in 64 bits.
+_MOST_DIGITS = 18
 # A nano-dollar for a token is a thousandth of a dollar for a million.
 _PER_MILLION = 10**6
 _TOKEN_TYPES = {
@@ -258,11 +256,11 @@ def _rate(card: Price | None, counter: str) -> str | None:
 
 
 def _token(place: Place) -> str:
-    return page_token(f"{(place.ended_at - _EPOCH) // _MICROSECOND} {place.number}")
+    return token_of_place(place.ended_at, str(place.number))
 
 
 def _place(token: str) -> Place:
-    position = _POSITION.fullmatch(page_position(token) or "")
-    if position is None:
+    ended_at, number = place_of_token(token)
+    if not number.isdecimal() or len(number) > _MOST_DIGITS:
         raise not_a_page()
-    return Place(_EPOCH + int(position[1]) * _MICROSECOND, int(position[2]))
+    return Place(ended_at, int(number))

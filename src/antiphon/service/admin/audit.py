@@ -5,7 +5,7 @@ from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
-from antiphon.service.admin.places import place_of, token_after
+from antiphon.core.pagination import place_of_token, token_of_place
 from antiphon.service.admin.transactions import AdminTransactions, moment
 from antiphon.store.audit import EVERY_CHANGE, AuditEntry, AuditFilter, list_audit_entries
 from antiphon.wire.admin.organizations import AuditInfo, TokenListing
@@ -49,7 +49,7 @@ class AuditLog:
         newest_first: bool = True,
     ) -> TokenListing:
         """Return a page. Raises `InvalidRequestError` for a token of another listing."""
-        after = None if token is None else place_of(token)
+        after = None if token is None else place_of_token(token)
         async with self._transactions.read() as connection:
             found = await list_audit_entries(
                 connection,
@@ -61,7 +61,7 @@ class AuditLog:
         shown = found[:limit]
         return TokenListing(
             data=tuple(audit_info(entry) for entry in shown),
-            next_page=token_after(shown[-1].at, shown[-1].id) if len(found) > limit else None,
+            next_page=token_of_place(shown[-1].at, shown[-1].id) if len(found) > limit else None,
         )
 
     async def search(

@@ -12,8 +12,8 @@ from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.ids import increase_request_id
 from antiphon.core.limits.increases import Limit, LimitNow, Step, after, check_count, shown
 from antiphon.core.names import is_readable
+from antiphon.core.pagination import place_of_token, token_of_place
 from antiphon.core.permissions import EVERYTHING, Reach
-from antiphon.service.admin.places import place_of, token_after
 from antiphon.service.admin.rate_limits import RateLimits, rate_limit_id
 from antiphon.service.admin.spend_limits import (
     SpendLimits,
@@ -118,7 +118,7 @@ class Increases:
 
         Raises `InvalidRequestError` for a token of another listing.
         """
-        before = None if token is None else place_of(token)
+        before = None if token is None else place_of_token(token)
         async with self._transactions.read() as connection:
             found = await list_increase_requests(
                 connection,
@@ -132,7 +132,7 @@ class Increases:
         more = len(found) > limit
         return TokenListing(
             data=data,
-            next_page=token_after(listed[-1].asked_at, listed[-1].id) if more else None,
+            next_page=token_of_place(listed[-1].asked_at, listed[-1].id) if more else None,
         )
 
     async def one(self, wanted: str, reach: Reach = EVERYTHING) -> IncreaseInfo:
