@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 import pytest
 
-from antiphon.server.app import ADMIN, ORGANIZATIONS_PATH, routes
+from antiphon.server.admin.routes import ADMIN
+from antiphon.server.app import ORGANIZATIONS_PATH, routes
 from antiphon.server.http.boundary import Boundary
 from antiphon.server.http.dispatch import Dispatcher
 from antiphon.server.http.routing import Route, Router

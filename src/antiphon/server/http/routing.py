@@ -1,4 +1,4 @@
-"""Routes, the rows of the table in `server.app`, and the router that finds them."""
+"""Routes, the rows of the table of `server.app`, and the router that finds them."""
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
