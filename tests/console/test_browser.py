@@ -99,6 +99,12 @@ def test_rate_limit_of_a_new_key_refuses(page: Page, program: Program) -> None:
     assert ask(program, secret)
     with pytest.raises(anthropic.RateLimitError):
         ask(program, secret)
+    page.goto("/console/limits")
+    level = page.get_by_label("Levels", exact=True).get_by_role("row").filter(has_text="Key slow")
+    expect(level.get_by_label("100 % used")).to_be_visible()
+    # The place of its next try is taken already.
+    expect(level).to_contain_text("minutes")
+    page.goto("/console/keys")
     page.get_by_role("button", name="Actions for slow").click()
     page.get_by_role("menuitem", name="Rate limits").click()
     of_model = page.get_by_role("dialog").get_by_role("row").filter(has_text="Scripted")

@@ -84,6 +84,7 @@ SURFACE: Mapping[str, Sequence[str]] = {
         "POST /spend_limits/{limit}",
         "DELETE /spend_limits/{limit}",
         "GET /balances",
+        "GET /rate_limit_levels",
         "GET /limit_increase_requests",
         "POST /limit_increase_requests",
         "GET /limit_increase_requests/{request}",

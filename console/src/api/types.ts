@@ -303,6 +303,19 @@ export interface Balance {
   remaining: string | null;
 }
 
+/** How much of a rate limit is used now; `full_at` is null if it is full. */
+export interface RateLevel {
+  type: "rate_limit_level";
+  rate_limit_id: string;
+  group: RateGroup;
+  scope: SpendScope;
+  limit_type: string;
+  limit: number;
+  used: number;
+  remaining: number;
+  full_at: string | null;
+}
+
 export interface RateGroup {
   type: "model_group" | "token_count" | "batch";
   id: string;

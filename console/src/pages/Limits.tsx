@@ -1,4 +1,4 @@
-import { Button, Group, Menu, Progress, Select, Text } from "@mantine/core";
+import { Button, Group, Menu, Select, Text } from "@mantine/core";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { useState } from "react";
@@ -18,8 +18,10 @@ import { TokenPager } from "../ui/Pager.tsx";
 import { Head, Time } from "../ui/parts.tsx";
 import { RowMenu } from "../ui/Shell.tsx";
 import { type Column, Table } from "../ui/Table.tsx";
+import { UsedBar } from "../ui/UsedBar.tsx";
 import { AskForRates, AskForSpending } from "./limits/asking.tsx";
 import { Increases, OpenIncreases } from "./limits/Increases.tsx";
+import { Levels } from "./limits/Levels.tsx";
 import { OwnRates } from "./limits/OwnRates.tsx";
 import { RateForm } from "./limits/RateForm.tsx";
 import { SetSpendLimit } from "./limits/SetSpendLimit.tsx";
@@ -65,6 +67,7 @@ export function Limits() {
       <Loaded query={rates} what="the rate limits">
         {(found) => <RateTable limits={found} />}
       </Loaded>
+      <Levels />
       <Group justify="space-between" align="flex-end">
         <h2 className="section">Spend limits</h2>
         {can("spend_limits.write") && (
@@ -303,15 +306,7 @@ function Balances() {
 function Used({ balance }: { balance: Balance }) {
   const part = usedPart(balance);
   if (part === null) return <>–</>;
-  return (
-    <Progress.Root w={120} size="md">
-      <Progress.Section
-        value={part * 100}
-        color={part >= 0.9 ? "red" : "indigo"}
-        aria-label={`${Math.floor(part * 100)} % used`}
-      />
-    </Progress.Root>
-  );
+  return <UsedBar part={part} />;
 }
 
 function keyOf(scope: SpendScope): string[] {

@@ -15,6 +15,9 @@ from antiphon.store.database.errors import AmbiguousNameError
 from antiphon.store.database.records import add, read, with_folded_name
 from antiphon.store.database.tables import api_keys, key_secrets
 
+# SQLite takes some thousand parameters in a statement.
+_IDS_AT_ONCE = 500
+
 
 class KeyKind(StrEnum):
     """The use of a key: an admin key cannot call models, an ordinary one cannot administer."""
@@ -102,6 +105,22 @@ async def list_keys_of(connection: AsyncConnection, user_id: str) -> tuple[str, 
     """Return the ids of every key that a user has created, also of the archived ones."""
     found = await connection.execute(select(api_keys.c.id).where(api_keys.c.created_by == user_id))
     return tuple(found.scalars())
+
+
+async def workspaces_of_keys(
+    connection: AsyncConnection, key_ids: Sequence[str]
+) -> dict[str, str | None]:
+    """Return the workspace of each of these keys, but for the archived ones."""
+    columns = api_keys.c
+    found: dict[str, str | None] = {}
+    for start in range(0, len(key_ids), _IDS_AT_ONCE):
+        some = columns.id.in_(key_ids[start : start + _IDS_AT_ONCE])
+        is_open = columns.status != KeyStatus.ARCHIVED
+        rows = await connection.execute(
+            select(columns.id, columns.workspace_id).where(some, is_open)
+        )
+        found.update((key_id, workspace_id) for key_id, workspace_id in rows.all())
+    return found
 
 
 async def active_secrets(connection: AsyncConnection) -> dict[bytes, ActiveSecret]:

@@ -2,9 +2,11 @@
 
 from itertools import chain
 
+from msgspec.structs import replace
+
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.limits.periods import PERIODS
-from antiphon.core.pagination import page_by_tokens
+from antiphon.core.pagination import USUAL_PAGE, page_by_tokens
 from antiphon.server.http.requests import Request
 from antiphon.service.admin.administration import Administration
 from antiphon.wire.admin.limits import (
@@ -29,6 +31,7 @@ class RateLimitEndpoints:
 
     def __init__(self, administration: Administration) -> None:
         self._limits = administration.rate_limits
+        self._levels = administration.rate_levels
 
     async def list_limits(self, request: Request[None]) -> TokenListing:
         query = request.query
@@ -41,6 +44,13 @@ class RateLimitEndpoints:
         return await self._limits.set_for_organization(
             request.actor, request.path("limit"), request.params.limits
         )
+
+    async def list_levels(self, request: Request[None]) -> TokenListing:
+        query = request.query
+        scope = query.choice("scope", _BALANCE_SCOPES)
+        cursor = query.by_tokens()
+        cursor = replace(cursor, limit=cursor.limit or USUAL_PAGE)
+        return await self._levels.page(cursor, scope, request.reach)
 
     async def list_workspace_limits(self, request: Request[None]) -> TokenListing:
         query = request.query

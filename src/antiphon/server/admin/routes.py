@@ -229,6 +229,13 @@ def _of_rate_limits(rates: RateLimitEndpoints) -> tuple[Route, ...]:
             query=(*BY_TOKENS, "group_type", "model"),
         ),
         Route(
+            "GET /rate_limit_levels",
+            ADMIN,
+            rates.list_levels,
+            needs="limits.read",
+            query=(*BY_TOKENS, "scope"),
+        ),
+        Route(
             "POST /rate_limits/{limit:path}",
             ADMIN,
             rates.set_limits,

@@ -9,6 +9,7 @@ from antiphon.service.admin.balances import Balances
 from antiphon.service.admin.increases import Increases
 from antiphon.service.admin.keys import ORDINARY, KeyRing
 from antiphon.service.admin.people import People
+from antiphon.service.admin.rate_levels import RateLevels
 from antiphon.service.admin.rate_limits import RateLimits
 from antiphon.service.admin.spend_limits import SpendLimits
 from antiphon.service.admin.transactions import AdminTransactions
@@ -26,6 +27,7 @@ class Administration(msgspec.Struct, frozen=True):
     workspaces: Workspaces
     keys: KeyRing
     rate_limits: RateLimits
+    rate_levels: RateLevels
     spend_limits: SpendLimits
     balances: Balances
     increases: Increases
@@ -53,6 +55,7 @@ def build_administration(  # noqa: PLR0913 - what all use cases need
         workspaces=Workspaces(transactions, cancelled),
         keys=KeyRing(transactions, kinds),
         rate_limits=rates,
+        rate_levels=RateLevels(transactions, settings, rates, counters),
         spend_limits=spends,
         balances=Balances(transactions, settings, counters),
         increases=Increases(transactions, rates, spends),

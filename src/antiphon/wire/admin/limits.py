@@ -102,6 +102,24 @@ class BucketInfo(AnswerStruct, kw_only=True, frozen=True):
     full_in_ms: int
 
 
+class RateLevelInfo(AnswerStruct, kw_only=True, frozen=True):
+    """How much of a rate limit is used now. Not a part of the Claude API.
+
+    Of `limit` a minute, `remaining` are left; more come back all the time, until it is full at
+    `full_at`, which is `null` if it is full now.
+    """
+
+    type: Literal["rate_limit_level"] = "rate_limit_level"
+    rate_limit_id: str
+    group: GroupInfo
+    scope: dict[str, Any]
+    limit_type: str
+    limit: int
+    used: int
+    remaining: int
+    full_at: str | None
+
+
 class LimitParam(Param, kw_only=True, frozen=True):
     """A limit to set, or with `null` to clear."""
 
