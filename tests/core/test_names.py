@@ -1,8 +1,13 @@
+from typing import Literal
+from unicodedata import normalize
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.core.names import folded, is_readable
+
+FORMS: tuple[Literal["NFC", "NFD", "NFKC", "NFKD"], ...] = ("NFC", "NFD", "NFKC", "NFKD")
 
 
 @pytest.mark.parametrize(
@@ -53,10 +58,29 @@ def test_letters_numbers_and_signs_are_readable(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("Ärzte", "äRZTE"), ("STRASSE", "straße"), ("e\u0301t", "ÉT"), ("ﬁn", "FIN"), ("a", "a")],
+    [
+        ("Ärzte", "äRZTE"),
+        ("STRASSE", "straße"),
+        ("e\u0301t", "ÉT"),
+        ("ﬁn", "FIN"),
+        ("a", "a"),
+        ("ΐ", "ΐ".upper()),
+        ("ῷ", "ῷ".upper()),
+    ],
 )
 def test_name_is_compared_without_case_and_spelling(one: str, other: str) -> None:
     assert folded(one) == folded(other)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=8))
+def test_every_spelling_of_a_name_is_folded_alike(name: str) -> None:
+    assert {folded(normalize(form, name)) for form in FORMS} == {folded(name)}
+
+
+def test_every_case_of_a_letter_is_folded_alike() -> None:
+    apart = [one for one in map(chr, range(0x20000)) if folded(one.upper()) != folded(one)]
+    # Its upper letter is another's.
+    assert apart == ["\N{LATIN SMALL LETTER DOTLESS I}"]
 
 
 def test_other_letters_stay_different() -> None:

@@ -13,12 +13,21 @@ _BLANK: Final = frozenset({"Zs", "Cf"})
 
 def is_readable(name: str) -> bool:
     """Whether a name is text without control characters and holds more than spaces."""
-    return all(map(_is_allowed, name)) and any(category(char) not in _BLANK for char in name)
+    return is_plain(name) and any(category(char) not in _BLANK for char in name)
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text could be a part of a name.
+
+    `str.isprintable` refuses joiners, wide spaces, and all that is newer than this Python.
+    """
+    return all(map(_is_allowed, text))
 
 
 def folded(name: str) -> str:
     """Return a name as it is sorted and searched: the same for every case and spelling of it."""
-    return normalize("NFKC", name).casefold()
+    # Taken apart first: lower letters such as "ΐ" have no upper one, only one with marks behind it.
+    return normalize("NFKC", normalize("NFKD", name).casefold())
 
 
 def _is_allowed(char: str) -> bool:

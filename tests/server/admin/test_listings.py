@@ -1,6 +1,7 @@
 """The parameters that sort and filter listings, and the refusal of bad ones."""
 
 from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 
@@ -35,6 +36,28 @@ async def test_listings_are_sorted_and_filtered_by_their_parameters(
     since = (org.clock.now - timedelta(minutes=90)).strftime("%Y-%m-%dT%H:%M:%SZ")
     assert await names(f"/api_keys?starting_at={since}&order=asc") == ["ärzte key", "apfel key"]
     assert await names(f"/workspaces?ending_at={since}") == ["Zebra"]
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("\u0646\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\u0645\u06cc\u200c\u062e"),
+        ("田中\u3000太郎", "中\u3000太"),
+        ("👨\u200d👩\u200d👧", "👨\u200d👩"),
+        # Newer than the Unicode of the oldest Python that may run it.
+        ("a \U0001fae9", "\U0001fae9"),
+        ("\u039c\u03b1\u0390\u03bf\u03c5", "\u0390".upper()),
+        ("100 % _\\", "% _\\"),
+    ],
+)
+async def test_every_name_is_found_by_its_parts(
+    on_both_databases: StartOrganization, name: str, part: str
+) -> None:
+    org = await on_both_databases()
+    made = await org.post("/workspaces", {"name": name})
+    await org.post("/workspaces", {"name": "another"})
+    found = await org.get(f"/workspaces?contains={quote(part)}")
+    assert [one["id"] for one in found["data"]] == [made["id"]]
 
 
 async def test_audit_log_is_filtered_by_actor_action_and_time(

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from antiphon.core.errors import InvalidRequestError
+from antiphon.core.names import is_plain
 from antiphon.core.pagination import IdCursor, ListOrder, TokenCursor, page_limit
 from antiphon.wire.errors import shortened
 
@@ -50,7 +51,7 @@ class Query:
                 if ignores:
                     continue
                 raise InvalidRequestError(f"{shortened(name)}: Extra inputs are not permitted")
-            if not all(value.isprintable() for value in found):
+            if not all(map(is_plain, found)):
                 raise InvalidRequestError(f"{name}: Input should be printable characters")
             self._values.setdefault(name, []).extend(found)
 

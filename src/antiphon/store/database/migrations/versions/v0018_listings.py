@@ -61,7 +61,7 @@ def _fold(connection: sa.Connection, table: str) -> None:
         connection.execute(
             change.values(folded_name=sa.bindparam("folded")),
             [
-                {"row": row_id, "folded": normalize("NFKC", name).casefold()}
+                {"row": row_id, "folded": normalize("NFKC", normalize("NFKD", name).casefold())}
                 for row_id, name in names[start : start + _AT_ONCE]
             ],
         )
