@@ -35,9 +35,9 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
         return self.actor.get("id")
 
 
-async def add_audit_entry(connection: AsyncConnection, entry: AuditEntry) -> None:
-    """Add an entry, in the transaction of its change."""
-    await add(connection, audit_log, entry)
+async def add_audit_entry(connection: AsyncConnection, *entries: AuditEntry) -> None:
+    """Add entries, in the transaction of their changes."""
+    await add(connection, audit_log, *entries)
 
 
 class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):

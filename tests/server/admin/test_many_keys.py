@@ -52,3 +52,20 @@ async def test_pages_about_limits_do_not_read_the_secrets_of_all_keys(
     await org.post("/api_keys", {"name": "one more"})
     assert statements
     assert not [one for one in statements if "FROM key_secrets" in one]
+
+
+async def test_archived_workspace_notes_all_of_its_keys_at_once(
+    on_both_databases: StartOrganization, statements: list[str]
+) -> None:
+    org = await on_both_databases()
+    workspace = (await org.post("/workspaces", {"name": "Research"}))["id"]
+    scope = {"type": "workspace", "workspace_id": workspace}
+    made = [await org.post("/api_keys", {"name": "key", "scope": scope}) for _ in range(10)]
+    statements.clear()
+    await org.post(f"/workspaces/{workspace}/archive")
+    written = [one for one in statements if "INSERT INTO audit_log" in one]
+    # Those of the keys, and that of the workspace.
+    assert len(written) == 2
+    noted = await org.get("/audit_log?action=api_key.update")
+    assert {one["object"]["id"] for one in noted["data"]} == {key["id"] for key in made}
+    assert {one["after"]["status"] for one in noted["data"]} == {"archived"}

@@ -102,16 +102,21 @@ class AdminTransactions:
             finally:
                 self._joined.reset(token)
 
-    async def note(self, connection: "AsyncConnection", actor: Actor, change: Change) -> None:
-        """Write an entry into the audit log, in the transaction of the change.
+    async def note(self, connection: "AsyncConnection", actor: Actor, *changes: Change) -> None:
+        """Write entries into the audit log, in the transaction of the changes.
 
         A change without a difference leaves no entry.
         """
+        entries = [entry for change in changes if (entry := self._entry(actor, change))]
+        if entries:
+            await add_audit_entry(connection, *entries)
+
+    def _entry(self, actor: Actor, change: Change) -> AuditEntry | None:
         before, after = _described(change.before), _described(change.after)
         if before == after:
-            return
+            return None
         kind, named = change.of or _named(after or before or {})
-        entry = AuditEntry(
+        return AuditEntry(
             id=audit_entry_id(self._entropy(ID_ENTROPY)),
             at=self.now(),
             actor=actor.described,
@@ -122,7 +127,6 @@ class AdminTransactions:
             after=after,
             request_id=actor.request_id,
         )
-        await add_audit_entry(connection, entry)
 
 
 def _named(described: Mapping[str, Any]) -> tuple[str, str]:

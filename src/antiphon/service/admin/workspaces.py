@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 MOST_WORKSPACES = 100
 MOST_TAGS = 50
 LONGEST_TAG = 256
+# How many audit entries are made in one turn of the event loop, in some milliseconds.
+NOTED_AT_ONCE = 250
 
 
 class Workspaces:
@@ -173,9 +175,13 @@ class Workspaces:
             if key.workspace_id == workspace and key.status is not KeyStatus.ARCHIVED
         ]
         await archive_keys_of(connection, workspace, now)
-        for key in theirs:
-            archived = replace(key, status=KeyStatus.ARCHIVED, archived_at=now)
-            await self._transactions.note(connection, actor, key_change(key, archived, now))
+        # One by one, a hundred thousand keys took a minute and a half, in which nobody else wrote.
+        for start in range(0, len(theirs), NOTED_AT_ONCE):
+            changes = [
+                key_change(key, replace(key, status=KeyStatus.ARCHIVED, archived_at=now), now)
+                for key in theirs[start : start + NOTED_AT_ONCE]
+            ]
+            await self._transactions.note(connection, actor, *changes)
 
     async def members(
         self,

@@ -25,10 +25,11 @@ def insertion(connection: AsyncConnection, table: Table) -> "postgresql.Insert |
     return sqlite.insert(table)
 
 
-async def add(connection: AsyncConnection, table: Table, record: object) -> None:
-    """Insert a record; its fields have the names of the table's columns."""
-    row = {column.name: getattr(record, column.name) for column in table.columns}
-    await connection.execute(insert(table).values(row))
+async def add(connection: AsyncConnection, table: Table, *records: object) -> None:
+    """Insert records; their fields have the names of the table's columns."""
+    names = [column.name for column in table.columns]
+    rows = [{name: getattr(record, name) for name in names} for record in records]
+    await connection.execute(insert(table), rows)
 
 
 def with_folded_name(changes: Mapping[str, Any]) -> dict[str, Any]:
