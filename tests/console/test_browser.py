@@ -295,6 +295,10 @@ def test_invited_developer_sees_and_may_do_what_the_role_allows(
     theirs.get_by_role("link", name="API keys").wait_for()
     for hidden in ("Members", "Audit log"):
         expect(theirs.get_by_role("link", name=hidden)).to_have_count(0)
+    # The key of somebody else is seen, and is not bob's to change.
+    theirs.goto("/console/keys")
+    theirs.get_by_role("button", name="Actions for default").click()
+    expect(theirs.get_by_role("menuitem")).to_have_text(["Rate limits"])
     theirs.goto("/console/members")
     expect(theirs.get_by_role("alert").first).to_contain_text("Your role does not allow this")
     # A name is text, on every page that shows it.

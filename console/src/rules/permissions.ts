@@ -1,6 +1,8 @@
 // Which pages a role gets to see. The server decides what a role may do; the Console only hides
 // what would be refused.
 
+import type { Key, Session } from "../api/types.ts";
+
 export interface Entry {
   path: string;
   label: string;
@@ -31,4 +33,20 @@ export const ENTRIES = [
 /** Return the entries that these permissions open. */
 export function entriesFor(permissions: readonly string[]): Entry[] {
   return ENTRIES.filter((entry) => entry.needs.some((name) => permissions.includes(name)));
+}
+
+/**
+ * Return whether the user changes a key: an administrator every one, others those that they created and
+ * those of the workspaces that they administer.
+ */
+export function changesKey(
+  { user, permissions, workspaces }: Pick<Session, "user" | "permissions" | "workspaces">,
+  { created_by: creator, scope }: Pick<Key, "created_by" | "scope">,
+): boolean {
+  if (!permissions.includes("keys.write")) return false;
+  if (user.role === "admin" || creator?.id === user.id) return true;
+  return workspaces.some(
+    ({ id, workspace_role: role }) =>
+      role === "workspace_admin" && scope.type === "workspace" && scope.workspace_id === id,
+  );
 }

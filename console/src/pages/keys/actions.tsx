@@ -2,7 +2,8 @@ import { Menu, Select, Text, TextInput } from "@mantine/core";
 import { type ReactNode, useRef, useState } from "react";
 import { ask } from "../../api/client.ts";
 import type { Key, KeyWithSecret } from "../../api/types.ts";
-import { useCan } from "../../session.tsx";
+import { changesKey } from "../../rules/permissions.ts";
+import { useCan, useSession } from "../../session.tsx";
 import { Dialog } from "../../ui/Dialog.tsx";
 import { RowMenu } from "../../ui/Shell.tsx";
 import { Window } from "../../ui/Window.tsx";
@@ -18,30 +19,34 @@ const GRACES = [
   { value: "2592000", label: "In 30 days" },
 ];
 
-/** What can be done with a key. */
+/** What the user can do with a key; nothing stands where that is nothing. */
 export function KeyMenu({ of, onSecret }: { of: Key; onSecret: (key: KeyWithSecret) => void }) {
   const [action, setAction] = useState<Action | null>(null);
   const can = useCan();
+  const changes = changesKey(useSession(), of);
   const close = () => setAction(null);
   const lives = of.status === "active" || of.status === "inactive";
+  if (!changes && !can("limits.read")) return null;
   return (
     <>
       <RowMenu label={`Actions for ${of.name}`}>
-        <Menu.Item onClick={() => setAction("rename")}>Rename</Menu.Item>
-        {lives && <Menu.Item onClick={() => setAction("rotate")}>Rotate</Menu.Item>}
+        {changes && <Menu.Item onClick={() => setAction("rename")}>Rename</Menu.Item>}
+        {changes && lives && <Menu.Item onClick={() => setAction("rotate")}>Rotate</Menu.Item>}
         {can("limits.read") && (
           <Menu.Item onClick={() => setAction("limits")}>Rate limits</Menu.Item>
         )}
-        {of.status === "active" && (
+        {changes && of.status === "active" && (
           <Menu.Item onClick={() => setAction("disable")}>Disable</Menu.Item>
         )}
-        {of.status === "inactive" && (
+        {changes && of.status === "inactive" && (
           <Menu.Item onClick={() => setAction("enable")}>Enable</Menu.Item>
         )}
-        <Menu.Divider />
-        <Menu.Item className="danger" onClick={() => setAction("archive")}>
-          Archive
-        </Menu.Item>
+        {changes && <Menu.Divider />}
+        {changes && (
+          <Menu.Item className="danger" onClick={() => setAction("archive")}>
+            Archive
+          </Menu.Item>
+        )}
       </RowMenu>
       {action === "rename" && <Rename of={of} onClose={close} />}
       {action === "rotate" && <Rotate of={of} onClose={close} onSecret={onSecret} />}
