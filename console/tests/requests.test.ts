@@ -7,7 +7,9 @@ import {
   errorName,
   isEarly,
   isLogged,
+  keysOf,
   outcomeOf,
+  ownerName,
   phasesOf,
   promptTokens,
   rateName,
@@ -207,4 +209,28 @@ test("a local time that is typed is the time of the API that it shows", () => {
   assert.equal(momentOf(localInput(iso)), iso);
   assert.equal(momentOf(""), undefined);
   assert.equal(momentOf("soon"), undefined);
+});
+
+test("whose limit it was is told by its name, and by the id of what is gone", () => {
+  const names = {
+    organization: "Antiphon",
+    workspace: (id: string) => (id === "wrkspc_1" ? "Research" : id),
+    keys: new Map([["apikey_1", "laptop"]]),
+  };
+  assert.equal(ownerName("organization", "org", names), "Antiphon");
+  assert.equal(ownerName("workspace", "wrkspc_1", names), "the workspace Research");
+  assert.equal(ownerName("key", "apikey_1", names), "the key laptop");
+  assert.equal(ownerName("key", "apikey_2", names), "the key apikey_2");
+  assert.equal(ownerName("team", "t", names), "team t");
+});
+
+test("the keys whose limits a request met are asked for their names", () => {
+  const bucket = { type: "requests_per_minute", limit: 1, remaining: 0, full_in_ms: 0 };
+  const buckets = [
+    { ...bucket, scope: "key", scope_id: "apikey_1" },
+    { ...bucket, scope: "organization", scope_id: "org" },
+  ];
+  assert.deepEqual(keysOf(null), []);
+  assert.deepEqual(keysOf(refused({ scope: "workspace", scope_id: "w", buckets })), ["apikey_1"]);
+  assert.deepEqual(keysOf(refused({ scope: "key", scope_id: "apikey_2" })), ["apikey_2"]);
 });

@@ -163,6 +163,27 @@ def test_filters_are_in_the_address_and_find_on_the_server(page: Page, program: 
     expect(page.get_by_role("combobox", name="API key")).to_have_value("default")
 
 
+def test_new_key_has_its_name_in_the_open_log_and_in_explanations(
+    page: Page, program: Program
+) -> None:
+    page.goto("/console/requests")
+    table = page.get_by_label("Requests", exact=True)
+    expect(table).to_contain_text("default", timeout=20_000)
+    scope = {"type": "organization"}
+    key = call(page, "POST", "/api_keys", {"name": "made meanwhile", "scope": scope})
+    limits = [{"type": "requests_per_minute", "value": 1}]
+    call(page, "POST", f"/api_keys/{key['id']}/rate_limits/rl_claude-scripted", {"limits": limits})
+    ask(program, key["secret"])
+    with pytest.raises(anthropic.RateLimitError):
+        ask(program, key["secret"])
+    row = table.get_by_role("row").filter(has_text="Rate limit")
+    expect(row.filter(has_text="made meanwhile")).to_be_visible(timeout=20_000)
+    row.first.get_by_role("link").click()
+    expect(page.get_by_role("status")).to_contain_text("a minute of the key made meanwhile was used")
+    levels = page.get_by_label("Rate limits", exact=True)
+    expect(levels.get_by_role("row").filter(has_text="Yes")).to_contain_text("the key made meanwhile")
+
+
 def test_pages_of_the_log_lead_to_what_is_older(page: Page, program: Program) -> None:
     with anthropic.Anthropic(base_url=program.url, api_key=KEY, max_retries=0) as client:
         for _ in range(60):

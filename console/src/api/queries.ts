@@ -80,17 +80,6 @@ export function useUserName(): (id: string | null) => string {
   return (id) => (id === null ? "–" : (names.get(id) ?? id));
 }
 
-/** Ask for all keys, for their names. */
-export function useKeyNames(enabled: boolean) {
-  return useQuery({
-    queryKey: ["keys", "names"],
-    queryFn: ({ signal }) => all<Key>(`${ORGANIZATION}/api_keys`, { signal }),
-    enabled,
-    staleTime: 60_000,
-    select: (keys) => new Map(keys.map(({ id, name }) => [id, name])),
-  });
-}
-
 /** The most ids that one address names. */
 const IDS_AT_ONCE = 100;
 

@@ -2,10 +2,10 @@ import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { ApiError, ask } from "../api/client.ts";
-import { useKeyNames, useWorkspaceName } from "../api/queries.ts";
+import { useNamesOfKeys, useWorkspaceName } from "../api/queries.ts";
 import type { RequestExplanation } from "../api/types.ts";
-import { isEarly, outcomeOf, summary } from "../rules/requests.ts";
-import { useCan, useSession } from "../session.tsx";
+import { isEarly, keysOf, outcomeOf, ownerName, summary } from "../rules/requests.ts";
+import { useSession } from "../session.tsx";
 import { Empty, Loaded } from "../ui/notices.tsx";
 import { Copy, Head } from "../ui/parts.tsx";
 import { Status } from "../ui/Status.tsx";
@@ -68,7 +68,7 @@ export function Explain() {
 }
 
 function Explained({ request }: { request: RequestExplanation }) {
-  const nameOf = useScopeName();
+  const nameOf = useOwnerName(request);
   return (
     <>
       <div className={`summary ${outcomeOf(request).color}`} role="status">
@@ -109,15 +109,10 @@ function Explained({ request }: { request: RequestExplanation }) {
   );
 }
 
-/** Return what names the object that a limit is of. */
-function useScopeName(): (scope: string, id: string) => string {
-  const can = useCan();
+/** Return what names whose limit it is that refused a request. */
+function useOwnerName(request: RequestExplanation): (scope: string, id: string) => string {
   const { organization } = useSession();
-  const workspaceName = useWorkspaceName();
-  const { data: keys } = useKeyNames(can("keys.read"));
-  return (scope, id) => {
-    if (scope === "workspace") return `the workspace ${workspaceName(id)}`;
-    if (scope === "api_key") return `the key ${keys?.get(id) ?? id}`;
-    return scope === "organization" ? organization.name : `${scope} ${id}`;
-  };
+  const workspace = useWorkspaceName();
+  const keys = useNamesOfKeys(keysOf(request.refused_by));
+  return (scope, id) => ownerName(scope, id, { organization: organization.name, workspace, keys });
 }

@@ -5,9 +5,9 @@ import { useState } from "react";
 import { ask } from "../api/client.ts";
 import { allByPage } from "../api/listings.ts";
 import { useNamesOfKeys, useRateLimits, useWorkspaceName } from "../api/queries.ts";
-import type { Balance, RateLimit, SpendLimit, SpendScope, TokenListing } from "../api/types.ts";
+import type { Balance, RateLimit, SpendLimit, TokenListing } from "../api/types.ts";
 import { groupName } from "../rules/groups.ts";
-import { LIMIT_TYPES, scopeName, usedPart } from "../rules/limits.ts";
+import { keyOf, LIMIT_TYPES, scopeName, usedPart } from "../rules/limits.ts";
 import { dollarsOfCents } from "../rules/money.ts";
 import { LIMIT_SCOPES, limitsSearch } from "../rules/searches.ts";
 import { useCan } from "../session.tsx";
@@ -307,8 +307,4 @@ function Used({ balance }: { balance: Balance }) {
   const part = usedPart(balance);
   if (part === null) return <>–</>;
   return <UsedBar part={part} />;
-}
-
-function keyOf(scope: SpendScope): string[] {
-  return scope.type === "api_key" ? [scope.api_key_id] : [];
 }

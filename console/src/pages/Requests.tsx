@@ -2,12 +2,11 @@ import { Button, Group } from "@mantine/core";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { ask } from "../api/client.ts";
-import { useKeyNames, useWorkspaceName } from "../api/queries.ts";
+import { useNamesOfKeys, useWorkspaceName } from "../api/queries.ts";
 import type { LoggedRequest, TokenListing } from "../api/types.ts";
 import { dollars, nanoDollars } from "../rules/money.ts";
 import { duration, promptTokens } from "../rules/requests.ts";
 import type { RequestsSearch } from "../rules/searches.ts";
-import { useCan } from "../session.tsx";
 import { Caller } from "../ui/Caller.tsx";
 import { Empty, Loaded } from "../ui/notices.tsx";
 import { Head, Time } from "../ui/parts.tsx";
@@ -124,9 +123,8 @@ function Found({
 }
 
 function RequestTable({ rows }: { rows: LoggedRequest[] }) {
-  const can = useCan();
   const workspaceName = useWorkspaceName();
-  const { data: names } = useKeyNames(can("keys.read"));
+  const names = useNamesOfKeys(rows.flatMap(({ api_key_id: key }) => key ?? []));
   const costs = rows.some(({ cost }) => cost !== null);
   const waits = rows.some(({ latency }) => latency.money_ms !== null);
   const time = (title: string, of: (request: LoggedRequest) => number | null) => ({

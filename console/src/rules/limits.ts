@@ -26,6 +26,11 @@ export function scopeName(
   }
 }
 
+/** Return the id of the key that a limit is of, if it is of a key. */
+export function keyOf(scope: SpendScope): string[] {
+  return scope.type === "api_key" ? [scope.api_key_id] : [];
+}
+
 /** Return whether a rate limit or a spend limit refused a request, by the API's words. */
 export function isOfLimit(error: Error): boolean {
   return /^(This request would exceed your|You have reached (your|the)) /.test(error.message);

@@ -114,6 +114,36 @@ export function rateName(type: string): string {
   return RATES[type] ?? type.replaceAll("_", " ");
 }
 
+/** Return the ids of the keys whose limits a request met. */
+export function keysOf(by: RefusedBy | null): string[] {
+  if (by === null) return [];
+  return [by, ...by.buckets].flatMap(({ scope, scope_id: id }) =>
+    scope === "key" && id !== null ? [id] : [],
+  );
+}
+
+/** Return whose limit it is: "the key laptop". */
+export function ownerName(
+  scope: string,
+  id: string,
+  names: {
+    organization: string;
+    workspace: (id: string) => string;
+    keys: ReadonlyMap<string, string>;
+  },
+): string {
+  switch (scope) {
+    case "organization":
+      return names.organization;
+    case "workspace":
+      return `the workspace ${names.workspace(id)}`;
+    case "key":
+      return `the key ${names.keys.get(id) ?? id}`;
+    default:
+      return `${scope} ${id}`;
+  }
+}
+
 /** Return what refused a request, as a sentence; `nameOf` names what a limit is of. */
 export function refusal(by: RefusedBy, nameOf: (scope: string, id: string) => string): string {
   const of = by.scope ? ` of ${nameOf(by.scope, by.scope_id ?? "")}` : "";

@@ -152,7 +152,7 @@ export const STATUS_CLASSES = ["2xx", "4xx", "5xx"] as const;
 export function requestsSearch(search: Search) {
   return present({
     status: oneOf(STATUS_CLASSES, search.status),
-    error: words(search.error),
+    error: id(search.error),
     key: id(search.key),
     model: words(search.model),
     workspace: id(search.workspace),

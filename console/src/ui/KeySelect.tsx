@@ -5,10 +5,14 @@ import { useKeyChoices, useNamesOfKeys } from "../api/queries.ts";
 /** Chooses a key by a part of its name: the server searches, as there may be very many. */
 export function KeySelect({
   label,
+  placeholder = "Part of a name",
+  clearLabel = "Choose no key",
   value,
   onChange,
 }: {
   label: string;
+  placeholder?: string;
+  clearLabel?: string;
   value: string | null;
   onChange: (key: string | null) => void;
 }) {
@@ -21,10 +25,10 @@ export function KeySelect({
   return (
     <Select
       label={label}
-      placeholder="Part of a name"
+      placeholder={placeholder}
       searchable
       clearable
-      clearButtonProps={{ "aria-label": "Choose no key" }}
+      clearButtonProps={{ "aria-label": clearLabel }}
       filter={({ options }) => options}
       nothingFoundMessage="No key has such a name"
       data={[

@@ -3,7 +3,7 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { ask } from "../../api/client.ts";
 import {
-  useKeyNames,
+  useNamesOfKeys,
   useOpenIncreases,
   useRateLimits,
   useUserNames,
@@ -12,7 +12,7 @@ import {
 import type { IncreaseRequest, TokenListing } from "../../api/types.ts";
 import { inWords } from "../../rules/audit.ts";
 import { amountOf, limitName, outcome } from "../../rules/increases.ts";
-import { scopeName } from "../../rules/limits.ts";
+import { keyOf, scopeName } from "../../rules/limits.ts";
 import { centsOfDollars, dollarsOfCents } from "../../rules/money.ts";
 import { useCan, useSession } from "../../session.tsx";
 import { Dialog } from "../../ui/Dialog.tsx";
@@ -107,7 +107,7 @@ function Requests({ caption, rows }: { caption: string; rows: readonly IncreaseR
   const can = useCan();
   const { user } = useSession();
   const workspaceName = useWorkspaceName();
-  const { data: keys } = useKeyNames(can("keys.read"));
+  const keys = useNamesOfKeys(rows.flatMap(({ limit }) => keyOf(limit.scope)));
   const { data: groups } = useRateLimits(can("limits.read"));
   const { data: people } = useUserNames();
   const nameOf = (request: IncreaseRequest) =>

@@ -2,10 +2,9 @@ import { Group, Select, TextInput } from "@mantine/core";
 import type { QueryKey } from "@tanstack/react-query";
 import { useState } from "react";
 import { ask } from "../../api/client.ts";
-import { useKeyNames, useWorkspaces } from "../../api/queries.ts";
+import { useKeyChoices, useWorkspaces } from "../../api/queries.ts";
 import type { Period, SpendLimit } from "../../api/types.ts";
 import { centsOfDollars, dollarsOfCents } from "../../rules/money.ts";
-import { useCan } from "../../session.tsx";
 import { Dialog } from "../../ui/Dialog.tsx";
 
 const PATH = "/v1/organizations/spend_limits";
@@ -15,6 +14,7 @@ const PERIODS = [
   { value: "monthly", label: "A month" },
 ];
 const ORGANIZATION = "organization";
+const WHOLE = { value: ORGANIZATION, label: "The organization" };
 
 /** Sets a new spend limit, or the amount of one. */
 export function SetSpendLimit({
@@ -28,17 +28,21 @@ export function SetSpendLimit({
   changes: readonly QueryKey[];
   onClose: () => void;
 }) {
-  const can = useCan();
   const { data: workspaces = [] } = useWorkspaces();
-  const { data: keys } = useKeyNames(can("keys.read") && !of);
-  const [scope, setScope] = useState(ORGANIZATION);
+  const [scope, setScope] = useState(WHOLE);
+  const [part, setPart] = useState("");
+  // What is chosen stands in the field, and is no search.
+  const { data: found = [] } = useKeyChoices(part === scope.label ? "" : part, !of);
+  const keys = found.map(({ id, name }) => ({ value: `api_key ${id}`, label: name }));
+  const missing =
+    scope.value.startsWith("api_key ") && !keys.some((key) => key.value === scope.value);
   const [period, setPeriod] = useState<Period>("monthly");
   const [amount, setAmount] = useState(of ? dollarsOfCents(of.amount).replaceAll(/[$,]/g, "") : "");
   const cents = centsOfDollars(amount);
   const send = () =>
     of
       ? ask("POST", `${PATH}/${of.id}`, { body: { amount: cents } })
-      : ask("POST", PATH, { body: { scope: scopeOf(scope), amount: cents, period } });
+      : ask("POST", PATH, { body: { scope: scopeOf(scope.value), amount: cents, period } });
   return (
     <Dialog
       title={of ? `The ${of.period} limit of ${name}` : "Set a spend limit"}
@@ -54,7 +58,7 @@ export function SetSpendLimit({
           allowDeselect={false}
           searchable
           data={[
-            { value: ORGANIZATION, label: "The organization" },
+            WHOLE,
             {
               group: "Workspaces",
               // The Default workspace cannot be limited.
@@ -64,11 +68,12 @@ export function SetSpendLimit({
             },
             {
               group: "API keys",
-              items: [...(keys ?? [])].map(([id, label]) => ({ value: `api_key ${id}`, label })),
+              items: missing ? [scope, ...keys] : keys,
             },
           ]}
-          value={scope}
-          onChange={(chosen) => setScope(chosen ?? ORGANIZATION)}
+          value={scope.value}
+          onChange={(_, chosen) => setScope(chosen ?? WHOLE)}
+          onSearchChange={setPart}
         />
       )}
       <Group grow align="flex-start">

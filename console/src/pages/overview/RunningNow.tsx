@@ -1,9 +1,8 @@
 import { useQuery } from "@tanstack/react-query";
 import { ask } from "../../api/client.ts";
-import { useKeyNames, useWorkspaceName } from "../../api/queries.ts";
+import { useNamesOfKeys, useWorkspaceName } from "../../api/queries.ts";
 import type { RunningRequest, RunningRequests } from "../../api/types.ts";
 import { duration } from "../../rules/requests.ts";
-import { useCan } from "../../session.tsx";
 import { Caller } from "../../ui/Caller.tsx";
 import { Loaded } from "../../ui/notices.tsx";
 import { type Column, Table } from "../../ui/Table.tsx";
@@ -32,9 +31,8 @@ export function RunningNow() {
 }
 
 function Now({ now, at }: { now: RunningRequests; at: number }) {
-  const can = useCan();
   const workspaceName = useWorkspaceName();
-  const { data: names } = useKeyNames(can("keys.read"));
+  const names = useNamesOfKeys(now.data.flatMap(({ api_key_id: key }) => key ?? []));
   const waiting = now.models.filter((model) => model.waiting > 0);
   const columns: Column<RunningRequest>[] = [
     { title: "Model", cell: (one) => one.model },

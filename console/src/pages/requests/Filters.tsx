@@ -1,9 +1,10 @@
 import { Button, Select, TextInput } from "@mantine/core";
-import { useKeyNames, useModels, useWorkspaces } from "../../api/queries.ts";
+import { useModels, useWorkspaces } from "../../api/queries.ts";
 import { ERROR_TYPES, errorName } from "../../rules/requests.ts";
 import { type RequestsSearch, requestsSearch, type STATUS_CLASSES } from "../../rules/searches.ts";
 import { localInput, momentOf } from "../../rules/times.ts";
 import { useCan } from "../../session.tsx";
+import { KeySelect } from "../../ui/KeySelect.tsx";
 
 const STATUS_NAMES: Record<(typeof STATUS_CLASSES)[number], string> = {
   "2xx": "OK",
@@ -32,14 +33,13 @@ export function Filters({
 }) {
   const can = useCan();
   const { data: workspaces = [] } = useWorkspaces();
-  const { data: keys } = useKeyNames(can("keys.read"));
   const { data: models = [] } = useModels();
   const { page: _, ...filters } = search;
   const set = (change: Record<string, string | null | undefined>) =>
     onChange(requestsSearch({ ...filters, ...change }));
   const select = (
     label: string,
-    name: "status" | "error" | "key" | "model" | "workspace",
+    name: "status" | "error" | "model" | "workspace",
     choices: Choice[],
   ) => (
     <Select
@@ -78,12 +78,15 @@ export function Filters({
         "model",
         models.map(({ id }) => ({ value: id, label: id })),
       )}
-      {can("keys.read") &&
-        select(
-          "API key",
-          "key",
-          [...(keys ?? [])].map(([value, label]) => ({ value, label })),
-        )}
+      {can("keys.read") && (
+        <KeySelect
+          label="API key"
+          placeholder="All"
+          clearLabel="Take away the filter: API key"
+          value={filters.key ?? null}
+          onChange={(key) => set({ key })}
+        />
+      )}
       {select(
         "Workspace",
         "workspace",
