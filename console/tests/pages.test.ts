@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { differences, isAlone, objectOf, verbOf } from "../src/rules/audit.ts";
-import { batchProgress, isOfMoney, outcomesOf, requestsOf } from "../src/rules/batches.ts";
+import {
+  batchProgress,
+  firstBatch,
+  isOfMoney,
+  outcomesOf,
+  requestsOf,
+} from "../src/rules/batches.ts";
 import { type Sized, tools } from "../src/rules/connections.ts";
 import { encodePath } from "../src/rules/groups.ts";
 import { isOfLimit, scopeName, usedPart } from "../src/rules/limits.ts";
@@ -43,6 +49,12 @@ test("a batch without open requests is done", () => {
   assert.equal(requestsOf({ request_counts: counts }), 4);
   assert.equal(batchProgress({ request_counts: counts }), 0.75);
   assert.equal(batchProgress({ request_counts: { ...counts, processing: 0 } }), 1);
+});
+
+test("the first batch is of this server and of one of its models", () => {
+  const program = firstBatch('http://x"', 'a"b');
+  assert.match(program, /base_url="http:\/\/x\\""/);
+  assert.match(program, /"model": "a\\"b"/);
 });
 
 test("a batch tells how its requests ended, without what did not happen", () => {

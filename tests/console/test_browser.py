@@ -62,6 +62,20 @@ def do(page: Page, name: str, action: str) -> None:
     page.get_by_role("dialog").get_by_role("button", name=action).click()
 
 
+def run_lines(lines: str, folder: Path) -> str:
+    """Run a program that a page shows, in a folder; return what it prints."""
+    (folder / "first.py").write_text(lines, encoding="utf-8")
+    ran = subprocess.run(
+        [sys.executable, "first.py"],
+        cwd=folder,
+        env={**os.environ, "ANTHROPIC_API_KEY": KEY},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return ran.stdout.strip()
+
+
 def test_key_of_the_console_works_in_the_sdk_until_it_is_disabled(
     page: Page, program: Program
 ) -> None:
@@ -117,41 +131,30 @@ def test_rate_limit_of_a_new_key_refuses(page: Page, program: Program) -> None:
     assert ask(program, secret)
 
 
-def test_batch_is_watched_to_its_end_and_its_results_are_saved(
-    page: Page, program: Program
+def test_batch_of_the_empty_page_is_watched_to_its_end_and_its_results_are_saved(
+    page: Page, tmp_path: Path
 ) -> None:
-    with anthropic.Anthropic(base_url=program.url, api_key=KEY, max_retries=0) as client:
-        batch = client.messages.batches.create(
-            requests=[
-                {
-                    "custom_id": f"one-{number}",
-                    "params": {
-                        "model": "claude-scripted",
-                        "max_tokens": 8,
-                        "messages": [{"role": "user", "content": "Hello"}],
-                    },
-                }
-                for number in range(3)
-            ]
-        )
     page.goto("/console/batches")
-    row = page.get_by_role("row").filter(has_text=batch.id)
+    lines = page.get_by_label("the program", exact=True).inner_text()
+    batch = run_lines(lines, tmp_path)
+    page.goto("/console/batches")
+    row = page.get_by_role("row").filter(has_text=batch)
     expect(row).to_contain_text("Ended", timeout=30_000)
     expect(row).to_contain_text("100 %")
-    expect(row).to_contain_text("3 succeeded")
+    expect(row).to_contain_text("2 succeeded")
     table = page.get_by_label("Batches", exact=True)
     assert table.evaluate("table => table.scrollWidth - table.clientWidth") == 0
-    actions = page.get_by_role("button", name=f"Actions for {batch.id}")
+    actions = page.get_by_role("button", name=f"Actions for {batch}")
     page.set_viewport_size(PHONE)
     expect(actions).to_be_in_viewport(ratio=1)
     page.set_viewport_size(DESK)
-    page.get_by_role("button", name=f"Actions for {batch.id}").click()
+    page.get_by_role("button", name=f"Actions for {batch}").click()
     with page.expect_download() as saved:
         page.get_by_role("menuitem", name="Download the results").click()
-    assert saved.value.suggested_filename == f"{batch.id}.jsonl"
-    lines = saved.value.path().read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line)["custom_id"] for line in lines] == ["one-0", "one-1", "one-2"]
-    do(page, batch.id, "Delete")
+    assert saved.value.suggested_filename == f"{batch}.jsonl"
+    results = saved.value.path().read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["custom_id"] for line in results] == ["cats", "dogs"]
+    do(page, batch, "Delete")
     expect(row).to_have_count(0)
 
 
@@ -232,17 +235,7 @@ def test_first_cached_requests_are_those_of_the_empty_page(page: Page, tmp_path:
     page.goto("/console/cache")
     lines = page.get_by_label("the program", exact=True).inner_text()
     (tmp_path / "rules.txt").write_text("No dogs, no birds, no snakes. " * 300, encoding="utf-8")
-    (tmp_path / "first.py").write_text(lines, encoding="utf-8")
-    environ = {**os.environ, "ANTHROPIC_API_KEY": KEY}
-    asked = subprocess.run(
-        [sys.executable, "first.py"],
-        cwd=tmp_path,
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    nothing, read = map(int, asked.stdout.split())
+    nothing, read = map(int, run_lines(lines, tmp_path).split())
     assert nothing == 0 < read
     of_model = page.get_by_label("Prompts by model", exact=True).get_by_role("row")
     # The page asks again by itself.
@@ -521,7 +514,7 @@ def test_times_are_local_and_utc_is_a_hover_away(page: Page) -> None:
     iso = time.get_attribute("datetime")
     assert iso
     time.hover()
-    expect(page.get_by_role("tooltip")).to_have_text(f"{iso[:19].replace('T', ' ')} UTC")
+    expect(page.get_by_role("tooltip")).to_contain_text(f" · {iso[:19].replace('T', ' ')} UTC")
 
 
 def names_in(page: Page, caption: str) -> list[str]:

@@ -179,9 +179,13 @@ def test_new_key_has_its_name_in_the_open_log_and_in_explanations(
     row = table.get_by_role("row").filter(has_text="Rate limit")
     expect(row.filter(has_text="made meanwhile")).to_be_visible(timeout=20_000)
     row.first.get_by_role("link").click()
-    expect(page.get_by_role("status")).to_contain_text("a minute of the key made meanwhile was used")
+    expect(page.get_by_role("status")).to_contain_text(
+        "a minute of the key made meanwhile was used"
+    )
     levels = page.get_by_label("Rate limits", exact=True)
-    expect(levels.get_by_role("row").filter(has_text="Yes")).to_contain_text("the key made meanwhile")
+    expect(levels.get_by_role("row").filter(has_text="Yes")).to_contain_text(
+        "the key made meanwhile"
+    )
 
 
 def test_pages_of_the_log_lead_to_what_is_older(page: Page, program: Program) -> None:

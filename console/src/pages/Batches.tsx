@@ -3,15 +3,16 @@ import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tansta
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { ask, send } from "../api/client.ts";
+import { useModels } from "../api/queries.ts";
 import type { Batch, Listing } from "../api/types.ts";
-import { batchProgress, isOfMoney, outcomesOf, requestsOf } from "../rules/batches.ts";
+import { batchProgress, firstBatch, isOfMoney, outcomesOf, requestsOf } from "../rules/batches.ts";
 import { BATCH_STATUSES, batchesSearch } from "../rules/searches.ts";
 import { useCan, useSession } from "../session.tsx";
 import { Dialog } from "../ui/Dialog.tsx";
 import { saveStream } from "../ui/download.ts";
 import { Empty, ErrorNotice, Loaded } from "../ui/notices.tsx";
 import { Pager } from "../ui/Pager.tsx";
-import { Head, Id, Time } from "../ui/parts.tsx";
+import { Head, Id, Lines, Time } from "../ui/parts.tsx";
 import { RowMenu } from "../ui/Shell.tsx";
 import { type Column, Table } from "../ui/Table.tsx";
 
@@ -96,14 +97,29 @@ export function Batches() {
               The workspace may have others.
             </Empty>
           ) : (
-            <Empty title="No batches in this workspace">
-              Send up to 100,000 requests in one call to /v1/messages/batches. Their progress and
-              their results appear here.
-            </Empty>
+            <Begin workspace={workspace} />
           )
         }
       </Loaded>
     </>
+  );
+}
+
+/** How to begin, in place of an empty table. */
+function Begin({ workspace }: { workspace: string | undefined }) {
+  const { data: models = [] } = useModels(workspace);
+  return (
+    <div className="empty begin">
+      <h2>No batches in this workspace</h2>
+      <p>
+        A batch has up to 100,000 requests. Its progress and its results appear here. This program
+        sends a small one:
+      </p>
+      <Lines
+        label="the program"
+        text={firstBatch(window.location.origin, models[0]?.id ?? "claude-local")}
+      />
+    </div>
   );
 }
 

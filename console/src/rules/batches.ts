@@ -18,6 +18,29 @@ export function outcomesOf({ request_counts: counts }: Pick<Batch, "request_coun
   return told.map((way) => `${counts[way].toLocaleString("en")} ${way}`).join(", ");
 }
 
+/** The smallest program that sends a batch. */
+export function firstBatch(baseUrl: string, model: string): string {
+  return `import anthropic
+
+# The key is read from ANTHROPIC_API_KEY; the batch is in its workspace.
+client = anthropic.Anthropic(base_url=${JSON.stringify(baseUrl)})
+questions = {"cats": "May I keep a cat?", "dogs": "May I keep a dog?"}
+
+batch = client.messages.batches.create(requests=[
+    {
+        "custom_id": name,
+        "params": {
+            "model": ${JSON.stringify(model)},
+            "max_tokens": 256,
+            "messages": [{"role": "user", "content": question}],
+        },
+    }
+    for name, question in questions.items()
+])
+print(batch.id)
+`;
+}
+
 /** Return whether a batch waits for money: a spend limit stops it, or what others hold. */
 export function isOfMoney(waitsFor: string): boolean {
   return /spend|You have reached|money/i.test(waitsFor);
