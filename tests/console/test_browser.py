@@ -96,6 +96,8 @@ def test_spend_limit_of_a_new_key_refuses(page: Page, program: Program) -> None:
         ask(program, secret)
     page.goto("/console/limits")
     expect(page.get_by_label("Spend limits", exact=True)).to_contain_text("$0.0001")
+    balance = page.get_by_label("Balances", exact=True).get_by_role("row").filter(has_text="poor")
+    expect(balance).to_contain_text("0 %")
 
 
 def test_rate_limit_of_a_new_key_refuses(page: Page, program: Program) -> None:

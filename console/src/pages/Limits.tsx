@@ -33,6 +33,7 @@ const SCOPE_NAMES = {
   workspace: "Workspaces",
   api_key: "API keys",
 } as const;
+const PERIODS = { daily: "A day", weekly: "A week", monthly: "A month" } as const;
 const COUNT = new Intl.NumberFormat("en");
 const SPEND_CHANGES = [["spend-limits"], ["balances"]] as const;
 
@@ -68,6 +69,14 @@ export function Limits() {
         {(found) => <RateTable limits={found} />}
       </Loaded>
       <Levels />
+      {can("keys.read") && (
+        <LimitsOfKey
+          of={search.key}
+          onChoose={(key) =>
+            void navigate({ search: limitsSearch({ ...search, key }), resetScroll: false })
+          }
+        />
+      )}
       <Group justify="space-between" align="flex-end">
         <h2 className="section">Spend limits</h2>
         {can("spend_limits.write") && (
@@ -78,7 +87,7 @@ export function Limits() {
       </Group>
       <div className="filters">
         <Select
-          label="Of"
+          label="Limits of"
           placeholder="All"
           clearable
           clearButtonProps={{ "aria-label": "Show the limits of all" }}
@@ -110,14 +119,6 @@ export function Limits() {
           </>
         )}
       </Loaded>
-      {can("keys.read") && (
-        <LimitsOfKey
-          of={search.key}
-          onChoose={(key) =>
-            void navigate({ search: limitsSearch({ ...search, key }), resetScroll: false })
-          }
-        />
-      )}
       {can("spending.read") && <Balances />}
       <Increases />
       {adding && <SetSpendLimit changes={SPEND_CHANGES} onClose={() => setAdding(false)} />}
@@ -206,7 +207,7 @@ function SpendTable({ limits }: { limits: SpendLimit[] }) {
   const nameOf = (limit: SpendLimit) => scopeName(limit.scope, workspaceName, keys);
   const columns: Column<SpendLimit>[] = [
     { title: "Of", cell: nameOf },
-    { title: "Period", cell: (limit) => limit.period },
+    { title: "Period", cell: (limit) => PERIODS[limit.period] },
     { title: "Limit", cell: (limit) => dollarsOfCents(limit.amount), number: true },
   ];
   columns.push({
@@ -280,7 +281,7 @@ function Balances() {
               keyOf={(each) => `${JSON.stringify(each.scope)} ${each.period}`}
               columns={[
                 { title: "Of", cell: (each) => scopeName(each.scope, workspaceName, keys) },
-                { title: "Period", cell: (each) => each.period },
+                { title: "Period", cell: (each) => PERIODS[each.period] },
                 { title: "Used", cell: (each) => <Used balance={each} /> },
                 { title: "Spent", cell: (each) => dollarsOfCents(each.spent), number: true },
                 { title: "Held", cell: (each) => dollarsOfCents(each.held), number: true },

@@ -171,7 +171,7 @@ function UserTable({ users, sorting }: { users: User[]; sorting: Sorting }) {
     },
     { title: "E-mail address", sort: "email", cell: (user) => user.email },
     { title: "Role", cell: (user) => roleName(user.role) },
-    { title: "Since", sort: "added_at", cell: (user) => <Time at={user.added_at} /> },
+    { title: "Joined", sort: "added_at", cell: (user) => <Time at={user.added_at} relative /> },
   ];
   if (can("members.write")) {
     columns.push({ title: "Actions", stays: true, cell: (user) => <UserMenu user={user} /> });

@@ -142,7 +142,7 @@ function Conversation({
             autosize
             minRows={3}
             maxRows={16}
-            mt="md"
+            mt={turns.length || progress ? "md" : 0}
             value={draft}
             onChange={(event) => setDraft(event.currentTarget.value)}
             onKeyDown={onKey}

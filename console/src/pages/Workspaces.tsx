@@ -125,7 +125,11 @@ function WorkspaceTable({ workspaces, sorting }: { workspaces: Workspace[]; sort
             </Badge>
           ),
         },
-        { title: "Created", sort: "created_at", cell: (each) => <Time at={each.created_at} /> },
+        {
+          title: "Created",
+          sort: "created_at",
+          cell: (each) => <Time at={each.created_at} relative />,
+        },
       ]}
     />
   );
