@@ -401,8 +401,13 @@ def test_every_page_that_a_role_sees_is_allowed_and_fits_a_phone(
         wide += [name] * (too_wide(theirs) > 0)
         theirs.set_viewport_size(DESK)
     # Pages behind others: those of objects that the role finds.
+    seen = {
+        link.get_attribute("href").removeprefix("/console") for link in links.locator("a").all()
+    }
     for path in (path for path in routes("signedIn") if "$" in path):
         parent = path.partition("/$")[0]
+        if parent not in seen:
+            continue
         theirs.goto(f"/console{parent}")
         settle(theirs)
         behind = theirs.locator(f'main a[href^="/console{parent}/"]')
@@ -417,9 +422,7 @@ def test_every_page_that_a_role_sees_is_allowed_and_fits_a_phone(
     assert refused == []
     assert wide == []
     # What is not shown is refused, and says so instead of failing.
-    for path in {"/members", "/audit", "/cache", "/settings"} - {
-        link.get_attribute("href").removeprefix("/console") for link in links.locator("a").all()
-    }:
+    for path in {"/members", "/audit", "/cache", "/requests", "/settings"} - seen:
         theirs.goto(f"/console{path}")
         expect(theirs.get_by_role("alert").first).to_contain_text("Your role does not allow this")
     assert person.faults == []

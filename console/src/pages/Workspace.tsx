@@ -4,8 +4,8 @@ import { getRouteApi, Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { ask } from "../api/client.ts";
 import { useUserName, useUserNames, useUsersById } from "../api/queries.ts";
-import type { Listing, WorkspaceRole, Workspace as WorkspaceType } from "../api/types.ts";
-import { type Choice, choices } from "../rules/people.ts";
+import type { Listing, UserName, WorkspaceRole, Workspace as WorkspaceType } from "../api/types.ts";
+import { choices } from "../rules/people.ts";
 import { roleName, WORKSPACE_ROLES } from "../rules/roles.ts";
 import { workspaceSearch } from "../rules/searches.ts";
 import { orderQuery } from "../rules/sorting.ts";
@@ -24,6 +24,8 @@ const PATH = "/v1/organizations/workspaces";
 const ROLE_CHOICES = WORKSPACE_ROLES.map(([value, label]) => ({ value, label }));
 
 const PAGE_ROWS = 50;
+/** Of so many people the addresses are asked for at once. */
+const MOST_ADDRESSES = 300;
 const NEWEST = "-added_at";
 
 interface Member {
@@ -249,11 +251,8 @@ function Members({ workspace, changed }: { workspace: WorkspaceType; changed: bo
       {adding && (
         <AddMember
           path={path}
-          people={choices(
-            (names.data ?? []).filter(
-              ({ id }) => !members.data?.data.some((member) => member.user_id === id),
-            ),
-            addresses,
+          others={(names.data ?? []).filter(
+            ({ id }) => !members.data?.data.some((member) => member.user_id === id),
           )}
           onClose={() => setAdding(false)}
         />
@@ -264,13 +263,16 @@ function Members({ workspace, changed }: { workspace: WorkspaceType; changed: bo
 
 function AddMember({
   path,
-  people,
+  others,
   onClose,
 }: {
   path: string;
-  people: Choice[];
+  others: readonly UserName[];
   onClose: () => void;
 }) {
+  // Beyond some hundreds the end of an id has to tell people of one name apart.
+  const users = useUsersById(others.slice(0, MOST_ADDRESSES).map(({ id }) => id));
+  const people = choices(others, new Map([...users].map(([id, { email }]) => [id, email])));
   const [user, setUser] = useState<string | null>(null);
   const [role, setRole] = useState<string>("workspace_developer");
   const send = () => ask("POST", path, { body: { user_id: user, workspace_role: role } });
