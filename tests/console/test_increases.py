@@ -122,7 +122,7 @@ def test_developer_asks_and_the_administrator_decides(
     expect(rates.get_by_role("row").filter(has_text="claude-scripted")).to_contain_text("1,500,000")
     page.goto("/console/audit")
     expect(page.get_by_label("Changes", exact=True)).to_contain_text(
-        "Limit increase request: grant"
+        "Ada Lovelace granted a higher limit of the organization"
     )
     assert bob.faults == []
     bob.close()
