@@ -94,11 +94,6 @@ export const FIRST_TOKEN = [
   measure("Half of the requests", (result) => result.first_token?.p50_ms ?? null),
   measure("95 % of the requests", (result) => result.first_token?.p95_ms ?? null),
 ];
-export const CACHE = [
-  measure("Read from the cache", ({ cache_read_share: share }) =>
-    share === null ? null : share * 100,
-  ),
-];
 
 function dollarsOf(cost: Money | null): number {
   return cost ? Number(nanoDollars(cost.amount)) / 1e9 : 0;

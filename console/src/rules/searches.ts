@@ -62,7 +62,6 @@ export const KEY_STATUSES = ["active", "inactive", "expired", "archived"] as con
 export const KEY_ORDERS = ["created_at", "name", "last_used_at", "expires_at"] as const;
 export const WORKSPACE_ORDERS = ["created_at", "name"] as const;
 export const USER_ORDERS = ["added_at", "name", "email"] as const;
-export const INVITE_ORDERS = ["invited_at", "email"] as const;
 export const BATCH_STATUSES = ["in_progress", "canceling", "ended"] as const;
 export const ROLE_NAMES = [
   "user",
@@ -105,10 +104,6 @@ export function workspaceSearch(search: Search) {
 
 export function membersSearch(search: Search) {
   return present({ ...listed(search, USER_ORDERS), role: oneOf(ROLE_NAMES, search.role) });
-}
-
-export function invitesSearch(search: Search) {
-  return present(listed(search, INVITE_ORDERS));
 }
 
 export const USAGE_GROUPS = ["model", "api_key_id", "workspace_id"] as const;
