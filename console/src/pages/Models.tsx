@@ -1,11 +1,10 @@
 import { Badge, Group } from "@mantine/core";
 import { useModels } from "../api/queries.ts";
 import type { Model } from "../api/types.ts";
+import { WHOLE } from "../rules/numbers.ts";
 import { Empty, Loaded } from "../ui/notices.tsx";
 import { Head } from "../ui/parts.tsx";
 import { Table } from "../ui/Table.tsx";
-
-const COUNT = new Intl.NumberFormat("en");
 
 /** Return the capabilities that a model has, in words. */
 function abilities(model: Model): string[] {
@@ -33,7 +32,7 @@ export function Models() {
                 {
                   title: "Context",
                   cell: (model) =>
-                    model.max_input_tokens === null ? "–" : COUNT.format(model.max_input_tokens),
+                    model.max_input_tokens === null ? "–" : WHOLE.format(model.max_input_tokens),
                   number: true,
                 },
                 {

@@ -20,6 +20,7 @@ import {
   tokensOf,
 } from "../rules/activity.ts";
 import { dollars, nanoDollars, shortDollars } from "../rules/money.ts";
+import { COMPACT, WHOLE } from "../rules/numbers.ts";
 import { duration, errorName } from "../rules/requests.ts";
 import { useCan } from "../session.tsx";
 import { Empty, Loaded } from "../ui/notices.tsx";
@@ -29,8 +30,6 @@ import { type Column, Table } from "../ui/Table.tsx";
 import { RunningNow } from "./overview/RunningNow.tsx";
 
 const route = getRouteApi("/signed-in/overview");
-const WHOLE = new Intl.NumberFormat("en");
-const COMPACT = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 
 /** The page after the sign-in: what was spent and asked, whether it goes well, what runs now. */
 export function Overview() {

@@ -1,4 +1,5 @@
 import type { Batch } from "../api/types.ts";
+import { WHOLE } from "./numbers.ts";
 
 /** Return how many requests a batch has. */
 export function requestsOf({ request_counts: counts }: Pick<Batch, "request_counts">): number {
@@ -15,7 +16,7 @@ export function batchProgress(batch: Pick<Batch, "request_counts">): number {
 export function outcomesOf({ request_counts: counts }: Pick<Batch, "request_counts">): string {
   const ways = ["succeeded", "errored", "canceled", "expired"] as const;
   const told = ways.filter((way) => counts[way] > 0);
-  return told.map((way) => `${counts[way].toLocaleString("en")} ${way}`).join(", ");
+  return told.map((way) => `${WHOLE.format(counts[way])} ${way}`).join(", ");
 }
 
 /** The smallest program that sends a batch. */

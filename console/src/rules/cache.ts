@@ -2,6 +2,7 @@
 
 import type { CacheResult, PromptCacheState, Report } from "../api/types.ts";
 import { nanoDollars } from "./money.ts";
+import { WHOLE } from "./numbers.ts";
 import type { Plot, Share } from "./reports.ts";
 import { sums } from "./reports.ts";
 
@@ -105,7 +106,7 @@ export function losses(state: PromptCacheState): string[] {
 }
 
 function requests(count: number): string {
-  return count === 1 ? "1 request" : `${count.toLocaleString("en")} requests`;
+  return count === 1 ? "1 request" : `${WHOLE.format(count)} requests`;
 }
 
 /** The smallest program that writes the cache and then reads it. */
@@ -114,7 +115,7 @@ export function firstCachedRequest(baseUrl: string, model: string, minimum: numb
 
 # The key is read from ANTHROPIC_API_KEY.
 client = anthropic.Anthropic(base_url=${JSON.stringify(baseUrl)})
-rules = open("rules.txt").read()  # ${minimum.toLocaleString("en")} tokens or more
+rules = open("rules.txt").read()  # ${WHOLE.format(minimum)} tokens or more
 
 for question in ("May I keep a cat?", "May I keep two?"):
     message = client.messages.create(

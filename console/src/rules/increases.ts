@@ -2,8 +2,8 @@ import type { IncreaseRequest, LimitTarget, RateLimit } from "../api/types.ts";
 import { groupName } from "./groups.ts";
 import { LIMIT_TYPES } from "./limits.ts";
 import { dollarsOfCents } from "./money.ts";
+import { WHOLE } from "./numbers.ts";
 
-const COUNT = new Intl.NumberFormat("en");
 const PERIOD_WORDS = { daily: "day", weekly: "week", monthly: "month" } as const;
 
 /** Return what a limit limits, in words: "Requests a minute, Scripted". */
@@ -18,7 +18,7 @@ export function limitName(limit: LimitTarget, groups: readonly RateLimit[] | und
 /** Return an amount of a limit for reading; "–" where there is none. */
 export function amountOf(amount: number | string | null): string {
   if (amount === null) return "–";
-  return typeof amount === "number" ? COUNT.format(amount) : dollarsOfCents(amount);
+  return typeof amount === "number" ? WHOLE.format(amount) : dollarsOfCents(amount);
 }
 
 /** Return what became of a request, in a word or two. */

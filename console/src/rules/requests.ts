@@ -2,9 +2,9 @@
 
 import type { LoggedRequest, RefusedBy, RequestExplanation, RequestUsage } from "../api/types.ts";
 import { dollarsOfCents } from "./money.ts";
+import { WHOLE } from "./numbers.ts";
 
 const HUNG_UP = 499;
-const COUNT = new Intl.NumberFormat("en");
 
 /** Return a duration for reading: "12 ms", "1.24 s", "2 min 5 s". */
 export function duration(ms: number | null): string {
@@ -153,7 +153,7 @@ export function refusal(by: RefusedBy, nameOf: (scope: string, id: string) => st
         by.retry_after_ms === null
           ? ""
           : `, and would have passed ${duration(by.retry_after_ms)} later`;
-      return `The rate limit of ${COUNT.format(Number(by.limit))} ${rateName(by.type ?? "")}${of} was used up${again}.`;
+      return `The rate limit of ${WHOLE.format(Number(by.limit))} ${rateName(by.type ?? "")}${of} was used up${again}.`;
     }
     case "spend_limit": {
       const amount = by.limit === null ? "" : ` of ${dollarsOfCents(String(by.limit))}`;
@@ -163,7 +163,7 @@ export function refusal(by: RefusedBy, nameOf: (scope: string, id: string) => st
         : `${limit.charAt(0).toUpperCase()}${limit.slice(1)} does not cover what the request could have cost.`;
     }
     case "queue":
-      return `The queue was full: ${COUNT.format(Number(by.limit))} requests were waiting for the model.`;
+      return `The queue was full: ${WHOLE.format(Number(by.limit))} requests were waiting for the model.`;
   }
 }
 
@@ -195,7 +195,7 @@ export function summary(
     return `${MEANINGS[type] ?? `It ended with ${type}.`}${late}`;
   }
   if (request.served_model === null) return `Answered after ${took}.`;
-  return `Answered in ${took} with ${COUNT.format(usage.output_tokens)} tokens.`;
+  return `Answered in ${took} with ${WHOLE.format(usage.output_tokens)} tokens.`;
 }
 
 const REASONS: Record<string, string> = {

@@ -2,8 +2,7 @@
 
 import type { Setting, SettingValue } from "../api/types.ts";
 import { sizeOf } from "./cache.ts";
-
-const COUNT = new Intl.NumberFormat("en");
+import { WHOLE } from "./numbers.ts";
 
 /** Return a value for reading; what has none is "none". */
 export function valueInWords(name: string, value: SettingValue): string {
@@ -13,7 +12,7 @@ export function valueInWords(name: string, value: SettingValue): string {
   if (typeof value === "string") return value;
   if (name.endsWith("_bytes")) return sizeOf(value);
   if (name === "port") return String(value);
-  return COUNT.format(value) + unitOf(name);
+  return WHOLE.format(value) + unitOf(name);
 }
 
 function unitOf(name: string): string {
@@ -61,5 +60,5 @@ export function found(settings: readonly Setting[], words: string, onlySet: bool
 export function daysInWords(days: number | null): string {
   if (days === null) return "For ever";
   if (days === 0) return "Not kept";
-  return days === 1 ? "1 day" : `${COUNT.format(days)} days`;
+  return days === 1 ? "1 day" : `${WHOLE.format(days)} days`;
 }

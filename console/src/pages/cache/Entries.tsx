@@ -5,13 +5,13 @@ import { useWorkspaceName } from "../../api/queries.ts";
 import type { CacheEntry, PromptCacheState, TokenListing } from "../../api/types.ts";
 import { losses, sizeOf, snapshotRoom } from "../../rules/cache.ts";
 import { dollarsOfCents } from "../../rules/money.ts";
+import { WHOLE } from "../../rules/numbers.ts";
 import { ErrorNotice, Loaded } from "../../ui/notices.tsx";
 import { Figures, Time } from "../../ui/parts.tsx";
 import { Table } from "../../ui/Table.tsx";
 
 const LIVE_MS = 10_000;
 const PAGE_ROWS = 25;
-const COUNT = new Intl.NumberFormat("en");
 const LIFETIMES = { "5m": "5 minutes", "1h": "1 hour" } as const;
 
 /** What the prompt cache holds at this moment. */
@@ -44,8 +44,8 @@ export function Entries({
       {!workspace && (
         <Figures
           items={[
-            ["Prefixes to read", COUNT.format(state.entries)],
-            ["Their tokens", COUNT.format(state.tokens)],
+            ["Prefixes to read", WHOLE.format(state.entries)],
+            ["Their tokens", WHOLE.format(state.tokens)],
             ["Snapshots on the disk", snapshotRoom(state)],
           ]}
         />
@@ -78,10 +78,10 @@ export function Entries({
                       </span>
                     ),
                   },
-                  { title: "Tokens", cell: ({ tokens }) => COUNT.format(tokens), number: true },
+                  { title: "Tokens", cell: ({ tokens }) => WHOLE.format(tokens), number: true },
                   {
                     title: "Reads",
-                    cell: ({ hits }) => (hits === null ? "–" : COUNT.format(hits)),
+                    cell: ({ hits }) => (hits === null ? "–" : WHOLE.format(hits)),
                     number: true,
                   },
                   {

@@ -6,6 +6,7 @@ import { useRateLimits } from "../../api/queries.ts";
 import type { RateGroup, RateLimit, SpendScope } from "../../api/types.ts";
 import { groupName } from "../../rules/groups.ts";
 import { LIMIT_TYPES } from "../../rules/limits.ts";
+import { WHOLE } from "../../rules/numbers.ts";
 import { useCan } from "../../session.tsx";
 import { Loaded } from "../../ui/notices.tsx";
 import { type Column, Table } from "../../ui/Table.tsx";
@@ -19,8 +20,6 @@ interface OwnLimits {
 }
 
 type OwnerScope = Extract<SpendScope, { type: "workspace" | "api_key" }>;
-
-const COUNT = new Intl.NumberFormat("en");
 
 /**
  * The rate limits of a workspace or a key, beside the organization's, which hold as well.
@@ -41,8 +40,8 @@ export function OwnRates({ scope }: { scope: OwnerScope }) {
   const shown = (limit: RateLimit, type: string) => {
     const mine = own.data?.get(limit.id)?.find((each) => each.type === type)?.value;
     const whole = limit.limits.find((each) => each.type === type)?.value;
-    if (mine !== undefined) return COUNT.format(mine);
-    return whole === undefined ? "–" : `${COUNT.format(whole)} (organization)`;
+    if (mine !== undefined) return WHOLE.format(mine);
+    return whole === undefined ? "–" : `${WHOLE.format(whole)} (organization)`;
   };
   const columns: Column<RateLimit>[] = [
     { title: "Of", cell: (limit) => groupName(limit.group) },

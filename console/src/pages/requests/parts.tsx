@@ -3,6 +3,7 @@ import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import type { CacheUse, RefusedBy, RequestExplanation } from "../../api/types.ts";
 import { dollars, nanoDollars } from "../../rules/money.ts";
+import { WHOLE } from "../../rules/numbers.ts";
 import {
   cacheReason,
   duration,
@@ -14,8 +15,6 @@ import {
 import { useCan } from "../../session.tsx";
 import { Time } from "../../ui/parts.tsx";
 import { Table } from "../../ui/Table.tsx";
-
-const WHOLE = new Intl.NumberFormat("en");
 
 /** Where the time of a request went, as a bar and in numbers. */
 export function Times({ request }: { request: RequestExplanation }) {
