@@ -3,7 +3,7 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { useState } from "react";
 import { ask } from "../api/client.ts";
-import { useUserName, useUsersById, useWorkspaceName, useWorkspaces } from "../api/queries.ts";
+import { useUserName, useUsersById, useWorkspaceName } from "../api/queries.ts";
 import type { Key, KeyStatus, KeyWithSecret, Listing } from "../api/types.ts";
 import { KEY_STATUSES, keysSearch } from "../rules/searches.ts";
 import { orderQuery } from "../rules/sorting.ts";
@@ -13,6 +13,7 @@ import { Empty, Loaded } from "../ui/notices.tsx";
 import { Pager } from "../ui/Pager.tsx";
 import { Head, Time } from "../ui/parts.tsx";
 import { type Column, Table } from "../ui/Table.tsx";
+import { WorkspaceFilter } from "../ui/WorkspaceFilter.tsx";
 import { KeyMenu } from "./keys/actions.tsx";
 import { CreateKey } from "./keys/CreateKey.tsx";
 import { Secret } from "./keys/Secret.tsx";
@@ -32,7 +33,6 @@ export function Keys() {
   const search = route.useSearch();
   const navigate = route.useNavigate();
   const can = useCan();
-  const { data: workspaces = [] } = useWorkspaces();
   const { user } = useSession();
   const creatorId = search.creator ?? user.id;
   const others = useUsersById(creatorId === user.id ? [] : [creatorId]);
@@ -84,16 +84,7 @@ export function Keys() {
           value={search.status ?? null}
           onChange={(status) => narrow({ status })}
         />
-        <Select
-          label="Workspace"
-          placeholder="All"
-          clearable
-          searchable
-          clearButtonProps={{ "aria-label": "Show all workspaces" }}
-          data={workspaces.map(({ id, name }) => ({ value: id, label: name }))}
-          value={search.workspace ?? null}
-          onChange={(workspace) => narrow({ workspace })}
-        />
+        <WorkspaceFilter value={search.workspace} onChange={(workspace) => narrow({ workspace })} />
         <Select
           label="Created by"
           placeholder="Anybody"

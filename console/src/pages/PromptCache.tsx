@@ -3,7 +3,7 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { ask } from "../api/client.ts";
 import { wholeReport } from "../api/listings.ts";
-import { useWorkspaceName, useWorkspaces } from "../api/queries.ts";
+import { useWorkspaceName } from "../api/queries.ts";
 import type { CacheResult, PromptCacheState, Report } from "../api/types.ts";
 import {
   addedCached,
@@ -15,6 +15,7 @@ import {
   NOTHING_CACHED,
 } from "../rules/cache.ts";
 import { dollars } from "../rules/money.ts";
+import { WHOLE } from "../rules/numbers.ts";
 import { CACHE_GROUPS, type CacheGroup, cacheSearch } from "../rules/searches.ts";
 import { type Range, startOf } from "../rules/times.ts";
 import { Loaded } from "../ui/notices.tsx";
@@ -22,6 +23,7 @@ import { Plot } from "../ui/Plot.tsx";
 import { Figures, Head, Lines } from "../ui/parts.tsx";
 import { RangeControl } from "../ui/RangeControl.tsx";
 import { Table } from "../ui/Table.tsx";
+import { WorkspaceFilter } from "../ui/WorkspaceFilter.tsx";
 import { Entries } from "./cache/Entries.tsx";
 
 const route = getRouteApi("/signed-in/cache");
@@ -30,13 +32,11 @@ const GROUP_NAMES: Record<CacheGroup, string> = { model: "Model", workspace_id: 
 const LIVE_MS = 10_000;
 /** A range of one day is drawn by the hour. */
 const HOURLY: Range = "1d";
-const COUNT = new Intl.NumberFormat("en");
 
 /** What was read again instead of computed, what that saved, and what is kept now. */
 export function PromptCache() {
   const search = route.useSearch();
   const navigate = route.useNavigate();
-  const { data: workspaces = [] } = useWorkspaces();
   const workspaceName = useWorkspaceName();
   const range = search.range ?? "7d";
   const group = search.by ?? "model";
@@ -79,14 +79,8 @@ export function PromptCache() {
           value={group}
           onChange={(by) => show({ by })}
         />
-        <Select
-          label="Workspace"
-          placeholder="All"
-          clearable
-          searchable
-          clearButtonProps={{ "aria-label": "Show all workspaces" }}
-          data={workspaces.map(({ id, name }) => ({ value: id, label: name }))}
-          value={search.workspace ?? null}
+        <WorkspaceFilter
+          value={search.workspace}
           onChange={(workspace) => show({ workspace, page: undefined })}
         />
         <RangeControl value={range} onChange={(chosen) => show({ range: chosen })} />
@@ -146,8 +140,8 @@ function Found({
       <Figures
         items={[
           ["Read from the cache", percent(whole)],
-          ["Tokens read", COUNT.format(whole.read)],
-          ["Tokens written", COUNT.format(whole.written)],
+          ["Tokens read", WHOLE.format(whole.read)],
+          ["Tokens written", WHOLE.format(whole.written)],
           ["Saved", dollars(whole.saved)],
         ]}
       />
@@ -172,9 +166,9 @@ function Found({
             ),
             foot: "All",
           },
-          column("Plain input", (sum) => COUNT.format(sum.input)),
-          column("Written", (sum) => COUNT.format(sum.written)),
-          column("Read", (sum) => COUNT.format(sum.read)),
+          column("Plain input", (sum) => WHOLE.format(sum.input)),
+          column("Written", (sum) => WHOLE.format(sum.written)),
+          column("Read", (sum) => WHOLE.format(sum.read)),
           column("Share read", percent),
           column("Saved", (sum) => dollars(sum.saved)),
         ]}

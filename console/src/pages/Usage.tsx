@@ -3,10 +3,11 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { wholeReport } from "../api/listings.ts";
-import { useNamesOfKeys, useWorkspaceName, useWorkspaces } from "../api/queries.ts";
+import { useNamesOfKeys, useWorkspaceName } from "../api/queries.ts";
 import type { Report, UsageResult } from "../api/types.ts";
 import { csv } from "../rules/csv.ts";
 import { finerTime, finerUsage, type Span, spanOf } from "../rules/drill.ts";
+import { COMPACT, WHOLE } from "../rules/numbers.ts";
 import {
   added,
   cacheHitRate,
@@ -29,6 +30,7 @@ import { Figures, Head, save, Time } from "../ui/parts.tsx";
 import { RangeControl } from "../ui/RangeControl.tsx";
 import { useRequestRows } from "../ui/RequestRows.tsx";
 import { type Column, Table } from "../ui/Table.tsx";
+import { WorkspaceFilter } from "../ui/WorkspaceFilter.tsx";
 
 const route = getRouteApi("/signed-in/usage");
 const GROUP_NAMES: Record<UsageGroup, string> = {
@@ -46,7 +48,6 @@ const PATH = "/v1/organizations/usage_report/messages";
 export function Usage() {
   const search = route.useSearch();
   const navigate = route.useNavigate();
-  const { data: workspaces = [] } = useWorkspaces();
   const workspaceName = useWorkspaceName();
   const group = search.by ?? "model";
   const span = spanOf(search, Date.now());
@@ -109,14 +110,8 @@ export function Usage() {
             void navigate({ search: { ...search, by: (by ?? "model") as UsageGroup } })
           }
         />
-        <Select
-          label="Workspace"
-          placeholder="All"
-          clearable
-          searchable
-          clearButtonProps={{ "aria-label": "Show all workspaces" }}
-          data={workspaces.map(({ id, name }) => ({ value: id, label: name }))}
-          value={search.workspace ?? null}
+        <WorkspaceFilter
+          value={search.workspace}
           onChange={(workspace) => {
             const { workspace: _, ...rest } = search;
             void navigate({ search: workspace ? { ...rest, workspace } : rest });
@@ -313,9 +308,6 @@ function saveCsv(
   );
   save("usage.csv", "text/csv", csv(columns, rows));
 }
-
-const WHOLE = new Intl.NumberFormat("en");
-const COMPACT = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 
 function count(tokens: number): string {
   return WHOLE.format(tokens);
