@@ -15,7 +15,7 @@ MOST_AT_ONCE: Final = 2
 
 
 class Desks:
-    """Opens the database for reports, activity, and the request log: `MOST_AT_ONCE` in all."""
+    """Opens the database for reports, activity and the request log: `MOST_AT_ONCE` in all."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

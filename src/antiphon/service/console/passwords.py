@@ -36,7 +36,7 @@ class PasswordHashing:
 
     def __init__(self, most_waiting: int = MOST_WAITING, *, off: bool = False) -> None:
         self._off = off
-        self._desks = anyio.CapacityLimiter(MOST_AT_ONCE)
+        self._threads = anyio.CapacityLimiter(MOST_AT_ONCE)
         self._most = MOST_AT_ONCE + most_waiting
         self._inside = 0
 
@@ -65,7 +65,7 @@ class PasswordHashing:
             )
         self._inside += 1
         try:
-            return await to_thread.run_sync(work, *args, limiter=self._desks)
+            return await to_thread.run_sync(work, *args, limiter=self._threads)
         finally:
             self._inside -= 1
 
