@@ -139,6 +139,12 @@ def test_place_is_read_from_its_token(at: datetime, item_id: str) -> None:
     assert place_of_token(token_of_place(at, item_id)) == (at, item_id)
 
 
+def test_place_is_a_moment_and_an_id() -> None:
+    at = EPOCH + timedelta(microseconds=1_700_000_000_000_001)
+    assert page_position(token_of_place(at, "req_1")) == "1700000000000001 req_1"
+    assert place_of_token(token_of_place(at, "req_1")) == (at, "req_1")
+
+
 @pytest.mark.parametrize(
     "place", ["", "5", "5 ", " a", "-5 a", "5 a-b", "5 a\n", "٣ a", f"{10**17} a"]
 )

@@ -176,6 +176,16 @@ def test_members_are_changed_in_administered_workspaces_alone(
     assert not reach.administers(workspace) or reach.sees(workspace)
 
 
+def test_administrator_of_a_workspace_administers_it_and_sees_names() -> None:
+    leader = reach_of(
+        "user", "ada", {"led": "workspace_admin", "used": "workspace_user"}, "default"
+    )
+    assert (leader.administers("led"), leader.administers("used")) == (True, False)
+    assert leader.names("bob")
+    alone = reach_of("user", "ada", {"used": "workspace_user"}, "default")
+    assert (alone.names("ada"), alone.names("bob")) == (True, False)
+
+
 @given(st.sampled_from(ROLES), MEMBERSHIPS)
 def test_whoever_works_with_others_sees_their_names(role: str, memberships: dict[str, str]) -> None:
     reach = reach_of(role, "ada", memberships, "default")

@@ -93,6 +93,17 @@ class OneRequest(RuleBasedStateMachine):
 TestOneRequest = OneRequest.TestCase
 
 
+def test_request_ends_once() -> None:
+    assert after("open", Step.GRANT) == "granted"
+    with pytest.raises(InvalidRequestError, match="is refused already"):
+        after("refused", Step.WITHDRAW)
+
+
+def test_increase_below_the_ceiling_is_wanted_and_may_be_asked_for() -> None:
+    assert rate(100, 200).wanted(150) == 150
+    check_count(Asked(open_of_asker=0, of_last_day=0, open_of_all=0))
+
+
 @given(RATES, RATES)
 def test_only_an_increase_is_asked_for(now: int, requested: int) -> None:
     if requested > now:

@@ -52,6 +52,30 @@ def test_token_of_this_request_names_its_subject(changes: dict[str, Any]) -> Non
     assert check_id_token({**GOOD, **changes}, EXPECTED, NOW) == "7"
 
 
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"iss": "https://id.example.com"}, "of another issuer"),
+        ({"nonce": "m"}, "of another request"),
+        ({"nonce": None}, "of another request"),
+        ({"aud": "them"}, "for another program"),
+        ({"aud": ["them", "those"]}, "for another program"),
+        ({"azp": "them"}, "another program has asked"),
+        ({"aud": ["us", "them"]}, "another program has asked"),
+        ({"exp": NOW - SKEW_S}, "has expired"),
+        ({"exp": "soon"}, "has expired"),
+        ({"iat": NOW + SKEW_S + 1}, "of the future"),
+        ({"iat": True}, "of the future"),
+        ({"iat": NOW - 31 - SKEW_S}, "older than the request"),
+        ({"nbf": NOW + SKEW_S + 1}, "does not count yet"),
+        ({"nbf": "now"}, "does not count yet"),
+    ],
+)
+def test_token_of_something_else_is_refused(changes: dict[str, Any], why: str) -> None:
+    with pytest.raises(UnacceptableError, match=why):
+        check_id_token({**GOOD, **changes}, EXPECTED, NOW)
+
+
 @given(st.sampled_from(sorted({*GOOD, "azp", "nbf"})), JSON)
 def test_any_other_value_of_a_claim_is_refused(name: str, value: Any) -> None:
     claims = {**GOOD, name: value}
