@@ -141,13 +141,13 @@ async def make(path: Path, entries: int) -> list[Figure]:
     database = await open_database(sqlite_url(path))
     async with database.write() as connection:
         await connection.run_sync(lambda sync: _upgrade(sync, BEFORE_ROLLUPS))
-    await establish(database, os.urandom, lambda: END)
     await database.aclose()
     _run(path, _ledger(entries))
     database = await open_database(sqlite_url(path))
     began = time.perf_counter()
     await migrations.migrate(database)
     took = time.perf_counter() - began
+    await establish(database, os.urandom, lambda: END)
     await database.aclose()
     _run(path, _log(entries), _many_keys())
     return [

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.store.directory import read_directory
+from antiphon.store.directory import read_limit_directory
 from cli.conftest import Shell
 
 TWO_MODELS = """
@@ -285,8 +285,8 @@ def test_limits_of_many_keys_are_listed_by_one_read(
 
     async def counted(connection: Any) -> Any:
         reads.append(None)
-        return await read_directory(connection)
+        return await read_limit_directory(connection)
 
-    monkeypatch.setattr("antiphon.service.admin.rate_limits.read_directory", counted)
+    monkeypatch.setattr("antiphon.service.admin.rate_limits.read_limit_directory", counted)
     shell("limits list")
     assert len(reads) == 1
