@@ -176,6 +176,15 @@ def test_members_are_changed_in_administered_workspaces_alone(
     assert not reach.administers(workspace) or reach.sees(workspace)
 
 
+def test_roles_without_development_may_do_the_same() -> None:
+    for role in ("claude_code_user", "managed"):
+        assert permissions_of(role) == permissions_of("user")
+        seen, theirs = (
+            reach_of(one, "ada", {"w": "workspace_user"}, "default") for one in (role, "user")
+        )
+        assert seen == theirs
+
+
 def test_administrator_of_a_workspace_administers_it_and_sees_names() -> None:
     leader = reach_of(
         "user", "ada", {"led": "workspace_admin", "used": "workspace_user"}, "default"
