@@ -6,6 +6,7 @@ import { ask, send } from "../api/client.ts";
 import { useModels } from "../api/queries.ts";
 import type { Batch, Listing } from "../api/types.ts";
 import { batchProgress, firstBatch, isOfMoney, outcomesOf, requestsOf } from "../rules/batches.ts";
+import { NO_MODEL } from "../rules/connections.ts";
 import { BATCH_STATUSES, batchesSearch } from "../rules/searches.ts";
 import { useCan, useSession } from "../session.tsx";
 import { Dialog } from "../ui/Dialog.tsx";
@@ -107,7 +108,7 @@ export function Batches() {
 
 /** How to begin, in place of an empty table. */
 function Begin({ workspace }: { workspace: string | undefined }) {
-  const { data: models = [] } = useModels(workspace);
+  const { data: models } = useModels(workspace);
   return (
     <div className="empty begin">
       <h2>No batches in this workspace</h2>
@@ -115,10 +116,12 @@ function Begin({ workspace }: { workspace: string | undefined }) {
         A batch has up to 100,000 requests. Its progress and its results appear here. This program
         sends a small one:
       </p>
-      <Lines
-        label="the program"
-        text={firstBatch(window.location.origin, models[0]?.id ?? "claude-local")}
-      />
+      {models && (
+        <Lines
+          label="the program"
+          text={firstBatch(window.location.origin, models[0]?.id ?? NO_MODEL.id)}
+        />
+      )}
     </div>
   );
 }
