@@ -1,4 +1,4 @@
-import { Button, Select } from "@mantine/core";
+import { Select } from "@mantine/core";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { wholeReport } from "../api/listings.ts";
@@ -11,12 +11,12 @@ import { costShares, plotOf, type Share } from "../rules/reports.ts";
 import { COST_GROUPS, type CostGroup, type CostSearch } from "../rules/searches.ts";
 import { startOf } from "../rules/times.ts";
 import { useSession } from "../session.tsx";
-import { Call } from "../ui/Call.tsx";
 import { Chips } from "../ui/Chips.tsx";
 import { Empty, Loaded } from "../ui/notices.tsx";
 import { Plot } from "../ui/Plot.tsx";
 import { Figures, Head, save } from "../ui/parts.tsx";
 import { RangeControl } from "../ui/RangeControl.tsx";
+import { ReportActions } from "../ui/ReportActions.tsx";
 import { useRequestRows } from "../ui/RequestRows.tsx";
 import { Table } from "../ui/Table.tsx";
 
@@ -66,21 +66,17 @@ export function Cost() {
     const { [name]: _, ...rest } = search;
     void navigate({ search: rest });
   };
+  const found = report.data;
   return (
     <>
       <Head
         title="Cost"
         actions={
-          <>
-            <Call path={PATH} query={query} />
-            <Button
-              variant="default"
-              disabled={!report.data}
-              onClick={() => report.data && saveCsv(report.data, nameOf, group)}
-            >
-              Download as CSV
-            </Button>
-          </>
+          <ReportActions
+            path={PATH}
+            query={query}
+            onSave={found && (() => saveCsv(found, nameOf, group))}
+          />
         }
       >
         What requests cost by the prices of this server, by the day in UTC, exact to the

@@ -1,4 +1,4 @@
-import { Button, Select } from "@mantine/core";
+import { Select } from "@mantine/core";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
@@ -22,12 +22,12 @@ import {
 import { USAGE_GROUPS, type UsageGroup } from "../rules/searches.ts";
 import { utcTime } from "../rules/times.ts";
 import { useSession } from "../session.tsx";
-import { Call } from "../ui/Call.tsx";
 import { Chips } from "../ui/Chips.tsx";
 import { Empty, Loaded } from "../ui/notices.tsx";
 import { Plot } from "../ui/Plot.tsx";
 import { Figures, Head, save, Time } from "../ui/parts.tsx";
 import { RangeControl } from "../ui/RangeControl.tsx";
+import { ReportActions } from "../ui/ReportActions.tsx";
 import { useRequestRows } from "../ui/RequestRows.tsx";
 import { type Column, Table } from "../ui/Table.tsx";
 import { WorkspaceFilter } from "../ui/WorkspaceFilter.tsx";
@@ -81,21 +81,17 @@ export function Usage() {
     void navigate({ search: rest });
   };
   const { from: _from, to: _to, ...unspanned } = search;
+  const found = report.data;
   return (
     <>
       <Head
         title="Usage"
         actions={
-          <>
-            <Call path={PATH} query={query} />
-            <Button
-              variant="default"
-              disabled={!report.data}
-              onClick={() => report.data && saveCsv(report.data, nameOf, group)}
-            >
-              Download as CSV
-            </Button>
-          </>
+          <ReportActions
+            path={PATH}
+            query={query}
+            onSave={found && (() => saveCsv(found, nameOf, group))}
+          />
         }
       >
         Tokens that models read and wrote, by the day in UTC. Requests count when they end.

@@ -83,9 +83,10 @@ class ImagePrompts:
         props = await self._client.props()
         markers = (props.media_marker,) if props.media_marker else OLD_MARKERS
         images = [part for part in parts if isinstance(part, ImageParam)]
-        if (long := await self._too_long(_runs(parts))) is not None:
+        between = _runs(parts)
+        if (long := await self._too_long(between)) is not None:
             return PreparedPrompt(long)
-        runs = [await self._harmless_run(run, markers) for run in _runs(parts)]
+        runs = [await self._harmless_run(run, markers) for run in between]
         if not runs[-1]:
             raise _unsupported("This model's prompt cannot end in an image.")
         begin = self._tokens.begin
