@@ -44,7 +44,8 @@ def test_template_with_an_effort_has_only_the_callers_budget() -> None:
     ],
 )
 def test_reasoning_switch_is_a_variable_that_the_template_reads(source: str, switch: str) -> None:
-    assert read(source).switch == switch
+    found = read(source).switch
+    assert (found and found.variable) == switch
 
 
 @pytest.mark.parametrize(

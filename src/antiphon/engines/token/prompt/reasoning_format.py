@@ -1,12 +1,12 @@
 """The reasoning of a model: its tags, and the variables by which its template controls it.
 
-No model is known by name: tags and variables are read from its template, see
-docs/decisions/0013-thinking.md.
+No model is known by name: all of this is learned from its template, see
+docs/decisions/0045-thoughts-learned-from-templates.md.
 """
 
 import re
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal, TypeAlias
 
 import jinja2.nodes
 import msgspec
@@ -28,12 +28,20 @@ DEFAULT_EFFORT: Final = "high"
 THINKING_SHARE: Final = 0.75
 """The share of `max_tokens` for adaptive thinking; the rest is left for the answer."""
 
+Opening: TypeAlias = Literal["open", "closed", "free"]
+"""How a prompt ends: in an open thought, behind an empty one, or before what the model chooses."""
+
+Kept: TypeAlias = Literal["always", "loop", "never"]
+"""Which earlier reasoning a template shows: all, that behind the last question, or none."""
+
 
 class ReasoningTags(msgspec.Struct, frozen=True):
     """The tags around reasoning: `<think>` and `</think>`, in many spellings.
 
-    `margin` separates the tags from the reasoning, `gap` the closing tag from the answer. `none`
-    is written instead of reasoning; by default it is the tags with nothing between them.
+    `margin` separates the opening tag from the reasoning, `tail` the reasoning from the closing tag
+    (by default the same), `gap` the closing tag from the answer, and `lead` is the space before the
+    opening tag. `none` is written instead of reasoning; by default it is the tags with nothing
+    between them.
     """
 
     opening: str
@@ -41,20 +49,22 @@ class ReasoningTags(msgspec.Struct, frozen=True):
     margin: str = "\n"
     gap: str = "\n\n"
     none: str | None = None
+    tail: str | None = None
+    lead: str = ""
 
     @property
     def tokens(self) -> tuple[str, ...]:
         """The tags; each may be a control token, which the machine must show."""
-        parts = re.findall(r"<\|[^<>|]*\|>", self.opening + self.closing + self.gap)
+        parts = re.findall(r"<[^<>\s]*>|\[[A-Z_/]+\]", self.opening + self.closing + self.gap)
         return tuple(dict.fromkeys((self.opening, self.closing, *parts)))
 
     @property
     def begin(self) -> str:
-        return self.opening + self.margin
+        return self.lead + self.opening + self.margin
 
     @property
     def end(self) -> str:
-        return self.margin + self.closing + self.gap
+        return (self.margin if self.tail is None else self.tail) + self.closing + self.gap
 
     @property
     def nothing(self) -> str:
@@ -62,6 +72,8 @@ class ReasoningTags(msgspec.Struct, frozen=True):
 
 
 THINK: Final = ReasoningTags("<think>", "</think>")
+
+
 KNOWN_TAGS: Final = {
     "<|channel|>analysis": ReasoningTags(
         "<|channel|>analysis<|message|>",
@@ -80,39 +92,78 @@ KNOWN_TAGS: Final = {
 """Tags by a text that occurs in a template, in the order in which templates are searched."""
 
 
-class ReasoningFormat(msgspec.Struct, frozen=True):
-    """The reasoning of a template.
+class Switch(msgspec.Struct, frozen=True):
+    """A template variable by which reasoning is switched `on` and `off`: its values."""
 
-    `tags` is `None` if the model does not reason. `field` is the field of earlier reasoning, if the
-    template has one. `levels` are the values of its variable `reasoning_effort`, with `takes_none`
-    also "none"; `takes_budget` is true if it has a variable `thinking_budget`.
+    variable: str
+    on: Any = True
+    off: Any = False
+
+
+class EffortControl(msgspec.Struct, frozen=True):
+    """A template variable for the effort, and those of its values that make a difference.
+
+    They are named as the efforts of the API, in their order.
     """
 
-    tags: ReasoningTags | None
+    variable: str
+    levels: tuple[str, ...]
+
+
+class ReasoningFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """The reasoning of a template.
+
+    - `tags`: `None` if the model does not reason; `missing` says why then.
+    - `field`: the field of a message for earlier reasoning; else it is a part of the content: a
+      typed block of its own (`as_block`), or the text between the tags.
+    - `switch`: the variable that switches it on and off, if there is one.
+    - `effort`: the variable for the effort, if there is one.
+    - `budget_variable`: the variable for the most tokens, if there is one; 0 is for none.
+    - `opened`: how the prompt ends if the model shall reason. Only a prompt that is `open` begins
+      the reasoning itself; for the others, Antiphon adds the opening tag.
+    - `shut`: how it ends if the model shall not reason.
+    - `kept`: which earlier reasoning the template shows to a model that shall reason.
+    """
+
+    tags: ReasoningTags | None = None
+    missing: str = ""
     field: str | None = None
-    switch: str | None = None
-    levels: tuple[str, ...] = ()
-    takes_none: bool = False
-    takes_budget: bool = False
+    as_block: bool = False
+    switch: Switch | None = None
+    effort: EffortControl | None = None
+    budget_variable: str | None = None
+    opened: Opening = "free"
+    shut: Opening = "free"
+    kept: Kept = "never"
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The efforts between which the template makes a difference."""
+        return () if self.effort is None else self.effort.levels
 
     @property
     def efforts(self) -> tuple[str, ...]:
-        """The levels that make a difference: those of the template, or those with a budget."""
-        return self.levels or (EFFORTS if self.tags is not None else ())
+        """The efforts that make a difference: by the template, or by a budget."""
+        if self.tags is None:
+            return self.levels
+        told = self.levels
+        return tuple(one for one in EFFORTS if one in told or self._has_budget(one))
 
-    def variables(self, thinking: Thinking, effort: str | None) -> dict[str, Any]:
+    def variables(self, thinking: Thinking, effort: str | None) -> Mapping[str, Any]:
         """Return the template variables that control reasoning; others keep their defaults."""
         reasons = thinking.mode != "disabled"
         variables: dict[str, Any] = {}
+        if self.effort is not None and effort is not None:
+            variables[self.effort.variable] = nearest(effort, self.levels)
         if self.switch is not None:
-            variables[self.switch] = reasons
-        if self.takes_none and not reasons:
-            variables["reasoning_effort"] = "none"
-        elif self.levels and (self.takes_none or effort is not None):
-            variables["reasoning_effort"] = nearest(effort or DEFAULT_EFFORT, self.levels)
-        if self.takes_budget:
+            value = self.switch.on if reasons else self.switch.off
+            if reasons:
+                variables.setdefault(self.switch.variable, value)
+            else:
+                variables[self.switch.variable] = value
+        if self.budget_variable is not None:
             allowance = self._allowance(thinking, effort) if reasons else 0
-            variables |= {} if allowance is None else {"thinking_budget": allowance}
+            variables |= {} if allowance is None else {self.budget_variable: allowance}
         return variables
 
     def budget(self, prompt: Prompt) -> int | None:
@@ -125,7 +176,12 @@ class ReasoningFormat(msgspec.Struct, frozen=True):
     def _allowance(self, thinking: Thinking, effort: str | None) -> int | None:
         if thinking.mode == "enabled":
             return thinking.budget
-        return None if self.levels else BUDGETS.get(effort or DEFAULT_EFFORT)
+        wanted = effort or DEFAULT_EFFORT
+        return BUDGETS.get(wanted) if self._has_budget(wanted) else None
+
+    def _has_budget(self, effort: str) -> bool:
+        """Whether an effort is a budget: there is no level, or none as low as this one."""
+        return not self.levels or EFFORTS.index(effort) < EFFORTS.index(self.levels[0])
 
 
 def reasoning_format_of(
@@ -142,13 +198,19 @@ def reasoning_format_of(
     # name.
     spelled = words if takes_none else {*EFFORTS[:3], *words}
     levels = tuple(level for level in EFFORTS if level in spelled)
+    switch = next((one for one in SWITCHES if one in variables), None)
+    chosen = None if switch is None else Switch(switch)
+    if takes_none:
+        chosen = Switch("reasoning_effort", nearest(DEFAULT_EFFORT, levels), "none")
     return ReasoningFormat(
         tags=_tags_in(source) if tags is True else tags or None,
         field=next((field for field in FIELDS if field in words), None),
-        switch=next((switch for switch in SWITCHES if switch in variables), None),
-        levels=levels if "reasoning_effort" in variables else (),
-        takes_none=takes_none,
-        takes_budget="thinking_budget" in variables,
+        switch=chosen,
+        effort=EffortControl("reasoning_effort", levels)
+        if "reasoning_effort" in variables
+        else None,
+        budget_variable="thinking_budget" if "thinking_budget" in variables else None,
+        shut="free" if chosen is None else "closed",
     )
 
 

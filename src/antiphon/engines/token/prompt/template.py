@@ -153,7 +153,7 @@ class ChatTemplate:
         elif opened:
             more = tags.end
         else:
-            done = self.reasoning.switch is not None or _ends_with(rendered, tags.closing)
+            done = self.reasoning.shut != "free" or _ends_with(rendered, tags.closing)
             more = "" if done else tags.nothing
         segments = [*rendered.segments, Segment(more, control=True)] if more else rendered.segments
         return Rendered(segments, rendered.edges)
