@@ -16,7 +16,7 @@ from support.templates import CHATML
 
 CONTROL = re.compile(r"<\|[a-z_]+\|>|</?think>|</?tool_call>")
 WORDS = re.compile(r"\s*\w+|\s+|[^\w\s]+")
-THINKING = CHATML + "{# <think> #}"
+THINKING = CHATML + "{% if add_generation_prompt %}<think>\n{% endif %}"
 BEGIN = "<|begin|>"
 
 

@@ -222,6 +222,10 @@ def open_template(
             template.render(Prompt((Turn("user", (TextParam(text="Hello."),)),), 1))
     except TemplateUnusableError as error:
         raise EngineStartError(f"Model `{model}`: its chat template is wrong: {error}.") from error
+    if template.reasoning.flaw:
+        EventLog(__name__).info(
+            "earlier reasoning is not shown", model=model, reason=template.reasoning.flaw
+        )
     if text and template.unlearned is not None:
         EventLog(__name__).info(
             "calls are written in the general notation", model=model, reason=template.unlearned

@@ -19,7 +19,7 @@ from antiphon.core.prompt import (
 from antiphon.engines.token.answer.answer_format import AnswerFormat
 from antiphon.engines.token.answer.parser import AnswerParser, Rejected
 from antiphon.engines.token.prompt.call_syntax import BARE, TAGGED
-from antiphon.engines.token.prompt.reasoning_format import KNOWN_TAGS, THINK
+from antiphon.engines.token.prompt.reasoning_format import THINK, ReasoningTags
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
 TOOLS = (
@@ -29,7 +29,13 @@ TOOLS = (
 PLAIN = AnswerFormat(TAGGED, TOOLS)
 THINKING = AnswerFormat(TAGGED, TOOLS, tags=THINK)
 LLAMA = AnswerFormat(BARE, TOOLS)
-HARMONY = KNOWN_TAGS["<|channel|>analysis"]
+HARMONY = ReasoningTags(
+    "<|channel|>analysis<|message|>",
+    "<|end|>",
+    margin="",
+    gap="<|start|>assistant<|channel|>final<|message|>",
+    none="<|channel|>final<|message|>",
+)
 STRICT = AnswerFormat(
     TAGGED,
     TOOLS,
@@ -320,7 +326,7 @@ def test_space_between_reasoning_and_the_answer_is_dropped() -> None:
 
 @pytest.mark.parametrize("cut", range(1, 40))
 def test_channels_of_harmony_are_read_as_reasoning(cut: int) -> None:
-    tags = KNOWN_TAGS["<|channel|>analysis"]
+    tags = HARMONY
     said = f"{tags.opening}Hm{tags.closing}{tags.gap}Hi"
     parser = AnswerParser(AnswerFormat(TAGGED, tags=tags))
     events = [*parser.feed(said[:cut], 1), *parser.feed(said[cut:], 1)]

@@ -247,7 +247,7 @@ def test_breakpoint_on_reasoning_lies_behind_the_block_before_it() -> None:
         Turn("user", (TextParam(text="Oh."),)),
     )
     prompt = Prompt(turns, 1, breakpoints=(Breakpoint(1, (0,)),))
-    (text,) = prefixes(CHATML + "{# <think> #}", prompt)
+    (text,) = prefixes(CHATML + "{% if add_generation_prompt %}<think>\n{% endif %}", prompt)
     assert text.endswith("user\nWhy?")
 
 

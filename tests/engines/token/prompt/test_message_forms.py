@@ -43,7 +43,7 @@ NO_USER_BEHIND_RESULTS = (
     " and loop.previtem.role == 'tool' %}{{ raise_exception('Results') }}{% endif %}{% endfor %}"
 )
 NO_REASONING = (
-    "{# <think> #}{% for m in messages %}{% if '<think>' in m.content %}"
+    "{% for m in messages %}{% if '<think>' in m.content %}"
     "{{ raise_exception('No reasoning') }}{% endif %}{% endfor %}"
 )
 
@@ -162,7 +162,12 @@ def test_turn_without_its_reasoning_is_one_message() -> None:
 def test_message_with_reasoning_stays_apart_where_it_is_shown() -> None:
     thought = ThinkingParam(thinking="Hm.", signature="s")
     blocks = (TextParam(text="One."), thought, TextParam(text="Two."))
-    written = text(template(CHATML + "{# <think> #}"), USER, Turn("assistant", blocks), USER)
+    written = text(
+        template(CHATML + "{% if add_generation_prompt %}<think>\n{% endif %}"),
+        USER,
+        Turn("assistant", blocks),
+        USER,
+    )
     assert "One.<|im_end|>\n<|im_start|>assistant\n<think>\nHm.\n</think>\n\nTwo." in written
 
 

@@ -1,16 +1,22 @@
-import jinja2
 import pytest
 
 from antiphon.core.prompt import Prompt, Thinking
 from antiphon.engines.token.prompt.reasoning_format import (
-    KNOWN_TAGS,
+    THINK,
+    EffortControl,
     ReasoningFormat,
-    reasoning_format_of,
+    ReasoningTags,
+    Switch,
 )
 
-
-def read(source: str) -> ReasoningFormat:
-    return reasoning_format_of(source, jinja2.Environment(autoescape=True).parse(source))
+PLAIN = ReasoningFormat(tags=THINK)
+LEVELS = ReasoningFormat(tags=THINK, effort=EffortControl("effort", ("low", "medium", "high")))
+MAXIMUM = ReasoningFormat(tags=THINK, effort=EffortControl("effort", ("high", "max")))
+ONE_VARIABLE = ReasoningFormat(
+    tags=THINK,
+    switch=Switch("effort", "high", "none"),
+    effort=EffortControl("effort", ("low", "high")),
+)
 
 
 def prompt(mode: str, effort: str | None = None, budget: int | None = None) -> Prompt:
@@ -25,46 +31,46 @@ def prompt(mode: str, effort: str | None = None, budget: int | None = None) -> P
 def test_effort_is_a_budget_where_the_model_has_no_control(
     effort: str | None, budget: int | None
 ) -> None:
-    assert read("<think>").budget(prompt("adaptive", effort)) == budget
+    assert PLAIN.budget(prompt("adaptive", effort)) == budget
 
 
 def test_template_with_an_effort_has_only_the_callers_budget() -> None:
-    controlled = read("<think>{{ reasoning_effort }}")
-    assert controlled.budget(prompt("adaptive", "low")) is None
-    assert controlled.budget(prompt("enabled", "low", 1500)) == 1500
+    assert LEVELS.budget(prompt("adaptive", "low")) is None
+    assert LEVELS.budget(prompt("enabled", "low", 1500)) == 1500
+
+
+def test_effort_below_all_levels_of_the_template_is_a_budget() -> None:
+    assert MAXIMUM.efforts == ("low", "medium", "high", "max")
+    assert MAXIMUM.budget(prompt("adaptive", "low")) == 1024
+    assert MAXIMUM.budget(prompt("adaptive", "high")) is None
+    told = MAXIMUM.variables(Thinking(mode="adaptive"), "low")
+    assert told == {"effort": "high"}
 
 
 @pytest.mark.parametrize(
-    ("source", "switch"),
+    ("mode", "effort", "told"),
     [
-        ("{{ enable_thinking }}", "enable_thinking"),
-        ("{% if thinking is not defined %}{% set thinking = true %}{% endif %}", "thinking"),
-        ("{% set thinking = true %}{{ thinking }}", None),
-        ("{# enable_thinking #}", None),
+        ("disabled", None, {"effort": "none"}),
+        ("disabled", "low", {"effort": "none"}),
+        ("adaptive", None, {"effort": "high"}),
+        ("adaptive", "low", {"effort": "low"}),
+        ("adaptive", "max", {"effort": "high"}),
     ],
 )
-def test_reasoning_switch_is_a_variable_that_the_template_reads(source: str, switch: str) -> None:
-    found = read(source).switch
-    assert (found and found.variable) == switch
-
-
-@pytest.mark.parametrize(
-    ("source", "field"),
-    [
-        ("{{ m.reasoning_content }}", "reasoning_content"),
-        ("{% if 'thinking' in m %}{{ m['thinking'] }}{% endif %}", "thinking"),
-        ("reasoning_content", None),
-    ],
-)
-def test_reasoning_field_is_one_that_the_template_reads(source: str, field: str | None) -> None:
-    assert read("{% set m = {} %}" + source).field == field
+def test_one_variable_may_be_the_switch_and_the_effort(
+    mode: str, effort: str | None, told: dict[str, str]
+) -> None:
+    assert ONE_VARIABLE.variables(Thinking(mode=mode), effort) == told
 
 
 def test_each_tag_that_may_be_one_token_is_named() -> None:
-    harmony = KNOWN_TAGS["<|channel|>analysis"].tokens
-    assert {"<|channel|>", "<|message|>", "<|end|>", "<|start|>"} < set(harmony)
-    assert KNOWN_TAGS["<think>"].tokens == ("<think>", "</think>")
+    harmony = ReasoningTags(
+        "<|channel|>analysis<|message|>", "<|end|>", gap="<|start|>assistant<|channel|>final"
+    )
+    assert {"<|channel|>", "<|message|>", "<|end|>", "<|start|>"} < set(harmony.tokens)
+    assert THINK.tokens == ("<think>", "</think>")
 
 
-def test_template_of_phi_has_no_reasoning_tags() -> None:
-    assert read("<|user|>\n{{ m }}<|end|>").tags is None
+def test_tags_have_space_of_their_own() -> None:
+    tags = ReasoningTags("<a>", "</a>", lead="\n", margin=" ", tail="", gap="\n")
+    assert (tags.begin, tags.end, tags.nothing) == ("\n<a> ", "</a>\n", "\n<a> </a>\n")

@@ -59,11 +59,12 @@ def answers_after_the_last_directive(begun: Turns, more: Turns) -> int | None:
     return first_answer(begun, directed(begun)[-1]) if directed(more, 1) else None
 
 
-def in_the_last_answer(begun: Turns, more: Turns) -> int | None:
-    """Only the reasoning of the last message of the assistant is shown."""
-    answers = [index for index, one in enumerate(begun) if one.role == "assistant"]
-    answered = any(one.role == "assistant" for one in more)
-    return next(iter(reasoned(begun, answers[-1])), None) if answers and answered else None
+def calls_after_the_last_question(begun: Turns, more: Turns) -> int | None:
+    """Only the reasoning of calls is shown, until there is another question."""
+    if not asked(more):
+        return None
+    found = reasoned(begun, asked(begun)[-1])
+    return next((index for index in found if not is_final(begun[index])), None)
 
 
 def before_the_first_answer(begun: Turns, more: Turns) -> int | None:
@@ -121,13 +122,15 @@ STRIPPING: Mapping[str, Stripped] = {
     "GLM-4.7-Flash": after_the_last_question,
     "Kimi-K2-Thinking": before_the_first_answer,
     "LFM2.5-8B-A1B": after_the_last_question,
-    "LFM2.5-Instruct": in_the_last_answer,
     "MiniMax-M2": after_the_last_directive,
     "NVIDIA-Nemotron-3-Nano-30B-A3B-BF16": after_the_last_question,
     "Qwen-Qwen3-0.6B": after_the_last_question,
     "Qwen3.5-4B": answers_after_the_last_directive,
     "Reka-Edge": after_the_last_directive,
     "StepFun3.5-Flash": answers_after_the_last_question,
+    "google-gemma-4-31B-it": calls_after_the_last_question,
+    "google-gemma-4-31B-it-interleaved": calls_after_the_last_question,
+    "upstage-Solar-Open-100B": after_the_last_directive,
     "deepseek-ai-DeepSeek-V3.2": answers_after_the_last_directive,
     "openai-gpt-oss-120b": at_a_call_until_a_text,
 }

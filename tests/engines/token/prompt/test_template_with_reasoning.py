@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from antiphon.core.prompt import Prompt, Thinking, Tool, Turn
-from antiphon.engines.base import EFFORTS
-from antiphon.engines.token.prompt.reasoning_format import KNOWN_TAGS, THINK, ReasoningTags
+from antiphon.engines.token.prompt.reasoning_format import THINK, ReasoningTags
 from antiphon.engines.token.prompt.template import ChatTemplate
 from antiphon.wire.content import (
     RedactedThinkingParam,
@@ -21,7 +21,6 @@ CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-AWARE = CHATML + "{# <think> #}"
 OPENING = CHATML + "{% if add_generation_prompt %}<think>\n{% endif %}"
 SWITCH = CHATML + (
     "{% if add_generation_prompt and enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}"
@@ -47,7 +46,7 @@ FIELD = """\
 {% endfor %}
 {{ tools | tojson if tools }}{% if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""
-SPLITTING = CHATML.replace("m.content", "m.content.split('</think>')[-1].lstrip('\\n')")
+SPLITTING = OPENING.replace("m.content", "m.content.split('</think>')[-1].lstrip('\\n')")
 HARMONY = """\
 {% if reasoning_effort is not defined %}{% set reasoning_effort = "medium" %}{% endif %}
 Reasoning: {{ reasoning_effort }}
@@ -55,13 +54,20 @@ Reasoning: {{ reasoning_effort }}
 {{ raise_exception("put it in 'thinking'") }}{% endif %}
 {% if m.thinking %}
 <|start|>assistant<|channel|>analysis<|message|>{{ m.thinking }}<|end|>{% endif %}
-<|start|>{{ m.role }}<|message|>{{ m.content }}<|end|>{% endfor %}
+{% set channel = "<|channel|>final" if m.role == "assistant" else "" %}
+<|start|>{{ m.role }}{{ channel }}<|message|>{{ m.content }}<|end|>{% endfor %}
 {% if add_generation_prompt %}<|start|>assistant{% endif %}"""
-PICKY = SWITCH + (
-    "{% if reasoning_effort not in ['none', 'high'] %}{{ raise_exception('no') }}{% endif %}"
-    "[{{ reasoning_effort }}]"
+PICKY = (
+    """\
+{% set effort = reasoning_effort | default('none') %}
+{% if effort not in ['none', 'high'] %}{{ raise_exception('no') }}{% endif %}[{{ effort }}]
+"""
+    + OPENING
 )
-BUDGETED = CHATML + "{# <seed:think> #}{{ thinking_budget }}"
+BUDGETED = (
+    "{{ thinking_budget }}" + CHATML + "{% if add_generation_prompt and thinking_budget == 0 %}"
+    "<seed:think></seed:think>{% endif %}"
+)
 
 ON = Thinking(mode="enabled", budget=2000)
 ADAPTIVE = Thinking(mode="adaptive")
@@ -102,8 +108,8 @@ def said(source: str, turns: tuple[Turn, ...] = ASK, **more: Any) -> str:
     [
         (SWITCH, OFF, "assistant\n<think>\n\n</think>\n\n"),
         (SWITCH, ON, "assistant\n<think>\n"),
-        (AWARE, OFF, "assistant\n<think>\n\n</think>\n\n"),
-        (AWARE, ADAPTIVE, "assistant\n<think>\n"),
+        (FIELD, OFF, "assistant\n<think>\n\n</think>\n\n"),
+        (FIELD, ADAPTIVE, "assistant\n<think>\n"),
         (OPENING, OFF, "assistant\n<think>\n\n</think>\n\n"),
         (OPENING, ON, "assistant\n<think>\n"),
         (HARMONY, OFF, "assistant<|channel|>final<|message|>"),
@@ -117,24 +123,25 @@ def test_prompt_opens_reasoning_where_the_model_shall_reason(
     assert said(source, thinking=thinking).endswith(end)
 
 
-@pytest.mark.parametrize("source", [AWARE, OPENING])
-def test_prefill_is_continued_without_tags(source: str) -> None:
-    turns = (*ASK, Turn("assistant", (TextParam(text="Because"),)))
+@pytest.mark.parametrize("source", [FIELD, OPENING, SWITCH])
+def test_prefill_stands_behind_a_thought_that_is_closed(source: str) -> None:
+    turns = (*ASK, Turn("assistant", (TextParam(text="Because "),)))
     for thinking in (ON, OFF):
-        assert said(source, turns, thinking=thinking).endswith("assistant\nBecause")
+        end = "assistant\n<think>\n\n</think>\n\nBecause "
+        assert said(source, turns, thinking=thinking).endswith(end)
 
 
-@pytest.mark.parametrize("sign", KNOWN_TAGS)
-def test_tags_are_found_in_a_template(sign: str) -> None:
-    reasoning = template(CHATML + "{# " + sign + " #}").reasoning
-    assert reasoning.tags is KNOWN_TAGS[sign]
-    assert reasoning.efforts == EFFORTS
+def test_prefill_with_its_own_thought_gets_no_other() -> None:
+    turns = (*ASK, Turn("assistant", (thought("Hm."), TextParam(text="Because"))))
+    for source in (FIELD, OPENING):
+        text = said(source, turns, thinking=ON)
+        assert text.endswith("assistant\n<think>\nHm.\n</think>\n\nBecause")
 
 
 def test_tags_may_be_given_or_denied() -> None:
     tags = ReasoningTags("<ponder>", "</ponder>")
     assert template(CHATML, tags=tags).reasoning.tags is tags
-    denied = template(AWARE, tags=False)
+    denied = template(FIELD, tags=False)
     assert denied.reasoning.tags is None
     assert denied.render(Prompt(ASK, 1)).segments[-1].text.endswith("assistant\n")
     assert template(CHATML).reasoning.efforts == ()
@@ -149,7 +156,7 @@ def test_template_keeps_reasoning_of_the_current_loop_and_strips_the_rest() -> N
 
 
 def test_reasoning_stands_in_the_content_without_a_field() -> None:
-    text = said(AWARE, LOOP, thinking=ON)
+    text = said(OPENING, LOOP, thinking=ON)
     assert "assistant\n<think>\nEarly.\n</think>\n\nBecause.<|im_end|>" in text
     assert f"<think>\n{EVIL}\n</think>\n\nI do.\n<tool_call>" in text
 
@@ -188,7 +195,7 @@ def test_reasoning_in_a_turn_keeps_its_places() -> None:
     assert text.count("<think>") == 2 + 1
 
 
-REFUSING = AWARE.replace(
+REFUSING = OPENING.replace(
     "{% for m in messages %}",
     "{% for m in messages %}{% if '<think>' in m.content %}{{ raise_exception('No') }}{% endif %}",
 )
@@ -202,7 +209,7 @@ def test_template_that_refuses_reasoning_gets_none() -> None:
 def test_no_text_of_reasoning_is_in_a_control_segment(parts: list[str]) -> None:
     text = "".join(parts)
     turns = (*ASK, Turn("assistant", (thought(text), TextParam(text="So."))), *ASK)
-    for source in (AWARE, FIELD.replace("loop.index0 > ns.query", "true")):
+    for source in (OPENING, FIELD.replace("loop.index0 > ns.query", "true")):
         segments = template(source).render(Prompt(turns, 1, thinking=ON)).segments
         controls = "".join(segment.text for segment in segments if segment.control)
         assert controls.count("<|im_end|>") == 3
@@ -243,9 +250,9 @@ def test_template_with_an_effort_of_none_is_told_none(
 def test_template_with_a_budget_is_told_the_budget(
     thinking: Thinking, effort: str | None, told: str
 ) -> None:
-    assert f"assistant\n{told}<seed:think>" in said(BUDGETED, thinking=thinking, effort=effort)
+    assert f"{told}<|im_start|>user" in said(BUDGETED, thinking=thinking, effort=effort)
 
 
 def test_think_tags_are_found_in_a_template() -> None:
     assert THINK.nothing == "<think>\n\n</think>\n\n"
-    assert template(OPENING).reasoning.tags is THINK
+    assert template(OPENING).reasoning.tags == replace(THINK, tail="\n")

@@ -33,6 +33,8 @@ class MessageForm(msgspec.Struct, frozen=True):
     - `text_beside_calls`: a message may have text and calls, else the text has one of its own.
     - `text_behind_results`: the user may speak behind a result, else the text joins the result.
     - `reasoning`: messages have their reasoning, else it is left out.
+    - `reasoning_at_calls`: where a text has a message of its own, the reasoning stays with the
+      calls, because the template shows it only there.
     """
 
     system: Systems = "all"
@@ -40,6 +42,7 @@ class MessageForm(msgspec.Struct, frozen=True):
     text_beside_calls: bool = True
     text_behind_results: bool = True
     reasoning: bool = True
+    reasoning_at_calls: bool = False
 
     def of(self, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
         """Return the messages in this form. What follows a message does not change it.
@@ -75,8 +78,8 @@ class MessageForm(msgspec.Struct, frozen=True):
             yield message
             return
         if not self.text_beside_calls and any(part.text for part in parts):
-            yield ChatMessage(role, parts, (), reasoning)
-            parts, reasoning = NOTHING, ""
+            yield ChatMessage(role, parts, (), "" if self.reasoning_at_calls else reasoning)
+            parts, reasoning = NOTHING, reasoning if self.reasoning_at_calls else ""
         for together in (calls,) if self.calls_together else zip(calls):
             yield ChatMessage(role, parts, together, reasoning)
             parts, reasoning = NOTHING, ""
@@ -107,7 +110,11 @@ def expressions(messages: Sequence[ChatMessage], form: MessageForm) -> Iterator[
     The others are for what a template refuses only in some conversations.
     """
     seen: list[list[ChatMessage]] = []
-    others = (replace(other, system=system) for other in OTHERS for system in SYSTEMS)
+    others = (
+        replace(other, system=system, reasoning_at_calls=form.reasoning_at_calls)
+        for other in OTHERS
+        for system in SYSTEMS
+    )
     for one in (form, *others):
         expression = one.of(messages)
         if expression not in seen:
@@ -123,12 +130,14 @@ class Render(Protocol):
     ) -> Rendered | None: ...
 
 
-def form_for(render: Render, *, system: bool, native: bool, reasons: bool) -> MessageForm:
+def form_for(
+    render: Render, *, system: bool, native: bool, reasons: bool, at_calls: bool = False
+) -> MessageForm:
     """Return the most faithful form in which a template expresses the conversations below.
 
     The form is for conversations that begin with a system prompt, or for those that do not: some
     templates have a prompt of their own for these. With `native` the template writes calls, with
-    `reasons` it has a place for reasoning.
+    `reasons` it has a place for reasoning, `at_calls` only before calls.
     """
     opening = (SYSTEM,) if system else ()
 
@@ -138,7 +147,8 @@ def form_for(render: Render, *, system: bool, native: bool, reasons: bool) -> Me
     def grows(form: MessageForm) -> bool:
         return _grows(render, (*opening, *DIRECTED), form)
 
-    systems = [replace(FAITHFUL, system=one, reasoning=reasons) for one in SYSTEMS]
+    shape = replace(FAITHFUL, reasoning=reasons, reasoning_at_calls=at_calls)
+    systems = [replace(shape, system=one) for one in SYSTEMS]
     form = _first(systems, grows, lambda one: expresses(one, DIRECTED))
     if native:
         calls = [

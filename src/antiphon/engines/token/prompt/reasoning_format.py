@@ -1,22 +1,17 @@
 """The reasoning of a model: its tags, and the variables by which its template controls it.
 
 No model is known by name: all of this is learned from its template, see
-docs/decisions/0045-thoughts-learned-from-templates.md.
+docs/decisions/0045-reasoning-learned-from-templates.md.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias
 
-import jinja2.nodes
 import msgspec
-from jinja2.meta import find_undeclared_variables
 
 from antiphon.core.prompt import Prompt, Thinking
 from antiphon.engines.base import EFFORTS, nearest
-
-SWITCHES: Final = ("enable_thinking", "thinking")
-"""Variables by which templates switch reasoning on or off."""
 
 FIELDS: Final = ("reasoning_content", "reasoning", "thinking")
 """Fields of a message in which templates read earlier reasoning."""
@@ -74,24 +69,6 @@ class ReasoningTags(msgspec.Struct, frozen=True):
 THINK: Final = ReasoningTags("<think>", "</think>")
 
 
-KNOWN_TAGS: Final = {
-    "<|channel|>analysis": ReasoningTags(
-        "<|channel|>analysis<|message|>",
-        "<|end|>",
-        margin="",
-        gap="<|start|>assistant<|channel|>final<|message|>",
-        none="<|channel|>final<|message|>",
-    ),
-    "[THINK]": ReasoningTags("[THINK]", "[/THINK]", margin="", gap=""),
-    "<seed:think>": ReasoningTags("<seed:think>", "</seed:think>", gap=""),
-    "◁think▷": ReasoningTags("◁think▷", "◁/think▷"),
-    "<|inner_prefix|>": ReasoningTags("<|inner_prefix|>", "<|inner_suffix|>", margin="", gap=""),
-    "<think>": THINK,
-    "</think>": THINK,
-}
-"""Tags by a text that occurs in a template, in the order in which templates are searched."""
-
-
 class Switch(msgspec.Struct, frozen=True):
     """A template variable by which reasoning is switched `on` and `off`: its values."""
 
@@ -113,7 +90,8 @@ class EffortControl(msgspec.Struct, frozen=True):
 class ReasoningFormat(msgspec.Struct, frozen=True, kw_only=True):
     """The reasoning of a template.
 
-    - `tags`: `None` if the model does not reason; `missing` says why then.
+    - `tags`: `None` if the model does not reason; `missing` says why then. `flaw` says why earlier
+      reasoning is not shown, if the template would write it in a way that could not be proven.
     - `field`: the field of a message for earlier reasoning; else it is a part of the content: a
       typed block of its own (`as_block`), or the text between the tags.
     - `switch`: the variable that switches it on and off, if there is one.
@@ -122,11 +100,13 @@ class ReasoningFormat(msgspec.Struct, frozen=True, kw_only=True):
     - `opened`: how the prompt ends if the model shall reason. Only a prompt that is `open` begins
       the reasoning itself; for the others, Antiphon adds the opening tag.
     - `shut`: how it ends if the model shall not reason.
-    - `kept`: which earlier reasoning the template shows to a model that shall reason.
+    - `kept`: which earlier reasoning the template shows to a model that shall reason; `at_calls`:
+      only reasoning before calls.
     """
 
     tags: ReasoningTags | None = None
     missing: str = ""
+    flaw: str = ""
     field: str | None = None
     as_block: bool = False
     switch: Switch | None = None
@@ -135,6 +115,7 @@ class ReasoningFormat(msgspec.Struct, frozen=True, kw_only=True):
     opened: Opening = "free"
     shut: Opening = "free"
     kept: Kept = "never"
+    at_calls: bool = False
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -166,6 +147,14 @@ class ReasoningFormat(msgspec.Struct, frozen=True, kw_only=True):
             variables |= {} if allowance is None else {self.budget_variable: allowance}
         return variables
 
+    def placed(self, thought: str, content: str, tags: ReasoningTags) -> dict[str, Any]:
+        """Return the fields of a message with reasoning."""
+        if self.field is not None:
+            return {self.field: thought, "content": content}
+        if self.as_block:
+            return {"content": blocks(thought, content)}
+        return {"content": tags.begin + thought + tags.end + content}
+
     def budget(self, prompt: Prompt) -> int | None:
         """Return the most tokens of reasoning; `None` if only `max_tokens` limits it."""
         allowance = self._allowance(prompt.thinking, prompt.effort)
@@ -184,44 +173,7 @@ class ReasoningFormat(msgspec.Struct, frozen=True, kw_only=True):
         return not self.levels or EFFORTS.index(effort) < EFFORTS.index(self.levels[0])
 
 
-def reasoning_format_of(
-    source: str, tree: jinja2.nodes.Template, *, tags: ReasoningTags | bool = True
-) -> ReasoningFormat:
-    """Read a template: its `source` for tags, its `tree` for variables and fields.
-
-    `tags` are the operator's: tags, `False` for none, or `True` to read them from the template.
-    """
-    words = set(_words(tree))  # first: looking for variables folds what is constant
-    variables = find_undeclared_variables(tree)
-    takes_none = "reasoning_effort" in variables and "none" in words
-    # Templates seldom name the first three levels; those with "none" refuse levels they do not
-    # name.
-    spelled = words if takes_none else {*EFFORTS[:3], *words}
-    levels = tuple(level for level in EFFORTS if level in spelled)
-    switch = next((one for one in SWITCHES if one in variables), None)
-    chosen = None if switch is None else Switch(switch)
-    if takes_none:
-        chosen = Switch("reasoning_effort", nearest(DEFAULT_EFFORT, levels), "none")
-    return ReasoningFormat(
-        tags=_tags_in(source) if tags is True else tags or None,
-        field=next((field for field in FIELDS if field in words), None),
-        switch=chosen,
-        effort=EffortControl("reasoning_effort", levels)
-        if "reasoning_effort" in variables
-        else None,
-        budget_variable="thinking_budget" if "thinking_budget" in variables else None,
-        shut="free" if chosen is None else "closed",
-    )
-
-
-def _tags_in(source: str) -> ReasoningTags | None:
-    return next((tags for sign, tags in KNOWN_TAGS.items() if sign in source), None)
-
-
-def _words(tree: jinja2.nodes.Template) -> Iterator[str]:
-    """Yield the names of attributes and the texts that a template's code compares with."""
-    for node in tree.find_all((jinja2.nodes.Getattr, jinja2.nodes.Const)):
-        if isinstance(node, jinja2.nodes.Getattr):
-            yield node.attr
-        elif isinstance(node, jinja2.nodes.Const) and isinstance(node.value, str):
-            yield node.value
+def blocks(thought: str, text: str) -> list[dict[str, str]]:
+    """Return a content of typed blocks; a template may refuse an empty one."""
+    said = [{"type": "text", "text": text}] if text else []
+    return [{"type": "thinking", "thinking": thought}, *said]

@@ -39,12 +39,13 @@ from antiphon.engines.token.prompt.message_forms import MessageForm, expressions
 from antiphon.engines.token.prompt.placeholders import (
     Placeholders,
     Rendered,
-    Segment,
 )
-from antiphon.engines.token.prompt.reasoning_format import ReasoningTags, reasoning_format_of
+from antiphon.engines.token.prompt.prompt_end import PromptEnd
+from antiphon.engines.token.prompt.reasoning_format import ReasoningFormat, ReasoningTags
 from antiphon.engines.token.prompt.template_tools import described, function_of, tool_message
 from antiphon.engines.token.prompt.tool_prompt import call_instructions, tool_prompt
 from antiphon.engines.token.prompt.trial import plain_messages, turns_of
+from antiphon.engines.token.reasoning.learning import learn_reasoning
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
 
 # Errors of a template that does not fit a conversation, besides those of Jinja.
@@ -80,22 +81,29 @@ class ChatTemplate:
         jinja = environment(now)
         try:
             tree = jinja.parse(source)
-            self.reasoning = reasoning_format_of(source, tree, tags=tags)
-            self._template = jinja.from_string(tree)
+            self._template = jinja.from_string(source)
         except jinja2.TemplateSyntaxError as error:
             raise TemplateUnusableError(f"line {error.lineno}: {error.message}") from error
+        self.reasoning = ReasoningFormat()
         # transformers gives `None`, but templates that are made for tools only take a list.
         self._takes_no_tools = True
         self._takes_no_tools = self._renders_a_question()
+        self.reasoning = learn_reasoning(self._written_with, tree, tags=tags)
         self.unlearned: str | None = None
         self._notation: Notation | None = None
         native = self._native_syntax() or self._learned_notation()
         self.native = native is not None
         self.describes = native is not None and (self._notation is None or self._notation.describes)
         self.syntax: CallSyntax | Notation = native or TAGGED
-        reasons = self.reasoning.tags is not None
+        reasons = self.reasoning.kept != "never"
         self._form, self._form_with_system = (
-            form_for(self._tried, system=system, native=self.native, reasons=reasons)
+            form_for(
+                self._tried,
+                system=system,
+                native=self.native,
+                reasons=reasons,
+                at_calls=self.reasoning.at_calls,
+            )
             for system in (False, True)
         )
 
@@ -121,10 +129,21 @@ class ChatTemplate:
                 complaint = str(error) or type(error).__name__
                 continue
             if rendered is not None:
-                if expression[-1].role == "assistant":
+                end = self._end(prompt)
+                if end is None or expression[-1].reasoning:
                     return rendered
-                return self._opened(rendered, self.tags(prompt), reasons=reasons)
+                if expression[-1].role != "assistant":
+                    return end.opened(rendered) if reasons else end.closed(rendered)
+                asked = self._render(expression[:-1], described_tools, variables)
+                return rendered if asked is None else end.closed_before_prefill(rendered, asked)
         raise TemplateUnusableError(complaint)
+
+    def _end(self, prompt: Prompt) -> PromptEnd | None:
+        tags = self.tags(prompt)
+        if tags is None:
+            return None
+        is_off = prompt.thinking.mode == "disabled" and self.reasoning.switch is not None
+        return PromptEnd(tags, switched_off=is_off)
 
     def tags(self, prompt: Prompt) -> ReasoningTags | None:
         """Return the tags of reasoning for the answer to `prompt`.
@@ -139,24 +158,6 @@ class ChatTemplate:
             gap=tags.gap.removesuffix(notation.text_opening),
             none=None if tags.none is None else tags.none.removesuffix(notation.text_opening),
         )
-
-    def _opened(self, rendered: Rendered, tags: ReasoningTags | None, *, reasons: bool) -> Rendered:
-        """Add the opening tag if the model shall reason, and an empty reasoning if it shall not.
-
-        A template with a switch for reasoning has already switched it off.
-        """
-        if tags is None:
-            return rendered
-        opened = _ends_with(rendered, tags.opening)
-        if reasons:
-            more = "" if opened else tags.begin
-        elif opened:
-            more = tags.end
-        else:
-            done = self.reasoning.shut != "free" or _ends_with(rendered, tags.closing)
-            more = "" if done else tags.nothing
-        segments = [*rendered.segments, Segment(more, control=True)] if more else rendered.segments
-        return Rendered(segments, rendered.edges)
 
     def _render(
         self,
@@ -190,15 +191,15 @@ class ChatTemplate:
         if message.role != "system":
             hidden.begin_turns()
         fields: dict[str, Any] = {"role": message.role}
-        before = ""
         tags = self.reasoning.tags
-        if message.reasoning and tags is not None:
-            reasoning = hidden.reasoning(message.reasoning)
-            if self.reasoning.field is not None:
-                fields[self.reasoning.field] = reasoning
-            else:
-                before = tags.begin + reasoning + tags.end
-        fields["content"] = before + hidden.content(message.parts, last=last)
+        thought = ""
+        if message.reasoning and tags is not None and self.reasoning.kept != "never":
+            thought = hidden.reasoning(message.reasoning)
+        content = hidden.content(message.parts, last=last)
+        if thought and tags is not None:
+            fields |= self.reasoning.placed(thought, content, tags)
+        else:
+            fields["content"] = content
         if message.calls:
             fields["tool_calls"] = [self._call(placed, hidden) for placed in message.calls]
         if message.role == "tool":
@@ -285,6 +286,20 @@ class ChatTemplate:
         except _TEMPLATE_ERRORS as error:
             raise RefusedError from error
 
+    def _written_with(self, messages: Sequence[Message], variables: Mapping[str, Any]) -> str:
+        """Render messages with variables, which hold no text of a caller."""
+        with_calls = any("tool_calls" in message for message in messages)
+        try:
+            return self._run(
+                messages=deepcopy([*messages]),
+                add_generation_prompt=messages[-1]["role"] != "assistant",
+                tools=[deepcopy(TOOL)] if with_calls else None if self._takes_no_tools else [],
+                documents=None,
+                **{**self._tokens, **variables},
+            )
+        except _TEMPLATE_ERRORS as error:
+            raise RefusedError from error
+
     def _plain_calls(self, calls: Sequence[Call]) -> str | None:
         """Render calls with their results, as they are."""
         as_text = self._notation is not None and self._notation.arguments_as_text
@@ -328,8 +343,3 @@ def read_template(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise TemplateUnusableError(f"{path} cannot be read: {reason}") from error
-
-
-def _ends_with(rendered: Rendered, tag: str) -> bool:
-    last = rendered.segments[-1]
-    return last.control and last.text.rstrip().endswith(tag)

@@ -1,0 +1,1 @@
+"""Reasoning, learned from a model's chat template: its tags, its switches and its efforts."""

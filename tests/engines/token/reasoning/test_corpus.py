@@ -1,0 +1,84 @@
+"""What is learned about the reasoning of llama.cpp's templates is what the table says."""
+
+from pathlib import Path
+
+import pytest
+
+from antiphon.core.prompt import Prompt, Thinking, Turn
+from antiphon.engines.token.prompt.reasoning_format import ReasoningFormat
+from antiphon.engines.token.prompt.template import ChatTemplate
+from antiphon.wire.content import TextParam
+from support.reasoning_of_templates import REASONING, WITHOUT, Learned
+from support.template_corpus import NAMES, template_corpus
+
+ASKED = Turn("user", (TextParam(text="Why?"),))
+PREFILL = Turn("assistant", (TextParam(text="Because"),))
+ON = Thinking(mode="enabled", budget=4000)
+OFF = Thinking()
+MODES = (ON, OFF)
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    """Each template; all its tests run one after another, so that it is compiled once."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def chat(models_dir: Path, name: str) -> ChatTemplate:
+    return ChatTemplate(template_corpus(models_dir)[name], bos="<s>", eos="</s>")
+
+
+def learned(found: ReasoningFormat) -> Learned:
+    assert found.tags is not None
+    switch = found.switch
+    return Learned(
+        f"{found.tags.begin}…{found.tags.end}",
+        "block" if found.as_block else found.field or "content",
+        f"{switch.variable}={switch.on}/{switch.off}" if switch else "",
+        " ".join((found.effort.variable, *found.levels)) if found.effort else "",
+        found.opened,
+        found.shut,
+        f"{found.kept}, at calls" if found.at_calls else found.kept,
+    )
+
+
+def test_reasoning_is_learned_or_there_is_none(chat: ChatTemplate, name: str) -> None:
+    if name in WITHOUT:
+        assert chat.reasoning.tags is None
+        assert chat.reasoning.missing == "it shows no reasoning"
+        assert chat.reasoning.efforts == ()
+    else:
+        assert learned(chat.reasoning) == REASONING[name]
+        assert chat.reasoning.flaw == ""
+
+
+def test_each_template_is_in_one_table() -> None:
+    assert {*REASONING, *WITHOUT} == set(NAMES)
+    assert not {*REASONING} & {*WITHOUT}
+
+
+def written(chat: ChatTemplate, thinking: Thinking, *turns: Turn) -> str:
+    prompt = Prompt(turns, 1, thinking=thinking)
+    return "".join(segment.text for segment in chat.render(prompt).segments)
+
+
+def test_prompt_ends_in_a_thought_only_if_the_model_shall_reason(chat: ChatTemplate) -> None:
+    opening = opening_of(chat)
+    assert written(chat, ON, ASKED).rstrip().endswith(opening)
+    assert not written(chat, OFF, ASKED).rstrip().endswith(opening)
+
+
+def test_prefill_stands_behind_no_open_thought(chat: ChatTemplate) -> None:
+    opening = opening_of(chat)
+    for thinking in (ON, OFF):
+        begun = written(chat, thinking, ASKED, PREFILL).rpartition("Why?")[2]
+        assert begun.endswith("Because")
+        closing = chat.reasoning.tags and chat.reasoning.tags.closing
+        assert begun.rfind(closing or "") >= begun.rfind(opening)
+
+
+def opening_of(chat: ChatTemplate) -> str:
+    if chat.reasoning.tags is None:
+        pytest.skip("it shows no reasoning")
+    return chat.reasoning.tags.opening
