@@ -94,6 +94,7 @@ class ReasoningFormat(msgspec.Struct, frozen=True, kw_only=True):
       reasoning is not shown, if the template would write it in a way that could not be proven.
     - `field`: the field of a message for earlier reasoning; else it is a part of the content: a
       typed block of its own (`as_block`), or the text between the tags.
+    - `always`: variables without which the template refuses every conversation.
     - `switch`: the variable that switches it on and off, if there is one.
     - `effort`: the variable for the effort, if there is one.
     - `budget_variable`: the variable for the most tokens, if there is one; 0 is for none.
@@ -109,6 +110,7 @@ class ReasoningFormat(msgspec.Struct, frozen=True, kw_only=True):
     flaw: str = ""
     field: str | None = None
     as_block: bool = False
+    always: Mapping[str, Any] = {}
     switch: Switch | None = None
     effort: EffortControl | None = None
     budget_variable: str | None = None
@@ -133,14 +135,12 @@ class ReasoningFormat(msgspec.Struct, frozen=True, kw_only=True):
     def variables(self, thinking: Thinking, effort: str | None) -> Mapping[str, Any]:
         """Return the template variables that control reasoning; others keep their defaults."""
         reasons = thinking.mode != "disabled"
-        variables: dict[str, Any] = {}
+        variables: dict[str, Any] = dict(self.always)
         if self.effort is not None and effort is not None:
             variables[self.effort.variable] = nearest(effort, self.levels)
         if self.switch is not None:
             value = self.switch.on if reasons else self.switch.off
-            if reasons:
-                variables.setdefault(self.switch.variable, value)
-            else:
+            if not reasons or effort is None or self.switch.variable not in variables:
                 variables[self.switch.variable] = value
         if self.budget_variable is not None:
             allowance = self._allowance(thinking, effort) if reasons else 0

@@ -12,12 +12,10 @@ from antiphon.engines.token.prompt.reasoning_format import (
     ReasoningTags,
 )
 from antiphon.engines.token.reasoning.controls import (
-    USUAL,
     Ends,
-    Trials,
     budget_in,
     effort_in,
-    reads_of,
+    needed,
     switch_in,
 )
 from antiphon.engines.token.reasoning.lab import MORE, THOUGHT, Lab, Place, Render, Variables
@@ -28,6 +26,7 @@ from antiphon.engines.token.reasoning.tags import (
     at_the_end_of_prompts,
     in_instructions,
 )
+from antiphon.engines.token.reasoning.trials import USUAL, Trials, reads_of
 
 
 def learn_reasoning(
@@ -37,8 +36,14 @@ def learn_reasoning(
 
     `tags` are the operator's: tags, `False` for none, or `True` to learn them.
     """
-    lab = Lab(render)
-    trials = Trials(lab, reads_of(tree))
+    reads = reads_of(tree)
+    always = needed(Lab(render), reads)
+    lab = Lab(lambda messages, variables: render(messages, {**always, **variables}))
+    learned = _learned(lab, Trials(lab, reads), tags=tags)
+    return replace(learned, always=always) if always else learned
+
+
+def _learned(lab: Lab, trials: Trials, *, tags: ReasoningTags | bool) -> ReasoningFormat:
     settings = trials.settings
     usual = [one for one in settings if set(one) <= {*USUAL}]
     found = (

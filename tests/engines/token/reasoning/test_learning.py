@@ -1,0 +1,263 @@
+"""What is learned of small templates, each of which has one trait of a real one."""
+
+from typing import Any
+
+import pytest
+
+from antiphon.core.prompt import Prompt, Thinking, Turn
+from antiphon.engines.token.prompt.reasoning_format import (
+    THINK,
+    EffortControl,
+    ReasoningFormat,
+    ReasoningTags,
+    Switch,
+)
+from antiphon.engines.token.prompt.template import ChatTemplate
+from antiphon.wire.content import TextParam, ThinkingParam
+
+TURNS = (
+    "{% for m in messages %}<|{{ m.role }}|>"
+    "{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}"
+    "{{ m.content }}<|end|>{% endfor %}"
+)
+PROMPT = "{% if add_generation_prompt %}<|assistant|>%s{% endif %}"
+PLAIN = TURNS + PROMPT.replace("%s", "")
+WORDS = "{{ 'Think.' if effort == 'high' }}{{ 'No.' if effort == 'none' }}"
+DEFAULTING = (
+    "{% set level = level | default('high') %}"
+    "{{ raise_exception('no') if level not in ['low', 'high'] }}[{{ level }}]"
+)
+ECHO = "[{{ level | default('medium') }}]"
+
+ASK = Turn("user", (TextParam(text="Why?"),))
+ON = Thinking(mode="enabled", budget=2000)
+
+
+def chat(source: str, **more: Any) -> ChatTemplate:
+    return ChatTemplate(source, bos="", eos="", **more)
+
+
+def learned(source: str, **more: Any) -> ReasoningFormat:
+    return chat(source, **more).reasoning
+
+
+def with_prompt(end: str, before: str = "") -> str:
+    """Return a template whose prompts have a beginning and an end of their own."""
+    return before + TURNS + PROMPT.replace("%s", end)
+
+
+def written(source: str, *turns: Turn, **more: Any) -> str:
+    prompt = Prompt(turns, 1, **more)
+    return "".join(segment.text for segment in chat(source).render(prompt).segments)
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing", "gap"),
+    [
+        ("<think>", "</think>", ""),
+        ("\n<think>\n", "\n</think>\n", "\n"),
+        ("<|channel|>analysis<|message|>", "<|end|>", "<|start|>answer<|message|>"),
+        ("<|open|>think<|sep|>", "<|close|>think<|sep|>", "<|open|>answer<|sep|>"),
+        (" to=self<|message|>", "<|eom|>", "<|start|>assistant"),
+        ("◁think▷", "◁/think▷", ""),
+    ],
+)
+def test_tags_are_what_stands_around_a_thought(opening: str, closing: str, gap: str) -> None:
+    between = f"{{{{ {opening!r} + m.reasoning_content + {closing + gap!r} }}}}"
+    source = PLAIN.replace("<think>{{ m.reasoning_content }}</think>", between)
+    found = learned(source)
+    assert found.tags is not None
+    assert found.tags.begin == opening
+    assert found.tags.end == closing + gap
+    assert found.tags.opening == opening.strip()
+    assert found.tags.closing == closing.strip()
+    assert (found.field, found.kept, found.opened) == ("reasoning_content", "always", "free")
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning", "thinking"])
+def test_field_is_the_one_whose_thought_is_written(field: str) -> None:
+    assert learned(PLAIN.replace("reasoning_content", field)).field == field
+
+
+def test_word_in_the_source_is_no_field() -> None:
+    parts = (
+        "{% if m.content is string %}{{ m.content }}{% else %}{% for b in m.content %}"
+        "{% if b.type == 'thinking' %}[THINK]{{ b.thinking }}[/THINK]{% else %}{{ b.text }}"
+        "{% endif %}{% endfor %}{% endif %}"
+    )
+    source = PLAIN.replace("{{ m.content }}", parts)
+    source = source.replace("m.reasoning_content", "m.none")
+    found = learned(source)
+    assert (found.field, found.as_block) == (None, True)
+    blocks = (ThinkingParam(thinking="Hm.", signature=""), TextParam(text="So."))
+    text = written(source, ASK, Turn("assistant", blocks), ASK, thinking=ON)
+    assert "<|assistant|>[THINK]Hm.[/THINK]So.<|end|>" in text
+
+
+@pytest.mark.parametrize("spelling", ["{{ m.content }}", "{{ m.content | tojson }}"])
+def test_content_that_is_written_as_it_is_has_no_place_for_a_thought(spelling: str) -> None:
+    source = PLAIN.replace("m.reasoning_content", "m.none").replace("{{ m.content }}", spelling)
+    assert learned(source) == ReasoningFormat(missing="it shows no reasoning")
+
+
+def test_template_that_only_takes_thoughts_back_shows_none() -> None:
+    stripping = "{{ m.content.split('</think>')[-1] }}"
+    source = PLAIN.replace("m.reasoning_content", "m.none").replace("{{ m.content }}", stripping)
+    assert learned(source).tags is None
+    opening = source.replace("<|assistant|>{% endif %}", "<|assistant|><think>\n{% endif %}")
+    found = learned(opening)
+    assert found.tags == ReasoningTags("<think>", "</think>", tail="\n")
+    assert (found.opened, found.shut, found.kept) == ("open", "open", "never")
+
+
+def test_thought_behind_an_empty_one_is_not_shown() -> None:
+    source = PLAIN.replace("m.reasoning_content", "m.none").replace(
+        "{{ m.content }}", "{{ '<think></think>' if m.role == 'assistant' }}{{ m.content }}"
+    )
+    source = source.replace(
+        "<|assistant|>{% endif %}", "<|assistant|><think>{{ '</think>' if not go }}{% endif %}"
+    )
+    found = learned(source)
+    assert found.tags is not None
+    assert (found.tags.opening, found.tags.closing) == ("<think>", "</think>")
+    assert (found.switch, found.kept) == (Switch("go"), "never")
+
+
+def test_thought_that_is_changed_is_not_shown_and_the_reason_is_known() -> None:
+    source = PLAIN.replace("m.reasoning_content }}", "m.reasoning_content | indent }}")
+    found = learned(source)
+    assert (found.tags is None, found.kept) == (False, "never")
+    assert found.flaw.startswith("it writes the thought 'Two\\nlines")
+    blocks = (ThinkingParam(thinking="Hm.", signature=""), TextParam(text="So."))
+    assert "Hm." not in written(source, ASK, Turn("assistant", blocks), ASK, thinking=ON)
+
+
+CLOSING = "{{ '<think></think>' if %s }}"
+
+
+@pytest.mark.parametrize(
+    ("end", "switch"),
+    [
+        (CLOSING % "enable_thinking is false", Switch("enable_thinking")),
+        (CLOSING % "skip", Switch("skip", on=False, off=True)),
+        (CLOSING % "mode == 'quick'", Switch("mode", "high", "quick")),
+        (CLOSING % "mode | default('none') == 'none'", Switch("mode", "high", "none")),
+        ("{{ '<think>' if mode == 'deep' }}", Switch("mode", "deep", "none")),
+    ],
+)
+def test_switch_is_the_variable_whose_value_closes_the_thought(end: str, switch: Switch) -> None:
+    assert learned(with_prompt(end)).switch == switch
+
+
+@pytest.mark.parametrize(
+    ("before", "switch"),
+    [
+        ("{{ 'Think.' if enable_thinking }}", Switch("enable_thinking")),
+        ("{{ 'Think.' if shouting }}", None),
+        (WORDS, Switch("effort", "high", "none")),
+        ("{{ model_identity }}", None),
+    ],
+)  # fmt: skip
+def test_switch_of_instructions_has_a_usual_name_or_usual_words(
+    before: str, switch: Switch | None
+) -> None:
+    assert learned(with_prompt("", before)).switch == switch
+
+
+def test_variable_for_earlier_turns_is_no_switch() -> None:
+    assert (
+        learned(PLAIN.replace("if m.reasoning", "if not thinking and m.reasoning")).switch is None
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "levels"),
+    [
+        (ECHO, ("low", "medium", "high")),
+        (ECHO + "{{ 'All.' if level == 'max' }}", ("low", "medium", "high", "max")),
+        ("{{ 'All.' if level == 'max' }}", ("high", "max")),
+        ("[{{ level }}]", ()),
+        ("{{ raise_exception('no') if level not in ['low', 'high'] }}[{{ level }}]",
+         ("low", "high")),
+        (DEFAULTING, ("low", "high")),
+    ],
+)  # fmt: skip
+def test_levels_are_those_between_which_there_is_a_difference(
+    before: str, levels: tuple[str, ...]
+) -> None:
+    found = learned(with_prompt("", before)).effort
+    assert found == (EffortControl("level", levels) if levels else None)
+
+
+def test_level_that_closes_the_thought_is_none() -> None:
+    found = learned(with_prompt(CLOSING % "effort in ['low', 'minimal']", ECHO))
+    assert found.switch == Switch("effort", "high", "minimal")
+    assert found.effort == EffortControl("level", ("low", "medium", "high"))
+
+
+@pytest.mark.parametrize(
+    ("before", "budget"),
+    [
+        ("{{ thinking_budget }}", "thinking_budget"),
+        ("{{ date_string }}", None),
+    ],
+)
+def test_budget_is_a_number_of_which_none_closes_the_thought(
+    before: str, budget: str | None
+) -> None:
+    end = CLOSING % "thinking_budget == 0"
+    assert learned(with_prompt(end, before)).budget_variable == budget
+
+
+def test_tags_may_stand_in_the_instructions_alone() -> None:
+    words = "{{ 'Think between <think></think>, answer in <response></response>.' if thinking }}"
+    found = learned(with_prompt("", words).replace("m.reasoning_content", "m.none"))
+    assert found.tags == THINK
+    assert found.switch == Switch("thinking")
+
+
+def test_operators_tags_take_the_place_of_the_templates() -> None:
+    tags = ReasoningTags("<ponder>", "</ponder>")
+    found = learned(PLAIN, tags=tags)
+    assert (found.tags, found.field) == (tags, None)
+    same = learned(PLAIN, tags=ReasoningTags("<think>", "</think>"))
+    assert same.field == "reasoning_content"
+    assert learned(PLAIN, tags=False).missing == "it is switched off"
+
+
+GAP = TURNS.replace("{{ m.content }}", "<|text|>{{ m.content }}")
+
+
+def test_closed_prompt_gets_the_mark_of_a_text() -> None:
+    source = GAP + PROMPT.replace("%s", CLOSING % "not thinking")
+    assert written(source, ASK).endswith("<|assistant|><think></think><|text|>")
+    assert written(source, ASK, thinking=ON).endswith("<|assistant|><think>")
+
+
+def test_prompt_that_ends_within_the_gap_gets_its_rest() -> None:
+    gap = "</think><|assistant|><|text|>"
+    source = GAP.replace("</think>{% endif %}<|text|>", gap + "{% else %}<|text|>{% endif %}")
+    source += PROMPT.replace("%s", "{{ '<think></think><|assistant|>' if quick }}")
+    found = learned(source)
+    assert found.switch == Switch("quick", on=False, off=True)
+    assert written(source, ASK).endswith("<|assistant|><think></think><|assistant|><|text|>")
+
+
+def test_thought_that_a_template_leaves_open_before_a_prefill_is_closed() -> None:
+    source = with_prompt("<think>\n").replace(
+        "{{ m.content }}",
+        "{{ '<think>\\n' if loop.last and m.role == 'assistant' }}{{ m.content }}",
+    )
+    source = source.replace("m.reasoning_content", "m.none")
+    prefill = Turn("assistant", (TextParam(text="Because"),))
+    for thinking in (ON, Thinking()):
+        text = written(source, ASK, prefill, thinking=thinking)
+        assert text.endswith("<|assistant|><think>\n\n</think>\n\nBecause")
+
+
+def test_variable_that_a_template_cannot_do_without_is_always_given() -> None:
+    before = "{{ raise_exception('no') if level not in ['low', 'high'] }}[{{ level }}]"
+    source = with_prompt("", before)
+    assert learned(source).always == {"level": "high"}
+    assert written(source, ASK).startswith("[high]")
+    assert written(source, ASK, effort="low").startswith("[low]")
