@@ -51,6 +51,14 @@ LAYERS: Final[Mapping[Kind, int]] = {
 }
 
 
+class Family(msgspec.Struct, frozen=True):
+    """The chat template and the control tokens of real models, and the tokens that one says."""
+
+    template: str
+    marks: tuple[str, ...]
+    says: frozenset[str]
+
+
 def write_model(
     kind: Kind,
     path: Path,
@@ -59,21 +67,24 @@ def write_model(
     context: int = CONTEXT,
     tokens_of: Path | None = None,
     endless: bool = False,
+    family: Family | None = None,
 ) -> Path:
     """Write the GGUF file of a model of this kind; another seed gives other weights.
 
     What an `endless` model says of itself is ASCII and has no end. `tokens_of` is the file of a
     model whose tokenizer and chat template it has, in place of its own. Then it is larger, and
-    endless.
+    endless. A `family` has the chat template and the marks of real models.
     """
     writer = gguf.GGUFWriter(path, kind.value)
-    tokens = _own_tokens() if tokens_of is None else _read_tokens(tokens_of)
+    tokens = _own_tokens(family) if tokens_of is None else _read_tokens(tokens_of)
     _add_tokenizer(writer, tokens)
     _add_sizes(writer, kind, len(tokens.texts), context)
     shapes = _shapes(kind, len(tokens.texts))
     for name in sorted(shapes):
         weights = drawn_weights(f"{seed} {name}", shapes[name], *_range(name, shapes[name]))
-        if name == "output.weight" and (endless or tokens_of is not None):
+        if name == "output.weight" and family is not None:
+            weights[[text not in family.says for text in tokens.texts]] = 0
+        elif name == "output.weight" and (endless or tokens_of is not None):
             # Half a character has no text, and a text that is read again may have other tokens.
             weights[[not said for said in _are_ascii(tokens)]] = 0
         writer.add_tensor(name, weights)
@@ -110,13 +121,15 @@ class Tokens(msgspec.Struct, frozen=True):
     template: str
 
 
-def _own_tokens() -> Tokens:
-    """Return a token for each byte, and a few merges."""
+def _own_tokens(family: Family | None) -> Tokens:
+    """Return a token for each byte, and a few merges; and one for each mark of a family."""
     merged = [merge.replace(" ", "") for merge in MERGES]
-    texts = [*CONTROL, *_byte_characters(), *merged]
-    normal = [int(gguf.TokenType.NORMAL)] * (len(texts) - len(CONTROL))
-    types = [int(gguf.TokenType.CONTROL)] * len(CONTROL) + normal
-    return Tokens(texts, types, list(MERGES), "gpt-2", 0, CONTROL.index("<|im_end|>"), CHATML)
+    control = [*CONTROL, *(family.marks if family else ())]
+    texts = [*control, *_byte_characters(), *merged]
+    normal = [int(gguf.TokenType.NORMAL)] * (len(texts) - len(control))
+    types = [int(gguf.TokenType.CONTROL)] * len(control) + normal
+    template = family.template if family else CHATML
+    return Tokens(texts, types, list(MERGES), "gpt-2", 0, CONTROL.index("<|im_end|>"), template)
 
 
 def _read_tokens(file: Path) -> Tokens:
