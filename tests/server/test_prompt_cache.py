@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from antiphon.core.billing.usage import TokenCounts
 from antiphon.engines.base import EngineConfig, EngineEvent, Prompt, PromptSize
@@ -396,6 +397,31 @@ async def test_header_tells_why_no_more_was_read(start) -> None:
     assert cache_header(answer) == "read=0; written=1300; input=50; reason=engine-had-less"
     ready = await office.caller.get("/ready")
     assert ready.json["less_cached_than_planned"] == {"engine-had-less": 1}
+
+
+async def test_thoughts_that_a_template_takes_back_are_no_fault(
+    start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = await start()
+    body = {**LONG, "messages": [turn(50)]}
+    await used(office.caller, **body)
+    confirmed = ScriptedEngine._confirmed
+    for reused, stays, reason in (
+        (710, 700, "thoughts-taken-back"),
+        (700, 900, "engine-had-less"),
+        (700, 0, "engine-had-less"),
+        (0, 700, "engine-had-less"),
+    ):
+        monkeypatch.setattr(
+            ScriptedEngine,
+            "_confirmed",
+            lambda self, counted, had=(reused, stays): replace(
+                confirmed(self, counted), reused=had[0], stays=had[1]
+            ),
+        )
+        answer = await office.caller.create(**body)
+        assert (cache_header(answer) or "").endswith(f"reason={reason}")
+    assert office.platform.caching.shortfalls == {"engine-had-less": 3}
 
 
 async def test_prefix_that_the_engine_does_not_keep_is_plain_input(start) -> None:

@@ -202,6 +202,7 @@ const REASONS: Record<string, string> = {
   "no-entry": "No entry began like this prompt: it is the first one, or the last one has expired.",
   "below-minimum": "The prompt is shorter than what is worth an entry.",
   "engine-had-less": "The engine had kept less than the entries promised.",
+  "thoughts-taken-back": "The model's template shows thoughts only until the next question.",
   "engine-kept-less": "The engine kept less of this prompt than it was to keep.",
 };
 

@@ -145,12 +145,16 @@ class Confirmation(msgspec.Struct, frozen=True):
     `reused` is the number of tokens at its beginning that it did not compute again. `stored` are
     the lengths, in tokens, of the prefixes that it keeps for later requests. `breakpoints` are the
     tokens up to each breakpoint, as in `PromptSize`. `restored`: what was reused came from a disk.
+    `stays` are the tokens before the first thought that was in earlier prompts and is in this one
+    no more, because the model's template shows thoughts up to the next question only; 0 if there
+    is none.
     """
 
     reused: int
     stored: frozenset[int] = frozenset()
     breakpoints: tuple[int, ...] = ()
     restored: bool = False
+    stays: int = 0
 
 
 class Started(msgspec.Struct, frozen=True, gc=False, kw_only=True):

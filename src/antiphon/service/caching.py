@@ -42,6 +42,9 @@ from antiphon.wire.messages import CreateMessageParams, Diagnostics, ServiceTier
 CACHE_HEADER: Final = "x-antiphon-cache"
 """What a request with breakpoints read from the prompt cache, and why not more."""
 
+THOUGHTS_TAKEN_BACK: Final = "thoughts-taken-back"
+"""Why an entry is not read: it holds thoughts that the model's template shows no more."""
+
 _ENTRY: Final = b"antiphon prompt cache entry\0"
 _SALT: Final = b"antiphon prompt cache salt\0"
 # Workspaces whose salts stay in memory.
@@ -176,7 +179,7 @@ class CachedRequest:
         self._size: PromptSize | None = None
         self._plan: CachePlan | None = None
         self._refreshed: bytes | None = None
-        self._restored = False
+        self._confirmed = Confirmation(0)
         self._salt = prompt.cache_salt
         self._tokens = 0
 
@@ -211,8 +214,8 @@ class CachedRequest:
         if self._plan is None or size != self._size:
             # Of several engines, only the one that answers knows the sizes.
             self._plan = self._planned(self._chain, size)
+        self._confirmed = confirmed
         self.claim = claim = claim_of(self._plan, confirmed)
-        self._restored = confirmed.restored
         self._compare(self._plan, claim, confirmed)
         return replace(
             started,
@@ -253,7 +256,7 @@ class CachedRequest:
         written = tokens.cache_write_5m + tokens.cache_write_1h
         parts = [f"read={tokens.cache_read}", f"written={written}", f"input={tokens.input}"]
         if self.claim is not None and self.claim.read is not None:
-            parts.insert(1, f"from={'disk' if self._restored else 'memory'}")
+            parts.insert(1, f"from={'disk' if self._confirmed.restored else 'memory'}")
         if reason := self._reason(tokens.cache_read + written):
             parts.append(f"reason={reason}")
         return "; ".join(parts)
@@ -270,7 +273,7 @@ class CachedRequest:
             read=tokens.cache_read,
             written=written,
             planned_read=self.planned_reads,
-            from_disk=self._restored,
+            from_disk=self._confirmed.restored,
             reason=self._reason(tokens.cache_read + written),
             breakpoints=breakpoint_uses(self._plan, self.claim),
         )
@@ -306,12 +309,13 @@ class CachedRequest:
             register.note_written(point.key, self._salt, model, begun_at, saved=saved)
 
     def _compare(self, plan: CachePlan, claim: CacheClaim, confirmed: Confirmation) -> None:
-        """Count and log a claim that is less than its plan: memory, slots or a template are short.
+        """Count and log a claim that is less than its plan: memory or slots are short.
 
-        A claim is never more than the engine reused: `claim_of` sees to that.
+        A claim is never more than the engine reused: `claim_of` sees to that. Of thoughts that a
+        template takes back nobody can do anything, so they are told and not counted.
         """
-        reason = _shortfall(plan, claim)
-        if reason is not None:
+        reason = _shortfall(plan, claim, confirmed)
+        if reason not in (None, THOUGHTS_TAKEN_BACK):
             self._caching.shortfalls[reason] += 1
             self._log(
                 "less cached than planned",
@@ -328,7 +332,7 @@ class CachedRequest:
         plan, claim = self._plan, self.claim
         if claim is None or plan is None:
             return None if cached or self._model.upstream_caches else "engine-keeps-none"
-        if shortfall := _shortfall(plan, claim):
+        if shortfall := _shortfall(plan, claim, self._confirmed):
             return shortfall
         if claim.read is not None:
             return None
@@ -339,8 +343,11 @@ class CachedRequest:
         log.warning(event, request_id=self._request_id, model=self._model.id, **fields)
 
 
-def _shortfall(plan: CachePlan, claim: CacheClaim) -> str | None:
+def _shortfall(plan: CachePlan, claim: CacheClaim, confirmed: Confirmation) -> str | None:
     if claim.read != plan.read:
+        # The engine had all up to the first thought that the template shows no more.
+        if 0 < confirmed.stays <= confirmed.reused and confirmed.stays < plan.usage.cache_read:
+            return THOUGHTS_TAKEN_BACK
         return "engine-had-less"
     return None if claim.writes == plan.writes else "engine-kept-less"
 

@@ -106,7 +106,9 @@ class TokenEngine(Generic[Machine]):
                     if marked:
                         marked = False
                         confirmed = replace(
-                            completions.confirmed, breakpoints=rendered.prefix_sizes
+                            completions.confirmed,
+                            breakpoints=rendered.prefix_sizes,
+                            stays=rendered.stays,
                         )
                         yield Started(input_tokens=len(given.tokens), confirmed=confirmed)
                     yield event

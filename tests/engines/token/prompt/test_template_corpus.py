@@ -140,6 +140,9 @@ Others strip reasoning, too, but only such as was never in a prompt that ended w
 result: the results of tools are the user's to them.
 """
 
+AT_AN_ANSWER = (before_the_first_answer, at_a_call_until_a_text)
+"""Rules by which an answer takes thoughts back, and not the question behind it."""
+
 THINKING_ONLY = {"Reka-Edge", "deepseek-ai-DeepSeek-V3.2"}
 """Those of them that show no reasoning at all to a model that shall not reason."""
 
@@ -362,6 +365,32 @@ async def test_session_keeps_its_tokens_as_it_grows(
             assert found[-1] == expected_change(name, *step, thinking)
     strips = name in STRIPPING and (thinking.mode != "disabled" or name not in THINKING_ONLY)
     assert any(one is not None for one in found) == strips
+
+
+async def test_prefix_that_stays_ends_at_the_first_thought_that_is_taken_back(
+    compiled: Compiled, name: str
+) -> None:
+    if name not in STRIPPING or STRIPPING[name] in AT_AN_ANSWER:
+        pytest.skip("it takes no thoughts back when there is another question")
+    chat, thinking = compiled(name), MODES[1]
+    tokenizer = await Tokenizer.open(WordMachine().tokenize)
+    for begun, more in steps(SESSION):
+        turns = (*begun, *more)
+        mark = (Breakpoint(len(turns) - 1, (len(turns[-1].content) - 1,)),)
+        short, long = [
+            await tokenizer.encode(
+                chat.render(Prompt(said, 1, tools=TOOLS, thinking=thinking, breakpoints=marks))
+            )
+            for said, marks in ((begun, ()), (turns, mark))
+        ]
+        changed = expected_change(name, begun, more, thinking)
+        thoughts = () if changed is None else begun[changed - 1].content
+        if any(isinstance(block, ThinkingParam) for block in thoughts):
+            assert 0 < long.stays < len(short.tokens)
+            assert short.tokens[: long.stays] == long.tokens[: long.stays]
+            # Behind it a few tokens of the template may be the same.
+            near = long.stays + 40
+            assert short.tokens[:near] != long.tokens[:near]
 
 
 @pytest.mark.parametrize("thinking", MODES, ids=lambda thinking: thinking.mode)

@@ -30,10 +30,15 @@ class Segment(msgspec.Struct, frozen=True):
 
 
 class Rendered(msgspec.Struct, frozen=True):
-    """A rendered prompt, and the edges between segments at which its breakpoints lie."""
+    """A rendered prompt, and the edges between segments at which its breakpoints lie.
+
+    `stays` is the number of segments before the first reasoning that an earlier prompt may have
+    shown, and this one does not; 0 if there is none, or for a prompt without breakpoints.
+    """
 
     segments: list[Segment]
     edges: tuple[Edge, ...] = ()
+    stays: int = 0
 
 
 class Placeholders:
@@ -47,6 +52,8 @@ class Placeholders:
         self._texts: list[str] = []
         self._anywhere: set[int] = set()
         self._optional: set[int] = set()
+        self._thoughts: set[int] = set()
+        self._questions: list[int] = []
         self._tail = ""
         self.ends = BlockEnds()
 
@@ -110,7 +117,12 @@ class Placeholders:
         before = len(self._texts)
         hidden = self._hide(text, keep=False)
         self._optional.update(range(before, len(self._texts)))
+        self._thoughts.update(range(before, len(self._texts)))
         return hidden
+
+    def begin_question(self) -> None:
+        """Note that a message of the user begins, up to which reasoning may have been shown."""
+        self._questions.append(len(self._texts))
 
     def _hide(self, text: str, *, keep: bool) -> str:
         """Return a sentinel for `text`, with the space around it, which templates may trim.
@@ -153,7 +165,15 @@ class Placeholders:
         segments = [segment for segment in alternating if segment.text]
         if not breakpoints:
             return Rendered(segments)
-        return Rendered(segments, self.ends.edges(breakpoints, _spans(order, alternating)))
+        spans = _spans(order, alternating)
+        stays = self._stays(absent, spans)
+        return Rendered(segments, self.ends.edges(breakpoints, spans), stays)
+
+    def _stays(self, absent: set[int], spans: Spans) -> int:
+        """Return the segments before the first reasoning that the last question has taken away."""
+        shown_since = self._questions[-2] if len(self._questions) > 1 else 0
+        gone = min((one for one in absent & self._thoughts if one >= shown_since), default=0)
+        return max((span[1] for text, span in spans.items() if text < gone), default=0)
 
 
 class _Hidden(str):

@@ -1,6 +1,7 @@
 """The end of a prompt: in an open thought, or behind a closed one."""
 
 import msgspec
+from msgspec.structs import replace
 
 from antiphon.engines.token.prompt.placeholders import Rendered, Segment
 from antiphon.engines.token.prompt.reasoning_format import ReasoningTags
@@ -53,7 +54,7 @@ class PromptEnd(msgspec.Struct, frozen=True):
             return rendered
         if segments[last].control and closed[last].text.startswith(segments[last].text):
             segments[last] = closed[last]
-        return Rendered(segments, rendered.edges)
+        return replace(rendered, segments=segments)
 
     def _is_open(self, rendered: Rendered) -> bool:
         return _ends_with(rendered, self.tags.opening)
@@ -70,6 +71,6 @@ def _with_more(rendered: Rendered, more: str) -> Rendered:
     if not more:
         return rendered
     if not last.control:
-        return Rendered([*rendered.segments, Segment(more, control=True)], rendered.edges)
+        return replace(rendered, segments=[*rendered.segments, Segment(more, control=True)])
     longer = Segment(last.text + more, control=True)
-    return Rendered([*rendered.segments[:-1], longer], rendered.edges)
+    return replace(rendered, segments=[*rendered.segments[:-1], longer])

@@ -190,6 +190,8 @@ class ChatTemplate:
         """Return a message for the template; reasoning without a field is part of the content."""
         if message.role != "system":
             hidden.begin_turns()
+        if message.role == "user":
+            hidden.begin_question()
         fields: dict[str, Any] = {"role": message.role}
         tags = self.reasoning.tags
         thought = ""

@@ -19,12 +19,15 @@ CACHED_CHARS: Final = 4_000_000
 class RenderedPrompt(msgspec.Struct, frozen=True):
     """A prompt as tokens, and the edges of its breakpoints among them.
 
+    `stays` is the number of tokens before the first reasoning that an earlier prompt may have
+    shown, and this one does not; 0 if there is none.
     The tokens up to a breakpoint are the same in every prompt that begins with the same blocks.
     They are an array: a list of the millions that a text of 32 MB has would take a gigabyte.
     """
 
     tokens: Sequence[int]
     breakpoints: tuple[Edge, ...] = ()
+    stays: int = 0
 
     @property
     def prefix_sizes(self) -> tuple[int, ...]:
@@ -77,7 +80,8 @@ class Tokenizer:
         if tokens[: len(begin)] == begin:
             begin = array("i")
         edges = (edge.moved(len(begin) + ends[edge.at]) for edge in rendered.edges)
-        return RenderedPrompt(begin + tokens, tuple(edges))
+        stays = len(begin) + ends[rendered.stays] if rendered.stays else 0
+        return RenderedPrompt(begin + tokens, tuple(edges), stays)
 
     async def each(self, segments: Sequence[Segment]) -> list[Sequence[int]]:
         """Tokenize each segment by itself, without the first token of a prompt."""
