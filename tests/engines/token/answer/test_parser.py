@@ -36,6 +36,13 @@ HARMONY = ReasoningTags(
     gap="<|start|>assistant<|channel|>final<|message|>",
     none="<|channel|>final<|message|>",
 )
+CHOOSING = ReasoningTags(
+    "<|think|>",
+    "<|end|>",
+    margin="",
+    gap="<|begin|>assistant<|text|>",
+    none="<|text|>",
+).choosing()
 STRICT = AnswerFormat(
     TAGGED,
     TOOLS,
@@ -48,12 +55,13 @@ PIECES = [
     "<think>", "</think>", "<tool_call>", "</tool_call>", "<tool", "_call>", "</tool", "<", ">",
     "\n", " ", "\x0b", "hello", "{", "}", "[", '"', "\\", '"name": ', '"add"', '"eager"',
     ', "arguments": ', "x" * 1200, HARMONY.opening, HARMONY.closing, HARMONY.gap, HARMONY.gap[:9],
+    CHOOSING.opening, CHOOSING.gap, CHOOSING.text_mark,
     TAGGED.call("add", {"n": 1}), TAGGED.call("eager", {"a": ["}</tool_call>", {}]}),
     TAGGED.call("unknown", {}), TAGGED.call("add", {"n": "not a number"}),
     TAGGED.call("eager", {"a": "x" * 1200}), TAGGED.before("add"), TAGGED.before("eager"),
     BARE.call("add", {"n": 2}), BARE.call("eager", {"a": [2]}), BARE.before("eager"),
 ]  # fmt: skip
-STARTS = ["", "", " ", "<think>so</think>", HARMONY.opening, *PIECES[-10:]]
+STARTS = ["", "", " ", "<think>so</think>", HARMONY.opening, CHOOSING.text_mark, *PIECES[-10:]]
 answers = st.builds(
     lambda start, rest: start + "".join(rest),
     st.sampled_from(STARTS),
@@ -68,6 +76,8 @@ readings = st.sampled_from(
         AnswerFormat(TAGGED),
         AnswerFormat(TAGGED, tags=THINK),
         AnswerFormat(TAGGED, TOOLS, tags=HARMONY, reasoned=True),
+        AnswerFormat(TAGGED, TOOLS, tags=CHOOSING),
+        AnswerFormat(TAGGED, TOOLS, tags=CHOOSING, reasoned=True),
         AnswerFormat(TAGGED, TOOLS, constrained=True, forced=True),
         AnswerFormat(BARE, TOOLS, tags=THINK, reasoned=True, constrained=True),
     ]
@@ -335,6 +345,24 @@ def test_channels_of_harmony_are_read_as_reasoning(cut: int) -> None:
     text = "".join(event.text for event in events if isinstance(event, TextChunk))
     assert (thought, text) == ("Hm", "Hi")
     assert sum(event.tokens for event in events) == 3
+
+
+@pytest.mark.parametrize("reasoned", [False, True])
+@pytest.mark.parametrize("cut", range(1, 50))
+def test_mark_of_a_text_is_no_part_of_it(cut: int, reasoned: bool) -> None:
+    reading = AnswerFormat(TAGGED, TOOLS, tags=CHOOSING, reasoned=reasoned)
+    thought = "" if reasoned else "<|think|>Hm<|end|>"
+    events = {
+        before: read(reading, [text[:cut], text[cut:]], FinishReason.END_TURN)
+        for before in ("<|text|>", "<|begin|>assistant<|text|>")
+        for text in [f"{thought}{before}Hi <|text|>"]
+    }
+    said = [(TextChunk, "Hi <|text|>"), END]
+    for found in events.values():
+        assert joined(found) == (said if reasoned else [(ThinkingChunk, "Hm"), *said])
+    plain = AnswerFormat(TAGGED, TOOLS, tags=CHOOSING)
+    assert whole("<|text|>Hi", plain) == [(TextChunk, "Hi"), END]
+    assert whole(CALL, plain)[0] == (ToolCallStart, "add")
 
 
 def test_bare_call_is_read_only_at_the_beginning_of_an_answer() -> None:

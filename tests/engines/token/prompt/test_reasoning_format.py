@@ -71,6 +71,18 @@ def test_each_tag_that_may_be_one_token_is_named() -> None:
     assert THINK.tokens == ("<think>", "</think>")
 
 
+def test_model_that_may_call_a_tool_writes_the_mark_of_a_text_itself() -> None:
+    tags = ReasoningTags("<a>", "</a>", gap="<|turn|><|text|>", none="<|text|>")
+    choosing = tags.choosing()
+    assert (choosing.gap, choosing.none, choosing.text_mark) == ("<|turn|>", "", "<|text|>")
+    assert "<|text|>" in choosing.tokens
+    empty = ReasoningTags("<a>", "</a>", gap="<|text|>", none="<a></a><|text|>").choosing()
+    assert (empty.gap, empty.none) == ("", "<a></a>")
+    assert THINK.choosing() == THINK
+    spaced = ReasoningTags("<a>", "</a>", none="<a></a>\n", gap="\n")
+    assert spaced.choosing() == spaced
+
+
 def test_tags_have_space_of_their_own() -> None:
     tags = ReasoningTags("<a>", "</a>", lead="\n", margin=" ", tail="", gap="\n")
     assert (tags.begin, tags.end, tags.nothing) == ("\n<a> ", "</a>\n", "\n<a> </a>\n")

@@ -367,11 +367,10 @@ async def test_session_keeps_its_tokens_as_it_grows(
     assert any(one is not None for one in found) == strips
 
 
+@pytest.mark.parametrize("name", [one for one in STRIPPING if STRIPPING[one] not in AT_AN_ANSWER])
 async def test_prefix_that_stays_ends_at_the_first_thought_that_is_taken_back(
     compiled: Compiled, name: str
 ) -> None:
-    if name not in STRIPPING or STRIPPING[name] in AT_AN_ANSWER:
-        pytest.skip("it takes no thoughts back when there is another question")
     chat, thinking = compiled(name), MODES[1]
     tokenizer = await Tokenizer.open(WordMachine().tokenize)
     for begun, more in steps(SESSION):

@@ -1,10 +1,12 @@
 """What is learned about the reasoning of llama.cpp's templates is what the table says."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from antiphon.core.prompt import Prompt, Thinking, Turn
+from antiphon.core.prompt import Prompt, Thinking, Tool, Turn
 from antiphon.engines.token.prompt.reasoning_format import ReasoningFormat
 from antiphon.engines.token.prompt.template import ChatTemplate
 from antiphon.wire.content import TextParam
@@ -18,15 +20,15 @@ OFF = Thinking()
 MODES = (ON, OFF)
 
 
-@pytest.fixture(scope="module", params=NAMES)
-def name(request: pytest.FixtureRequest) -> str:
-    """Each template; all its tests run one after another, so that it is compiled once."""
-    return str(request.param)
+@pytest.fixture(scope="session")
+def compiled(models_dir: Path) -> Callable[[str], ChatTemplate]:
+    corpus = template_corpus(models_dir)
+    return cache(lambda name: ChatTemplate(corpus[name], bos="<s>", eos="</s>"))
 
 
-@pytest.fixture(scope="module")
-def chat(models_dir: Path, name: str) -> ChatTemplate:
-    return ChatTemplate(template_corpus(models_dir)[name], bos="<s>", eos="</s>")
+@pytest.fixture
+def chat(compiled: Callable[[str], ChatTemplate], name: str) -> ChatTemplate:
+    return compiled(name)
 
 
 def learned(found: ReasoningFormat) -> Learned:
@@ -43,6 +45,7 @@ def learned(found: ReasoningFormat) -> Learned:
     )
 
 
+@pytest.mark.parametrize("name", NAMES)
 def test_reasoning_is_learned_or_there_is_none(chat: ChatTemplate, name: str) -> None:
     if name in WITHOUT:
         assert chat.reasoning.tags is None
@@ -63,12 +66,14 @@ def written(chat: ChatTemplate, thinking: Thinking, *turns: Turn) -> str:
     return "".join(segment.text for segment in chat.render(prompt).segments)
 
 
+@pytest.mark.parametrize("name", REASONING)
 def test_prompt_ends_in_a_thought_only_if_the_model_shall_reason(chat: ChatTemplate) -> None:
     opening = opening_of(chat)
     assert written(chat, ON, ASKED).rstrip().endswith(opening)
     assert not written(chat, OFF, ASKED).rstrip().endswith(opening)
 
 
+@pytest.mark.parametrize("name", REASONING)
 def test_prefill_stands_behind_no_open_thought(chat: ChatTemplate) -> None:
     opening = opening_of(chat)
     for thinking in (ON, OFF):
@@ -78,7 +83,27 @@ def test_prefill_stands_behind_no_open_thought(chat: ChatTemplate) -> None:
         assert begun.rfind(closing or "") >= begun.rfind(opening)
 
 
+@pytest.mark.parametrize(
+    ("name", "mark"),
+    [
+        ("Cohere2MoE", "<|START_TEXT|>"),
+        ("CohereForAI-c4ai-command-r7b-12-2024-tool_use", "<|START_RESPONSE|>"),
+        ("openai-gpt-oss-120b", "<|channel|>final<|message|>"),
+        ("upstage-Solar-Open-100B", "<|content|>"),
+    ],
+)
+def test_text_is_marked_only_where_no_call_is_possible(chat: ChatTemplate, mark: str) -> None:
+    tool = Tool(name="look", description="Looks.", input_schema={"type": "object"})
+    for thinking in (ON, OFF):
+        for tools in ((), (tool,)):
+            prompt = Prompt((ASKED,), 1, thinking=thinking, tools=tools)
+            tags = chat.tags(prompt)
+            assert tags is not None
+            assert tags.gap.endswith(mark) is not bool(tools)
+            end = "".join(segment.text for segment in chat.render(prompt).segments)
+            assert end.endswith(mark) is (thinking is OFF and not tools)
+
+
 def opening_of(chat: ChatTemplate) -> str:
-    if chat.reasoning.tags is None:
-        pytest.skip("it shows no reasoning")
+    assert chat.reasoning.tags is not None
     return chat.reasoning.tags.opening

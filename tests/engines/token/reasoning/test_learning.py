@@ -216,6 +216,27 @@ def test_tags_may_stand_in_the_instructions_alone() -> None:
     assert found.switch == Switch("thinking")
 
 
+def test_tags_may_show_only_for_a_word_in_the_system_prompt() -> None:
+    end = CLOSING % "messages[0].content == '/no_think'"
+    found = learned(with_prompt(end).replace("m.reasoning_content", "m.none"))
+    assert found.tags == ReasoningTags("<think>", "</think>", margin="", tail="", gap="")
+    # The word is the caller's: no variable switches anything.
+    assert (found.switch, found.opened, found.shut) == (None, "free", "free")
+
+
+@pytest.mark.parametrize(
+    ("words", "tags"),
+    [
+        ("Use the format <think> {thought} </think> {solution}.", THINK),
+        ("Call them in <tool_call></tool_call>.", None),
+    ],
+)
+def test_tags_that_are_always_described_are_named_as_thoughts(
+    words: str, tags: ReasoningTags | None
+) -> None:
+    assert learned(with_prompt("", words).replace("m.reasoning_content", "m.none")).tags == tags
+
+
 def test_operators_tags_take_the_place_of_the_templates() -> None:
     tags = ReasoningTags("<ponder>", "</ponder>")
     found = learned(PLAIN, tags=tags)

@@ -83,6 +83,11 @@ class AnswerFormat:
         return "" if self.tags is None else self.tags.closing
 
     @property
+    def text_mark(self) -> str:
+        """What a text may begin with that is not a part of it."""
+        return "" if self.tags is None or self.text_opening else self.tags.text_mark
+
+    @property
     def gap(self) -> str:
         """The text between reasoning and the answer, without surrounding space."""
         return "" if self.tags is None else self.tags.gap.strip()

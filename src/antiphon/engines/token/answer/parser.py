@@ -196,9 +196,10 @@ class AnswerParser:
             self._opened = self._held[: space + len(mark)]
             sign = Sign.OTHER_TEXT if mark == text_opening else Sign.CALL_OPENING
             return _Step(space + len(mark), sign)
-        if self.state is State.START:
+        text_mark = self._format.text_mark
+        if self.state is State.START and not (text_mark and begun.startswith(text_mark)):
             return _Step(0, Sign.OTHER_TEXT)
-        text = begun.removeprefix(self._format.gap).lstrip(SPACE)
+        text = begun.removeprefix(self._format.gap).lstrip(SPACE).removeprefix(text_mark)
         return _Step(len(self._held) - len(text), Sign.OTHER_TEXT)
 
     def _is_undecided(self, begun: str) -> bool:
@@ -208,7 +209,9 @@ class AnswerParser:
         if not begun:
             calls = self._format.bare_calls or bool(self._format.first_openings)
             return bool(opening) or dropping or calls
-        tags = (opening, gap, self._format.text_opening, *self._format.first_openings)
+        text_mark = self._format.text_mark
+        texts = (self._format.text_opening, text_mark, gap + text_mark)
+        tags = (opening, gap, *texts, *self._format.first_openings)
         return any(tag.startswith(begun) for tag in tags if tag)
 
     def _read_reasoning(self, end: FinishReason | None) -> _Step:

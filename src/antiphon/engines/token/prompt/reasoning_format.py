@@ -13,7 +13,7 @@ import msgspec
 from antiphon.core.prompt import Prompt, Thinking
 from antiphon.engines.base import EFFORTS, nearest
 
-FIELDS: Final = ("reasoning_content", "reasoning", "thinking")
+FIELDS: Final = ("reasoning_content", "reasoning", "thinking", "tool_plan")
 """Fields of a message in which templates read earlier reasoning."""
 
 BUDGETS: Final = {"low": 1024, "medium": 4096, "high": 16_384, "xhigh": 32_768}
@@ -36,7 +36,8 @@ class ReasoningTags(msgspec.Struct, frozen=True):
     `margin` separates the opening tag from the reasoning, `tail` the reasoning from the closing tag
     (by default the same), `gap` the closing tag from the answer, and `lead` is the space before the
     opening tag. `none` is written instead of reasoning; by default it is the tags with nothing
-    between them.
+    between them. `text_mark` is what the model writes itself before a text, if it may call a tool
+    instead.
     """
 
     opening: str
@@ -46,11 +47,13 @@ class ReasoningTags(msgspec.Struct, frozen=True):
     none: str | None = None
     tail: str | None = None
     lead: str = ""
+    text_mark: str = ""
 
     @property
     def tokens(self) -> tuple[str, ...]:
         """The tags; each may be a control token, which the machine must show."""
-        parts = re.findall(r"<[^<>\s]*>|\[[A-Z_/]+\]", self.opening + self.closing + self.gap)
+        texts = self.opening + self.closing + self.gap + self.text_mark
+        parts = re.findall(r"<[^<>\s]*>|\[[A-Z_/]+\]", texts)
         return tuple(dict.fromkeys((self.opening, self.closing, *parts)))
 
     @property
@@ -64,6 +67,17 @@ class ReasoningTags(msgspec.Struct, frozen=True):
     @property
     def nothing(self) -> str:
         return self.begin + self.end if self.none is None else self.none
+
+    def choosing(self) -> "ReasoningTags":
+        """Return the tags for an answer that is either a text or a call.
+
+        What the template writes before a text only, the model writes then, or begins a call.
+        """
+        mark = (self.none or "").rpartition(self.closing)[2]
+        if not mark.strip() or not self.gap.endswith(mark):
+            return self
+        gap, none = (text.removesuffix(mark) for text in (self.gap, self.none or ""))
+        return msgspec.structs.replace(self, gap=gap, none=none, text_mark=mark.strip())
 
 
 THINK: Final = ReasoningTags("<think>", "</think>")

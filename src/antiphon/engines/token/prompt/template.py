@@ -151,13 +151,9 @@ class ChatTemplate:
         Where a text begins with a mark and a call with another one, the model writes it itself.
         """
         tags, notation = self.reasoning.tags, self._notation
-        if tags is None or notation is None or not chooses(prompt, notation):
+        if tags is None or notation is None or not chooses(prompt):
             return tags
-        return replace(
-            tags,
-            gap=tags.gap.removesuffix(notation.text_opening),
-            none=None if tags.none is None else tags.none.removesuffix(notation.text_opening),
-        )
+        return tags.choosing()
 
     def _render(
         self,
@@ -322,9 +318,9 @@ class ChatTemplate:
         return None if rendered is None else "".join(one.text for one in rendered.segments)
 
 
-def chooses(prompt: Prompt, notation: Notation) -> bool:
-    """Whether the model begins its answer with the mark of a text, or else with a call."""
-    if not notation.text_opening or prompt.turns[-1].role == "assistant":
+def chooses(prompt: Prompt) -> bool:
+    """Whether the model itself begins its answer, with a text or with a call."""
+    if prompt.turns[-1].role == "assistant":
         return False
     return bool(prompt.callable_tools) and prompt.tool_choice.mode != "none"
 

@@ -75,9 +75,12 @@ class Lab:
             return None
         return text.rpartition(ASKED["content"])[2]
 
-    def prompt(self, variables: Variables = NONE) -> str | None:
-        """Return how a prompt ends behind its question."""
-        return self.tail([], variables)
+    def prompt(self, variables: Variables = NONE, *, system: str = "") -> str | None:
+        """Return how a prompt ends behind its question; it may have a system prompt."""
+        if not system:
+            return self.tail([], variables)
+        text = self.text([{"role": "system", "content": system}, ASKED], variables)
+        return None if text is None else text.rpartition(ASKED["content"])[2]
 
     def header(self, variables: Variables) -> str:
         """Return what begins every answer: that to a prompt, one of text, an earlier one.

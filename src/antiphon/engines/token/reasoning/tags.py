@@ -28,6 +28,10 @@ _WORDS: Final = re.compile(rf"(?:{MARK.pattern})(\w+(?:{MARK.pattern}))\s*\Z")
 """A tag of several marks, whose words its closing repeats: `<|open|>think<|sep|>`."""
 _ENDING_PAIR: Final = re.compile(rf"({MARK.pattern})(\s*)({MARK.pattern})(\s*)\Z")
 _PAIR: Final = re.compile(r"<([^<>\s/]+)>\s*</\1>")
+_NAMED_PAIR: Final = re.compile(r"<(think|thinking|thoughts?|reasoning)>[^<>]{0,80}</\1>")
+_COMMAND: Final = re.compile(r"/[a-z_]+")
+"""A word that switches reasoning off in a system prompt: `/no_think`."""
+_MOST_COMMANDS: Final = 4
 _LONGEST: Final = 60
 """The most characters of a tag."""
 
@@ -136,12 +140,15 @@ def at_the_end_of_prompts(
 ) -> FoundTags | None:
     """Return the tags that a prompt ends with, and that no earlier answer begins with.
 
-    `constants` are texts of the template, one of which it may look for to take reasoning back.
+    `constants` are texts of the template, one of which it may look for to take reasoning back. A
+    prompt may also end with an empty thought for the sake of a word in its system prompt.
     """
     closed: FoundTags | None = None
     plain = (lab.text([ASKED]) or "").partition(ASKED["content"])[0]
-    for variables in settings:
-        prompt, said = lab.prompt(variables), lab.tail([_SAID, MORE], variables)
+    words = [one for one in constants if _COMMAND.fullmatch(one)][:_MOST_COMMANDS]
+    for variables, word in (*((one, "") for one in settings), *(({}, word) for word in words)):
+        prompt = lab.prompt(variables, system=word)
+        said = lab.tail([_SAID, MORE], variables)
         if prompt is None or said is None:
             continue
         header = common_beginning(prompt, said.partition(SAID)[0])
@@ -209,13 +216,18 @@ def _closings(
 
 
 def in_instructions(lab: Lab, settings: Sequence[Variables]) -> FoundTags | None:
-    """Return the tags that a template describes in words when reasoning is switched on."""
+    """Return the tags that a template describes in words, always or when reasoning is switched on.
+
+    Those that it always describes have to be named as thoughts: it may describe calls as well.
+    """
     plain = lab.text([ASKED]) or ""
-    for variables in settings:
-        text = lab.text([ASKED], variables) or ""
-        for pair in _PAIR.finditer(text):
-            if pair[0] not in plain:
-                name = pair[1]
-                tags = ReasoningTags(f"<{name}>", f"</{name}>")
-                return FoundTags(tags, Place(), lab.header({}))
-    return None
+    switched = (
+        pair
+        for variables in settings
+        for pair in _PAIR.finditer(lab.text([ASKED], variables) or "")
+        if pair[0] not in plain
+    )
+    found = next(switched, None) or _NAMED_PAIR.search(plain)
+    if found is None:
+        return None
+    return FoundTags(ReasoningTags(f"<{found[1]}>", f"</{found[1]}>"), Place(), lab.header({}))
