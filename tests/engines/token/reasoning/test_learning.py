@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from antiphon.core.prompt import Prompt, Thinking, Turn
 from antiphon.engines.token.prompt.reasoning_format import (
@@ -72,6 +74,41 @@ def test_tags_are_what_stands_around_a_thought(opening: str, closing: str, gap: 
     assert found.tags.opening == opening.strip()
     assert found.tags.closing == closing.strip()
     assert (found.field, found.kept, found.opened) == ("reasoning_content", "always", "free")
+
+
+spaces = st.sampled_from(["", " ", "\n", "\n\n"])
+marks = st.sampled_from(
+    [
+        ("<think>", "</think>"),
+        ("[THINK]", "[/THINK]"),
+        ("<|channel>thought", "<channel|>"),
+        ("<|open|>think<|sep|>", "<|close|>think<|sep|>"),
+        ("to=self<|message|>", "<|eom|>"),
+        ("<seed:think>", "</seed:think>"),
+    ]
+)
+
+
+@given(marks, st.tuples(*[spaces] * 4), st.sampled_from(["", "<|text|>"]), st.booleans())
+def test_tags_are_learned_with_their_spaces_wherever_the_prompt_ends(
+    tags: tuple[str, str], around: tuple[str, str, str, str], mark: str, opens: bool
+) -> None:
+    lead, margin, tail, behind = around
+    opening, closing = lead + tags[0] + margin, tail + tags[1] + behind + mark
+    thought = f"{opening!r} + m.reasoning_content + {closing!r} if m.reasoning_content"
+    source = (
+        "{% for m in messages %}<|{{ m.role }}|>"
+        f"{{{{ {thought} else {mark!r} if m.role == 'assistant' }}}}"
+        "{{ m.content }}<|end|>{% endfor %}"
+        "{% if add_generation_prompt %}<|assistant|>"
+        f"{{{{ {opening if opens else ''!r} }}}}{{% endif %}}"
+    )
+    found = learned(source)
+    assert found.tags is not None
+    assert (found.tags.begin, found.tags.end) == (opening, closing)
+    assert (found.opened, found.field, found.kept) == (
+        "open" if opens else "free", "reasoning_content", "always"
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning", "thinking"])

@@ -78,6 +78,8 @@ def _cut(lab: Lab, text: str | None, place: Place, variables: Variables) -> Foun
         return None
     if not opening.strip():
         header, opening = _opening_of_prompt(lab, header, closing, variables)
+    if closing in opening:  # whoever reads it could not tell where a thought begins
+        return None
     said = lab.tail([_SAID], variables) or ""
     gap = between.partition(closing)[2]
     if stop == NAME:
