@@ -1,5 +1,7 @@
 """What is learned of small templates, each of which has one trait of a real one."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -7,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.core.prompt import Prompt, Thinking, Turn
+from antiphon.engines.token.notation.lab import Message
+from antiphon.engines.token.prompt.jinja_environment import environment
 from antiphon.engines.token.prompt.reasoning_format import (
     THINK,
     EffortControl,
@@ -15,6 +19,8 @@ from antiphon.engines.token.prompt.reasoning_format import (
     Switch,
 )
 from antiphon.engines.token.prompt.template import ChatTemplate
+from antiphon.engines.token.reasoning.lab import MOST_RENDERINGS, Variables
+from antiphon.engines.token.reasoning.learning import learn_reasoning
 from antiphon.wire.content import TextParam, ThinkingParam
 
 TURNS = (
@@ -272,6 +278,25 @@ def test_tags_that_are_always_described_are_named_as_thoughts(
     words: str, tags: ReasoningTags | None
 ) -> None:
     assert learned(with_prompt("", words).replace("m.reasoning_content", "m.none")).tags == tags
+
+
+def test_template_that_reads_many_variables_is_rendered_a_limited_number_of_times() -> None:
+    reads = "".join(f"{{{{ variable_{number} }}}}" for number in range(100))
+    source = environment(datetime.now).from_string(with_prompt("", reads))
+    count = 0
+
+    def render(messages: Sequence[Message], variables: Variables) -> str:
+        nonlocal count
+        count += 1
+        asks = messages[-1]["role"] != "assistant"
+        return source.render(messages=messages, add_generation_prompt=asks, **variables)
+
+    tree = environment(datetime.now).parse(with_prompt("", reads))
+    found = learn_reasoning(render, tree)
+    assert found.tags == ReasoningTags("<think>", "</think>", margin="", tail="", gap="")
+    assert (found.effort, found.switch, found.budget_variable) == (None, None, None)
+    # And once more to see whether it takes a question at all.
+    assert count <= 1 + MOST_RENDERINGS
 
 
 def test_operators_tags_take_the_place_of_the_templates() -> None:

@@ -63,7 +63,7 @@ def switch_in(trials: Trials, ends: Ends) -> Switch | None:
     One value of it has to end the prompt behind an empty thought, or in an open one, and another
     not. A variable with a usual name may also change the instructions only.
     """
-    for name in trials.reads.variables:
+    for name in trials.names:
         if _is_number(trials.of(name)):
             continue
         for kind in (bool, str):
@@ -95,7 +95,8 @@ def _named_switch(trials: Trials) -> Switch | None:
 
     Both are words that the template itself looks for.
     """
-    for name, words in trials.reads.variables.items():
+    for name in trials.names:
+        words = trials.reads.variables[name]
         tried = [one for one in trials.of(name) if one.value in words]
         off = next(iter(_by_plainness([one for one in tried if one.value in NO])), None)
         on = _first_on(trials, [one for one in tried if one.value in YES])
@@ -119,7 +120,7 @@ def _by_plainness(tried: Sequence[Trial]) -> list[Trial]:
 
 def effort_in(trials: Trials, ends: Ends | None) -> EffortControl | None:
     """Return the variable for the effort, and the levels that it tells apart."""
-    for name in trials.reads.variables:
+    for name in trials.names:
         tried = {one.value: one for one in trials.of(name) if one.value in EFFORTS}
         if not tried or _is_number(trials.of(name)):
             continue
@@ -159,7 +160,7 @@ def _levels(
 
 def budget_in(trials: Trials, ends: Ends) -> str | None:
     """Return the variable for the most tokens: it is written, and 0 ends in an empty thought."""
-    for name in trials.reads.variables:
+    for name in trials.names:
         tried = trials.of(name)
         states = {one.value: ends.of(one.text) for one in tried if type(one.value) is int}
         if _is_number(tried) and states.pop(0) == "closed" not in states.values():

@@ -49,19 +49,28 @@ class Place(msgspec.Struct, frozen=True):
         return {"role": "assistant", "content": thought + text}
 
 
+MOST_RENDERINGS: Final = 400
+"""Twice as many as any known template needs; the file of a template may be made to waste time."""
+
+
 class Lab:
-    """Renders conversations; each is rendered once."""
+    """Renders conversations; each is rendered once.
+
+    Those that come after very many others count as refused.
+    """
 
     def __init__(self, render: Render) -> None:
         self._render = render
         self._known: dict[str, str | None] = {}
-        self.renderings = 0
+        self.left = MOST_RENDERINGS
 
     def text(self, messages: Sequence[Message], variables: Variables = NONE) -> str | None:
         """Return a conversation, or `None` if the template refuses it."""
         key = json.dumps([messages, variables], default=repr)
+        if key not in self._known and self.left == 0:
+            return None
         if key not in self._known:
-            self.renderings += 1
+            self.left -= 1
             try:
                 self._known[key] = self._render(messages, variables)
             except RefusedError:

@@ -11,7 +11,7 @@ from jinja2.meta import find_undeclared_variables
 from antiphon.engines.base import EFFORTS
 from antiphon.engines.token.notation.lab import ASKED
 from antiphon.engines.token.prompt.reasoning_format import DEFAULT_EFFORT
-from antiphon.engines.token.reasoning.lab import Lab, Variables
+from antiphon.engines.token.reasoning.lab import MOST_RENDERINGS, Lab, Variables
 
 USUAL: Final = ("enable_thinking", "thinking", "reasoning")
 """Names of switches. Only these can be switches that change nothing but the instructions."""
@@ -90,18 +90,29 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 class Trials:
-    """The prompts of a question with each value of each variable, and without any."""
+    """The prompts of a question with each value of each variable, and without any.
+
+    Half of the renderings are left for the tags.
+    """
 
     def __init__(self, lab: Lab, reads: Reads) -> None:
         self.default = lab.text([ASKED])
-        self.trials = [
-            Trial(name, value, text)
-            for name, words in reads.variables.items()
-            for value in self._values(lab, name, words)
-            if (text := lab.text([ASKED], {name: value})) is not None
-        ]
-        self._unknown = {name: lab.text([ASKED], {name: UNKNOWN}) for name in reads.variables}
+        self.trials: list[Trial] = []
+        self._unknown: dict[str, str | None] = {}
         self.reads = reads
+        for name, words in reads.variables.items():
+            if lab.left < MOST_RENDERINGS // 2:
+                break
+            self._unknown[name] = lab.text([ASKED], {name: UNKNOWN})
+            for value in self._values(lab, name, words):
+                text = lab.text([ASKED], {name: value})
+                if text is not None:
+                    self.trials.append(Trial(name, value, text))
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The variables that were tried."""
+        return tuple(self._unknown)
 
     def _values(self, lab: Lab, name: str, words: Sequence[str]) -> Iterator[Any]:
         """Yield values; many of them only of a variable of which one makes a difference."""
