@@ -232,6 +232,13 @@ def test_levels_are_those_between_which_there_is_a_difference(
     assert found == (EffortControl("level", levels) if levels else None)
 
 
+def test_levels_may_count_only_if_the_model_shall_reason() -> None:
+    before = "{{ 'All.' if thinking and level == 'max' }}"
+    found = learned(with_prompt("<think>{{ '</think>' if not thinking }}", before))
+    assert found.switch == Switch("thinking")
+    assert found.effort == EffortControl("level", ("high", "max"))
+
+
 def test_level_that_closes_the_thought_is_none() -> None:
     found = learned(with_prompt(CLOSING % "effort in ['low', 'minimal']", ECHO))
     assert found.switch == Switch("effort", "high", "minimal")

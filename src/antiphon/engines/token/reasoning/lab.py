@@ -64,6 +64,12 @@ class Lab:
         self._known: dict[str, str | None] = {}
         self.left = MOST_RENDERINGS
 
+    def given(self, variables: Variables) -> "Lab":
+        """Return a lab whose template is always given these variables."""
+        lab = Lab(lambda messages, more: self._render(messages, {**variables, **more}))
+        lab.left = self.left
+        return lab
+
     def text(self, messages: Sequence[Message], variables: Variables = NONE) -> str | None:
         """Return a conversation, or `None` if the template refuses it."""
         key = json.dumps([messages, variables], default=repr)

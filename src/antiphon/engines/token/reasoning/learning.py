@@ -38,7 +38,7 @@ def learn_reasoning(
     """
     reads = reads_of(tree)
     always = needed(Lab(render), reads)
-    lab = Lab(lambda messages, variables: render(messages, {**always, **variables}))
+    lab = Lab(render).given(always)
     learned = _learned(lab, Trials(lab, reads), tags=tags)
     return replace(learned, always=always) if always else learned
 
@@ -71,6 +71,10 @@ def _with_controls(lab: Lab, trials: Trials, found: FoundTags) -> ReasoningForma
     switch = switch_in(trials, ends)
     on: Variables = {} if switch is None else {switch.variable: switch.on}
     off: Variables = {} if switch is None else {switch.variable: switch.off}
+    effort = effort_in(trials, ends)
+    if effort is None and on:
+        # A template may look at the effort only if the model shall reason.
+        effort = effort_in(Trials(lab.given(on), trials.reads.with_efforts), ends)
     flawed = next(filter(None, map(flaw, _writers(lab, found, on))), None)
     return ReasoningFormat(
         tags=found.tags,
@@ -78,7 +82,7 @@ def _with_controls(lab: Lab, trials: Trials, found: FoundTags) -> ReasoningForma
         field=found.place.field,
         as_block=found.place.as_block,
         switch=switch,
-        effort=effort_in(trials, ends),
+        effort=effort,
         budget_variable=budget_in(trials, ends),
         opened=ends.of(lab.text([ASKED], on)),
         shut=ends.of(lab.text([ASKED], off)),

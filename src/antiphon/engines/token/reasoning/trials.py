@@ -43,6 +43,12 @@ class Reads(msgspec.Struct, frozen=True):
     variables: Mapping[str, tuple[str, ...]]
     constants: tuple[str, ...]
 
+    @property
+    def with_efforts(self) -> "Reads":
+        """The same with those variables only that are compared with an effort."""
+        found = {name: words for name, words in self.variables.items() if {*words} & {*EFFORTS}}
+        return Reads(found, self.constants)
+
 
 def reads_of(tree: jinja2.nodes.Template) -> Reads:
     """Return what a template reads."""
