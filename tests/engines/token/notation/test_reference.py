@@ -11,6 +11,7 @@ import pytest
 from antiphon.core.late_tools import description_of
 from antiphon.core.prompt import Prompt, Thinking, Tool, Turn
 from antiphon.engines.token.prompt.jinja_environment import environment
+from antiphon.engines.token.prompt.reasoning_format import THINK
 from antiphon.engines.token.prompt.template import ChatTemplate
 from antiphon.engines.token.prompt.tool_prompt import call_instructions, tool_prompt
 from antiphon.wire.content import TextParam, ThinkingParam, ToolResultParam, ToolUseParam
@@ -63,8 +64,13 @@ def messages(chat: ChatTemplate, turns: tuple[Turn, ...]) -> list[dict[str, Any]
             match block:
                 case TextParam(text=text):
                     message["content"] = text
-                case ThinkingParam(thinking=thought):
-                    message[chat.reasoning.field or ""] = thought
+                case ThinkingParam(thinking=thought) if chat.reasoning.field is not None:
+                    message[chat.reasoning.field] = thought
+                case ThinkingParam(thinking=thought) if chat.reasoning.as_block:
+                    message["content"] = [{"type": "thinking", "thinking": thought}]
+                case ThinkingParam(thinking=thought) if chat.reasoning.kept != "never":
+                    tags = chat.reasoning.tags or THINK
+                    message["content"] = tags.begin + thought + tags.end
                 case ToolUseParam(id=identifier, name=name, input=given):
                     function = {"name": name, "arguments": given}
                     call = {"type": "function", "id": identifier, "function": function}
@@ -83,8 +89,7 @@ def test_loop_is_rendered_as_by_the_reference(
 ) -> None:
     now = datetime(2026, 11, 29, 12, 0)  # noqa: DTZ001 - a local date, as templates write it
     chat = ChatTemplate(corpus(name), bos="<s>", eos="</s>", now=lambda: now)
-    # Without a field, thoughts are a part of the content, which no reference says how to write.
-    thinks = chat.reasoning.tags is not None and chat.reasoning.field is not None
+    thinks = chat.reasoning.tags is not None
     turns = loop(thinks=thinks)
     prompt = Prompt(turns, 1, tools=TOOLS, thinking=thinking)
     ours = "".join(segment.text for segment in chat.render(prompt).segments)
