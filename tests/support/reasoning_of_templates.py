@@ -7,7 +7,8 @@ class Learned(NamedTuple):
     """What a template shows: its tags around a thought, and what it does with reasoning.
 
     - `place`: the field of earlier reasoning, or `block`, or `content`.
-    - `switch`: the variable, with its values for on and off. `efforts`: the variable, its levels.
+    - `switch`: the variable, its values for on and off, and the one that is taken for granted.
+    - `efforts`: the variable and its levels.
     - `opened`, `shut`: how the prompt ends if the model shall reason, and if it shall not.
     - `kept`: which earlier reasoning is shown.
     """
@@ -25,7 +26,7 @@ REASONING: Final = {
     "Apertus-8B-Instruct": Learned(
         "<|inner_prefix|>…<|inner_suffix|>",
         "content",
-        "enable_thinking=True/False",
+        "enable_thinking=True/False, usually False",
         "",
         "free",
         "free",
@@ -43,7 +44,7 @@ REASONING: Final = {
     "Bielik-11B-v3.0-Instruct": Learned(
         "<think>\n…\n</think>\n",
         "reasoning_content",
-        "enable_thinking=True/False",
+        "enable_thinking=True/False, usually False",
         "",
         "open",
         "free",
@@ -55,7 +56,7 @@ REASONING: Final = {
     "Cohere2MoE": Learned(
         "<|START_THINKING|>…<|END_THINKING|><|START_TEXT|>",
         "reasoning_content",
-        "reasoning=True/False",
+        "reasoning=True/False, usually True",
         "",
         "open",
         "closed",
@@ -64,7 +65,7 @@ REASONING: Final = {
     "CohereForAI-c4ai-command-r7b-12-2024-tool_use": Learned(
         "<|START_THINKING|>…<|END_THINKING|><|START_RESPONSE|>",
         "reasoning_content",
-        "enable_thinking=True/False",
+        "enable_thinking=True/False, usually False",
         "",
         "free",
         "closed",
@@ -73,7 +74,7 @@ REASONING: Final = {
     "GLM-4.6": Learned(
         "\n<think>…</think>\n",
         "reasoning_content",
-        "enable_thinking=True/False",
+        "enable_thinking=True/False, usually True",
         "",
         "free",
         "closed",
@@ -82,7 +83,7 @@ REASONING: Final = {
     "GLM-4.7-Flash": Learned(
         "<think>…</think>",
         "reasoning_content",
-        "enable_thinking=True/False",
+        "enable_thinking=True/False, usually True",
         "",
         "open",
         "closed",
@@ -91,7 +92,7 @@ REASONING: Final = {
     "HuggingFaceTB-SmolLM3-3B": Learned(
         "<think>\n…\n</think>\n",
         "content",
-        "enable_thinking=True/False",
+        "enable_thinking=True/False, usually True",
         "",
         "free",
         "closed",
@@ -103,7 +104,7 @@ REASONING: Final = {
     "Kimi-K3": Learned(
         "<|open|>think<|sep|>…<|close|>think<|sep|><|open|>response<|sep|>",
         "reasoning_content",
-        "thinking=True/False",
+        "thinking=True/False, usually True",
         "thinking_effort low high max",
         "open",
         "closed",
@@ -116,7 +117,7 @@ REASONING: Final = {
     "MiniMax-M3": Learned(
         "<mm:think>…</mm:think>",
         "reasoning_content",
-        "thinking_mode=enabled/disabled",
+        "thinking_mode=enabled/disabled, usually None",
         "",
         "open",
         "closed",
@@ -125,7 +126,7 @@ REASONING: Final = {
     "NVIDIA-Nemotron-3-Nano-30B-A3B-BF16": Learned(
         "<think>…\n</think>\n",
         "reasoning_content",
-        "enable_thinking=True/False",
+        "enable_thinking=True/False, usually True",
         "",
         "open",
         "closed",
@@ -137,7 +138,7 @@ REASONING: Final = {
     "Qwen-QwQ-32B": Learned(
         "<think>\n…\n</think>\n\n",
         "content",
-        "enable_thinking=True/False",
+        "enable_thinking=True/False, usually False",
         "",
         "open",
         "closed",
@@ -146,7 +147,7 @@ REASONING: Final = {
     "Qwen-Qwen3-0.6B": Learned(
         "<think>\n…\n</think>\n\n",
         "reasoning_content",
-        "enable_thinking=True/False",
+        "enable_thinking=True/False, usually True",
         "",
         "free",
         "closed",
@@ -155,7 +156,7 @@ REASONING: Final = {
     "Qwen3.5-4B": Learned(
         "<think>\n…\n</think>\n\n",
         "reasoning_content",
-        "enable_thinking=True/False",
+        "enable_thinking=True/False, usually True",
         "",
         "open",
         "closed",
@@ -164,7 +165,7 @@ REASONING: Final = {
     "Reka-Edge": Learned(
         "<think>\n…\n</think>\n\n",
         "reasoning_content",
-        "enable_thinking=True/False",
+        "enable_thinking=True/False, usually False",
         "",
         "open",
         "free",
@@ -173,7 +174,7 @@ REASONING: Final = {
     "Spark2.5": Learned(
         "<think>…</think>",
         "reasoning_content",
-        "enable_thinking=True/False",
+        "enable_thinking=True/False, usually True",
         "",
         "open",
         "closed",
@@ -188,19 +189,25 @@ REASONING: Final = {
     "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B": Learned(
         "<think>\n…\n</think>\n\n",
         "content",
-        "enable_thinking=True/False",
+        "enable_thinking=True/False, usually False",
         "",
         "open",
         "closed",
         "never",
     ),
     "deepseek-ai-DeepSeek-V3.1": Learned(
-        "<think>…</think>", "content", "enable_thinking=True/False", "", "open", "closed", "never"
+        "<think>…</think>",
+        "content",
+        "enable_thinking=True/False, usually False",
+        "",
+        "open",
+        "closed",
+        "never",
     ),
     "deepseek-ai-DeepSeek-V3.2": Learned(
         "<think>…</think>",
         "reasoning_content",
-        "enable_thinking=True/False",
+        "enable_thinking=True/False, usually False",
         "",
         "open",
         "closed",
@@ -209,7 +216,7 @@ REASONING: Final = {
     "deepseek-ai-DeepSeek-V4": Learned(
         "<think>…</think>",
         "reasoning_content",
-        "enable_thinking=True/False",
+        "enable_thinking=True/False, usually False",
         "reasoning_effort high max",
         "open",
         "closed",
@@ -218,7 +225,7 @@ REASONING: Final = {
     "deepseek-ai-DeepSeek-V4-Flash-0731": Learned(
         "<think>…</think>",
         "reasoning_content",
-        "enable_thinking=True/False",
+        "enable_thinking=True/False, usually False",
         "reasoning_effort medium high max",
         "open",
         "closed",
@@ -227,7 +234,7 @@ REASONING: Final = {
     "google-gemma-4-31B-it": Learned(
         "<|channel>thought\n…\n<channel|>",
         "reasoning_content",
-        "enable_thinking=True/False",
+        "enable_thinking=True/False, usually False",
         "",
         "free",
         "closed",
@@ -236,19 +243,25 @@ REASONING: Final = {
     "google-gemma-4-31B-it-interleaved": Learned(
         "<|channel>thought\n…<channel|>",
         "reasoning_content",
-        "enable_thinking=True/False",
+        "enable_thinking=True/False, usually False",
         "",
         "free",
         "closed",
         "loop, at calls",
     ),
     "ibm-granite-granite-3.3-2B-Instruct": Learned(
-        "<think>\n…\n</think>\n\n", "content", "thinking=True/False", "", "free", "free", "always"
+        "<think>\n…\n</think>\n\n",
+        "content",
+        "thinking=True/False, usually False",
+        "",
+        "free",
+        "free",
+        "always",
     ),
     "inclusionai-ling-3.0-flash": Learned(
         "<think>…</think>",
         "reasoning_content",
-        "enable_thinking=True/False",
+        "enable_thinking=True/False, usually True",
         "",
         "open",
         "closed",
@@ -260,7 +273,7 @@ REASONING: Final = {
     "llama-cpp-rwkv-world": Learned(
         "<think>…\n</think>\n\n",
         "content",
-        "enable_thinking=True/False",
+        "enable_thinking=True/False, usually None",
         "",
         "open",
         "closed",
@@ -290,7 +303,7 @@ REASONING: Final = {
     "openbmb-MiniCPM5-1B": Learned(
         "<think>\n…\n</think>\n\n",
         "reasoning_content",
-        "enable_thinking=True/False",
+        "enable_thinking=True/False, usually None",
         "",
         "open",
         "closed",
@@ -299,7 +312,7 @@ REASONING: Final = {
     "poolside-Laguna-S-2.1": Learned(
         "<think>…</think>",
         "reasoning_content",
-        "enable_thinking=True/False",
+        "enable_thinking=True/False, usually True",
         "",
         "open",
         "closed",
@@ -308,7 +321,7 @@ REASONING: Final = {
     "poolside-Laguna-XS-2.1": Learned(
         "<think>\n…\n</think>\n",
         "reasoning_content",
-        "enable_thinking=True/False",
+        "enable_thinking=True/False, usually False",
         "",
         "open",
         "closed",
@@ -317,7 +330,7 @@ REASONING: Final = {
     "poolside-Laguna-XS.2": Learned(
         "<think>\n…\n</think>\n",
         "reasoning_content",
-        "enable_thinking=True/False",
+        "enable_thinking=True/False, usually False",
         "",
         "open",
         "closed",
@@ -326,7 +339,7 @@ REASONING: Final = {
     "tencent-Hy3": Learned(
         "<think:opensource>…</think:opensource>",
         "reasoning_content",
-        "reasoning_effort=high/no_think",
+        "reasoning_effort=high/no_think, usually no_think",
         "reasoning_effort low high",
         "open",
         "closed",
@@ -335,7 +348,7 @@ REASONING: Final = {
     "upstage-Solar-Open-100B": Learned(
         "<|think|>…<|end|><|begin|>assistant<|content|>",
         "reasoning",
-        "reasoning_effort=high/minimal",
+        "reasoning_effort=high/minimal, usually high",
         "",
         "free",
         "closed",

@@ -37,7 +37,7 @@ def learned(found: ReasoningFormat) -> Learned:
     return Learned(
         f"{found.tags.begin}…{found.tags.end}",
         "block" if found.as_block else found.field or "content",
-        f"{switch.variable}={switch.on}/{switch.off}" if switch else "",
+        f"{switch.variable}={switch.on}/{switch.off}, usually {switch.usual}" if switch else "",
         " ".join((found.effort.variable, *found.levels)) if found.effort else "",
         found.opened,
         found.shut,

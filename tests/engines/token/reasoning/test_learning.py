@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from antiphon.core.prompt import Prompt, Thinking, Turn
 from antiphon.engines.token.notation.lab import Message
@@ -47,6 +48,11 @@ def chat(source: str, **more: Any) -> ChatTemplate:
 
 def learned(source: str, **more: Any) -> ReasoningFormat:
     return chat(source, **more).reasoning
+
+
+def switch_of(found: ReasoningFormat) -> Switch | None:
+    """Return a switch without the value that is taken for granted."""
+    return None if found.switch is None else replace(found.switch, usual=None)
 
 
 def with_prompt(end: str, before: str = "") -> str:
@@ -163,7 +169,7 @@ def test_thought_behind_an_empty_one_is_not_shown() -> None:
     found = learned(source)
     assert found.tags is not None
     assert (found.tags.opening, found.tags.closing) == ("<think>", "</think>")
-    assert (found.switch, found.kept) == (Switch("go"), "never")
+    assert (switch_of(found), found.kept) == (Switch("go"), "never")
 
 
 def test_thought_that_is_changed_is_not_shown_and_the_reason_is_known() -> None:
@@ -189,7 +195,7 @@ CLOSING = "{{ '<think></think>' if %s }}"
     ],
 )
 def test_switch_is_the_variable_whose_value_closes_the_thought(end: str, switch: Switch) -> None:
-    assert learned(with_prompt(end)).switch == switch
+    assert switch_of(learned(with_prompt(end))) == switch
 
 
 @pytest.mark.parametrize(
@@ -204,7 +210,21 @@ def test_switch_is_the_variable_whose_value_closes_the_thought(end: str, switch:
 def test_switch_of_instructions_has_a_usual_name_or_usual_words(
     before: str, switch: Switch | None
 ) -> None:
-    assert learned(with_prompt("", before)).switch == switch
+    assert switch_of(learned(with_prompt("", before))) == switch
+
+
+@pytest.mark.parametrize(
+    ("end", "usual"),
+    [
+        (CLOSING % "enable_thinking is false", True),
+        (CLOSING % "not enable_thinking", False),
+        ("{{ '<think>' if mode == 'high' else '<think></think>' if mode == 'none' }}", None),
+    ],
+)
+def test_switch_says_what_is_taken_for_granted(end: str, usual: object) -> None:
+    found = learned(with_prompt(end)).switch
+    assert found is not None
+    assert found.usual is usual
 
 
 def test_variable_for_earlier_turns_is_no_switch() -> None:
@@ -235,13 +255,13 @@ def test_levels_are_those_between_which_there_is_a_difference(
 def test_levels_may_count_only_if_the_model_shall_reason() -> None:
     before = "{{ 'All.' if thinking and level == 'max' }}"
     found = learned(with_prompt("<think>{{ '</think>' if not thinking }}", before))
-    assert found.switch == Switch("thinking")
+    assert switch_of(found) == Switch("thinking")
     assert found.effort == EffortControl("level", ("high", "max"))
 
 
 def test_level_that_closes_the_thought_is_none() -> None:
     found = learned(with_prompt(CLOSING % "effort in ['low', 'minimal']", ECHO))
-    assert found.switch == Switch("effort", "high", "minimal")
+    assert switch_of(found) == Switch("effort", "high", "minimal")
     assert found.effort == EffortControl("level", ("low", "medium", "high"))
 
 
@@ -263,7 +283,7 @@ def test_tags_may_stand_in_the_instructions_alone() -> None:
     words = "{{ 'Think between <think></think>, answer in <response></response>.' if thinking }}"
     found = learned(with_prompt("", words).replace("m.reasoning_content", "m.none"))
     assert found.tags == THINK
-    assert found.switch == Switch("thinking")
+    assert switch_of(found) == Switch("thinking")
 
 
 def test_tags_may_show_only_for_a_word_in_the_system_prompt() -> None:
@@ -329,7 +349,7 @@ def test_prompt_that_ends_within_the_gap_gets_its_rest() -> None:
     source = GAP.replace("</think>{% endif %}<|text|>", gap + "{% else %}<|text|>{% endif %}")
     source += PROMPT.replace("%s", "{{ '<think></think><|assistant|>' if quick }}")
     found = learned(source)
-    assert found.switch == Switch("quick", on=False, off=True)
+    assert switch_of(found) == Switch("quick", on=False, off=True)
     assert written(source, ASK).endswith("<|assistant|><think></think><|assistant|><|text|>")
 
 

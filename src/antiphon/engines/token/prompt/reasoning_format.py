@@ -84,11 +84,15 @@ THINK: Final = ReasoningTags("<think>", "</think>")
 
 
 class Switch(msgspec.Struct, frozen=True):
-    """A template variable by which reasoning is switched `on` and `off`: its values."""
+    """A template variable by which reasoning is switched `on` and `off`: its values.
+
+    `usual` is the value that the template takes for granted, if it is one of them.
+    """
 
     variable: str
     on: Any = True
     off: Any = False
+    usual: Any = None
 
 
 class EffortControl(msgspec.Struct, frozen=True):

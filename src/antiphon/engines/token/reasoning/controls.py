@@ -70,12 +70,21 @@ def switch_in(trials: Trials, ends: Ends) -> Switch | None:
             tried = [one for one in trials.of(name) if type(one.value) is kind]
             found = _pair(trials, ends, tried)
             if found is not None:
-                return Switch(name, *found)
+                return _switch(trials, name, *found)
     for name in USUAL:
         texts = {one.value: one.text for one in trials.of(name) if isinstance(one.value, bool)}
         if len(set(texts.values())) > 1:
-            return Switch(name)
+            return _switch(trials, name, on=True, off=False)
     return _named_switch(trials)
+
+
+def _switch(trials: Trials, name: str, on: Any, off: Any) -> Switch:
+    usual = [
+        one.value
+        for one in trials.of(name)
+        if one.text == trials.default and type(one.value) is type(on) and one.value in (on, off)
+    ]
+    return Switch(name, on, off, next(iter(usual), None))
 
 
 def _pair(trials: Trials, ends: Ends, tried: Sequence[Trial]) -> tuple[Any, Any] | None:
@@ -101,7 +110,7 @@ def _named_switch(trials: Trials) -> Switch | None:
         off = next(iter(_by_plainness([one for one in tried if one.value in NO])), None)
         on = _first_on(trials, [one for one in tried if one.value in YES])
         if on is not None and off is not None and on.text != off.text:
-            return Switch(name, on.value, off.value)
+            return _switch(trials, name, on.value, off.value)
     return None
 
 
