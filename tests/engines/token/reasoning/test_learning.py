@@ -22,6 +22,7 @@ from antiphon.engines.token.prompt.reasoning_format import (
 from antiphon.engines.token.prompt.template import ChatTemplate
 from antiphon.engines.token.reasoning.lab import MOST_RENDERINGS, Variables
 from antiphon.engines.token.reasoning.learning import learn_reasoning
+from antiphon.engines.token.reasoning.trials import reads_of
 from antiphon.wire.content import TextParam, ThinkingParam
 
 TURNS = (
@@ -319,7 +320,7 @@ def test_template_that_reads_many_variables_is_rendered_a_limited_number_of_time
         return source.render(messages=messages, add_generation_prompt=asks, **variables)
 
     tree = environment(datetime.now).parse(with_prompt("", reads))
-    found = learn_reasoning(render, tree)
+    found = learn_reasoning(render, reads_of(tree))
     assert found.tags == ReasoningTags("<think>", "</think>", margin="", tail="", gap="")
     assert (found.effort, found.switch, found.budget_variable) == (None, None, None)
     # And once more to see whether it takes a question at all.

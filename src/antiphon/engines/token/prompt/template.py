@@ -46,6 +46,7 @@ from antiphon.engines.token.prompt.template_tools import described, function_of,
 from antiphon.engines.token.prompt.tool_prompt import call_instructions, tool_prompt
 from antiphon.engines.token.prompt.trial import plain_messages, turns_of
 from antiphon.engines.token.reasoning.learning import learn_reasoning
+from antiphon.engines.token.reasoning.trials import reads_of
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
 
 # Errors of a template that does not fit a conversation, besides those of Jinja.
@@ -81,14 +82,15 @@ class ChatTemplate:
         jinja = environment(now)
         try:
             tree = jinja.parse(source)
-            self._template = jinja.from_string(source)
+            reads = reads_of(tree)
+            self._template = jinja.from_string(tree)
         except jinja2.TemplateSyntaxError as error:
             raise TemplateUnusableError(f"line {error.lineno}: {error.message}") from error
         self.reasoning = ReasoningFormat()
         # transformers gives `None`, but templates that are made for tools only take a list.
         self._takes_no_tools = True
         self._takes_no_tools = self._renders_a_question()
-        self.reasoning = learn_reasoning(self._written_with, tree, tags=tags)
+        self.reasoning = learn_reasoning(self._written_with, reads, tags=tags)
         self.unlearned: str | None = None
         self._notation: Notation | None = None
         native = self._native_syntax() or self._learned_notation()

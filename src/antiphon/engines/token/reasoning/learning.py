@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import jinja2.nodes
 from msgspec.structs import replace
 
 from antiphon.engines.token.notation.lab import ASKED, SAID, Message
@@ -26,17 +25,16 @@ from antiphon.engines.token.reasoning.tags import (
     at_the_end_of_prompts,
     in_instructions,
 )
-from antiphon.engines.token.reasoning.trials import USUAL, Trials, reads_of
+from antiphon.engines.token.reasoning.trials import USUAL, Reads, Trials
 
 
 def learn_reasoning(
-    render: Render, tree: jinja2.nodes.Template, *, tags: ReasoningTags | bool = True
+    render: Render, reads: Reads, *, tags: ReasoningTags | bool = True
 ) -> ReasoningFormat:
     """Return the reasoning format of a template.
 
     `tags` are the operator's: tags, `False` for none, or `True` to learn them.
     """
-    reads = reads_of(tree)
     always = needed(Lab(render), reads)
     lab = Lab(render).given(always)
     learned = _learned(lab, Trials(lab, reads), tags=tags)
