@@ -175,6 +175,7 @@ test("a summary tells in one sentence how a request ended", () => {
 test("every token of a prompt counts, and unknown names are shown as they are", () => {
   assert.equal(promptTokens(USAGE), 4321);
   assert.match(cacheReason("no-entry"), /^No entry/);
+  assert.match(cacheReason("thoughts-taken-back"), /until the next question/);
   assert.equal(cacheReason("some-new-one"), "some new one.");
   assert.equal(rateName("output_tokens_per_minute"), "output tokens a minute");
   assert.equal(rateName("new_rate"), "new rate");
