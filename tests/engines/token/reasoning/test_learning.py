@@ -327,6 +327,12 @@ def test_template_that_reads_many_variables_is_rendered_a_limited_number_of_time
     assert count <= 1 + MOST_RENDERINGS
 
 
+def test_value_with_which_a_template_does_not_end_is_refused() -> None:
+    endless = "{% macro again() %}{{ again() }}{% endmacro %}{{ again() if deep }}"
+    found = learned(with_prompt(CLOSING % "not thinking", endless))
+    assert found.switch == Switch("thinking", usual=False)
+
+
 def test_operators_tags_take_the_place_of_the_templates() -> None:
     tags = ReasoningTags("<ponder>", "</ponder>")
     found = learned(PLAIN, tags=tags)

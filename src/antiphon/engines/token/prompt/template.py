@@ -297,7 +297,7 @@ class ChatTemplate:
                 documents=None,
                 **{**self._tokens, **variables},
             )
-        except _TEMPLATE_ERRORS as error:
+        except (*_TEMPLATE_ERRORS, RecursionError) as error:
             raise RefusedError from error
 
     def _plain_calls(self, calls: Sequence[Call]) -> str | None:
