@@ -26,7 +26,7 @@ from alembic import command as alembic
 from alembic.config import Config
 from sqlalchemy import Connection
 
-from antiphon.core.billing.reports import BucketWidth, Span
+from antiphon.core.billing.reports import BucketWidth, Span, buckets
 from antiphon.core.pagination import IdCursor
 from antiphon.service.accounts import Accounts, establish
 from antiphon.service.activity import Activity
@@ -214,15 +214,12 @@ async def _views(database: Database) -> Sequence[View]:
     transactions = AdminTransactions(database, os.urandom, lambda: END)
     accounts = Accounts(database, await database.watch())
     desks = Desks(database)
-    reports, activity = (
-        Reports(desks, accounts, lambda: END),
-        Activity(desks, accounts, lambda: END),
-    )
+    reports, activity = Reports(desks, accounts), Activity(desks, accounts)
     requests, keys = Requests(desks, ()), KeyRing(transactions)
 
     def span(width: BucketWidth, count: int, length: timedelta) -> Any:
         since = END - (count - 1) * length
-        return reports.buckets(width, Span(starting_at=since.isoformat(), limit=str(count)))
+        return buckets(width, Span(starting_at=since.isoformat(), limit=str(count)), END)
 
     month = span("1d", 31, timedelta(days=1))
     week = span("1h", 168, timedelta(hours=1))

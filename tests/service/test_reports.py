@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from antiphon.core.billing.ledger import LedgerEntry, recorded_name
 from antiphon.core.billing.money import nano_dollars_of
-from antiphon.core.billing.reports import WIDTHS, BucketWidth, Span, wire_time
+from antiphon.core.billing.reports import WIDTHS, BucketWidth, Span, buckets, wire_time
 from antiphon.core.billing.usage import TokenCounts
 from antiphon.service.accounts import Accounts, establish
 from antiphon.service.activity import Activity
@@ -63,7 +63,7 @@ properties = settings(
 @pytest.fixture
 async def reports(database: Database) -> Reports:
     await establish(database, bytes, lambda: START)
-    return Reports(Desks(database), Accounts(database, await database.watch()), lambda: NOW)
+    return Reports(Desks(database), Accounts(database, await database.watch()))
 
 
 async def write(database: Database, entries: Sequence[LedgerEntry]) -> None:
@@ -78,7 +78,7 @@ async def usage(
     lines, page, begins = [], None, []
     while True:
         asked = Span(starting_at=wire_time(START), limit=str(WIDTHS[width].most), page=page)
-        report = await reports.usage(reports.buckets(width, asked), group_by, filters)
+        report = await reports.usage(buckets(width, asked, NOW), group_by, filters)
         assert report.has_more == (report.next_page is not None)
         begins += [bucket.starting_at for bucket in report.data]
         lines += [(bucket.starting_at, line) for bucket in report.data for line in bucket.results]
@@ -90,9 +90,7 @@ async def usage(
 
 
 async def costs(reports: Reports, group_by: Sequence[str] = ()) -> list[tuple[str, CostResult]]:
-    report = await reports.costs(
-        reports.buckets("1d", Span(starting_at=wire_time(START))), group_by
-    )
+    report = await reports.costs(buckets("1d", Span(starting_at=wire_time(START)), NOW), group_by)
     assert len(report.data) == 3
     return [(bucket.starting_at, line) for bucket in report.data for line in bucket.results]
 
@@ -254,8 +252,8 @@ async def test_pages_and_groups_divide_the_usage_and_lose_nothing_of_it(
         page = None
         while page is not None or not found:
             span = asked.span(page, limit)
-            buckets = reports.buckets(asked.width, span)
-            report = await reports.usage(buckets, group_by, asked.filters)
+            asked_buckets = buckets(asked.width, span, NOW)
+            report = await reports.usage(asked_buckets, group_by, asked.filters)
             assert len(report.data) <= limit
             found += report.data
             page = report.next_page
@@ -292,7 +290,7 @@ async def test_pages_of_a_bill_add_up_to_its_days(
     lines: list[CostResult] = []
     page, days = None, 0
     while page is not None or not days:
-        report = await reports.costs(reports.buckets("1d", asked.span(page, 1)), group_by)
+        report = await reports.costs(buckets("1d", asked.span(page, 1), NOW), group_by)
         (day,) = report.data
         lines += day.results
         page, days = report.next_page, days + 1
@@ -411,9 +409,9 @@ async def test_many_reports_at_once_leave_connections_to_other_readers(database:
     counted = CountedDatabase(database)
     accounts = Accounts(database, await database.watch())
     desks = Desks(counted)
-    reports = Reports(desks, accounts, lambda: NOW)
-    activity, requests = Activity(desks, accounts, lambda: NOW), Requests(desks, ())
-    asked = reports.buckets("1h", Span(starting_at=wire_time(START)))
+    reports = Reports(desks, accounts)
+    activity, requests = Activity(desks, accounts), Requests(desks, ())
+    asked = buckets("1h", Span(starting_at=wire_time(START)), NOW)
     usages = [reports.usage(asked, ["model"], {}) for _ in range(8)]
     bills = [reports.costs(asked, ["workspace_id"]) for _ in range(8)]
     happenings = [activity.report(asked, ["model"], {}) for _ in range(8)]
@@ -427,7 +425,7 @@ async def test_cancelled_report_leaves_room_for_the_next(
     database: Database, reports: Reports
 ) -> None:
     await write(database, [an_entry(1, START)])
-    asked = reports.buckets("1d", Span(starting_at=wire_time(START)))
+    asked = buckets("1d", Span(starting_at=wire_time(START)), NOW)
     for turns in range(12):
         task = asyncio.create_task(reports.usage(asked, (), {}))
         for _ in range(turns):

@@ -1,14 +1,14 @@
 """The activity: requests, errors, tokens, money and first-token times in buckets, from roll-ups."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from msgspec.structs import replace
 
 from antiphon.core.billing.money import cents
-from antiphon.core.billing.reports import Buckets, BucketWidth, Span, buckets
+from antiphon.core.billing.reports import Buckets
 from antiphon.core.billing.rollups import percentile
 from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.service.accounts import Accounts
@@ -31,14 +31,9 @@ _Place = tuple[datetime, tuple[str | None, ...]]
 class Activity:
     """What happened, in buckets of time."""
 
-    def __init__(self, desks: Desks, accounts: Accounts, now: Callable[[], datetime]) -> None:
+    def __init__(self, desks: Desks, accounts: Accounts) -> None:
         self._desks = desks
         self._accounts = accounts
-        self._now = now
-
-    def buckets(self, width: BucketWidth, asked: Span) -> Buckets:
-        """Return the buckets of a query at the current time; raises `InvalidRequestError`."""
-        return buckets(width, asked, self._now())
 
     async def report(
         self,

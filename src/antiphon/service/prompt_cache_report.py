@@ -22,7 +22,7 @@ import msgspec
 from msgspec.structs import replace
 
 from antiphon.core.billing.money import cents
-from antiphon.core.billing.reports import Buckets, BucketWidth, Span, buckets, wire_time
+from antiphon.core.billing.reports import Buckets, wire_time
 from antiphon.core.pagination import TokenCursor, page_by_tokens
 from antiphon.core.permissions import Reach
 from antiphon.core.prompt_cache import CacheEntry
@@ -87,17 +87,11 @@ class PromptCacheReport:
         accounts: Accounts,
         caching: PromptCaching,
         models: Models,
-        now: Callable[[], datetime],
     ) -> None:
         self._desks = desks
         self._accounts = accounts
         self._caching = caching
         self._models = models
-        self._now = now
-
-    def buckets(self, width: BucketWidth, asked: Span) -> Buckets:
-        """Return the buckets of a query at the current time; raises `InvalidRequestError`."""
-        return buckets(width, asked, self._now())
 
     async def report(
         self,

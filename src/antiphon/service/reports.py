@@ -1,7 +1,7 @@
 """The usage report and the cost report of administrators: sums of the ledger."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Literal, TypeAlias
@@ -13,10 +13,7 @@ from antiphon.core.billing.ledger import recorded_name
 from antiphon.core.billing.money import cents
 from antiphon.core.billing.reports import (
     Buckets,
-    BucketWidth,
-    Span,
     TokenType,
-    buckets,
     cost_description,
     wire_time,
 )
@@ -63,14 +60,9 @@ _COUNTERS: Mapping[str, TokenType] = {
 class Reports:
     """The reports of administrators over the ledger."""
 
-    def __init__(self, desks: Desks, accounts: Accounts, now: Callable[[], datetime]) -> None:
+    def __init__(self, desks: Desks, accounts: Accounts) -> None:
         self._desks = desks
         self._accounts = accounts
-        self._now = now
-
-    def buckets(self, width: BucketWidth, asked: Span) -> Buckets:
-        """Return the buckets of a query at the current time; raises `InvalidRequestError`."""
-        return buckets(width, asked, self._now())
 
     async def usage(
         self,

@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from antiphon.core.billing.reports import WIDTHS, Span
-from antiphon.server.admin.reports import SPAN, asked_width
+from antiphon.server.admin.buckets import SPAN, BucketReader
 from antiphon.server.http.queries import BY_TOKENS
 from antiphon.server.http.requests import Request
 from antiphon.service.prompt_cache_report import PromptCacheReport
@@ -20,8 +19,9 @@ CACHE_REPORT_QUERY: Final = (*SPAN, "group_by", "models", "workspace_ids")
 class PromptCacheEndpoints:
     """The endpoints of the prompt cache."""
 
-    def __init__(self, cache: PromptCacheReport) -> None:
+    def __init__(self, cache: PromptCacheReport, buckets: BucketReader) -> None:
         self._cache = cache
+        self._buckets = buckets
 
     async def show_state(self, request: Request[None]) -> PromptCacheInfo:
         return await self._cache.state(request.reach)
@@ -37,7 +37,7 @@ class PromptCacheEndpoints:
 
     async def show_report(self, request: Request[None]) -> Report[CacheReportResult]:
         query = request.query
-        asked = self._cache.buckets(asked_width(query, tuple(WIDTHS)), Span.of(query.one))
+        asked = self._buckets.read(query)
         filters = {
             "model": query.many("models"),
             "workspace_id": query.many("workspace_ids"),

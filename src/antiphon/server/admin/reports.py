@@ -1,12 +1,10 @@
 """The usage report and the cost report."""
 
-from antiphon.core.billing.reports import WIDTHS, Buckets, BucketWidth, Span
-from antiphon.server.http.queries import Query
+from antiphon.server.admin.buckets import SPAN, BucketReader
 from antiphon.server.http.requests import Request
 from antiphon.service.reports import Reports
 from antiphon.wire.admin.reports import CostReport, UsageReport
 
-SPAN = ("starting_at", "ending_at", "bucket_width", "limit", "page")
 _TIERS = ("standard", "batch", "priority", "priority_on_demand", "flex", "flex_discount")
 _WINDOWS = ("0-200k", "200k-1M")
 _GEOS = ("global", "us", "not_available")
@@ -34,12 +32,13 @@ COST_QUERY = (*SPAN, "group_by")
 class ReportEndpoints:
     """The endpoints of both reports."""
 
-    def __init__(self, reports: Reports) -> None:
+    def __init__(self, reports: Reports, buckets: BucketReader) -> None:
         self._reports = reports
+        self._buckets = buckets
 
     async def show_usage(self, request: Request[None]) -> UsageReport:
         query = request.query
-        asked = self._buckets(query, tuple(WIDTHS))
+        asked = self._buckets.read(query)
         group_by = query.many("group_by", _USAGE_GROUPS)
         filters = {
             dimension: query.many(name, values) for name, (dimension, values) in _FILTERS.items()
@@ -48,15 +47,6 @@ class ReportEndpoints:
 
     async def show_costs(self, request: Request[None]) -> CostReport:
         query = request.query
-        asked = self._buckets(query, ("1d",))
+        asked = self._buckets.read(query, ("1d",))
         group_by = query.many("group_by", _COST_GROUPS)
         return await self._reports.costs(asked, group_by, request.reach)
-
-    def _buckets(self, query: Query, widths: tuple[BucketWidth, ...]) -> Buckets:
-        return self._reports.buckets(asked_width(query, widths), Span.of(query.one))
-
-
-def asked_width(query: Query, widths: tuple[BucketWidth, ...]) -> BucketWidth:
-    """Return the width of buckets that a query asks for: days if it asks for none."""
-    width = query.choice("bucket_width", widths)
-    return next((known for known in widths if known == width), "1d")

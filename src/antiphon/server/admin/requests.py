@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from antiphon.core.billing.reports import WIDTHS, Span
-from antiphon.server.admin.reports import SPAN, asked_width
+from antiphon.server.admin.buckets import SPAN, BucketReader
 from antiphon.server.http.queries import BY_TOKENS
 from antiphon.server.http.requests import Request
 from antiphon.server.http.selections import SPAN_QUERY, read_span
@@ -24,8 +23,11 @@ ACTIVITY_QUERY: Final = (*SPAN, "group_by", "api_key_ids", "models", "workspace_
 class RequestEndpoints:
     """The endpoints of finished and of running requests."""
 
-    def __init__(self, requests: Requests, activity: Activity, running: Running) -> None:
+    def __init__(
+        self, requests: Requests, activity: Activity, running: Running, buckets: BucketReader
+    ) -> None:
         self._requests = requests
+        self._buckets = buckets
         self._activity = activity
         self._running = running
 
@@ -51,7 +53,7 @@ class RequestEndpoints:
 
     async def show_activity(self, request: Request[None]) -> ActivityReport:
         query = request.query
-        asked = self._activity.buckets(asked_width(query, tuple(WIDTHS)), Span.of(query.one))
+        asked = self._buckets.read(query)
         filters = {
             "api_key_id": query.many("api_key_ids"),
             "model": query.many("models"),

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from antiphon.server.admin.buckets import BucketReader
 from antiphon.server.admin.increases import IncreaseEndpoints
 from antiphon.server.admin.keys import KEY_QUERY, KeyEndpoints
 from antiphon.server.admin.limits import RateLimitEndpoints, SpendLimitEndpoints
@@ -48,6 +49,7 @@ ADMIN: Final = KeyKind.ADMIN
 def admin_routes(platform: Platform) -> tuple[Route, ...]:
     """Return the routes of the Admin API, by their paths below `/v1/organizations`."""
     administration = platform.administration
+    buckets = BucketReader(platform.now)
     return (
         *_of_people(PeopleEndpoints(administration, platform.settings.console)),
         *_of_workspaces(WorkspaceEndpoints(administration)),
@@ -55,10 +57,12 @@ def admin_routes(platform: Platform) -> tuple[Route, ...]:
         *_of_rate_limits(RateLimitEndpoints(administration)),
         *_of_spend_limits(SpendLimitEndpoints(administration)),
         *_of_increases(IncreaseEndpoints(administration)),
-        *_of_reports(ReportEndpoints(platform.reports)),
-        *_of_prompt_cache(PromptCacheEndpoints(platform.prompt_cache)),
+        *_of_reports(ReportEndpoints(platform.reports, buckets)),
+        *_of_prompt_cache(PromptCacheEndpoints(platform.prompt_cache, buckets)),
         *_of_settings(SettingEndpoints(platform.server_settings)),
-        *_of_requests(RequestEndpoints(platform.requests, platform.activity, platform.running)),
+        *_of_requests(
+            RequestEndpoints(platform.requests, platform.activity, platform.running, buckets)
+        ),
     )
 
 
