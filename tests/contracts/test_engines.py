@@ -22,6 +22,7 @@ from antiphon.engines.base import (
 from antiphon.engines.llama.engine import open_llama
 from antiphon.engines.routed import RoutedEngine, WeightedEngine
 from antiphon.engines.scripted import open_scripted
+from antiphon.engines.states import TellingEngine
 from antiphon.engines.upstream.chat_completions.engine import open_chat_completions
 from antiphon.engines.upstream.messages_api.engine import open_messages_api
 from support.conversation import (
@@ -113,6 +114,22 @@ async def test_engine_declares_its_token_limits(engine: Engine) -> None:
     limits = engine.capabilities
     assert limits.context_tokens > 0
     assert limits.max_output_tokens is None or limits.max_output_tokens > 0
+
+
+async def test_what_an_engine_tells_of_itself_is_possible(engine: Engine) -> None:
+    await answer(engine, ask("Say hello.", max_tokens=8))
+    if not isinstance(engine, TellingEngine):
+        return
+    state = engine.state()
+    if state is None:
+        return
+    assert 0 <= (state.busy_slots or 0) <= (state.slots or 0)
+    amounts = [state.waiting, state.restarts]
+    if state.memory is not None:
+        amounts += [getattr(state.memory, name) for name in state.memory.__struct_fields__]
+    assert all(amount is None or amount >= 0 for amount in amounts)
+    speeds = state.speeds
+    assert speeds is None or all(one is None or one > 0 for one in (speeds.prefill, speeds.decode))
 
 
 async def test_answer_is_text_and_then_its_end(engine: Engine) -> None:

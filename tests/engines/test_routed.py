@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,7 @@ from antiphon.engines.base import (
 )
 from antiphon.engines.routed import RoutedEngine, WeightedEngine, common
 from antiphon.engines.scripted import open_scripted
+from antiphon.engines.states import MemberState, RequestFailure
 from antiphon.wire.content import TextParam
 from support.conversation import all_events, ask, text_of, turn
 
@@ -166,6 +167,21 @@ async def test_an_engine_that_failed_is_left_out_and_tried_again() -> None:
     broken.fails = None
     clock.now = 1.0
     assert {await said(engine) for _ in range(2)} == {"a", "b"}
+
+
+async def test_members_tell_which_engine_is_left_out_and_why() -> None:
+    clock, broken = Clock(), FakeEngine("a", fails=OVERLOADED, retry_after_s=7.0)
+    engine = routed(broken, FakeEngine("b"), clock=clock)
+    assert engine.members() == (MemberState(0, 0.0, None),) * 2
+    async with aclosing(engine.generate(ask("Hi"))) as events:
+        await anext(events)
+        clock.now = 2.0
+        first, second = engine.members()
+        assert first == MemberState(0, 5.0, RequestFailure(OVERLOADED, 2.0))
+        assert second == MemberState(1, 0.0, None)
+    clock.now, broken.fails = 8.0, None
+    assert {await said(engine) for _ in range(2)} == {"a", "b"}
+    assert engine.members()[0] == MemberState(0, 0.0, RequestFailure(OVERLOADED, 8.0))
 
 
 async def test_engine_that_is_not_ready_is_not_tried_first() -> None:

@@ -95,6 +95,7 @@ SURFACE: Mapping[str, Sequence[str]] = {
         "GET /prompt_cache",
         "GET /prompt_cache/entries",
         "GET /prompt_cache/report",
+        "GET /models",
         "GET /settings",
         "GET /requests",
         "GET /requests/{request}",

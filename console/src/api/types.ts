@@ -119,6 +119,56 @@ export interface Model {
   capabilities: Record<string, unknown> | null;
 }
 
+export type EngineStatus = "loading" | "ready" | "restarting" | "left_out";
+
+/** The last error of an engine in a request. */
+export interface EngineError {
+  at: string;
+  kind: string;
+}
+
+/** An engine of a model as it is now; what it does not tell is null. */
+export interface EngineState {
+  number: number;
+  engine: string;
+  status: EngineStatus;
+  running: number;
+  waiting: number | null;
+  slots: number | null;
+  busy_slots: number | null;
+  left_out_s: number | null;
+  restarts: number | null;
+  last_failure: { at: string; reason: string | null } | null;
+  last_error: EngineError | null;
+  memory: {
+    process_bytes: number | null;
+    batch_process_bytes: number | null;
+    weights_bytes: number | null;
+    kv_bytes_per_token: number | null;
+    kv_bytes: number | null;
+  } | null;
+  speed: {
+    prefill_tokens_per_second: number | null;
+    decode_tokens_per_second: number | null;
+    measured_by: "engine" | "server";
+  } | null;
+}
+
+/** A model as it is now in the server that answers. */
+export interface ModelState {
+  id: string;
+  type: "model_state";
+  display_name: string;
+  status: EngineStatus;
+  context_tokens: number | null;
+  max_output_tokens: number | null;
+  running: number;
+  waiting: number;
+  batch_running: number;
+  batch_waiting: number;
+  engines: EngineState[];
+}
+
 export interface UsageResult {
   uncached_input_tokens: number;
   cache_read_input_tokens: number;

@@ -106,6 +106,15 @@ class Rotation:
         one.on_trial = False
         return one.until - now
 
+    def running(self, index: int) -> int:
+        """Return on how many requests this engine works."""
+        return self._engines[index].running
+
+    def left_out_s(self, index: int, now: float) -> float:
+        """Return for how many seconds this engine is left out; 0 if it is not."""
+        one = self._engines[index]
+        return max(0.0, one.until - now) if one.failures else 0.0
+
     def gave_up(self, index: int) -> None:
         """Note that a request left this engine before the engine answered or failed."""
         self._engines[index].on_trial = False

@@ -24,6 +24,7 @@ from antiphon.engines.base import (
 )
 from antiphon.engines.rendezvous import prefix_key
 from antiphon.engines.rotation import Rotation
+from antiphon.engines.states import MemberState, RequestFailure
 from antiphon.logs import EventLog
 
 
@@ -49,6 +50,7 @@ class RoutedEngine:
         self._engines = tuple(member.engine for member in members)
         self._rotation = Rotation(member.weight for member in members)
         self._clock = clock
+        self._failures: list[tuple[EngineErrorKind, float] | None] = [None] * len(self._engines)
         self.capabilities = common([engine.capabilities for engine in self._engines])
 
     @property
@@ -99,6 +101,18 @@ class RoutedEngine:
             for engine in self._engines:
                 stack.push_async_callback(engine.aclose)
 
+    def members(self) -> tuple[MemberState, ...]:
+        """Return how each of the engines does, in their order."""
+        now, rotation = self._clock(), self._rotation
+        return tuple(
+            MemberState(
+                rotation.running(index),
+                rotation.left_out_s(index, now),
+                None if failed is None else RequestFailure(failed[0], max(0.0, now - failed[1])),
+            )
+            for index, failed in enumerate(self._failures)
+        )
+
     def _able(self) -> list[bool]:
         return [engine.ready for engine in self._engines]
 
@@ -147,7 +161,9 @@ class RoutedEngine:
         return before
 
     def _note(self, index: int, error: EngineError) -> None:
-        left_out_s = self._rotation.failed(index, self._clock(), error.retry_after_s or 0.0)
+        now = self._clock()
+        self._failures[index] = error.kind, now
+        left_out_s = self._rotation.failed(index, now, error.retry_after_s or 0.0)
         EventLog(__name__).warning(
             "an engine of several failed",
             model=self._model,

@@ -35,6 +35,7 @@ from antiphon.service.caching import CachedModel, CachedRequest, PromptCaching
 from antiphon.service.content.documents import ReadPrompt, read_documents
 from antiphon.service.content.file_reader import FileReader
 from antiphon.service.content.images import convert_images, converts_images
+from antiphon.service.engine_meter import EngineMeter
 from antiphon.service.limits.admission import AdmissionRequest
 from antiphon.service.limits.admitter import Admitter
 from antiphon.service.limits.batch_lane import BatchTicket
@@ -90,7 +91,7 @@ class Messages:
         """
         model = self._models.find(params.model)
         admit = partial(self._admitted, model, params, context)
-        return AnswerContext(model.gate, admit, context.waits)
+        return AnswerContext(model.gate, admit, context.waits, model.meter)
 
     def batch_answer(
         self, params: CreateMessageParams, context: RequestContext, make_way: Callable[[], None]
@@ -106,7 +107,8 @@ class Messages:
         model.engine()  # a model that is loading has no lane yet
         ticket = model.gate.batches.ticket(make_way)
         context = replace(context, parking=ticket)
-        return AnswerContext(ticket, partial(self._admitted, model, params, context))
+        admit = partial(self._admitted, model, params, context)
+        return AnswerContext(ticket, admit, context.waits, model.meter)
 
     async def _admitted(
         self, model: ServedModel, params: CreateMessageParams, context: RequestContext
@@ -260,20 +262,23 @@ class Messages:
 class AnswerContext:
     """Holds a place at the model's gate while `admit` and the caller work on an answer.
 
-    `waits` gets the seconds before the gate, also of a caller that hangs up there.
+    `waits` gets the seconds before the gate, also of a caller that hangs up there; `meter` how the
+    engine did.
 
     It is a class because it is entered for every request: a generator costs three times as much.
     """
 
-    __slots__ = ("_admit", "_answer", "_gate", "_waits")
+    __slots__ = ("_admit", "_answer", "_gate", "_meter", "_waits")
 
     def __init__(
         self,
         gate: Gate | BatchTicket,
         admit: Callable[[], Awaitable[Answer]],
         waits: Waits | None = None,
+        meter: EngineMeter | None = None,
     ) -> None:
         self._gate = gate
+        self._meter = meter
         self._admit = admit
         self._waits = waits
 
@@ -287,16 +292,28 @@ class AnswerContext:
                 self._waits.gate_s = now() - began
         try:
             self._answer = await self._admit()
-        except BaseException:
+        except BaseException as error:
+            if self._meter is not None:
+                self._meter.note_error(error.__cause__)
             self._gate.leave()
             raise
         return self._answer
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         try:
-            self._answer.close(error.type if isinstance(error, ApiError) else None)
+            answer = self._answer
+            answer.close(error.type if isinstance(error, ApiError) else None)
+            if self._meter is not None:
+                self._note(self._meter, answer, error)
         finally:
             self._gate.leave()
+
+    def _note(self, meter: EngineMeter, answer: Answer, error: BaseException | None) -> None:
+        if error is not None:
+            meter.note_error(error.__cause__)
+        if answer.entry is not None:
+            money_s = None if self._waits is None else self._waits.money_s
+            meter.note(answer.engine_number, answer.entry, money_s or 0.0)
 
 
 def _has_schemas(params: Params) -> bool:

@@ -16,6 +16,8 @@ from antiphon.core.model_capabilities import model_capabilities
 from antiphon.core.pagination import IdCursor, page
 from antiphon.engines.base import Engine, EngineConfig, ReportingEngine, SnapshotReport
 from antiphon.engines.routed import RoutedEngine, WeightedEngine
+from antiphon.engines.states import MemberState
+from antiphon.service.engine_meter import EngineMeter
 from antiphon.service.limits.batch_lane import BatchLane
 from antiphon.service.limits.gate import Gate
 from antiphon.settings import LimitSettings, ModelSettings, SettingsError
@@ -58,6 +60,7 @@ class ServedModel:
         self.gate = Gate(limits.concurrent_requests, limits.queued_requests)
         # Counting has a gate of its own, so that it keeps out no request for an answer.
         self.counting = Gate(COUNTED_AT_ONCE, limits.queued_requests)
+        self.meter = EngineMeter(len(settings.runs_on()), clock)
         self._source = source
         self._clock = clock
         self._engine: Engine | None = None
@@ -117,6 +120,15 @@ class ServedModel:
         if self._engine is None:
             raise OverloadedError("The model is loading. Please try again in a moment.")
         return self._engine
+
+    @property
+    def opened(self) -> tuple[Engine, ...]:
+        """Its engines, in the order of the settings; none while it is loading."""
+        return self._members
+
+    def members(self) -> tuple[MemberState, ...]:
+        """Return how each of several engines does; empty for one alone."""
+        return self._engine.members() if isinstance(self._engine, RoutedEngine) else ()
 
     def snapshot_reports(self) -> tuple[SnapshotReport, ...]:
         """Return what its engines have saved of prompts, of each that tells."""

@@ -37,6 +37,7 @@ from antiphon.service.installation import opened_database, signing_key_of
 from antiphon.service.ledger import Ledger
 from antiphon.service.limits.admitter import Admitter
 from antiphon.service.messages import Messages
+from antiphon.service.model_states import ModelStateReport
 from antiphon.service.models import ENGINES_FOLDER, Models, ModelSource, Open
 from antiphon.service.prompt_cache_report import PromptCacheReport
 from antiphon.service.record_upkeep import RecordUpkeep
@@ -89,6 +90,7 @@ class Platform:
     requests: Requests
     activity: Activity
     running: Running
+    model_states: ModelStateReport
     server_settings: ServerSettings
     administration: Administration
     console: Console | None
@@ -266,6 +268,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             requests=Requests(desks, [one.settings for one in sources]),
             activity=Activity(desks, accounts),
             running=Running(accounting.metering, models, accounts),
+            model_states=ModelStateReport(models, now),
             server_settings=ServerSettings(settings, [one.settings for one in sources], database),
             administration=build_administration(
                 transactions,

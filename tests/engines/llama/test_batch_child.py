@@ -67,6 +67,24 @@ async def test_prompts_share_one_child(llama: Llama, child: BatchChild[str]) -> 
         assert again == "machine 1"
 
 
+async def test_machine_is_told_while_there_is_one(llama: Llama, child: BatchChild[str]) -> None:
+    assert child.machine is None
+    llama.loaded.clear()
+    async with anyio.create_task_group() as group:
+        group.start_soon(_visit, child)
+        await eventually(lambda: llama.started == 1)
+        assert child.machine is None
+        llama.loaded.set()
+    assert child.machine == "machine 1"
+    await child.aclose()
+    assert child.machine is None
+
+
+async def _visit(child: BatchChild[str]) -> None:
+    async with child.place(Ticket()):
+        pass
+
+
 async def test_child_stands_still_while_all_prompts_are_parked(child: BatchChild[str]) -> None:
     one, other = Ticket(), Ticket()
     async with child.place(one), child.place(other):

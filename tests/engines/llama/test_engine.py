@@ -1,6 +1,7 @@
 import asyncio
 import os
 import signal
+import sys
 from contextlib import aclosing
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from antiphon.engines.base import (
     Prompt,
 )
 from antiphon.engines.llama.engine import LlamaEngine, open_llama
+from antiphon.engines.llama.memory import model_size
 from antiphon.engines.llama.options import LlamaOptions
 from antiphon.engines.llama.process import ChildProcess, child_config, start_child
+from antiphon.engines.states import EngineSpeeds
 from support.conversation import (
     answer,
     ask,
@@ -231,8 +234,61 @@ async def test_crash_ends_the_answer_and_not_the_engine(
         assert caught.value.kind is EngineErrorKind.FAILED
         assert text_of(await answer(engine, ask("Still there?")))
         assert child_of(engine).pid != before
+        state = engine.state()
+        assert state is not None
+        assert state.restarts == 1
+        assert state.failure is not None
+        assert state.failure.reason == "llama.cpp ended with exit code -9"
     finally:
         await engine.aclose()
+
+
+async def test_engine_tells_of_its_slots_memory_and_speed(
+    tiny_model: Path, tiny_options: dict[str, int]
+) -> None:
+    engine = await open_llama(EngineConfig("telling", tiny_model, tiny_options))
+    try:
+        before = engine.state()
+        assert before is not None
+        assert (before.restarts, before.failure, before.waiting) == (0, None, 0)
+        assert (before.slots, before.busy_slots) == (tiny_options["slots"], 0)
+        assert before.speeds == EngineSpeeds()
+        memory = before.memory
+        assert memory is not None
+        assert memory.weights == model_size(tiny_model).weights > 0
+        # Some of its layers are recurrent: its file does not tell what a token takes.
+        assert (memory.kv_per_token, memory.kv) == (None, None)
+        if sys.platform == "linux":
+            assert memory.process is not None
+            assert memory.process > memory.weights
+        assert memory.batch_process is None
+        async with aclosing(engine.generate(ask("Tell a story.", max_tokens=200))) as events:
+            await first_piece(events)
+            running = engine.state()
+            assert running is not None
+            assert running.busy_slots == 1
+        await answer(engine, ask("Tell a story.", max_tokens=20))
+        after = engine.state()
+        assert after is not None
+        assert after.speeds is not None
+        assert after.speeds.prefill is not None
+        assert after.speeds.decode is not None
+        assert min(after.speeds.prefill, after.speeds.decode) > 1.0
+    finally:
+        await engine.aclose()
+
+
+async def test_engine_tells_what_the_kv_of_all_slots_takes(
+    engine: LlamaEngine, llama_options: dict[str, int]
+) -> None:
+    state = engine.state()
+    assert state is not None
+    assert state.memory is not None
+    # Of 30 layers, with a key and a value of 3 heads of 64 numbers of two bytes.
+    token = 30 * 2 * 3 * 64 * 2
+    context = engine.capabilities.context_tokens
+    assert state.memory.kv_per_token == token
+    assert state.memory.kv == token * context * llama_options["slots"]
 
 
 async def test_restart_that_takes_too_long_is_overload(

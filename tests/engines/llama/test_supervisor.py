@@ -6,6 +6,7 @@ import pytest
 
 from antiphon.engines.base import EngineError, EngineErrorKind, EngineStartError
 from antiphon.engines.llama.supervisor import Clockwork, Supervisor, pause_after
+from antiphon.engines.states import EngineFailure
 from support.conversation import eventually
 
 pytestmark = pytest.mark.anyio
@@ -162,3 +163,30 @@ async def test_child_that_is_ended_is_replaced_and_a_later_one_is_not() -> None:
         supervisor.end("http://child/0", "it was silent")
         await supervisor.suspect("http://child/0")
         assert supervisor.ready
+
+
+async def test_supervisor_tells_why_the_last_child_ended_and_how_long_ago() -> None:
+    starter = ChildStarter()
+    async with starter.supervisor() as supervisor:
+        assert supervisor.failure is None
+        starter.children[0].kill()
+        await eventually(lambda: len(starter.children) == 2 and supervisor.ready)
+        starter.time += 12.0
+        assert supervisor.failure == EngineFailure("llama.cpp ended with exit code -9", 12.0)
+        # The end that follows is no news: it was ended, and for this reason.
+        supervisor.end("http://child/1", "it was silent")
+        await eventually(lambda: len(starter.children) == 3 and supervisor.ready)
+        assert supervisor.failure == EngineFailure("it was silent", 0.0)
+        starter.broken_starts = 1
+        starter.children[2].kill()
+        await eventually(lambda: len(starter.children) == 4 and supervisor.ready)
+        assert supervisor.failure == EngineFailure("llama.cpp does not start: out of order", 0.0)
+
+
+async def test_child_that_does_not_answer_is_the_reason_of_its_end() -> None:
+    starter = ChildStarter()
+    async with starter.supervisor() as supervisor:
+        starter.healthy = False
+        await eventually(lambda: len(starter.children) == 2 and supervisor.ready)
+        assert supervisor.failure is not None
+        assert supervisor.failure.reason == "llama.cpp does not answer and is restarted"

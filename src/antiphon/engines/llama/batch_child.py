@@ -72,6 +72,14 @@ class BatchChild(Generic[Machine]):
         finally:
             await visit.aclose()
 
+    @property
+    def machine(self) -> Machine | None:
+        """The machine of the child that runs; `None` without one, and while it starts."""
+        opening = self._opening
+        if opening is None or not opening.done() or opening.cancelled() or opening.exception():
+            return None
+        return opening.result()
+
     async def aclose(self) -> None:
         """End the child."""
         self._begin_closing()

@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from antiphon.core.images import UNREADABLE
+from antiphon.core.speeds import RecentSpeed
 from antiphon.engines.base import EngineError, EngineErrorKind
 from antiphon.engines.llama.process import CHORES
 from antiphon.engines.llama.server_types import (
@@ -26,10 +27,12 @@ from antiphon.engines.llama.server_types import (
     SavedSlot,
     Slot,
     StreamedEvent,
+    Timings,
     TokenizeAnswer,
 )
 from antiphon.engines.llama.silence import SilenceWatch
 from antiphon.engines.llama.supervisor import LlamaServer
+from antiphon.engines.states import EngineSpeeds
 from antiphon.engines.token.machine import CompletionRequest, Piece, PieceEnd
 
 CONNECT_S: Final = 5.0
@@ -94,10 +97,24 @@ class LlamaClient:
         self._silence_timeout_s = silence_timeout_s
         self._session = session
         self._chores = asyncio.Semaphore(CHORES)
+        self._prefill, self._decode = RecentSpeed(), RecentSpeed()
 
     @property
     def ready(self) -> bool:
         return self._server.ready
+
+    @property
+    def speeds(self) -> EngineSpeeds:
+        """How fast llama.cpp says that it was in the last minutes."""
+        now = self._now()
+        return EngineSpeeds(
+            prefill=self._prefill.per_second(now), decode=self._decode.per_second(now)
+        )
+
+    def _note_speeds(self, timings: Timings) -> None:
+        now = self._now()
+        self._prefill.add(timings.prompt_n, timings.prompt_ms / 1000, now)
+        self._decode.add(timings.predicted_n, timings.predicted_ms / 1000, now)
 
     async def props(self) -> Props:
         return decode(await self._ask("GET", "/props"), Props)
@@ -171,6 +188,8 @@ class LlamaClient:
                         use.note(event.prompt_progress)
                     piece = _piece(event, event.tokens_predicted - total)
                     total = event.tokens_predicted
+                    if event.timings is not None and event.stop:
+                        self._note_speeds(event.timings)
                     if total or event.stop:  # before, llama.cpp reports its progress
                         yield piece
                     if event.stop:

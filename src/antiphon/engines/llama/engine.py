@@ -4,6 +4,7 @@ import asyncio
 import sys
 import time
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -15,9 +16,15 @@ from antiphon.engines.llama.batch_child import BatchChild
 from antiphon.engines.llama.child import ChildConfig
 from antiphon.engines.llama.client import LlamaClient, is_healthy, open_session
 from antiphon.engines.llama.machine import LlamaMachine
-from antiphon.engines.llama.memory import RESERVE, available_memory, own_memory
+from antiphon.engines.llama.memory import (
+    RESERVE,
+    available_memory,
+    model_size,
+    own_memory,
+    used_memory,
+)
 from antiphon.engines.llama.multimodal import ImagePrompts, marker_of
-from antiphon.engines.llama.opening import alongside, opened_snapshots, rewinds
+from antiphon.engines.llama.opening import alongside, opened_snapshots
 from antiphon.engines.llama.options import LlamaOptions, decode_options
 from antiphon.engines.llama.probe import probe
 from antiphon.engines.llama.process import ChildProcess, child_config, start_child
@@ -58,6 +65,7 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
             await probe(parts, marker_of(props) if vision else None)
         except EngineError as error:
             raise EngineStartError(f"Model `{config.model}`: {error}.") from error
+        parts.slot_context = props.default_generation_settings.n_ctx
         template = open_template(
             config.model, options, props.chat_template, bos=props.bos_token, eos=props.eos_token
         )
@@ -111,7 +119,9 @@ async def _supervise(
     child = child_config(options, weights, folder)
     parts = await run_child(child, options, stack)
     parts.store, parts.erases = store, folder is not None
-    parts.rewinds = await asyncio.to_thread(rewinds, weights)
+    parts.size = await asyncio.to_thread(model_size, weights)
+    # A model surely goes back to a shorter prefix if all its layers see all tokens.
+    parts.rewinds = parts.size.token is not None
 
     async def start_another(still: Standstill, closed: AsyncExitStack) -> LlamaMachine:
         another = await run_child(child, options, closed, still)
@@ -158,7 +168,14 @@ async def run_child(
     await supervisor.open()
     clock = time.monotonic if still is None else still.now
     client = LlamaClient(supervisor, session, options.silence_timeout_s, clock)
-    return SlotParts(client, supervisor)
+    parts = SlotParts(client, supervisor)
+    parts.used_memory = partial(_used_memory, parts)
+    return parts
+
+
+def _used_memory(parts: SlotParts) -> int | None:
+    child = _child_of(parts)
+    return None if child is None else used_memory(child.pid)
 
 
 def _child_of(parts: SlotParts) -> ChildProcess | None:

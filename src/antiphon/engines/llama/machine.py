@@ -27,6 +27,7 @@ from antiphon.engines.llama.slots import SlotChoice, SlotState, choose_slot, hel
 from antiphon.engines.llama.snapshots.index import Snapshot
 from antiphon.engines.llama.snapshots.prefixes import pack_tokens
 from antiphon.engines.llama.steering import PLAIN, steering_of
+from antiphon.engines.states import EngineMemory, EngineState
 from antiphon.engines.token.machine import CompletionRequest, Piece
 from antiphon.engines.token.prompt.edges import Edge
 from antiphon.engines.token.prompt.tokens import RenderedPrompt
@@ -106,6 +107,34 @@ class LlamaMachine:
             ),
             limit_bytes=store.limit_bytes,
             mismatches=mismatches,
+        )
+
+    def state(self) -> EngineState:
+        """Return how it is now. Asks the system for the memory of its processes."""
+        server, pool = self.parts.server, self._pool
+        return EngineState(
+            slots=pool.count,
+            busy_slots=pool.in_use,
+            waiting=pool.waiting,
+            restarts=server.generation if server.supervised else None,
+            failure=server.failure,
+            memory=self._memory(),
+            speeds=self.client.speeds,
+        )
+
+    def _memory(self) -> EngineMemory | None:
+        """Return its memory; `None` on a server that somebody else runs, maybe elsewhere."""
+        parts, size = self.parts, self.parts.size
+        if not parts.server.supervised:
+            return None
+        another = None if self.batches is None else self.batches.machine
+        token = None if size is None else size.token
+        return EngineMemory(
+            process=parts.used_memory(),
+            batch_process=None if another is None else another.parts.used_memory(),
+            weights=None if size is None else size.weights,
+            kv_per_token=token,
+            kv=None if token is None else token * parts.slot_context * self._pool.count,
         )
 
     async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> Sequence[int]:

@@ -127,6 +127,23 @@ def own_memory(process: int) -> int | None:
     return _kilobytes(Path(f"/proc/{process}/status"), "RssAnon")
 
 
+def used_memory(process: int) -> int | None:
+    """Return the bytes of memory that a process uses now (Linux), with its mapped files."""
+    return _kilobytes(Path(f"/proc/{process}/status"), "VmRSS")
+
+
+class ModelSize(msgspec.Struct, frozen=True):
+    """The bytes of the file of a model, and of the KV cache for a token; `None` is not known."""
+
+    weights: int
+    token: int | None
+
+
+def model_size(weights: Path) -> ModelSize:
+    """Return the size of a model. Blocks. Raises `OSError`."""
+    return ModelSize(weights.stat().st_size, bytes_of_token(read_metadata(weights)))
+
+
 def refuse_too_large(weights: Path, context: int, slots: int, memory: int) -> None:
     """Raise `TooLargeError` for a context that plainly does not fit into memory.
 

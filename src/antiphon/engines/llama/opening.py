@@ -8,8 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-from antiphon.engines.llama.gguf import read_metadata
-from antiphon.engines.llama.memory import bytes_of_token
 from antiphon.engines.llama.options import LlamaOptions
 from antiphon.engines.llama.snapshots.folder import SnapshotsUnavailableError
 from antiphon.engines.llama.snapshots.identity import ModelIdentity, file_identity
@@ -90,11 +88,3 @@ def _release() -> str:
         return version("xllamacpp")
     except PackageNotFoundError:  # pragma: no cover - a child could not have been started
         return "unknown"
-
-
-def rewinds(weights: Path) -> bool:
-    """Return whether a model surely goes back to a shorter prefix: all its layers see all tokens.
-
-    Blocks. Raises `OSError`.
-    """
-    return bytes_of_token(read_metadata(weights)) is not None

@@ -20,6 +20,7 @@ from antiphon.core.prompt import Confirmation
 from antiphon.engines.base import EngineError, EngineErrorKind
 from antiphon.engines.llama.client import LlamaClient, SlotUse
 from antiphon.engines.llama.flights import Flight
+from antiphon.engines.llama.memory import ModelSize
 from antiphon.engines.llama.rates import Rates
 from antiphon.engines.llama.server_types import MediaPrompt
 from antiphon.engines.llama.slot_pool import TakenSlot
@@ -72,7 +73,9 @@ class SlotParts:
     `rewinds` is false once the model has shown that it cannot go back to a shorter prefix,
     `keeps_images` if it cannot restore an image.
     `mismatches` counts prompts of which llama.cpp reused less than the slot was known to hold,
-    `tokens_read` all tokens of prompts that were computed.
+    `tokens_read` all tokens of prompts that were computed. `size` is that of the model, where its
+    file is here, `slot_context` the tokens of a slot, and `used_memory` returns the bytes of its
+    process.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a machine, each once
@@ -98,6 +101,9 @@ class SlotParts:
         self.rewinds = True
         self.keeps_images = True
         self.mismatches = 0
+        self.size: ModelSize | None = None
+        self.slot_context = 0
+        self.used_memory: Callable[[], int | None] = lambda: None
         self.tokens_read = 0
         self.log = EventLog(__name__)
 

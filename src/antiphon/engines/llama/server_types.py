@@ -44,17 +44,31 @@ class PromptProgress(msgspec.Struct, frozen=True):
     time_ms: float = 0.0
 
 
+class Timings(msgspec.Struct, frozen=True):
+    """What llama.cpp has measured of a completion, in tokens and milliseconds.
+
+    `prompt_n` are the tokens of the prompt that it has read, without those that it reused.
+    """
+
+    prompt_n: int = 0
+    prompt_ms: float = 0.0
+    predicted_n: int = 0
+    predicted_ms: float = 0.0
+
+
 class StreamedEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One event of a stream. `tokens_predicted` counts from the start of the answer.
 
     llama.cpp holds back an unfinished character, so that an event may stand for several tokens;
-    `tokens` has the last of them. A report of the prompt's progress has this form, too.
+    `tokens` has the last of them. A report of the prompt's progress has this form, too. The last
+    event has the `timings`.
     """
 
     content: str = ""
     tokens: tuple[int, ...] = ()
     tokens_predicted: int = 0
     prompt_progress: PromptProgress | None = None
+    timings: Timings | None = None
     stop: bool = False
     stop_type: str = ""
     error: dict[str, Any] | None = None

@@ -24,6 +24,11 @@ class Line:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._passed = 0
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for a place."""
+        return sum(not turn.done() for turn in (*self._first, *self._waiting))
+
     @asynccontextmanager
     async def place(self, *, waits: bool) -> AsyncGenerator[None, None]:
         """Wait for a place, and have it until the end of the block."""
@@ -112,6 +117,20 @@ class SlotPool:
     def busy(self) -> bool:
         """Whether a prompt has a slot. Any thread may ask."""
         return any(state.busy for state in self._states)
+
+    @property
+    def count(self) -> int:
+        return len(self._states)
+
+    @property
+    def in_use(self) -> int:
+        """How many slots have a prompt."""
+        return sum(state.busy for state in self._states)
+
+    @property
+    def waiting(self) -> int:
+        """How many prompts wait for a slot."""
+        return self._line.waiting
 
     def states(self) -> Sequence[SlotState]:
         """Return what the slots hold now."""

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 import msgspec
 
 from antiphon.engines.base import EngineError, EngineErrorKind, EngineStartError
+from antiphon.engines.states import EngineFailure
 from antiphon.logs import EventLog
 
 FIRST_PAUSE_S: Final = 0.1
@@ -46,6 +47,11 @@ class LlamaServer(Protocol):
         """The number of children before this one: a new child has empty slots."""
         ...
 
+    @property
+    def failure(self) -> EngineFailure | None:
+        """Why the last child ended or did not start; `None` if none has failed."""
+        ...
+
     async def address(self) -> str: ...
 
     async def suspect(self, address: str) -> None:
@@ -76,6 +82,7 @@ class RemoteServer:
 
     supervised = False
     generation = 0
+    failure: EngineFailure | None = None
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
@@ -118,6 +125,7 @@ class Supervisor:
         self._child: Child | None = None
         self._generation = 0
         self._suspecting = False
+        self._failure: tuple[float, str] | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._log = EventLog(__name__)
 
@@ -128,6 +136,13 @@ class Supervisor:
     @property
     def generation(self) -> int:
         return self._generation
+
+    @property
+    def failure(self) -> EngineFailure | None:
+        if self._failure is None:
+            return None
+        at, reason = self._failure
+        return EngineFailure(reason, max(0.0, self._time.now() - at))
 
     @property
     def child(self) -> Child | None:
@@ -169,6 +184,7 @@ class Supervisor:
         """End the child at an address; nothing is ready until the next one serves."""
         if self._child is not None and self._serves(address):
             self._serving.clear()
+            self._note(reason)
             self._log.error(reason)
             self._child.kill()
 
@@ -181,11 +197,17 @@ class Supervisor:
         if self._child is not None:
             await self._child.aclose()
 
+    def _note(self, reason: str) -> None:
+        self._failure = self._time.now(), reason
+
     async def _keep(self, child: Child) -> None:
         crashes = 0
         while True:
-            began = self._time.now()
+            began, before = self._time.now(), self._failure
             code = await self._watch(child)
+            if self._failure is before:
+                # Else it was ended, and why is known.
+                self._note(f"llama.cpp ended with exit code {code}")
             self._serving.clear()
             crashes = 1 if self._time.now() - began >= STABLE_S else crashes + 1
             self._log.error("llama.cpp ended", exit_code=code, crashes=crashes)
@@ -208,6 +230,7 @@ class Supervisor:
         while failed < FAILED_CHECKS:
             await self._time.sleep(CHECK_EVERY_S)
             failed = 0 if await self._healthy(child.address) else failed + 1
+        self._note("llama.cpp does not answer and is restarted")
         self._log.error("llama.cpp does not answer and is restarted", failed_checks=failed)
         child.kill()
 
@@ -218,4 +241,5 @@ class Supervisor:
                 return await self._start(), crashes
             except (EngineStartError, OSError) as error:
                 crashes += 1
+                self._note(f"llama.cpp does not start: {error}")
                 self._log.error("llama.cpp does not start", reason=str(error), crashes=crashes)

@@ -25,6 +25,7 @@ from antiphon.engines.base import (
     Started,
     Turn,
 )
+from antiphon.engines.states import EngineState, TellingEngine
 from antiphon.engines.token.answer.constraint_cache import ConstraintCache
 from antiphon.engines.token.answer.generation import GenerationInput, generate
 from antiphon.engines.token.machine import ImagePreparer, PreparedPrompt, TokenMachine
@@ -81,6 +82,11 @@ class TokenEngine(Generic[Machine]):
         """Return what the machine has saved of prompts; `None` if it does not tell."""
         machine: object = self.machine
         return machine.snapshot_report() if isinstance(machine, ReportingEngine) else None
+
+    def state(self) -> EngineState | None:
+        """Return how the machine is now; `None` if it does not tell."""
+        machine: object = self.machine
+        return machine.state() if isinstance(machine, TellingEngine) else None
 
     async def count_tokens(self, prompt: Prompt) -> int:
         return len(await self.tokens_of(prompt))

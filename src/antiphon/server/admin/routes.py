@@ -6,6 +6,7 @@ from antiphon.server.admin.buckets import BucketReader
 from antiphon.server.admin.increases import IncreaseEndpoints
 from antiphon.server.admin.keys import KEY_QUERY, KeyEndpoints
 from antiphon.server.admin.limits import RateLimitEndpoints, SpendLimitEndpoints
+from antiphon.server.admin.models import ModelStateEndpoints
 from antiphon.server.admin.people import AUDIT_QUERY, PeopleEndpoints
 from antiphon.server.admin.prompt_cache import (
     CACHE_ENTRY_QUERY,
@@ -59,6 +60,7 @@ def admin_routes(platform: Platform) -> tuple[Route, ...]:
         *_of_increases(IncreaseEndpoints(administration)),
         *_of_reports(ReportEndpoints(platform.reports, buckets)),
         *_of_prompt_cache(PromptCacheEndpoints(platform.prompt_cache, buckets)),
+        *_of_models(ModelStateEndpoints(platform.model_states)),
         *_of_settings(SettingEndpoints(platform.server_settings)),
         *_of_requests(
             RequestEndpoints(platform.requests, platform.activity, platform.running, buckets)
@@ -394,6 +396,11 @@ def _of_prompt_cache(cache: PromptCacheEndpoints) -> tuple[Route, ...]:
             query=CACHE_REPORT_QUERY,
         ),
     )
+
+
+def _of_models(models: ModelStateEndpoints) -> tuple[Route, ...]:
+    """Return the route of models and their engines."""
+    return (Route("GET /models", ADMIN, models.show_states, needs="models.read"),)
 
 
 def _of_settings(settings: SettingEndpoints) -> tuple[Route, ...]:

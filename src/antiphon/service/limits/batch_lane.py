@@ -175,6 +175,16 @@ class BatchQueue:
         lane.queues.append(self)
 
     @property
+    def running(self) -> int:
+        """How many requests have entered, also those that are parked."""
+        return self._running
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for their turn."""
+        return len(self._line)
+
+    @property
     def pacing(self) -> Pacing | None:
         return None if self.lane.exclusive else self._pacing
 

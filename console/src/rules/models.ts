@@ -1,0 +1,83 @@
+// How models and their engines do, in words.
+
+import type { EngineError, EngineState, EngineStatus, ModelState } from "../api/types.ts";
+import { sizeOf } from "./cache.ts";
+import { WHOLE } from "./numbers.ts";
+
+/** An engine with the model that it runs. */
+export interface EngineRow {
+  model: ModelState;
+  engine: EngineState;
+}
+
+/** Return the engines of all models, in their order. */
+export function engineRows(models: readonly ModelState[]): EngineRow[] {
+  return models.flatMap((model) => model.engines.map((engine) => ({ model, engine })));
+}
+
+/** Return what names an engine: its kind, and its number where a model has several. */
+export function engineName({ model, engine }: EngineRow): string {
+  return model.engines.length > 1 ? `${engine.number}. ${engine.engine}` : engine.engine;
+}
+
+/** The name of each status, and its colour. */
+export const STATUSES: Record<EngineStatus, readonly [string, string]> = {
+  loading: ["Loading", "yellow"],
+  ready: ["Ready", "green"],
+  restarting: ["Restarting", "red"],
+  left_out: ["Left out", "red"],
+};
+
+/** Return the requests at an engine: "3, 2 wait". */
+export function queueOf({ running, waiting }: { running: number; waiting: number | null }): string {
+  return waiting
+    ? `${WHOLE.format(running)}, ${WHOLE.format(waiting)} wait`
+    : WHOLE.format(running);
+}
+
+/** Return how many slots work: "1 of 4"; a dash for an engine without any. */
+export function slotsOf({ slots, busy_slots: busy }: EngineState): string {
+  return slots === null ? "–" : `${WHOLE.format(busy ?? 0)} of ${WHOLE.format(slots)}`;
+}
+
+/** Return a speed: "41.3"; a dash where nothing was measured lately. */
+export function speedOf(value: number | null | undefined): string {
+  if (value === null || value === undefined) return "–";
+  return value < 100 ? value.toFixed(1) : WHOLE.format(Math.round(value));
+}
+
+/** Return the memory of the processes of an engine: "1.2 GB, and 0.8 GB for batches". */
+export function memoryOf({ memory }: EngineState): string {
+  if (!memory || memory.process_bytes === null) return "–";
+  const own = sizeOf(memory.process_bytes);
+  const batches = memory.batch_process_bytes;
+  return batches === null ? own : `${own}, and ${sizeOf(batches)} for batches`;
+}
+
+/** Return what the KV of all slots takes: "94.4 MB (23.0 kB a token)". */
+export function kvOf({ memory }: EngineState): string {
+  if (!memory || memory.kv_bytes === null || memory.kv_bytes_per_token === null) return "–";
+  return `${sizeOf(memory.kv_bytes)} (${sizeOf(memory.kv_bytes_per_token)} a token)`;
+}
+
+const KINDS: Record<string, string> = {
+  overloaded: "It was overloaded",
+  timeout: "It took too long",
+  failed: "It failed in a request",
+};
+
+/** Return an error of a request in words. */
+export function errorInWords({ kind }: EngineError): string {
+  return KINDS[kind] ?? kind;
+}
+
+/** Return which of these is shown: whether any engine tells it. */
+export function toldOf(rows: readonly EngineRow[]) {
+  const any = (tells: (engine: EngineState) => boolean) => rows.some(({ engine }) => tells(engine));
+  return {
+    slots: any(({ slots }) => slots !== null),
+    memory: any(({ memory }) => memory !== null),
+    restarts: any(({ restarts }) => restarts !== null),
+    byServer: any(({ speed }) => speed?.measured_by === "server"),
+  };
+}

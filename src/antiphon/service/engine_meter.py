@@ -1,0 +1,67 @@
+"""What the requests of one model tell of its engines: how fast each is, and when one failed."""
+
+from collections.abc import Callable, Sequence
+
+from antiphon.core.billing.ledger import LedgerEntry
+from antiphon.core.billing.usage import Outcome
+from antiphon.core.request_records import phases
+from antiphon.core.speeds import RecentSpeed
+from antiphon.engines.base import EngineError, EngineErrorKind
+from antiphon.engines.states import EngineSpeeds, RequestFailure
+
+_MICROSECONDS = 1_000_000
+
+
+class EngineMeter:
+    """Measures the engines of one model by its interactive requests.
+
+    A request costs two additions when it has ended. Seen from here an engine is as fast as its
+    callers find it: the wait for a slot, and the network of an upstream, count.
+    """
+
+    def __init__(self, engines: int, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._speeds: Sequence[tuple[RecentSpeed, RecentSpeed]] = [
+            (RecentSpeed(), RecentSpeed()) for _ in range(engines)
+        ]
+        self._failed: tuple[EngineErrorKind, float] | None = None
+
+    def note(self, number: int, entry: LedgerEntry, money_s: float) -> None:
+        """Note an answer of the engine of this number; 0 is the only one, or is not known.
+
+        Requests of batches are left out: they stand still for others.
+        `money_s` is how long the request has waited for money before its engine got it.
+        """
+        if entry.batch_id is not None:
+            return
+        index = number - 1 if number else 0
+        prefill, decode = phases(entry, money_s)
+        if prefill is None or decode is None or (not number and len(self._speeds) > 1):
+            return
+        tokens = entry.tokens
+        read = tokens.input + tokens.cache_write_5m + tokens.cache_write_1h
+        # The first token is there when the time of the others begins.
+        written = tokens.output - 1 if entry.outcome is Outcome.COMPLETED else 0
+        now = self._clock()
+        prompts, answers = self._speeds[index]
+        prompts.add(read, prefill / _MICROSECONDS, now)
+        answers.add(written, decode / _MICROSECONDS, now)
+
+    def note_error(self, error: BaseException | None) -> None:
+        """Note how a request ended; what is the fault of the request is none of the engine."""
+        if isinstance(error, EngineError) and error.kind is not EngineErrorKind.UNSUPPORTED:
+            self._failed = error.kind, self._clock()
+
+    def speeds(self, index: int) -> EngineSpeeds:
+        """Return how fast the engine at this index was in the last minutes."""
+        now = self._clock()
+        prompts, answers = self._speeds[index]
+        return EngineSpeeds(prefill=prompts.per_second(now), decode=answers.per_second(now))
+
+    @property
+    def failure(self) -> RequestFailure | None:
+        """The last failure of the model's engines in a request."""
+        if self._failed is None:
+            return None
+        kind, at = self._failed
+        return RequestFailure(kind, max(0.0, self._clock() - at))
