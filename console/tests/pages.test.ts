@@ -3,7 +3,9 @@ import { test } from "node:test";
 import { differences, isAlone, objectOf, verbOf } from "../src/rules/audit.ts";
 import {
   batchProgress,
+  costOf,
   firstBatch,
+  hindranceOf,
   isOfMoney,
   outcomesOf,
   requestsOf,
@@ -147,4 +149,21 @@ test("a refusal by a limit is known by the API's words", () => {
   assert.ok(refused("You have reached your specified workspace API usage limits. You will"));
   assert.ok(refused("You have reached the usage limits of this API key. You will regain"));
   assert.ok(!refused("Overloaded"));
+});
+
+test("a batch says what hinders it: that it waits, else that it is slow", () => {
+  const limit = "You have reached the daily limit of $5.00.";
+  assert.equal(hindranceOf({}), null);
+  const waiting = hindranceOf({ waits_for: limit, slowed_by: "held" });
+  assert.deepEqual([waiting?.state, waiting?.reason, waiting?.ofMoney], ["Waiting", limit, true]);
+  assert.match(waiting?.advice ?? "", /when there is money/);
+  const away = hindranceOf({ waits_for: "The model is loading." });
+  assert.deepEqual([away?.state, away?.ofMoney], ["Waiting", false]);
+  const slow = hindranceOf({ slowed_by: "held" });
+  assert.deepEqual([slow?.state, slow?.reason, slow?.ofMoney], ["Slow", "held", true]);
+});
+
+test("a batch costs what was charged, to the nano-dollar", () => {
+  assert.equal(costOf({}), "–");
+  assert.equal(costOf({ cost: { amount: "0.0000001", currency: "USD" } }), "$0.000000001");
 });

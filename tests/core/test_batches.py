@@ -21,6 +21,7 @@ from antiphon.core.batches import (
 from antiphon.core.errors import ApiError, InvalidRequestError, NotFoundError
 from antiphon.wire.decoding import BodyDecoder
 from antiphon.wire.messages import CreateMessageParams
+from antiphon.wire.money import Money
 from support.requests import body_of, user
 
 CREATED = datetime(2026, 9, 2, 10, 0, 0, 120, UTC)
@@ -94,6 +95,18 @@ def test_batch_says_why_it_waits_until_it_has_ended() -> None:
     assert described(BATCH, "https://example.com", "no money").waits_for == "no money"
     assert described(BATCH, "https://example.com").waits_for is UNSET
     assert described(ENDED, "https://example.com", "no money").waits_for is UNSET
+
+
+def test_slow_batch_says_why_unless_it_waits_or_has_ended() -> None:
+    assert described(BATCH, "https://example.com", None, "held").slowed_by == "held"
+    for batch, waits_for, slowed_by in ((BATCH, "no money", "held"), (ENDED, None, "held")):
+        assert described(batch, "https://example.com", waits_for, slowed_by).slowed_by is UNSET
+
+
+def test_batch_says_what_it_has_cost_once_it_has_cost_anything() -> None:
+    assert described(BATCH, "https://example.com").cost is UNSET
+    charged = replace(BATCH, cost=123_456_789)
+    assert described(charged, "https://example.com").cost == Money(amount="12.3456789")
 
 
 def test_timestamp_is_in_utc() -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from antiphon.core.validation.versions import NEWEST
 from antiphon.service.batches import tenure
 from antiphon.settings import PriceSettings
+from antiphon.store.batches.claims import note_slowed
 from antiphon.store.batches.listing import find_batch, unfinished_requests
 from antiphon.store.batches.rows import Batch, RowState
 from antiphon.store.batches.sections import rank_of
@@ -429,6 +430,47 @@ async def test_batch_waits_at_a_spend_limit_and_goes_on_after_its_raise(
     done = await ended(org.caller, batch_id)
     assert "x-antiphon-hint" not in (await org.caller.get(f"{BATCHES}/{batch_id}")).headers
     assert done["request_counts"] == {**COUNTS, "succeeded": 2}
+
+
+async def test_batch_costs_what_the_reports_say(org: Organization) -> None:
+    batch_id = (await org.caller.post(BATCHES, requests({}, {"max_tokens": 3}, SLOW))).json["id"]
+    other = (await org.caller.post(BATCHES, requests({"model": "unknown"}))).json["id"]
+    assert "cost" not in await ended(org.caller, other)
+    async with asyncio.timeout(20):
+        path = f"{BATCHES}/{batch_id}"
+        while (await org.caller.get(path)).json["request_counts"]["succeeded"] < 2:  # noqa: ASYNC110 - of the database
+            await asyncio.sleep(0.05)
+    running = (await org.caller.get(path)).json["cost"]
+    assert Decimal(running["amount"]) > 0
+    await org.caller.post(f"{path}/cancel", {})
+    done = (await ended(org.caller, batch_id))["cost"]
+    # What was cancelled costs nothing.
+    assert done == running
+    (listed,) = [
+        one for one in (await org.caller.get(BATCHES)).json["data"] if one["id"] == batch_id
+    ]
+    assert listed["cost"] == done
+    since = "starting_at=2026-11-23T00:00:00Z"
+    (day,) = (await org.get(f"/cost_report?{since}"))["data"]
+    assert done["amount"] == day["results"][0]["amount"]
+    assert (
+        sum(entry.cost for entry in (await org.entries()).values())
+        == Decimal(done["amount"]) * 10**7
+    )
+
+
+async def test_slow_batch_says_why_in_its_object_and_in_the_hint(
+    settings: dict[str, Any], organization: StartOrganization
+) -> None:
+    org = await organization({**settings, "workers": 0})
+    batch_id = (await org.caller.post(BATCHES, requests(SLOW))).json["id"]
+    reason = "Requests that run hold what is left."
+    async with org.platform.database.write() as connection:
+        await note_slowed(connection, {batch_id}, reason)
+    answer = await org.caller.get(f"{BATCHES}/{batch_id}")
+    assert answer.json["slowed_by"] == reason
+    assert answer.headers["x-antiphon-hint"] == f"It is slow: {reason}"
+    assert (await org.caller.get(BATCHES)).json["data"][0]["slowed_by"] == reason
 
 
 async def test_requests_for_one_model_are_a_section_in_the_order_of_their_prefixes(

@@ -1,14 +1,21 @@
 """What a large batch costs: statements for each request, and what a claim reads."""
 
 import re
+from datetime import timedelta
 
 import pytest
 
+from antiphon.core.pagination import IdCursor
 from antiphon.store.batches.claims import give_back
 from antiphon.store.batches.commits import commit, mark_settled
-from antiphon.store.batches.listing import BatchUse, cancel_batch, used_by_batch
+from antiphon.store.batches.listing import (
+    BatchUse,
+    cancel_batch,
+    list_batches,
+    used_by_batch,
+)
 from antiphon.store.batches.rows import RowKey
-from antiphon.store.batches.workers import leave
+from antiphon.store.batches.workers import NotOwnerError, leave
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database
 from support.batches import (
@@ -117,3 +124,36 @@ async def test_use_of_a_batch_is_summed_from_an_index_of_batches(database: Datab
             assert "USING COVERING INDEX ix_ledger_batches" in " ".join(
                 await plan(connection, sums)
             )
+
+
+async def test_cost_of_a_batch_is_the_sum_of_its_ledger_entries(database: Database) -> None:
+    await add_batch(database, a_batch(), 4)
+    await add_batch(database, a_batch("msgbatch_2", NOON + timedelta(seconds=1)), 2)
+    worker = await add_worker(database)
+    requests = (await take(database, worker, 6)).requests
+    for group in (requests[:1], requests[1:5], requests[5:]):
+        async with database.write() as connection:
+            ends = [finished(one, succeeded=one.number != 1) for one in group]
+            await commit(connection, worker, ends)
+    async with database.read() as connection:
+        page = await list_batches(connection, "wrkspc_a", IdCursor())
+        for batch in page.records:
+            assert batch.cost == (await used_by_batch(connection, batch.id)).cost
+    one = finished(requests[0]).entry
+    assert one is not None
+    # Of each batch, the request that failed cost nothing.
+    assert [batch.cost for batch in page.records] == [one.costs.total, 3 * one.costs.total]
+
+
+async def test_commit_that_is_rolled_back_costs_nothing(database: Database) -> None:
+    await add_batch(database, a_batch(), 2)
+    worker = await add_worker(database)
+    requests = (await take(database, worker, 2)).requests
+    async with database.write() as connection:
+        await commit(connection, worker, [finished(requests[0])])
+    before = (await stored_batch(database)).cost
+    assert before > 0
+    with pytest.raises(NotOwnerError):
+        async with database.write() as connection:
+            await commit(connection, worker, [finished(one) for one in requests])
+    assert (await stored_batch(database)).cost == before

@@ -420,6 +420,10 @@ export interface Batch {
   results_url: string | null;
   /** Why no request of it runs; there while that is so. */
   waits_for?: string;
+  /** Why few of its requests run at once; there while that is so. */
+  slowed_by?: string;
+  /** What its requests have cost; there once they have. */
+  cost?: Money;
 }
 
 export interface Invite {

@@ -5,7 +5,14 @@ import { useState } from "react";
 import { ask, send } from "../api/client.ts";
 import { useModels } from "../api/queries.ts";
 import type { Batch, Listing } from "../api/types.ts";
-import { batchProgress, firstBatch, isOfMoney, outcomesOf, requestsOf } from "../rules/batches.ts";
+import {
+  batchProgress,
+  costOf,
+  firstBatch,
+  hindranceOf,
+  outcomesOf,
+  requestsOf,
+} from "../rules/batches.ts";
 import { NO_MODEL } from "../rules/connections.ts";
 import { BATCH_STATUSES, batchesSearch } from "../rules/searches.ts";
 import { useCan, useSession } from "../session.tsx";
@@ -139,6 +146,7 @@ function BatchTable({ page, workspace }: { page: Listing<Batch>; workspace: stri
     { title: "Progress", cell: (batch) => <BatchProgress batch={batch} /> },
     { title: "Requests", cell: (batch) => `${requestsOf(batch)}`, number: true },
     { title: "Results", cell: (batch) => outcomesOf(batch) || "–", lines: true },
+    { title: "Cost", cell: costOf, number: true },
     {
       title: "Created",
       sort: "created_at",
@@ -187,25 +195,25 @@ function BatchTable({ page, workspace }: { page: Listing<Batch>; workspace: stri
   );
 }
 
-/** The status, and of a batch that waits why, and what to do about it. */
+/** The status, and of a batch that waits or is slow why, and what to do about it. */
 function Status({ batch }: { batch: Batch }) {
   const can = useCan();
   const [name, color] = STATUSES[batch.processing_status];
+  const hindrance = hindranceOf(batch);
   return (
     <>
-      <Badge variant="light" color={batch.waits_for ? "yellow" : color} tt="none" fw={500}>
-        {batch.waits_for ? "Waiting" : name}
+      <Badge variant="light" color={hindrance ? "yellow" : color} tt="none" fw={500}>
+        {hindrance?.state ?? name}
       </Badge>
-      {batch.waits_for && (
+      {hindrance && (
         <div className="waits">
-          {batch.waits_for}{" "}
-          {isOfMoney(batch.waits_for) && can("limits.read") ? (
+          {hindrance.reason} {hindrance.advice}
+          {hindrance.ofMoney && can("limits.read") && (
             <>
-              It goes on by itself when there is money again: raise the limit on the page{" "}
-              <Link to="/limits">Limits</Link>, or wait for the next period.
+              {" "}
+              Raise the limit on the page <Link to="/limits">Limits</Link>, or wait for the next
+              period.
             </>
-          ) : (
-            "It goes on by itself; you need not send it again."
           )}
         </div>
       )}

@@ -1,4 +1,5 @@
 import type { Batch } from "../api/types.ts";
+import { dollars, nanoDollars } from "./money.ts";
 import { WHOLE } from "./numbers.ts";
 
 /** Return how many requests a batch has. */
@@ -45,4 +46,35 @@ print(batch.id)
 /** Return whether a batch waits for money: a spend limit stops it, or what others hold. */
 export function isOfMoney(waitsFor: string): boolean {
   return /spend|You have reached|money/i.test(waitsFor);
+}
+
+/** What keeps a batch from going on as fast as it could: the server's reason, and what follows. */
+export interface Hindrance {
+  state: "Waiting" | "Slow";
+  reason: string;
+  advice: string;
+  /** A higher spend limit would help. */
+  ofMoney: boolean;
+}
+
+/** Return what hinders a batch; null if nothing does. */
+export function hindranceOf({
+  waits_for: waits,
+  slowed_by: slowed,
+}: Pick<Batch, "waits_for" | "slowed_by">): Hindrance | null {
+  if (waits) {
+    const ofMoney = isOfMoney(waits);
+    const advice = ofMoney
+      ? "It goes on by itself when there is money again."
+      : "It goes on by itself; you need not send it again.";
+    return { state: "Waiting", reason: waits, advice, ofMoney };
+  }
+  if (!slowed) return null;
+  const advice = "Near a spend limit only so many requests run at once as the rest can pay for.";
+  return { state: "Slow", reason: slowed, advice, ofMoney: true };
+}
+
+/** Return what a batch has cost so far; a dash while that is nothing. */
+export function costOf({ cost }: Pick<Batch, "cost">): string {
+  return cost ? dollars(nanoDollars(cost.amount)) : "–";
 }

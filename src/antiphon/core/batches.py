@@ -10,10 +10,12 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from antiphon.core.billing.money import cents
 from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.wire.batches import MessageBatch, ProcessingStatus, RequestCounts
 from antiphon.wire.errors import shortened
 from antiphon.wire.messages import CreateMessageParams
+from antiphon.wire.money import Money
 
 LARGEST_BODY: Final = 256 * 1024 * 1024
 """The most bytes of a batch's body; `wire.batches.MOST_REQUESTS` is the other limit."""
@@ -72,7 +74,10 @@ def _not_in_batches(what: str) -> InvalidRequestError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchState:
-    """What its callers see of a batch. The counts only grow, and sum up to at most `requests`."""
+    """What its callers see of a batch. The counts only grow, and sum up to at most `requests`.
+
+    `cost` is what its finished requests have cost, in nano-dollars.
+    """
 
     id: str
     created_at: datetime
@@ -85,6 +90,7 @@ class BatchState:
     cancel_initiated_at: datetime | None = None
     ended_at: datetime | None = None
     archived_at: datetime | None = None
+    cost: int = 0
 
     @property
     def processing(self) -> int:
@@ -131,11 +137,16 @@ def batch_not_found(batch_id: str) -> NotFoundError:
     return NotFoundError(f"Message Batch {shortened(batch_id)} not found.")
 
 
-def described(batch: BatchState, base_url: str, waits_for: str | None = None) -> MessageBatch:
+def described(
+    batch: BatchState, base_url: str, waits_for: str | None = None, slowed_by: str | None = None
+) -> MessageBatch:
     """Return a batch as it is sent. `base_url` is how the client reaches this server.
 
-    `waits_for` says why no request of it runs.
+    `waits_for` says why no request of it runs, `slowed_by` why few do. An ended batch says neither,
+    and one that waits is not called slow.
     """
+    waits_for = None if batch.ended_at is not None else waits_for
+    slowed_by = None if batch.ended_at is not None or waits_for is not None else slowed_by
     url = f"{base_url.rstrip('/')}/v1/messages/batches/{batch.id}/results"
     return MessageBatch(
         id=batch.id,
@@ -153,7 +164,9 @@ def described(batch: BatchState, base_url: str, waits_for: str | None = None) ->
         cancel_initiated_at=_timestamp(batch.cancel_initiated_at),
         archived_at=_timestamp(batch.archived_at),
         results_url=None if batch.ended_at is None else url,
-        waits_for=msgspec.UNSET if batch.ended_at is not None or waits_for is None else waits_for,
+        waits_for=msgspec.UNSET if waits_for is None else waits_for,
+        slowed_by=msgspec.UNSET if slowed_by is None else slowed_by,
+        cost=Money(amount=cents(batch.cost)) if batch.cost else msgspec.UNSET,
     )
 
 

@@ -92,7 +92,7 @@ class BatchEndpoints:
         return DeletedBatch(id=wanted)
 
     def _shown(self, exchange: Exchange, batch: Batch) -> MessageBatch:
-        return described(batch, exchange.base_url, batch.waits_for)
+        return described(batch, exchange.base_url, batch.waits_for, batch.slowed_by)
 
 
 async def _write_lines(exchange: Exchange, lines: AsyncIterator[bytes]) -> None:

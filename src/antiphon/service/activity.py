@@ -16,7 +16,8 @@ from antiphon.service.desks import Desks
 from antiphon.service.reports import report_of, within_reach
 from antiphon.store.reports import TOKEN_MEASURES, ReportQuery, Sum, refusal_sums, sums
 from antiphon.store.rollups import FIRST_TOKENS
-from antiphon.wire.admin.requests import ActivityReport, ActivityResult, FirstTokenTimes, Money
+from antiphon.wire.admin.requests import ActivityReport, ActivityResult, FirstTokenTimes
+from antiphon.wire.money import Money
 
 _ERROR = "error_type"
 _MEASURES = (

@@ -43,8 +43,8 @@ from antiphon.wire.admin.prompt_cache import (
     PromptCacheInfo,
 )
 from antiphon.wire.admin.reports import Report
-from antiphon.wire.admin.requests import Money
 from antiphon.wire.messages import CacheCreation
+from antiphon.wire.money import Money
 
 KEYS_AT_ONCE: Final = 1_600
 """The most keys that an index is asked for in one step."""

@@ -31,7 +31,6 @@ from antiphon.wire.admin.organizations import TokenListing
 from antiphon.wire.admin.requests import (
     BreakpointInfo,
     CacheUseInfo,
-    Money,
     Named,
     RefusedByInfo,
     RequestCost,
@@ -42,6 +41,7 @@ from antiphon.wire.admin.requests import (
 )
 from antiphon.wire.errors import shortened
 from antiphon.wire.messages import CacheCreation
+from antiphon.wire.money import Money
 
 # Of the numbers of requests, which the database counts in 64 bits.
 _MOST_DIGITS = 18

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from antiphon.wire.base import AnswerStruct, Param
 from antiphon.wire.errors import ErrorEnvelope
+from antiphon.wire.money import Money
 
 MOST_REQUESTS: Final = 100_000
 """The most requests of one batch."""
@@ -51,7 +52,9 @@ class RequestCounts(AnswerStruct, kw_only=True, frozen=True):
 class MessageBatch(AnswerStruct, kw_only=True, frozen=True):
     """A batch. `results_url` is there once the batch has ended.
 
-    All keys are always present but our own, `waits_for`: why no request of the batch runs.
+    All keys are always present but our own: `waits_for` says why no request of the batch runs,
+    `slowed_by` why few of them run at once, and `cost`, once there is any,
+    what its requests have cost.
     """
 
     id: str
@@ -65,6 +68,8 @@ class MessageBatch(AnswerStruct, kw_only=True, frozen=True):
     archived_at: str | None
     results_url: str | None
     waits_for: str | msgspec.UnsetType = msgspec.UNSET
+    slowed_by: str | msgspec.UnsetType = msgspec.UNSET
+    cost: Money | msgspec.UnsetType = msgspec.UNSET
 
 
 class BatchPage(AnswerStruct, kw_only=True, frozen=True):

@@ -24,6 +24,7 @@ from antiphon.core.pagination import IdCursor
 from antiphon.store.accounts import KeyKind, KeyStatus, active_secrets, count_keys, list_keys
 from antiphon.store.audit import AuditFilter, list_audit_entries
 from antiphon.store.database import migrations
+from antiphon.store.database.batch_tables import message_batches
 from antiphon.store.database.changes import revision
 from antiphon.store.database.database import Database, open_database
 from antiphon.store.database.errors import StoreError
@@ -47,6 +48,7 @@ pytestmark = pytest.mark.anyio
 # Imports once, and migrates in so many processes: each import takes a second of a core.
 MIGRATE = """
 import asyncio, os, sys
+from antiphon.store.database.batch_tables import message_batches
 from antiphon.store.database.database import open_database
 from antiphon.store.database.migrations import migrate
 
@@ -385,6 +387,31 @@ async def test_ledger_of_the_release_before_is_rolled_up(opened: OpenDatabase) -
                 assert await sums(connection, kept, tuple(MEASURES)) == await sums(
                     connection, exact, tuple(MEASURES)
                 )
+
+
+@pytest.mark.empty_database
+async def test_batches_of_the_release_before_have_the_costs_of_their_entries(
+    opened: OpenDatabase,
+) -> None:
+    database = await opened()
+    columns = [column for column in message_batches.columns if column.name != "cost"]
+    numbers = {one.name: 7 for one in columns if not one.nullable}
+    row = numbers | {"version": "x", "betas": "[]", "ready": True}
+    names, values = ", ".join(row), ", ".join(f":{name}" for name in row)
+    entries = [
+        replace(an_entry(batch_id=batch), id=f"req_{number}")
+        for number, batch in enumerate(["msgbatch_1", "msgbatch_1", None])
+    ]
+    async with database.write() as connection:
+        await connection.run_sync(upgrade_to("0018"))
+        insert = text(f"INSERT INTO message_batches ({names}) VALUES ({values})")  # noqa: S608 - columns
+        await connection.execute(insert, [row | {"id": f"msgbatch_{one}"} for one in (1, 2)])
+        await add_entries(connection, entries)
+    await migrate(database)
+    async with database.read() as connection:
+        found = await connection.execute(text("SELECT id, cost FROM message_batches ORDER BY id"))
+        cost = entries[0].costs.total
+        assert [tuple(one) for one in found] == [("msgbatch_1", 2 * cost), ("msgbatch_2", 0)]
 
 
 @pytest.mark.empty_database

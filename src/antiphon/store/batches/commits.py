@@ -27,7 +27,9 @@ async def commit(
     finished: Sequence[FinishedRequest],
     waits_for: Mapping[str, str] | None = None,
 ) -> None:
-    """Store results, add their ledger entries, and count them; batches without others end.
+    """Store results, add their ledger entries, and count them and their costs.
+
+    Batches without other requests end.
 
     `waits_for` says of some batches, by id, why no requests of them are claimed.
 
@@ -55,7 +57,11 @@ async def commit(
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for request in finished:
         counts[request.batch_id][request.state.name.lower()] += 1
-    await count_finished(connection, counts, worker.now, waits_for)
+    costs = Counter[str]()
+    for request in finished:
+        if request.entry is not None:
+            costs[request.batch_id] += request.entry.costs.total
+    await count_finished(connection, counts, worker.now, waits_for, costs)
     entries = [request.entry for request in finished if request.entry is not None]
     await add_entries(connection, entries)
 

@@ -10,6 +10,7 @@ from operator import add
 from typing import NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Executable,
     Integer,
@@ -156,19 +157,22 @@ async def count_finished(
     finished: Mapping[str, Counter[str]],
     now: datetime,
     waits_for: Mapping[str, str] | None = None,
+    costs: Mapping[str, int] | None = None,
 ) -> None:
     """Add finished rows to the counts of their batches, and end those that have no others.
 
     `finished` has for each id of a batch the number of its new rows for names of `COUNTS`.
-    `waits_for` says of some batches why no requests of them are claimed. The batches are changed
+    `waits_for` says of some batches why no requests of them are claimed, and `costs` what the
+    requests have cost, in nano-dollars. The batches are changed
     in the order of their ids (see `in_order`), so a transaction calls this once.
     """
-    waits_for, none = waits_for or {}, Counter[str]()
+    waits_for, costs, none = waits_for or {}, costs or {}, Counter[str]()
     rows = [
         {
             "batch": batch_id,
             "now": now,
             "waits": waits_for.get(batch_id),
+            "new_cost": costs.get(batch_id, 0),
             **{f"new_{name}": finished.get(batch_id, none)[name] for name in COUNTS},
         }
         for batch_id in sorted({*finished, *waits_for})
@@ -185,7 +189,8 @@ def _counting() -> Update:
     ended = case((finished >= columns.requests, bindparam("now", type_=Moment)), else_=None)
     change = update(message_batches).where(columns.id == bindparam("batch", type_=Text))
     waits_for = func.coalesce(bindparam("waits", type_=Text), columns.waits_for)
-    return change.values(**added, ended_at=ended, waits_for=waits_for)
+    cost = columns.cost + bindparam("new_cost", type_=BigInteger)
+    return change.values(**added, ended_at=ended, waits_for=waits_for, cost=cost)
 
 
 async def change_rows(

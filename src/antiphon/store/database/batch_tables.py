@@ -36,7 +36,7 @@ _OWNED = text("worker IS NOT NULL")
 # A batch is invisible until it is `ready`, and from `deleted_at` on. `workspace_id` is absent for
 # the Default workspace, as in the ledger. `repeat_key` is a digest of the workspace and the
 # `Idempotency-Key`, `asked` one of the body. `waits_for` says why no request of it is claimed,
-# `slowed_by` why few of them run at once.
+# `slowed_by` why few of them run at once. `cost` is the sum of its entries of the ledger.
 message_batches = Table(
     "message_batches",
     metadata,
@@ -62,6 +62,7 @@ message_batches = Table(
     Column("repeat_key", LargeBinary),
     Column("asked", LargeBinary),
     Column("slowed_by", Text),
+    Column("cost", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("id", name="pk_message_batches"),
     UniqueConstraint("repeat_key", name="uq_message_batches_repeat_key"),
     Index("ix_message_batches_newest", "workspace_id", "created_at", "id"),

@@ -6,9 +6,9 @@ The API has none of these: all shapes are ours.
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
-from antiphon.wire.admin.requests import Money
 from antiphon.wire.base import AnswerStruct
 from antiphon.wire.messages import CacheCreation
+from antiphon.wire.money import Money
 
 CachedBy: TypeAlias = Literal["engine", "upstream"]
 

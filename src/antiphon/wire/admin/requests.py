@@ -10,6 +10,7 @@ from antiphon.wire.admin.limits import BucketInfo
 from antiphon.wire.admin.reports import Report
 from antiphon.wire.base import AnswerStruct
 from antiphon.wire.messages import CacheCreation
+from antiphon.wire.money import Money
 
 
 class RequestLatency(AnswerStruct, kw_only=True, frozen=True):
@@ -35,13 +36,6 @@ class RequestUsage(AnswerStruct, kw_only=True, frozen=True):
     cache_read_input_tokens: int
     output_tokens: int
     thinking_tokens: int
-
-
-class Money(AnswerStruct, kw_only=True, frozen=True):
-    """An amount in cents, exact to the nano-dollar."""
-
-    amount: str
-    currency: Literal["USD"] = "USD"
 
 
 class RequestInfo(AnswerStruct, kw_only=True, frozen=True):
