@@ -8,12 +8,17 @@ from antiphon.core.billing.pricing import Price
 from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.core.prompt_cache import CacheClaim, CachePlan, CachePoint
 from antiphon.core.request_records import (
+    NO_NOTE,
     BreakpointUse,
+    RequestFacts,
     RequestRecord,
+    RunNote,
     breakpoint_uses,
+    engine_that_answered,
     microseconds,
     phases,
     record_of_entry,
+    record_of_run,
 )
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -65,6 +70,39 @@ def test_record_of_an_entry_is_its_facts() -> None:
         tokens=TokenCounts(input=5, output=7),
         cost=31,
     )
+
+
+def test_record_of_a_run_has_its_waits_its_engine_and_what_explains_it() -> None:
+    facts = RequestFacts(price=Price(input=2, output=3))
+    note = RunNote(gate_s=1.5, money_s=0.25, engine_number=2, facts=facts)
+    record = record_of_run(ENTRY, note, ["llama", "messages_api"])
+    assert record == replace(
+        record_of_entry(ENTRY),
+        duration_us=6_750_000,
+        queue_us=1_500_000,
+        money_us=250_000,
+        engine="messages_api",
+        engine_number=2,
+        facts=facts,
+    )
+
+
+def test_record_of_a_run_does_not_tell_waits_that_it_did_not_come_to() -> None:
+    record = record_of_run(ENTRY, NO_NOTE, ["llama"])
+    assert record == replace(record_of_entry(ENTRY), engine="llama")
+
+
+def test_engine_is_open_where_none_of_several_has_begun() -> None:
+    assert engine_that_answered(["a", "b"], 0) == (None, None)
+    assert engine_that_answered(["a"], 0) == ("a", None)
+    assert engine_that_answered(["a", "b"], 1) == ("a", 1)
+
+
+def test_waits_of_runs_add_up() -> None:
+    waits = RunNote(gate_s=1.0).after(RunNote(gate_s=2.0, money_s=3.0))
+    assert (waits.gate_s, waits.money_s) == (3.0, 3.0)
+    again = RunNote(money_s=1.0, engine_number=2).after(waits)
+    assert (again.gate_s, again.money_s, again.engine_number) == (3.0, 4.0, 2)
 
 
 def test_user_is_recorded_of_requests_without_a_key() -> None:

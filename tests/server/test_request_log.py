@@ -475,6 +475,38 @@ async def test_activity_tells_the_share_of_reads_and_what_they_saved(org: Organi
     assert line["first_token"] is None
 
 
+async def in_a_batch(org: Organization, **params: Any) -> Any:
+    """Send a request in a batch of its own; return its explanation."""
+    asked = {"max_tokens": 9, "messages": HELLO["messages"], "model": HELLO["model"], **params}
+    body = {"requests": [{"custom_id": "one", "params": asked}]}
+    batch = (await org.caller.post("/v1/messages/batches", body)).json["id"]
+    async with asyncio.timeout(20):
+        while not (found := [one for one in await listed(org) if one["batch_id"] == batch]):
+            org.clock.passes(milliseconds=1)
+            await asyncio.sleep(0.05)
+    return await org.get(f"/requests/{found[0]['id']}")
+
+
+async def test_request_of_a_batch_is_explained_as_others_are(
+    organization: StartOrganization,
+) -> None:
+    busy = {"replies": [{"error": "overloaded"}]}
+    model = several(busy, {"text": "Second."}, busy)
+    org = await organization(price=PRICE, others=[model], cache_minimum_tokens=1)
+    why = await in_a_batch(org, model="several")
+    assert (why["engine"], why["engine_number"]) == ("scripted", 2)
+    latency = why["latency"]
+    assert latency["queue_ms"] >= 0
+    assert latency["money_ms"] is None
+    parts = (latency["queue_ms"], latency["prefill_ms"], latency["decode_ms"])
+    assert latency["total_ms"] == pytest.approx(sum(parts))
+    text = [{"type": "text", "text": "Some rules.", "cache_control": {"type": "ephemeral"}}]
+    cached = await in_a_batch(org, system=text)
+    assert (cached["engine"], cached["engine_number"]) == ("scripted", None)
+    assert [one["state"] for one in cached["cache"]["breakpoints"]] == ["written"]
+    assert {line["dollars_per_million"] for line in cached["costs"]} >= {"0.25", "5.00"}
+
+
 async def test_requests_of_batches_are_listed(org: Organization) -> None:
     params = {"model": HELLO["model"], "max_tokens": 9, "messages": HELLO["messages"]}
     body = {"requests": [{"custom_id": "one", "params": params}]}

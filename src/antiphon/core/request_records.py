@@ -1,5 +1,6 @@
 """What the request log has of one finished request: facts and figures, never a text."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -80,6 +81,31 @@ def breakpoint_uses(plan: CachePlan | None, claim: CacheClaim | None) -> tuple[B
     )
 
 
+class RunNote(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a run of a request of a batch beyond its ledger entry.
+
+    `gate_s` and `money_s` are the seconds that the request has waited since its worker took it in
+    hand: before its model, and for money that running requests held. `None` is a wait that it did
+    not come to. `engine_number` is 0 where there is one engine, or it is not known.
+    """
+
+    gate_s: float | None = None
+    money_s: float | None = None
+    engine_number: int = 0
+    facts: RequestFacts = NO_FACTS
+
+    def after(self, before: "RunNote") -> "RunNote":
+        """Return the note of a request that was run before: it has waited for both."""
+        return msgspec.structs.replace(
+            self,
+            gate_s=_together(before.gate_s, self.gate_s),
+            money_s=_together(before.money_s, self.money_s),
+        )
+
+
+NO_NOTE = RunNote()
+
+
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One finished request.
 
@@ -144,13 +170,46 @@ def phases(entry: LedgerEntry, waited_s: float = 0.0) -> tuple[int | None, int |
     return max(0, prefill - microseconds(waited_s)), decode
 
 
+def _together(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one + (other or 0.0)
+
+
+def engine_that_answered(engines: Sequence[str], number: int) -> tuple[str | None, int | None]:
+    """Return the engine of a model that answered, and its place among several.
+
+    `number` is 0 where there is one. Before the first token of several, it is open which of them
+    answers.
+    """
+    known = number or len(engines) == 1
+    return (engines[number - 1] if known else None), number or None
+
+
 def _between(start: datetime, end: datetime) -> int:
     # Clocks go back sometimes.
     return max(0, (end - start) // _MICROSECOND)
 
 
+def record_of_run(entry: LedgerEntry, note: RunNote, engines: Sequence[str]) -> RequestRecord:
+    """Return the record of a request of a batch; `engines` are those of its model.
+
+    The whole of it is the run that is billed, and the waits before that.
+    """
+    told = record_of_entry(entry)
+    engine, number = engine_that_answered(engines, note.engine_number)
+    waited = microseconds((note.gate_s or 0.0) + (note.money_s or 0.0))
+    return msgspec.structs.replace(
+        told,
+        duration_us=told.duration_us + waited,
+        queue_us=None if note.gate_s is None else microseconds(note.gate_s),
+        money_us=None if note.money_s is None else microseconds(note.money_s),
+        engine=engine,
+        engine_number=number,
+        facts=note.facts,
+    )
+
+
 def record_of_entry(entry: LedgerEntry) -> RequestRecord:
-    """Return what the ledger tells of a request: of a batch's, or one without its own record."""
+    """Return what the ledger tells of a request that has no record of its own."""
     prefill, decode = phases(entry)
     return RequestRecord(
         id=entry.id,

@@ -5,6 +5,7 @@ from antiphon.core.request_records import (
     NO_FACTS,
     RequestFacts,
     RequestRecord,
+    engine_that_answered,
     microseconds,
     phases,
 )
@@ -44,8 +45,7 @@ class RequestRecorder:
         assert entry is not None  # noqa: S101 - for the type checker
         waits = exchange.waits
         prefill, decode = phases(entry, waits.money_s or 0.0)
-        number = answer.engine_number
-        engines = self._engines[answer.model]
+        engine, number = engine_that_answered(self._engines[answer.model], answer.engine_number)
         return RequestRecord(
             id=entry.id,
             ended_at=entry.ended_at,
@@ -64,9 +64,8 @@ class RequestRecorder:
             decode_us=decode,
             tokens=entry.tokens,
             cost=entry.costs.total,
-            # Before the first token of several, it is open which of them answers.
-            engine=engines[number - 1] if number or len(engines) == 1 else None,
-            engine_number=number or None,
+            engine=engine,
+            engine_number=number,
             account_id=None if entry.api_key_id else entry.account_id,
             facts=answer.facts,
         )

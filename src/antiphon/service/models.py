@@ -230,6 +230,10 @@ class Models:
         groups = {model.limit_group for model in self._models.values()}
         return groups.pop() if len(groups) == 1 else None
 
+    def engines_of(self, model_id: str) -> tuple[str, ...]:
+        """Return the engines of a model, by its id, as the settings name them."""
+        return tuple(one.engine for one in self._models[model_id].settings.runs_on())
+
     def serves(self, name: str) -> bool:
         """Return whether a model answers to `name`."""
         return self._catalogue.resolve(name) is not None

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.ids import ID_ENTROPY, request_id
-from antiphon.core.request_records import record_of_entry
+from antiphon.core.request_records import RunNote, record_of_run
 from antiphon.engines.registry import open_engine
 from antiphon.service.access import Access
 from antiphon.service.accounting import (
@@ -241,7 +242,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
                 database,
                 accounts=accounts,
                 ledger=accounting.ledger,
-                record=lambda entry: request_log.add(record_of_entry(entry)),
+                record=partial(_record_run, request_log, models),
                 messages=messages,
                 models=models,
                 now=now,
@@ -284,6 +285,11 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             now=now,
             stopping=stopping,
         )
+
+
+def _record_run(log: RequestLog, models: Models, entry: LedgerEntry, note: RunNote) -> None:
+    """Hand a committed request of a batch to the request log."""
+    log.add(record_of_run(entry, note, models.engines_of(entry.served_model)))
 
 
 async def _chosen_keys(keys: KeyRing, access: Access, settings: Settings) -> tuple[str, ...]:

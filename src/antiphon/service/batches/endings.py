@@ -11,6 +11,7 @@ import msgspec
 
 from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.errors import InternalError, error_detail
+from antiphon.core.request_records import NO_NOTE, RunNote
 from antiphon.service.batches.group_commit import Ending
 from antiphon.service.batches.runs import (
     BatchRequest,
@@ -71,10 +72,11 @@ async def run_to_ending(
         workspace_id=batch.workspace_id,
         account_id=batch.account_id,
     )
-    failures, pause_s = 0, FIRST_PAUSE_S
+    failures, pause_s, waited = 0, FIRST_PAUSE_S, NO_NOTE
     while True:
         run = await runner.run(asked, watch.begun)
-        if (ending := _ending(request, run)) is not None:
+        waited = run.note.after(waited)
+        if (ending := _ending(request, run, waited)) is not None:
             return ending
         match run:
             case RunGivenUp(reason=GiveUp.YIELDED):
@@ -93,18 +95,21 @@ async def run_to_ending(
                     return Ending(request, waits_for=said, waits_for_model=of_model)
                 if reason is GiveUp.MONEY_HELD:
                     watch.held_up(said)
+                    waited = RunNote(money_s=pause_s).after(waited)
+                else:
+                    waited = RunNote(gate_s=pause_s).after(waited)
         await sleep(pause_s)
         pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
-def _ending(request: ClaimedRequest, run: BatchRun) -> Ending | None:
+def _ending(request: ClaimedRequest, run: BatchRun, note: RunNote) -> Ending | None:
     """Return the ending that a run is; `None` if the request is to be run again."""
     match run:
         case RunSucceeded(message=message, entry=entry):
             result = msgspec.json.encode(Succeeded(message=msgspec.Raw(message)))
-            return _result(request, RowState.SUCCEEDED, result, entry)
+            return _result(request, RowState.SUCCEEDED, result, entry, note)
         case RunErrored(run_id=run_id, error=error, entry=entry):
-            return _result(request, RowState.ERRORED, _errored(error, run_id), entry)
+            return _result(request, RowState.ERRORED, _errored(error, run_id), entry, note)
         case RunGivenUp(reason=GiveUp.SPEND_LIMIT, error=error):
             return Ending(request, waits_for=_said(error).message)
         case _:
@@ -116,8 +121,10 @@ def _result(
     state: Literal[RowState.SUCCEEDED, RowState.ERRORED],
     result: bytes,
     entry: LedgerEntry | None,
+    note: RunNote = NO_NOTE,
 ) -> Ending:
-    return Ending(request, FinishedRequest(request.batch_id, request.number, state, result, entry))
+    finished = FinishedRequest(request.batch_id, request.number, state, result, entry)
+    return Ending(request, finished, note=note)
 
 
 def _said(error: ErrorDetail | None) -> ErrorDetail:

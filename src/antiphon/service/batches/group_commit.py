@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from antiphon.core.billing.ledger import LedgerEntry
+from antiphon.core.request_records import NO_NOTE, RunNote
 from antiphon.logs import EventLog
 from antiphon.service.ledger import Ledger
 from antiphon.store.batches.claims import give_back
@@ -37,13 +38,14 @@ class Ending:
     """What becomes of a claimed request: it has a result, or it waits again.
 
     Without `finished` it is given back; `waits_for` says why its batch rests. If it is
-    `waits_for_model`, only what the batch has for that model rests.
+    `waits_for_model`, only what the batch has for that model rests. `note` is for the request log.
     """
 
     request: ClaimedRequest
     finished: FinishedRequest | None = None
     waits_for: str | None = None
     waits_for_model: bool = False
+    note: RunNote = NO_NOTE
 
 
 class GroupCommit:
@@ -57,11 +59,11 @@ class GroupCommit:
         done: Callable[[Sequence[Ending]], None],
         *,
         counters_are_shared: bool,
-        record: Callable[[LedgerEntry], None] = lambda _: None,
+        record: Callable[[LedgerEntry, RunNote], None] = lambda *_: None,
     ) -> None:
         """`done` gets the endings of requests that the worker no longer owns.
 
-        `record` gets each entry that is committed, for the request log.
+        `record` gets each entry that is committed and the note of its run, for the request log.
         """
         self._database = database
         self._ledger = ledger
@@ -150,8 +152,9 @@ class GroupCommit:
         if billed:
             keys = {entry.id: RowKey(one.batch_id, one.number) for one, entry in billed}
             self._settle_soon(keys, [entry for _, entry in billed])
-            for _, entry in billed:
-                self._record(entry)
+        for ending in endings:
+            if ending.finished is not None and ending.finished.entry is not None:
+                self._record(ending.finished.entry, ending.note)
         self._done(endings)
 
     async def _store(

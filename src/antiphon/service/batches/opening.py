@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from antiphon.core.batches import check_batch_params
 from antiphon.core.billing.ledger import LedgerEntry
+from antiphon.core.request_records import RunNote
 from antiphon.service.accounts import Accounts
 from antiphon.service.background import background
 from antiphon.service.batches.batches import Batches
@@ -37,7 +38,7 @@ async def open_batches(  # noqa: PLR0913 - the parts of the platform that they n
     *,
     accounts: Accounts,
     ledger: Ledger,
-    record: Callable[[LedgerEntry], None],
+    record: Callable[[LedgerEntry, RunNote], None],
     messages: Messages,
     models: Models,
     now: Callable[[], datetime],

@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.errors import (
@@ -32,6 +33,7 @@ from antiphon.core.errors import (
 )
 from antiphon.core.hints import OF_BATCH
 from antiphon.core.ids import ID_ENTROPY, run_id
+from antiphon.core.request_records import NO_NOTE, RunNote
 from antiphon.core.validation.bodies import MESSAGE_BODY
 from antiphon.logs import EventLog
 from antiphon.service.access import Caller, RequestContext
@@ -40,6 +42,7 @@ from antiphon.service.answer import Answer
 from antiphon.service.background import offload
 from antiphon.service.ledger import Ledger
 from antiphon.service.limits.admitter import SpendLimitReachedError
+from antiphon.service.limits.waits import Waits
 from antiphon.service.messages import Messages
 from antiphon.store.accounts import ApiKey
 from antiphon.store.database.errors import StoreError
@@ -74,10 +77,14 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunSucceeded(msgspec.Struct, frozen=True):
-    """A whole message, encoded in JSON, and the entry that bills it."""
+    """A whole message, encoded in JSON, and the entry that bills it.
+
+    `note` is what the request log is told beside the entry; all that a run can be has one.
+    """
 
     message: bytes
     entry: LedgerEntry
+    note: RunNote = NO_NOTE
 
 
 class RunErrored(msgspec.Struct, frozen=True):
@@ -86,6 +93,7 @@ class RunErrored(msgspec.Struct, frozen=True):
     run_id: str
     error: ErrorDetail
     entry: LedgerEntry | None = None
+    note: RunNote = NO_NOTE
 
 
 class GiveUp(StrEnum):
@@ -107,6 +115,7 @@ class RunGivenUp(msgspec.Struct, frozen=True):
     reason: GiveUp
     run_id: str
     error: ErrorDetail | None = None
+    note: RunNote = NO_NOTE
 
 
 BatchRun: TypeAlias = RunSucceeded | RunErrored | RunGivenUp
@@ -155,12 +164,12 @@ class BatchRunner:
         except TimeoutError:
             if not yielding.expired():
                 raise
-            return RunGivenUp(GiveUp.YIELDED, run.id)
+            return RunGivenUp(GiveUp.YIELDED, run.id, note=run.note)
         else:
             if isinstance(ended, RunGivenUp) and yielding.expired():
                 # The engine has failed because it was cancelled.
-                return RunGivenUp(GiveUp.YIELDED, run.id)
-            return ended
+                return RunGivenUp(GiveUp.YIELDED, run.id, note=run.note)
+            return replace(ended, note=run.note)
         finally:
             if run.answer is not None and not run.is_due:
                 self._ledger.release(run.id)
@@ -219,6 +228,7 @@ class BatchRunner:
             size,
             hints=OF_BATCH,
             batch_id=request.batch_id,
+            waits=run.waits,
         )
         async with self._messages.batch_answer(params, context, make_way) as answer:
             run.begin(answer)
@@ -234,6 +244,7 @@ class _Run:
     def __init__(self, run_id: str, begun: Callable[[], None]) -> None:
         self.id = run_id
         self.answer: Answer | None = None
+        self.waits = Waits()
         self.is_due = False
         self._begun = begun
 
@@ -244,6 +255,14 @@ class _Run:
     @property
     def entry(self) -> LedgerEntry | None:
         return None if self.answer is None else self.answer.entry
+
+    @property
+    def note(self) -> RunNote:
+        waits, answer = self.waits, self.answer
+        told = RunNote(gate_s=waits.gate_s, money_s=waits.money_s)
+        if answer is None:
+            return told
+        return replace(told, engine_number=answer.engine_number, facts=answer.facts)
 
 
 def decode_params(params: bytes, version: str, betas: frozenset[str]) -> CreateMessageParams:

@@ -20,6 +20,7 @@ import anyio
 
 from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.ids import ID_ENTROPY, public_id
+from antiphon.core.request_records import RunNote
 from antiphon.logs import EventLog
 from antiphon.service.accounts import Accounts
 from antiphon.service.batches.endings import EXHAUSTED, RunWatch, run_to_ending
@@ -71,7 +72,7 @@ class WorkerParts:
     """What a worker works with. The workers of a process share one, and with it their `hand`.
 
     `counters_are_shared` is false for a server that counts limits in its memory, and so is alone.
-    `record` gets each entry that is committed.
+    `record` gets each entry that is committed, and the note of its run.
     """
 
     database: Database
@@ -81,7 +82,7 @@ class WorkerParts:
     now: Callable[[], datetime]
     entropy: Callable[[int], bytes]
     counters_are_shared: bool
-    record: Callable[[LedgerEntry], None] = lambda _: None
+    record: Callable[[LedgerEntry, RunNote], None] = lambda *_: None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     commits: type[GroupCommit] = GroupCommit
     hand: Hand = field(default_factory=Hand)
