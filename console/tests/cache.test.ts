@@ -4,17 +4,20 @@ import type { CacheResult, PromptCacheState, Report } from "../src/api/types.ts"
 import {
   cacheShares,
   firstCachedRequest,
+  hitPlot,
   hitRate,
-  hitRatePlot,
+  hitShare,
   losses,
   NOTHING_CACHED,
   sizeOf,
   snapshotRoom,
+  tokenPlot,
 } from "../src/rules/cache.ts";
 
 function result(model: string, input: number, read: number, saved: string): CacheResult {
   return {
-    requests: 1,
+    requests: 4,
+    cache_read_requests: read ? 3 : 0,
     uncached_input_tokens: input,
     cache_read_input_tokens: read,
     cache_creation: { ephemeral_5m_input_tokens: 10, ephemeral_1h_input_tokens: 20 },
@@ -69,17 +72,45 @@ test("sums of a name are exact, and the one that uses the cache most is the firs
   const [first, second] = cacheShares(REPORT, ({ model }) => model ?? "");
   assert.deepEqual(first, {
     name: "large",
-    sum: { input: 40, read: 100, written: 60, saved: 900_000_000_000_000_002n },
+    sum: {
+      requests: 8,
+      hits: 6,
+      input: 40,
+      read: 100,
+      written: 60,
+      saved: 900_000_000_000_000_002n,
+    },
   });
   assert.equal(second?.sum.saved, -3n);
 });
 
 test("hit rate is the part of all tokens of prompts", () => {
   assert.equal(hitRate(NOTHING_CACHED), null);
-  assert.equal(hitRate({ input: 1, read: 2, written: 1, saved: 0n }), 0.5);
-  const plot = hitRatePlot(REPORT);
-  assert.deepEqual(plot.lines[0]?.values, [15, null, 70]);
-  assert.equal(plot.times.length, 3);
+  assert.equal(hitRate({ ...NOTHING_CACHED, input: 1, read: 2, written: 1 }), 0.5);
+});
+
+test("hit share is the part of the requests that read", () => {
+  assert.equal(hitShare(NOTHING_CACHED), null);
+  assert.equal(hitShare({ ...NOTHING_CACHED, requests: 8, hits: 2 }), 0.25);
+});
+
+test("a plot has a value for each bucket, and a gap where there were no requests", () => {
+  const { times, lines } = hitPlot(REPORT);
+  assert.equal(times.length, 3);
+  assert.deepEqual(
+    lines.map(({ values }) => values),
+    [
+      [37.5, null, 75],
+      [15, null, 70],
+    ],
+  );
+  assert.deepEqual(
+    tokenPlot(REPORT).lines.map(({ values }) => values),
+    [
+      [30, 0, 70],
+      [60, 0, 30],
+    ],
+  );
 });
 
 test("sizes have three digits or one decimal", () => {

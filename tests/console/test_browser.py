@@ -248,7 +248,7 @@ def test_first_cached_requests_are_those_of_the_empty_page(page: Page, tmp_path:
     kept = page.get_by_label("Prefixes that can be read", exact=True).get_by_role("row").nth(1)
     expect(kept).to_contain_text("Default")
     expect(kept).to_contain_text("in 5 minutes")
-    page.goto("/console/cache?by=workspace_id&range=1d")
+    page.goto("/console/cache?by=workspace_id&range=24h")
     expect(page.get_by_label("Prompts by workspace", exact=True)).to_contain_text("Default")
     expect(page.get_by_role("main")).not_to_contain_text("No dogs")
 

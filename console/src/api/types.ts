@@ -455,6 +455,8 @@ export interface AuditEntry {
 
 export interface CacheResult {
   requests: number;
+  /** Of these, how many read from the cache. */
+  cache_read_requests: number;
   uncached_input_tokens: number;
   cache_read_input_tokens: number;
   cache_creation: { ephemeral_5m_input_tokens: number; ephemeral_1h_input_tokens: number };

@@ -1,4 +1,4 @@
-import { Select, Text } from "@mantine/core";
+import { SegmentedControl, Select, Text } from "@mantine/core";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { ask } from "../api/client.ts";
@@ -6,22 +6,29 @@ import { wholeReport } from "../api/listings.ts";
 import { useWorkspaceName } from "../api/queries.ts";
 import type { CacheResult, PromptCacheState, Report } from "../api/types.ts";
 import {
+  firstBucket,
+  OVERVIEW_RANGES,
+  type OverviewRange,
+  percent,
+  SPANS,
+} from "../rules/activity.ts";
+import {
   addedCached,
   type Cached,
   cacheShares,
   firstCachedRequest,
+  hitPlot,
   hitRate,
-  hitRatePlot,
+  hitShare,
   NOTHING_CACHED,
+  tokenPlot,
 } from "../rules/cache.ts";
 import { dollars } from "../rules/money.ts";
-import { WHOLE } from "../rules/numbers.ts";
+import { COMPACT, WHOLE } from "../rules/numbers.ts";
 import { CACHE_GROUPS, type CacheGroup, cacheSearch } from "../rules/searches.ts";
-import { type Range, startOf } from "../rules/times.ts";
 import { Loaded } from "../ui/notices.tsx";
 import { Plot } from "../ui/Plot.tsx";
 import { Figures, Head, Lines } from "../ui/parts.tsx";
-import { RangeControl } from "../ui/RangeControl.tsx";
 import { Table } from "../ui/Table.tsx";
 import { WorkspaceFilter } from "../ui/WorkspaceFilter.tsx";
 import { Entries } from "./cache/Entries.tsx";
@@ -30,8 +37,8 @@ const route = getRouteApi("/signed-in/cache");
 const PATH = "/v1/organizations/prompt_cache";
 const GROUP_NAMES: Record<CacheGroup, string> = { model: "Model", workspace_id: "Workspace" };
 const LIVE_MS = 10_000;
-/** A range of one day is drawn by the hour. */
-const HOURLY: Range = "1d";
+/** What a bucket of each width is called. */
+const UNITS = { "1m": "minute", "1h": "hour", "1d": "day" } as const;
 
 /** What was read again instead of computed, what that saved, and what is kept now. */
 export function PromptCache() {
@@ -40,22 +47,22 @@ export function PromptCache() {
   const workspaceName = useWorkspaceName();
   const range = search.range ?? "7d";
   const group = search.by ?? "model";
-  const hourly = range === HOURLY;
+  const span = SPANS[range];
   const report = useQuery({
     queryKey: ["cache", "report", range, group, search.workspace],
     queryFn: ({ signal }) =>
       wholeReport<CacheResult>(`${PATH}/report`, {
         query: {
-          starting_at: startOf(range, Date.now()),
-          bucket_width: hourly ? "1h" : "1d",
-          limit: hourly ? 24 : 31,
+          starting_at: firstBucket(range, Date.now()),
+          bucket_width: span.width,
+          limit: span.buckets,
           group_by: [group],
           workspace_ids: search.workspace ? [search.workspace] : undefined,
         },
         signal,
       }),
     placeholderData: keepPreviousData,
-    refetchInterval: LIVE_MS,
+    refetchInterval: span.everyMs,
   });
   const state = useQuery({
     queryKey: ["cache", "state"],
@@ -83,7 +90,13 @@ export function PromptCache() {
           value={search.workspace}
           onChange={(workspace) => show({ workspace, page: undefined })}
         />
-        <RangeControl value={range} onChange={(chosen) => show({ range: chosen })} />
+        <SegmentedControl
+          className="range"
+          aria-label="Range"
+          data={OVERVIEW_RANGES.map((each) => ({ value: each, label: SPANS[each].label }))}
+          value={range}
+          onChange={(chosen) => show({ range: chosen })}
+        />
       </div>
       <Loaded query={report} what="what was cached">
         {(found) => (
@@ -94,7 +107,7 @@ export function PromptCache() {
                 state={now}
                 nameOf={nameOf}
                 title={GROUP_NAMES[group]}
-                hourly={hourly}
+                range={range}
               >
                 <Entries
                   state={now}
@@ -116,14 +129,14 @@ function Found({
   state,
   nameOf,
   title,
-  hourly,
+  range,
   children,
 }: {
   report: Report<CacheResult>;
   state: PromptCacheState;
   nameOf: (result: CacheResult) => string;
   title: string;
-  hourly: boolean;
+  range: OverviewRange;
   children: React.ReactNode;
 }) {
   const shares = cacheShares(report, nameOf);
@@ -139,19 +152,12 @@ function Found({
     <>
       <Figures
         items={[
-          ["Read from the cache", percent(whole)],
-          ["Tokens read", WHOLE.format(whole.read)],
-          ["Tokens written", WHOLE.format(whole.written)],
+          ["Requests that read", told(hitShare(whole))],
+          ["Tokens read", told(hitRate(whole))],
           ["Saved", dollars(whole.saved)],
         ]}
       />
-      <Plot
-        data={hitRatePlot(report)}
-        label={`Share of the prompts that was read, by ${hourly ? "hour" : "day"}`}
-        format={(value) => `${value} %`}
-        hourly={hourly}
-        most={100}
-      />
+      <Plots report={report} range={range} />
       <Table
         caption={`Prompts by ${title.toLowerCase()}`}
         rows={shares}
@@ -166,10 +172,12 @@ function Found({
             ),
             foot: "All",
           },
+          column("Requests", (sum) => WHOLE.format(sum.requests)),
+          column("Of them read", (sum) => told(hitShare(sum))),
           column("Plain input", (sum) => WHOLE.format(sum.input)),
           column("Written", (sum) => WHOLE.format(sum.written)),
           column("Read", (sum) => WHOLE.format(sum.read)),
-          column("Share read", percent),
+          column("Share read", (sum) => told(hitRate(sum))),
           column("Saved", (sum) => dollars(sum.saved)),
         ]}
       />
@@ -213,7 +221,37 @@ function Begin({ state }: { state: PromptCacheState }) {
   );
 }
 
-function percent(sum: Cached): string {
-  const rate = hitRate(sum);
-  return rate === null ? "–" : `${(rate * 100).toFixed(1)} %`;
+function Plots({ report, range }: { report: Report<CacheResult>; range: OverviewRange }) {
+  const by = UNITS[SPANS[range].width];
+  const hourly = range === "1h" || range === "24h";
+  return (
+    <div className="plots">
+      <section aria-label="Read from the cache">
+        <h2>Read from the cache, by {by}</h2>
+        <Plot
+          data={hitPlot(report)}
+          label={`Which part was read from the cache, by ${by}`}
+          format={(value) => `${value} %`}
+          hourly={hourly}
+          most={100}
+          small
+        />
+      </section>
+      <section aria-label="Tokens read and written">
+        <h2>Tokens read and written, by {by}</h2>
+        <Plot
+          data={tokenPlot(report)}
+          label={`Tokens read and written, by ${by}`}
+          format={(value) => COMPACT.format(value)}
+          hourly={hourly}
+          small
+        />
+      </section>
+    </div>
+  );
+}
+
+/** A part of a whole, to a tenth of a percent. */
+function told(part: number | null): string {
+  return part === null ? "–" : percent(part);
 }

@@ -6,19 +6,31 @@ import { WHOLE } from "./numbers.ts";
 import type { Plot, Share } from "./reports.ts";
 import { sums } from "./reports.ts";
 
-/** Tokens of prompts, and what caching them saved in nano-dollars. */
+/** Requests and tokens of prompts, and what caching them saved in nano-dollars. */
 export interface Cached {
+  requests: number;
+  /** The requests that read from the cache. */
+  hits: number;
   input: number;
   read: number;
   written: number;
   saved: bigint;
 }
 
-export const NOTHING_CACHED: Cached = { input: 0, read: 0, written: 0, saved: 0n };
+export const NOTHING_CACHED: Cached = {
+  requests: 0,
+  hits: 0,
+  input: 0,
+  read: 0,
+  written: 0,
+  saved: 0n,
+};
 
 export function cachedOf(result: CacheResult): Cached {
   const written = result.cache_creation;
   return {
+    requests: result.requests,
+    hits: result.cache_read_requests,
     input: result.uncached_input_tokens,
     read: result.cache_read_input_tokens,
     written: written.ephemeral_5m_input_tokens + written.ephemeral_1h_input_tokens,
@@ -28,11 +40,18 @@ export function cachedOf(result: CacheResult): Cached {
 
 export function addedCached(one: Cached, other: Cached): Cached {
   return {
+    requests: one.requests + other.requests,
+    hits: one.hits + other.hits,
     input: one.input + other.input,
     read: one.read + other.read,
     written: one.written + other.written,
     saved: one.saved + other.saved,
   };
+}
+
+/** The part of the requests that read from the cache, from 0 to 1; null without any. */
+export function hitShare({ requests, hits }: Cached): number | null {
+  return requests ? hits / requests : null;
 }
 
 /** The part of the prompts' tokens that was read from the cache, from 0 to 1; null without any. */
@@ -52,16 +71,36 @@ export function cacheShares(
     .sort((one, other) => used(other.sum) - used(one.sum) || other.sum.input - one.sum.input);
 }
 
-/** Return the hit rate of each bucket in percent; nothing for one without prompts. */
-export function hitRatePlot(report: Report<CacheResult>): Plot {
-  const values = report.data.map(({ results }) => {
-    const rate = hitRate(results.map(cachedOf).reduce(addedCached, NOTHING_CACHED));
-    return rate === null ? null : 100 * rate;
-  });
+/** Return lines over the buckets of a report, each of a value of the whole bucket. */
+function linesOf(
+  report: Report<CacheResult>,
+  lines: readonly (readonly [string, (sum: Cached) => number | null])[],
+): Plot {
+  const buckets = report.data.map(({ results }) =>
+    results.map(cachedOf).reduce(addedCached, NOTHING_CACHED),
+  );
   return {
     times: report.data.map((bucket) => Date.parse(bucket.starting_at) / 1000),
-    lines: [{ name: "Read from the cache", values }],
+    lines: lines.map(([name, value]) => ({ name, values: buckets.map(value) })),
   };
+}
+
+const percentOf = (part: number | null) => (part === null ? null : 100 * part);
+
+/** Return which part was read in each bucket in percent; nothing for one without requests. */
+export function hitPlot(report: Report<CacheResult>): Plot {
+  return linesOf(report, [
+    ["Of the requests", (sum) => percentOf(hitShare(sum))],
+    ["Of the prompts' tokens", (sum) => percentOf(hitRate(sum))],
+  ]);
+}
+
+/** Return how many tokens were read and written in each bucket. */
+export function tokenPlot(report: Report<CacheResult>): Plot {
+  return linesOf(report, [
+    ["Read", ({ read }) => read],
+    ["Written", ({ written }) => written],
+  ]);
 }
 
 const UNITS = ["B", "kB", "MB", "GB", "TB"] as const;

@@ -163,7 +163,7 @@ export type CacheGroup = (typeof CACHE_GROUPS)[number];
 
 export function cacheSearch(search: Search) {
   return present({
-    range: oneOf(Object.keys(RANGES) as Range[], search.range),
+    range: oneOf(OVERVIEW_RANGES, search.range),
     by: oneOf(CACHE_GROUPS, search.by),
     workspace: id(search.workspace),
     page: token(search.page),

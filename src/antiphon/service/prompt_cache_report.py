@@ -49,7 +49,7 @@ from antiphon.wire.money import Money
 KEYS_AT_ONCE: Final = 1_600
 """The most keys that an index is asked for in one step."""
 
-_MEASURES: Final = ("requests", "saved", *TOKEN_MEASURES)
+_MEASURES: Final = ("requests", "cache_reads", "saved", *TOKEN_MEASURES)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
 
@@ -267,6 +267,7 @@ def _result(one: Sum) -> CacheReportResult:
     dimensions: Mapping[str, Any] = one.dimensions
     return CacheReportResult(
         requests=one.values["requests"],
+        cache_read_requests=one.values["cache_reads"],
         uncached_input_tokens=tokens.input,
         cache_read_input_tokens=tokens.cache_read,
         cache_creation=CacheCreation(

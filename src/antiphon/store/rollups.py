@@ -70,6 +70,8 @@ MEASURES: Final[Mapping[str, str]] = {
             strict=True,
         )
     },
+    # The requests that read anything from the prompt cache.
+    "cache_reads": "CASE WHEN cache_read_tokens > 0 THEN 1 ELSE 0 END",
 }
 """What a roll-up sums up, as an expression over the ledger. All are whole numbers."""
 

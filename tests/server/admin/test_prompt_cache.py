@@ -219,6 +219,7 @@ async def test_report_adds_up_and_saves_to_the_nano_dollar(start) -> None:
     saved = 400 * (2000 - 200) - 200 * (2500 - 2000)
     assert own == {
         "requests": 3,
+        "cache_read_requests": 2,
         "uncached_input_tokens": 150,
         "cache_read_input_tokens": 400,
         "cache_creation": {"ephemeral_5m_input_tokens": 200, "ephemeral_1h_input_tokens": 0},
@@ -230,6 +231,9 @@ async def test_report_adds_up_and_saves_to_the_nano_dollar(start) -> None:
     assert labs["workspace_id"] == lab
     # An hour costs twice the input: nothing has read it yet.
     assert Decimal(labs["saved"]["amount"]) == -Decimal(300 * 2000).scaleb(-7)
+    assert (labs["requests"], labs["cache_read_requests"]) == (1, 0)
+    (hour,) = (await org.get(f"{REPORT.replace('00:00:00', '12:00:00')}&bucket_width=1h"))["data"]
+    assert [one["cache_read_requests"] for one in hour["results"]] == [2]
     (whole,) = (await org.get(f"{REPORT}&workspace_ids[]={lab}"))["data"][0]["results"]
     assert (whole["requests"], whole["workspace_id"], whole["model"]) == (1, None, None)
 

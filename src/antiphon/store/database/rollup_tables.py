@@ -66,6 +66,7 @@ usage_rollups = Table(
         for bound in FIRST_TOKEN_BOUNDS_MS
     ),
     Column("first_tokens_longer", BigInteger, nullable=False),
+    Column("cache_reads", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("width", "start", "group_id", name="pk_usage_rollups"),
     sqlite_with_rowid=False,
 )

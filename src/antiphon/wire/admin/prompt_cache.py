@@ -16,12 +16,13 @@ CachedBy: TypeAlias = Literal["engine", "upstream"]
 class CacheReportResult(AnswerStruct, kw_only=True, frozen=True):
     """What the prompt cache did in a bucket. A dimension that it is not grouped by is `None`.
 
-    `cache_read_share` is the share of the prompts' tokens that was read. `saved` is what the
-    prompts would have cost as plain input, less what they did cost: it is negative where writes
-    cost more than reads saved.
+    `cache_read_requests` of the `requests` have read from the cache. `cache_read_share` is the
+    share of the prompts' tokens that was read. `saved` is what the prompts would have cost as plain
+    input, less what they did cost: it is negative where writes cost more than reads saved.
     """
 
     requests: int
+    cache_read_requests: int
     uncached_input_tokens: int
     cache_read_input_tokens: int
     cache_creation: CacheCreation
