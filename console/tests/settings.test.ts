@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Setting } from "../src/api/types.ts";
 import {
+  changesOf,
   daysInWords,
+  deciding,
   defaultInWords,
   found,
   settingInWords,
@@ -19,6 +21,8 @@ const PORT: Setting = {
   source: "environment",
   place: "ANTIPHON_PORT",
   text: "The port to listen on.",
+  file_line: "port = 9000",
+  variable_line: "ANTIPHON_PORT=9000",
 };
 const KEY: Setting = {
   ...PORT,
@@ -82,4 +86,23 @@ test("settings are found by words, and by who set them", () => {
 
 test("times of keeping are days", () => {
   assert.deepEqual([null, 0, 1, 90].map(daysInWords), ["For ever", "Not kept", "1 day", "90 days"]);
+});
+
+test("a setting is changed where it is set; a variable and a flag win over the file", () => {
+  const lines = (setting: Setting) => changesOf(setting).map(({ where, line }) => [where, line]);
+  assert.deepEqual(lines(PORT), [
+    ["In the environment of the server", "ANTIPHON_PORT=9000"],
+    ["Or, without the variable, in antiphon.toml", "port = 9000"],
+  ]);
+  assert.match(deciding(PORT) ?? "", /variable ANTIPHON_PORT decides/);
+  const place = "/etc/a: b/antiphon.toml: port";
+  const inFile: Setting = { ...PORT, source: "file", place };
+  assert.deepEqual(lines(inFile), [
+    ["In /etc/a: b/antiphon.toml", "port = 9000"],
+    ["Or in the environment of the server", "ANTIPHON_PORT=9000"],
+  ]);
+  assert.equal(deciding(inFile), null);
+  assert.match(deciding({ ...PORT, source: "flag", place: "--port" }) ?? "", /flag --port decides/);
+  const proxies: Setting = { ...inFile, source: "default", place: null, variable_line: null };
+  assert.deepEqual(lines(proxies), [["In antiphon.toml", "port = 9000"]]);
 });

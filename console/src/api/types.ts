@@ -514,6 +514,9 @@ export interface Setting {
   source: "default" | "file" | "environment" | "flag";
   place: string | null;
   text: string;
+  /** What sets it in the file, and in the environment if it can be set there. */
+  file_line: string;
+  variable_line: string | null;
 }
 
 export interface ModelSettings {

@@ -1,4 +1,4 @@
-import { Switch, Text, TextInput } from "@mantine/core";
+import { Button, Stack, Switch, Text, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { useState } from "react";
@@ -7,7 +7,9 @@ import type { ModelSettings, ServerSettings, Setting } from "../api/types.ts";
 import { sizeOf } from "../rules/cache.ts";
 import { settingsSearch } from "../rules/searches.ts";
 import {
+  changesOf,
   daysInWords,
+  deciding,
   defaultInWords,
   found,
   settingInWords,
@@ -17,11 +19,12 @@ import {
 import { Empty, Loaded } from "../ui/notices.tsx";
 import { Figures, Head, Lines, Time } from "../ui/parts.tsx";
 import { Table } from "../ui/Table.tsx";
+import { Window } from "../ui/Window.tsx";
 
 const route = getRouteApi("/signed-in/settings");
 const DATABASES = { sqlite: "SQLite", postgresql: "PostgreSQL" } as const;
 
-/** What this server runs with. Nothing can be changed here. */
+/** What this server runs with. It says how each setting is changed, and changes none. */
 export function Settings() {
   const settings = useQuery({
     queryKey: ["settings"],
@@ -31,8 +34,8 @@ export function Settings() {
   return (
     <>
       <Head title="Settings">
-        What this server runs with. Settings are read once, when it starts: change them in the file
-        or the environment, and start it again.
+        What this server runs with. Settings are read once, when it starts. <i>Change</i> has the
+        line for each; limits, keys and people are no settings, and change while it runs.
       </Head>
       <Loaded query={settings} what="the settings">
         {(server) => (
@@ -188,6 +191,7 @@ function All({ settings }: { settings: readonly Setting[] }) {
               cell: (setting) => (setting.source === "default" ? "" : defaultInWords(setting)),
             },
             { title: "Set by", lines: true, cell: sourceInWords },
+            { title: "Actions", stays: true, cell: (setting) => <Change of={setting} /> },
           ]}
         />
       ) : (
@@ -196,6 +200,49 @@ function All({ settings }: { settings: readonly Setting[] }) {
             ? "Nothing was set: the server runs with its defaults."
             : "No setting has these words."}
         </Empty>
+      )}
+    </>
+  );
+}
+
+/** How a setting is changed: the lines to copy, and what makes them count. */
+function Change({ of: setting }: { of: Setting }) {
+  const [open, setOpen] = useState(false);
+  const first = deciding(setting);
+  return (
+    <>
+      <Button
+        size="compact-sm"
+        variant="default"
+        onClick={() => setOpen(true)}
+        aria-label={`Change ${setting.name}`}
+      >
+        Change
+      </Button>
+      {open && (
+        <Window title={`Change ${setting.name}`} onClose={() => setOpen(false)}>
+          <Stack>
+            <Text size="sm">
+              {setting.text} Now it is <b>{settingInWords(setting)}</b>.
+            </Text>
+            {first && <Text size="sm">{first}</Text>}
+            {changesOf(setting).map(({ where, line }) => (
+              <div key={where}>
+                <Text size="sm" mb={4}>
+                  {where}
+                </Text>
+                <Lines
+                  text={line}
+                  label={where.includes("environment") ? "the variable" : "the line"}
+                />
+              </div>
+            ))}
+            <Text size="sm">
+              Then start the server again: it reads its settings when it starts. A wrong value is an
+              error then, which names the line.
+            </Text>
+          </Stack>
+        </Window>
       )}
     </>
   );

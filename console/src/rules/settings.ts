@@ -45,6 +45,38 @@ export function sourceInWords({ source, place }: Setting): string {
   return place === null ? SOURCES[source] : `${SOURCES[source]}: ${place}`;
 }
 
+/** A line to copy, and where it belongs. */
+export interface Change {
+  where: string;
+  line: string;
+}
+
+/** Return what has to be known before a setting is changed; null if every place counts. */
+export function deciding({ source, place }: Setting): string | null {
+  if (source === "flag") {
+    return `Now the flag ${place} decides, whatever the file and the environment say: change it in the command that starts the server, or leave it out there.`;
+  }
+  if (source === "environment") {
+    return `Now the variable ${place} decides, whatever the file says: change it where the server is started, or remove it.`;
+  }
+  return null;
+}
+
+/** Return the ways to change a setting, the one that is used now first. */
+export function changesOf({ source, place, file_line, variable_line }: Setting): Change[] {
+  const end = place?.lastIndexOf(": ") ?? -1;
+  const file = source === "file" && place && end > 0 ? place.slice(0, end) : "antiphon.toml";
+  const inFile = { where: `In ${file}`, line: file_line };
+  if (variable_line === null) return [inFile];
+  const variable = { where: "Or in the environment of the server", line: variable_line };
+  return source === "environment"
+    ? [
+        { ...variable, where: "In the environment of the server" },
+        { ...inFile, where: `Or, without the variable, in ${file}` },
+      ]
+    : [inFile, variable];
+}
+
 /** Return the settings with these words in their name or text; of them those that somebody set. */
 export function found(settings: readonly Setting[], words: string, onlySet: boolean): Setting[] {
   const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);

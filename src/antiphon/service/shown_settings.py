@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from antiphon.secret import Secret
+from antiphon.service.setting_lines import file_line, variable_line
 from antiphon.service.setting_texts import SETTING_TEXTS
 from antiphon.setting_places import SettingSource, leaves
 from antiphon.settings import OF_ONE_MODEL, ModelSettings, Settings
@@ -93,15 +94,18 @@ def _setting(
 ) -> SettingInfo:
     secret = isinstance(value, Secret) or path in _SECRETS or bool(_SECRET_NAME.search(path))
     source = sources.get(path, SettingSource())
+    shown = None if secret else _value(value)
     return SettingInfo(
         name=path,
-        value=None if secret else _value(value),
+        value=shown,
         default=None if secret else _value(default),
         is_set=value is not None,
         is_secret=secret,
         source=source.kind,
         place=source.place,
         text=SETTING_TEXTS.get(path, ""),
+        file_line=file_line(path, shown),
+        variable_line=variable_line(path, shown),
     )
 
 

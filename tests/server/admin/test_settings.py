@@ -1,5 +1,6 @@
 """What a server tells of its settings: all but secrets, and where each is set."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,47 @@ def test_setting_tells_its_value_its_default_and_its_place(tmp_path: Path) -> No
     assert told("console.url")[0] == "https://claude.example.org"
     assert found["database_url"].place == "ANTIPHON_DATABASE_URL"
     assert told("data_dir")[2] == "default"
+
+
+def test_lines_of_a_setting_set_what_it_is_now(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, f"{FILE}\n[scripted]\nimages = true")
+    now = {leaf.path: leaf.value for leaf in leaves(settings)}
+    tried = 0
+    for one in shown_settings(settings):
+        # Of an address the secrets are not shown.
+        if one.value is None or one.name == "console.url":
+            continue
+        tried += 1
+        with_provider = PROVIDER if one.name.startswith("oidc.") else {}
+        again = loaded_from(tmp_path, one.file_line, with_provider)
+        assert again[one.name] == now[one.name], one.file_line
+        # An empty list has no form there, so there is a place for one.
+        if one.variable_line is not None and one.value != ():
+            name, _, text = one.variable_line.partition("=")
+            (value,) = shlex.split(text)
+            again = loaded_from(tmp_path, "", {**with_provider, name: value})
+            assert again[one.name] == now[one.name], one.variable_line
+    assert tried > 30
+
+
+def loaded_from(tmp_path: Path, text: str, environ: dict[str, str]) -> dict[str, Any]:
+    """Return the settings of a file and of variables, by their paths."""
+    file = tmp_path / "antiphon.toml"
+    file.write_text(text, encoding="utf-8")
+    settings = Settings.load({}, environ=environ, config=file)
+    return {leaf.path: leaf.value for leaf in leaves(settings)}
+
+
+def test_line_of_what_is_not_shown_has_a_place_for_it(tmp_path: Path) -> None:
+    found = {one.name: one for one in shown_settings(loaded(tmp_path))}
+    assert found["api_key"].file_line == 'api_key = "\u2026"'
+    assert found["api_key"].variable_line == "ANTIPHON_API_KEY=\u2026"
+    assert found["oidc.client_secret"].file_line == '[oidc]\nclient_secret = "\u2026"'
+    assert found["limits.monthly_spend"].file_line == '[limits]\nmonthly_spend = "12.50"'
+    assert found["aliases"].variable_line == "ANTIPHON_ALIASES='claude-*,gpt-4'"
+    # No variable sets a table, or the list of proxies.
+    for name in ("oidc.claims", "oidc.roles", "console.proxies"):
+        assert found[name].variable_line is None
 
 
 def test_every_setting_has_a_text_and_no_text_is_of_none(tmp_path: Path) -> None:

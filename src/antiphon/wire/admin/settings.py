@@ -13,7 +13,9 @@ SettingValue: TypeAlias = bool | int | float | str | tuple[str, ...] | None
 class SettingInfo(AnswerStruct, kw_only=True, frozen=True):
     """One setting. `value` is always `None` for a secret; `is_set` says whether it has a value.
 
-    `source` is where it is set, and `place` its place there: `antiphon.toml: port`.
+    `source` is where it is set, and `place` its place there: `antiphon.toml: port`. `file_line` and
+    `variable_line` are what sets it in the file and in the environment, with the present value, or
+    `…` for one that is not shown; no variable sets what has `None`.
     """
 
     name: str
@@ -24,6 +26,8 @@ class SettingInfo(AnswerStruct, kw_only=True, frozen=True):
     source: Literal["default", "file", "environment", "flag"]
     place: str | None
     text: str
+    file_line: str
+    variable_line: str | None
 
 
 class EngineOptionInfo(AnswerStruct, kw_only=True, frozen=True):
