@@ -1,26 +1,23 @@
 import { Badge, Button, Select } from "@mantine/core";
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { useState } from "react";
-import { ask } from "../api/client.ts";
 import { useUserName, useUsersById, useWorkspaceName } from "../api/queries.ts";
-import type { Key, KeyStatus, KeyWithSecret, Listing } from "../api/types.ts";
+import type { Key, KeyStatus, KeyWithSecret } from "../api/types.ts";
+import { isFiltered } from "../rules/listing.ts";
 import { KEY_STATUSES, keysSearch } from "../rules/searches.ts";
-import { orderQuery } from "../rules/sorting.ts";
 import { useCan, useSession } from "../session.tsx";
 import { Filter } from "../ui/Filter.tsx";
 import { Empty, Loaded } from "../ui/notices.tsx";
 import { Pager } from "../ui/Pager.tsx";
 import { Head, Time } from "../ui/parts.tsx";
-import { type Column, Table } from "../ui/Table.tsx";
+import { type Column, type Sorting, Table } from "../ui/Table.tsx";
+import { useListing } from "../ui/useListing.ts";
 import { WorkspaceFilter } from "../ui/WorkspaceFilter.tsx";
 import { KeyMenu } from "./keys/actions.tsx";
 import { CreateKey } from "./keys/CreateKey.tsx";
 import { Secret } from "./keys/Secret.tsx";
 
 const route = getRouteApi("/signed-in/keys");
-const PAGE_ROWS = 50;
-const NEWEST = "-created_at";
 const COLORS: Record<KeyStatus, string> = {
   active: "green",
   inactive: "yellow",
@@ -44,28 +41,22 @@ export function Keys() {
   ];
   const [creating, setCreating] = useState(false);
   const [made, setMade] = useState<{ key: KeyWithSecret; limitFault: Error | null } | null>(null);
-  const keys = useQuery({
-    queryKey: ["keys", search],
-    queryFn: ({ signal }) =>
-      ask<Listing<Key>>("GET", "/v1/organizations/api_keys", {
-        query: {
-          limit: PAGE_ROWS,
-          ...orderQuery(search.sort ?? NEWEST),
-          contains: search.q,
-          status: search.status,
-          workspace_id: search.workspace,
-          created_by_user_id: search.creator,
-          after_id: search.after,
-          before_id: search.before,
-        },
-        signal,
-      }),
-    placeholderData: keepPreviousData,
+  const {
+    page: keys,
+    narrow,
+    sorting,
+  } = useListing<Key>({
+    of: ["keys"],
+    path: "/v1/organizations/api_keys",
+    search,
+    onSearch: (next) => void navigate({ search: keysSearch({ ...next }) }),
+    order: "-created_at",
+    filters: {
+      status: search.status,
+      workspace_id: search.workspace,
+      created_by_user_id: search.creator,
+    },
   });
-  const { after: _after, before: _before, sort: _sort, ...filters } = search;
-  const filtered = Object.keys(filters).length > 0;
-  const narrow = (change: object) =>
-    void navigate({ search: keysSearch({ ...filters, sort: search.sort, ...change }) });
   const create = can("keys.write") && <Button onClick={() => setCreating(true)}>Create key</Button>;
   return (
     <>
@@ -98,8 +89,15 @@ export function Keys() {
       <Loaded query={keys} what="the keys">
         {(page) =>
           page.data.length ? (
-            <KeyTable page={page} onSecret={(key) => setMade({ key, limitFault: null })} />
-          ) : filtered ? (
+            <>
+              <KeyTable
+                keys={page.data}
+                sorting={sorting}
+                onSecret={(key) => setMade({ key, limitFault: null })}
+              />
+              <Pager page={page} search={search} onMove={narrow} />
+            </>
+          ) : isFiltered(search) ? (
             <Empty
               title="No key matches"
               action={
@@ -134,14 +132,14 @@ export function Keys() {
 }
 
 function KeyTable({
-  page,
+  keys,
+  sorting,
   onSecret,
 }: {
-  page: Listing<Key>;
+  keys: Key[];
+  sorting: Sorting;
   onSecret: (key: KeyWithSecret) => void;
 }) {
-  const search = route.useSearch();
-  const navigate = route.useNavigate();
   const can = useCan();
   const workspaceName = useWorkspaceName();
   const userName = useUserName();
@@ -193,29 +191,13 @@ function KeyTable({
     });
   }
   return (
-    <>
-      <Table
-        caption="API keys"
-        columns={columns}
-        rows={page.data}
-        keyOf={(key) => key.id}
-        sorting={{
-          order: search.sort ?? NEWEST,
-          onOrder: (sort) => {
-            const { after: _after, before: _before, ...rest } = search;
-            void navigate({ search: keysSearch({ ...rest, sort }) });
-          },
-        }}
-      />
-      <Pager
-        page={page}
-        search={search}
-        onMove={(move) => {
-          const { after: _after, before: _before, ...rest } = search;
-          void navigate({ search: keysSearch({ ...rest, ...move }) });
-        }}
-      />
-    </>
+    <Table
+      caption="API keys"
+      columns={columns}
+      rows={keys}
+      keyOf={(key) => key.id}
+      sorting={sorting}
+    />
   );
 }
 

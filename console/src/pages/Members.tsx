@@ -1,12 +1,12 @@
 import { Badge, Button, Group, Menu, Select, Stack, Text, TextInput } from "@mantine/core";
-import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { ask } from "../api/client.ts";
-import type { Invite, Listing, User } from "../api/types.ts";
+import type { Invite, User } from "../api/types.ts";
+import { isFiltered, type ListPlace } from "../rules/listing.ts";
 import { ROLES, roleName } from "../rules/roles.ts";
 import { membersSearch, ROLE_NAMES } from "../rules/searches.ts";
-import { orderQuery } from "../rules/sorting.ts";
 import { useCan, useSession } from "../session.tsx";
 import { Dialog } from "../ui/Dialog.tsx";
 import { Filter } from "../ui/Filter.tsx";
@@ -15,12 +15,10 @@ import { Pager } from "../ui/Pager.tsx";
 import { Head, Lines, Time } from "../ui/parts.tsx";
 import { RowMenu } from "../ui/Shell.tsx";
 import { type Column, type Sorting, Table } from "../ui/Table.tsx";
+import { useListing } from "../ui/useListing.ts";
 import { Window } from "../ui/Window.tsx";
 
 const route = getRouteApi("/signed-in/members");
-const PAGE_ROWS = 50;
-const NEWEST = "-added_at";
-const LAST_INVITED = "-invited_at";
 const USERS = "/v1/organizations/users";
 const INVITES = "/v1/organizations/invites";
 const CHANGES = [["users"], ["invites"]] as const;
@@ -32,25 +30,18 @@ export function Members() {
   const [inviting, setInviting] = useState(false);
   const search = route.useSearch();
   const navigate = route.useNavigate();
-  const users = useQuery({
-    queryKey: ["users", "page", search],
-    queryFn: ({ signal }) =>
-      ask<Listing<User>>("GET", USERS, {
-        query: {
-          limit: PAGE_ROWS,
-          ...orderQuery(search.sort ?? NEWEST),
-          contains: search.q,
-          roles: search.role ? [search.role] : undefined,
-          after_id: search.after,
-          before_id: search.before,
-        },
-        signal,
-      }),
-    placeholderData: keepPreviousData,
+  const {
+    page: users,
+    narrow,
+    sorting,
+  } = useListing<User>({
+    of: ["users", "page"],
+    path: USERS,
+    search,
+    onSearch: (next) => void navigate({ search: membersSearch({ ...next }) }),
+    order: "-added_at",
+    filters: { roles: search.role ? [search.role] : undefined },
   });
-  const { after: _after, before: _before, ...first } = search;
-  const narrow = (change: object) =>
-    void navigate({ search: membersSearch({ ...first, ...change }) });
   const invite = can("members.write") && (
     <Button onClick={() => setInviting(true)}>Invite a person</Button>
   );
@@ -75,13 +66,10 @@ export function Members() {
         {(page) =>
           page.data.length ? (
             <>
-              <UserTable
-                users={page.data}
-                sorting={{ order: search.sort ?? NEWEST, onOrder: (sort) => narrow({ sort }) }}
-              />
+              <UserTable users={page.data} sorting={sorting} />
               <Pager page={page} search={search} onMove={narrow} />
             </>
-          ) : search.q || search.role ? (
+          ) : isFiltered(search) ? (
             <Empty
               title="No member matches"
               action={
@@ -107,22 +95,18 @@ export function Members() {
 
 /** The invites that wait or have expired. They have few filters, so the address does not name their page. */
 function Invites({ part }: { part: string | undefined }) {
-  const [search, setSearch] = useState<{ sort?: string; after?: string; before?: string }>({});
-  const invites = useQuery({
-    queryKey: ["invites", part, search],
-    queryFn: ({ signal }) =>
-      ask<Listing<Invite>>("GET", INVITES, {
-        query: {
-          limit: PAGE_ROWS,
-          statuses: ["pending", "expired"],
-          contains: part,
-          ...orderQuery(search.sort ?? LAST_INVITED),
-          after_id: search.after,
-          before_id: search.before,
-        },
-        signal,
-      }),
-    placeholderData: keepPreviousData,
+  const [search, setSearch] = useState<ListPlace>({});
+  const {
+    page: invites,
+    narrow,
+    sorting,
+  } = useListing<Invite>({
+    of: ["invites", part],
+    path: INVITES,
+    search,
+    onSearch: setSearch,
+    order: "-invited_at",
+    filters: { statuses: ["pending", "expired"], contains: part },
   });
   return (
     <>
@@ -131,20 +115,8 @@ function Invites({ part }: { part: string | undefined }) {
         {(page) =>
           page.data.length ? (
             <>
-              <InviteTable
-                invites={page.data}
-                sorting={{
-                  order: search.sort ?? LAST_INVITED,
-                  onOrder: (sort) => setSearch({ sort }),
-                }}
-              />
-              <Pager
-                page={page}
-                search={search}
-                onMove={(move) =>
-                  setSearch({ ...(search.sort ? { sort: search.sort } : {}), ...move })
-                }
-              />
+              <InviteTable invites={page.data} sorting={sorting} />
+              <Pager page={page} search={search} onMove={narrow} />
             </>
           ) : (
             <Text c="dimmed" size="sm">

@@ -1,14 +1,13 @@
 import { Button, Group, Menu, Select, Text, TextInput } from "@mantine/core";
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { ask } from "../api/client.ts";
 import { useUserName, useUserNames, useUsersById } from "../api/queries.ts";
-import type { Listing, UserName, WorkspaceRole, Workspace as WorkspaceType } from "../api/types.ts";
+import type { UserName, WorkspaceRole, Workspace as WorkspaceType } from "../api/types.ts";
 import { choices } from "../rules/people.ts";
 import { roleName, WORKSPACE_ROLES } from "../rules/roles.ts";
 import { workspaceSearch } from "../rules/searches.ts";
-import { orderQuery } from "../rules/sorting.ts";
 import { useCan, useSession } from "../session.tsx";
 import { Dialog } from "../ui/Dialog.tsx";
 import { Filter } from "../ui/Filter.tsx";
@@ -17,24 +16,21 @@ import { Pager } from "../ui/Pager.tsx";
 import { Head, Time } from "../ui/parts.tsx";
 import { RowMenu } from "../ui/Shell.tsx";
 import { type Column, Table } from "../ui/Table.tsx";
+import { useListing } from "../ui/useListing.ts";
 import { OwnRates } from "./limits/OwnRates.tsx";
 
 const route = getRouteApi("/signed-in/workspaces/$workspace");
 const PATH = "/v1/organizations/workspaces";
 const ROLE_CHOICES = WORKSPACE_ROLES.map(([value, label]) => ({ value, label }));
 
-const PAGE_ROWS = 50;
 /** Of so many people the addresses are asked for at once. */
 const MOST_ADDRESSES = 300;
-const NEWEST = "-added_at";
 
 interface Member {
   user_id: string;
   workspace_id: string;
   workspace_role: WorkspaceRole;
 }
-
-type MemberPage = Listing<Member>;
 
 /** One workspace: its members, its limits, and the ways to its keys and its usage. */
 export function Workspace() {
@@ -164,24 +160,17 @@ function Members({ workspace, changed }: { workspace: WorkspaceType; changed: bo
   const [adding, setAdding] = useState(false);
   const search = route.useSearch();
   const navigate = route.useNavigate();
-  const members = useQuery({
-    queryKey: ["members", workspace.id, search],
-    queryFn: ({ signal }) =>
-      ask<MemberPage>("GET", path, {
-        query: {
-          limit: PAGE_ROWS,
-          ...orderQuery(search.sort ?? NEWEST),
-          contains: search.q,
-          after_id: search.after,
-          before_id: search.before,
-        },
-        signal,
-      }),
-    placeholderData: keepPreviousData,
+  const {
+    page: members,
+    narrow,
+    sorting,
+  } = useListing<Member>({
+    of: ["members", workspace.id],
+    path,
+    search,
+    onSearch: (next) => void navigate({ search: workspaceSearch({ ...next }) }),
+    order: "-added_at",
   });
-  const { after: _after, before: _before, ...first } = search;
-  const narrow = (change: object) =>
-    void navigate({ search: workspaceSearch({ ...first, ...change }) });
   const can = useCan();
   const names = useUserNames();
   const users = useUsersById((members.data?.data ?? []).map((member) => member.user_id));
@@ -233,7 +222,7 @@ function Members({ workspace, changed }: { workspace: WorkspaceType; changed: bo
                 columns={columns}
                 rows={page.data}
                 keyOf={(member) => member.user_id}
-                sorting={{ order: search.sort ?? NEWEST, onOrder: (sort) => narrow({ sort }) }}
+                sorting={sorting}
               />
               <Pager page={page} search={search} onMove={narrow} />
             </>

@@ -1,11 +1,9 @@
 import { Badge, Button, ColorInput, Switch, TextInput } from "@mantine/core";
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { ask } from "../api/client.ts";
-import type { Listing, Workspace } from "../api/types.ts";
+import type { Workspace } from "../api/types.ts";
 import { workspacesSearch } from "../rules/searches.ts";
-import { orderQuery } from "../rules/sorting.ts";
 import { useCan } from "../session.tsx";
 import { Dialog } from "../ui/Dialog.tsx";
 import { Filter } from "../ui/Filter.tsx";
@@ -13,10 +11,9 @@ import { Empty, Loaded } from "../ui/notices.tsx";
 import { Pager } from "../ui/Pager.tsx";
 import { Head, Time } from "../ui/parts.tsx";
 import { type Sorting, Table } from "../ui/Table.tsx";
+import { useListing } from "../ui/useListing.ts";
 
 const route = getRouteApi("/signed-in/workspaces");
-const PAGE_ROWS = 50;
-const NEWEST = "-created_at";
 const COLORS = ["#6c5bb9", "#1971c2", "#0c8599", "#2f9e44", "#e8590c", "#c2255c"];
 
 /** The parts of the organization, each with keys, limits and members of its own. */
@@ -24,26 +21,18 @@ export function Workspaces() {
   const can = useCan();
   const search = route.useSearch();
   const navigate = route.useNavigate();
-  const workspaces = useQuery({
-    queryKey: ["workspaces", "page", search],
-    queryFn: ({ signal }) =>
-      ask<Listing<Workspace>>("GET", "/v1/organizations/workspaces", {
-        query: {
-          limit: PAGE_ROWS,
-          ...orderQuery(search.sort ?? NEWEST),
-          contains: search.q,
-          include_archived: search.archived === true,
-          include_default: true,
-          after_id: search.after,
-          before_id: search.before,
-        },
-        signal,
-      }),
-    placeholderData: keepPreviousData,
+  const {
+    page: workspaces,
+    narrow,
+    sorting,
+  } = useListing<Workspace>({
+    of: ["workspaces", "page"],
+    path: "/v1/organizations/workspaces",
+    search,
+    onSearch: (next) => void navigate({ search: workspacesSearch({ ...next }) }),
+    order: "-created_at",
+    filters: { include_archived: search.archived === true, include_default: true },
   });
-  const { after: _after, before: _before, ...first } = search;
-  const narrow = (change: object) =>
-    void navigate({ search: workspacesSearch({ ...first, ...change }) });
   const [creating, setCreating] = useState(false);
   const create = can("workspaces.write") && (
     <Button onClick={() => setCreating(true)}>Create workspace</Button>
@@ -67,10 +56,7 @@ export function Workspaces() {
         {(page) =>
           page.data.length ? (
             <>
-              <WorkspaceTable
-                workspaces={page.data}
-                sorting={{ order: search.sort ?? NEWEST, onOrder: (sort) => narrow({ sort }) }}
-              />
+              <WorkspaceTable workspaces={page.data} sorting={sorting} />
               <Pager page={page} search={search} onMove={narrow} />
             </>
           ) : search.q ? (
