@@ -5,8 +5,8 @@ import {
   engineName,
   engineRows,
   errorInWords,
-  kvOf,
   memoryOf,
+  partsOf,
   queueOf,
   slotsOf,
   speedOf,
@@ -59,24 +59,22 @@ test("an engine has a number where a model has several", () => {
 });
 
 test("what is not known is a dash, and never a zero", () => {
-  assert.equal(slotsOf(ENGINE), "–");
+  assert.equal(slotsOf(ENGINE), null);
   assert.equal(memoryOf(ENGINE), "–");
-  assert.equal(kvOf(ENGINE), "–");
+  assert.deepEqual(partsOf(ENGINE), []);
   assert.equal(speedOf(null), "–");
-  assert.equal(speedOf(undefined), "–");
   const partly = { ...MEMORY, process_bytes: null, kv_bytes: null, kv_bytes_per_token: null };
   assert.equal(memoryOf({ ...ENGINE, memory: partly }), "–");
-  assert.equal(kvOf({ ...ENGINE, memory: partly }), "–");
+  assert.deepEqual(partsOf({ ...ENGINE, memory: partly }), ["weights 98.0 MB"]);
 });
 
 test("memory, slots, speeds and queues are told in short", () => {
   assert.equal(slotsOf({ ...ENGINE, slots: 4, busy_slots: 1 }), "1 of 4");
   assert.equal(memoryOf({ ...ENGINE, memory: MEMORY }), "1.2 GB");
-  assert.equal(
-    memoryOf({ ...ENGINE, memory: { ...MEMORY, batch_process_bytes: 800_000_000 } }),
-    "1.2 GB, and 800 MB for batches",
+  assert.deepEqual(
+    partsOf({ ...ENGINE, memory: { ...MEMORY, batch_process_bytes: 800_000_000 } }),
+    ["and 800 MB for batches", "weights 98.0 MB", "KV of its slots 755 MB", "23.0 kB a token"],
   );
-  assert.equal(kvOf({ ...ENGINE, memory: MEMORY }), "755 MB (23.0 kB a token)");
   assert.deepEqual([41.26, 99.99, 1234.5].map(speedOf), ["41.3", "100.0", "1,235"]);
   assert.equal(queueOf({ running: 3, waiting: 0 }), "3");
   assert.equal(queueOf({ running: 3, waiting: 1200 }), "3, 1,200 wait");

@@ -141,6 +141,23 @@ def barriers(page: Page, axe: str) -> list[str]:
     return found
 
 
+def covered(page: Page) -> list[str]:
+    """Return the numbers of tables that lie below a button which stays in sight."""
+    found: list[str] = page.evaluate(
+        """() => [...document.querySelectorAll(".table .stays")].flatMap((stays) => {
+          const over = stays.getBoundingClientRect();
+          return [...stays.parentElement.querySelectorAll("td.number")]
+            .filter((cell) => {
+              const { left, right, top, bottom } = cell.getBoundingClientRect();
+              const apart = right <= over.left + 1 || left >= over.right - 1;
+              return !apart && bottom > over.top + 1 && top < over.bottom - 1;
+            })
+            .map((cell) => cell.innerText);
+        })"""
+    )
+    return found
+
+
 def too_wide(page: Page) -> int:
     """Return by how many pixels a page is wider than its window."""
     # A plot follows its place a frame later.

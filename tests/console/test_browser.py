@@ -21,6 +21,7 @@ from console.driving import (
     Person,
     ask_api,
     barriers,
+    covered,
     pages,
     routes,
     settle,
@@ -120,6 +121,9 @@ def test_rate_limit_of_a_new_key_refuses(page: Page, program: Program) -> None:
     expect(level.get_by_label("100 % used")).to_be_visible()
     # The place of its next try is taken already.
     expect(level).to_contain_text("minutes")
+    page.set_viewport_size(PHONE)
+    assert covered(page) == []
+    page.set_viewport_size(DESK)
     page.goto("/console/keys")
     page.get_by_role("button", name="Actions for slow").click()
     page.get_by_role("menuitem", name="Rate limits").click()
@@ -144,6 +148,9 @@ def test_batch_of_the_empty_page_is_watched_to_its_end_and_its_results_are_saved
     expect(row).to_contain_text("Ended", timeout=30_000)
     expect(row).to_contain_text("100 %")
     expect(row).to_contain_text("2 succeeded")
+    # Half of 5 and 25 dollars for a million tokens, exact to the nano-dollar.
+    costs = ask_api(page, f"/v1/messages/batches/{batch}")["cost"]["amount"]
+    expect(row).to_contain_text(f"${Decimal(costs).scaleb(-2).normalize():f}")
     table = page.get_by_label("Batches", exact=True)
     assert table.evaluate("table => table.scrollWidth - table.clientWidth") == 0
     actions = page.get_by_role("button", name=f"Actions for {batch}")
@@ -203,6 +210,12 @@ def test_refused_request_of_the_playground_keeps_what_was_typed(page: Page) -> N
     expect(alert).to_contain_text(re.compile(r"req_\w+"))
     expect(page.get_by_label("Your message")).to_have_value("Please be overloaded")
     expect(page.get_by_test_id("meter")).to_have_count(0)
+    page.goto("/console/models")
+    engine = page.get_by_label("Engines", exact=True).get_by_role("row").nth(1)
+    expect(engine).to_contain_text("Ready")
+    expect(engine).to_contain_text("It was overloaded, just now")
+    # The scripted engine has neither slots nor a process of its own.
+    expect(page.get_by_role("columnheader", name="Memory")).to_have_count(0)
 
 
 def test_stopped_answer_ends_the_request(page: Page, program: Program) -> None:
@@ -248,8 +261,9 @@ def test_first_cached_requests_are_those_of_the_empty_page(page: Page, tmp_path:
     kept = page.get_by_label("Prefixes that can be read", exact=True).get_by_role("row").nth(1)
     expect(kept).to_contain_text("Default")
     expect(kept).to_contain_text("in 5 minutes")
-    page.goto("/console/cache?by=workspace_id&range=24h")
+    page.goto("/console/cache?by=workspace_id&range=1h")
     expect(page.get_by_label("Prompts by workspace", exact=True)).to_contain_text("Default")
+    expect(page.get_by_role("heading", name="Read from the cache, by minute")).to_be_visible()
     expect(page.get_by_role("main")).not_to_contain_text("No dogs")
 
 
@@ -259,6 +273,12 @@ def test_settings_are_found_and_no_secret_is_shown(page: Page) -> None:
     expect(table).to_contain_text("The largest body of a request.")
     key = table.get_by_role("row").filter(has_text="ANTIPHON_API_KEY")
     expect(key).to_contain_text("set, and not shown")
+    page.get_by_role("button", name="Change limits.monthly_spend").click()
+    change = page.get_by_role("dialog", name="Change limits.monthly_spend")
+    expect(change.get_by_label("the line", exact=True)).to_contain_text("[limits]")
+    variable = change.get_by_label("the variable", exact=True)
+    expect(variable).to_contain_text("ANTIPHON_LIMITS_MONTHLY_SPEND=")
+    page.keyboard.press("Escape")
     expect(page.get_by_role("main")).not_to_contain_text(KEY)
     page.get_by_label("Find").fill("body largest")
     expect(table.get_by_role("row")).to_have_count(4)

@@ -14,6 +14,7 @@ import {
   requestsOf,
 } from "../rules/batches.ts";
 import { NO_MODEL } from "../rules/connections.ts";
+import { WHOLE } from "../rules/numbers.ts";
 import { BATCH_STATUSES, batchesSearch } from "../rules/searches.ts";
 import { useCan, useSession } from "../session.tsx";
 import { Dialog } from "../ui/Dialog.tsx";
@@ -22,7 +23,8 @@ import { Empty, ErrorNotice, Loaded } from "../ui/notices.tsx";
 import { Pager } from "../ui/Pager.tsx";
 import { Head, Id, Lines, Time } from "../ui/parts.tsx";
 import { RowMenu } from "../ui/Shell.tsx";
-import { type Column, Table } from "../ui/Table.tsx";
+import { type Column, type Sorting, Table } from "../ui/Table.tsx";
+import { useNarrowing } from "../ui/useListing.ts";
 
 const route = getRouteApi("/signed-in/batches");
 const PATH = "/v1/messages/batches";
@@ -60,9 +62,11 @@ export function Batches() {
     refetchInterval: ({ state }) =>
       state.data?.data.some((batch) => batch.processing_status !== "ended") ? LIVE_MS : CALM_MS,
   });
-  const { after: _after, before: _before, ...first } = search;
-  const narrow = (change: object) =>
-    void navigate({ search: batchesSearch({ ...first, ...change }) });
+  const { narrow, sorting } = useNarrowing({
+    search,
+    onSearch: (next) => void navigate({ search: batchesSearch({ ...next }) }),
+    order: "-created_at",
+  });
   return (
     <>
       <Head title="Batches">
@@ -92,7 +96,10 @@ export function Batches() {
       <Loaded query={batches} what="the batches">
         {(page) =>
           page.data.length ? (
-            <BatchTable page={page} workspace={workspace} />
+            <>
+              <BatchTable batches={page.data} workspace={workspace} sorting={sorting} />
+              <Pager page={page} search={search} onMove={narrow} />
+            </>
           ) : search.status ? (
             <Empty
               title="No batch has this status"
@@ -133,19 +140,27 @@ function Begin({ workspace }: { workspace: string | undefined }) {
   );
 }
 
-function BatchTable({ page, workspace }: { page: Listing<Batch>; workspace: string | undefined }) {
-  const search = route.useSearch();
-  const navigate = route.useNavigate();
+function BatchTable({
+  batches,
+  workspace,
+  sorting,
+}: {
+  batches: Batch[];
+  workspace: string | undefined;
+  sorting: Sorting;
+}) {
   const columns: Column<Batch>[] = [
-    { title: "Batch", cell: (batch) => <Id id={batch.id} /> },
     {
-      title: "Status",
-      lines: true,
-      cell: (batch) => <Status batch={batch} />,
+      title: "Batch",
+      cell: (batch) => (
+        <>
+          <Id id={batch.id} />
+          <Hindered batch={batch} />
+        </>
+      ),
     },
+    { title: "Status", cell: (batch) => <Status batch={batch} /> },
     { title: "Progress", cell: (batch) => <BatchProgress batch={batch} /> },
-    { title: "Requests", cell: (batch) => `${requestsOf(batch)}`, number: true },
-    { title: "Results", cell: (batch) => outcomesOf(batch) || "–", lines: true },
     { title: "Cost", cell: costOf, number: true },
     {
       title: "Created",
@@ -163,71 +178,59 @@ function BatchTable({ page, workspace }: { page: Listing<Batch>; workspace: stri
     },
   ];
   return (
-    <>
-      <Table
-        caption="Batches"
-        columns={columns}
-        rows={page.data}
-        keyOf={(batch) => batch.id}
-        sorting={{
-          order: search.sort ?? "-created_at",
-          onOrder: (sort) => {
-            const { after: _after, before: _before, ...rest } = search;
-            void navigate({ search: batchesSearch({ ...rest, sort }) });
-          },
-        }}
-      />
-      <Pager
-        page={page}
-        search={search}
-        onMove={(move) =>
-          void navigate({
-            search: batchesSearch({
-              workspace: search.workspace,
-              status: search.status,
-              sort: search.sort,
-              ...move,
-            }),
-          })
-        }
-      />
-    </>
+    <Table
+      caption="Batches"
+      columns={columns}
+      rows={batches}
+      keyOf={(batch) => batch.id}
+      sorting={sorting}
+      cards
+    />
   );
 }
 
-/** The status, and of a batch that waits or is slow why, and what to do about it. */
 function Status({ batch }: { batch: Batch }) {
-  const can = useCan();
   const [name, color] = STATUSES[batch.processing_status];
   const hindrance = hindranceOf(batch);
   return (
-    <>
-      <Badge variant="light" color={hindrance ? "yellow" : color} tt="none" fw={500}>
-        {hindrance?.state ?? name}
-      </Badge>
-      {hindrance && (
-        <div className="waits">
-          {hindrance.reason} {hindrance.advice}
-          {hindrance.ofMoney && can("limits.read") && (
-            <>
-              {" "}
-              Raise the limit on the page <Link to="/limits">Limits</Link>, or wait for the next
-              period.
-            </>
-          )}
-        </div>
+    <Badge variant="light" color={hindrance ? "yellow" : color} tt="none" fw={500}>
+      {hindrance?.state ?? name}
+    </Badge>
+  );
+}
+
+/** Of a batch that waits or is slow why, and what to do about it. */
+function Hindered({ batch }: { batch: Batch }) {
+  const can = useCan();
+  const hindrance = hindranceOf(batch);
+  if (!hindrance) return null;
+  return (
+    <div className="waits">
+      {hindrance.reason} {hindrance.advice}
+      {hindrance.ofMoney && can("limits.read") && (
+        <>
+          {" "}
+          Raise the limit on the page <Link to="/limits">Limits</Link>, or wait for the next period.
+        </>
       )}
-    </>
+    </div>
   );
 }
 
 function BatchProgress({ batch }: { batch: Batch }) {
   const done = batchProgress(batch);
   return (
-    <Group gap="xs" wrap="nowrap">
-      <Progress value={done * 100} w={56} color="indigo" aria-label={`Progress of ${batch.id}`} />
-      <Text size="sm">{Math.floor(done * 100)} %</Text>
-    </Group>
+    <>
+      <Group gap="xs" wrap="nowrap">
+        <Progress value={done * 100} w={56} color="indigo" aria-label={`Progress of ${batch.id}`} />
+        <Text size="sm">
+          {Math.floor(done * 100)} % of {WHOLE.format(requestsOf(batch))}
+        </Text>
+      </Group>
+      <Text size="xs" c="dimmed">
+        {outcomesOf(batch)}
+      </Text>
+    </>
   );
 }
 

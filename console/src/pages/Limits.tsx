@@ -178,7 +178,13 @@ function RateTable({ limits }: { limits: RateLimit[] }) {
       ),
   });
   return (
-    <Table caption="Rate limits" columns={columns} rows={limits} keyOf={(limit) => limit.id} />
+    <Table
+      caption="Rate limits"
+      columns={columns}
+      rows={limits}
+      keyOf={(limit) => limit.id}
+      cards
+    />
   );
 }
 
@@ -220,7 +226,13 @@ function SpendTable({ limits }: { limits: SpendLimit[] }) {
     },
   });
   return (
-    <Table caption="Spend limits" columns={columns} rows={limits} keyOf={(limit) => limit.id} />
+    <Table
+      caption="Spend limits"
+      columns={columns}
+      rows={limits}
+      keyOf={(limit) => limit.id}
+      cards
+    />
   );
 }
 

@@ -62,7 +62,7 @@ export function PromptCache() {
         signal,
       }),
     placeholderData: keepPreviousData,
-    refetchInterval: span.everyMs,
+    refetchInterval: Math.min(span.everyMs, LIVE_MS),
   });
   const state = useQuery({
     queryKey: ["cache", "state"],
@@ -153,7 +153,7 @@ function Found({
       <Figures
         items={[
           ["Requests that read", told(hitShare(whole))],
-          ["Tokens read", told(hitRate(whole))],
+          ["Prompt tokens read", told(hitRate(whole))],
           ["Saved", dollars(whole.saved)],
         ]}
       />

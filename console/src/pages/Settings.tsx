@@ -171,6 +171,7 @@ function All({ settings }: { settings: readonly Setting[] }) {
           caption="All settings"
           rows={rows}
           keyOf={({ name }) => name}
+          cards
           columns={[
             {
               title: "Setting",

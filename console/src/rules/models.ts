@@ -35,29 +35,33 @@ export function queueOf({ running, waiting }: { running: number; waiting: number
     : WHOLE.format(running);
 }
 
-/** Return how many slots work: "1 of 4"; a dash for an engine without any. */
-export function slotsOf({ slots, busy_slots: busy }: EngineState): string {
-  return slots === null ? "–" : `${WHOLE.format(busy ?? 0)} of ${WHOLE.format(slots)}`;
+/** Return how many slots work: "1 of 4"; null for an engine without any. */
+export function slotsOf({ slots, busy_slots: busy }: EngineState): string | null {
+  return slots === null ? null : `${WHOLE.format(busy ?? 0)} of ${WHOLE.format(slots)}`;
 }
 
 /** Return a speed: "41.3"; a dash where nothing was measured lately. */
-export function speedOf(value: number | null | undefined): string {
-  if (value === null || value === undefined) return "–";
+export function speedOf(value: number | null): string {
+  if (value === null) return "–";
   return value < 100 ? value.toFixed(1) : WHOLE.format(Math.round(value));
 }
 
-/** Return the memory of the processes of an engine: "1.2 GB, and 0.8 GB for batches". */
+/** Return what the process of an engine uses: "1.2 GB"; a dash where the system does not tell. */
 export function memoryOf({ memory }: EngineState): string {
-  if (!memory || memory.process_bytes === null) return "–";
-  const own = sizeOf(memory.process_bytes);
-  const batches = memory.batch_process_bytes;
-  return batches === null ? own : `${own}, and ${sizeOf(batches)} for batches`;
+  return memory?.process_bytes == null ? "–" : sizeOf(memory.process_bytes);
 }
 
-/** Return what the KV of all slots takes: "94.4 MB (23.0 kB a token)". */
-export function kvOf({ memory }: EngineState): string {
-  if (!memory || memory.kv_bytes === null || memory.kv_bytes_per_token === null) return "–";
-  return `${sizeOf(memory.kv_bytes)} (${sizeOf(memory.kv_bytes_per_token)} a token)`;
+/** Return what else is known of its memory: of its process for batches, its weights and its KV. */
+export function partsOf({ memory }: EngineState): string[] {
+  if (!memory) return [];
+  const { batch_process_bytes: batches, weights_bytes: weights, kv_bytes: kv } = memory;
+  const token = memory.kv_bytes_per_token;
+  return [
+    ...(batches === null ? [] : [`and ${sizeOf(batches)} for batches`]),
+    ...(weights === null ? [] : [`weights ${sizeOf(weights)}`]),
+    ...(kv === null ? [] : [`KV of its slots ${sizeOf(kv)}`]),
+    ...(token === null ? [] : [`${sizeOf(token)} a token`]),
+  ];
 }
 
 const KINDS: Record<string, string> = {

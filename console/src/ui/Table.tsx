@@ -24,28 +24,35 @@ export interface Sorting {
   onOrder: (order: string) => void;
 }
 
-/** Rows under named columns; the first column names its row. It scrolls by itself on a phone. */
+/**
+ * Rows under named columns; the first column names its row. On a phone it scrolls by itself, or each
+ * row is a card: for few rows, whose values are worth more than a look at all of one column.
+ */
 export function Table<Row>({
   caption,
   columns,
   rows,
   keyOf,
   sorting,
+  cards = false,
 }: {
   caption: string;
   columns: readonly Column<Row>[];
   rows: readonly Row[];
   keyOf: (row: Row) => string;
   sorting?: Sorting | undefined;
+  cards?: boolean;
 }) {
   const style = ({ number, wide, lines, stays }: Column<Row>) =>
     number ? "number" : wide ? "wide" : lines ? "lines" : stays ? "stays" : undefined;
   const footed = columns.some((column) => column.foot !== undefined);
+  // Cards are no table for a browser, unless it is told that they are.
+  const role = (name: string) => (cards ? { role: name } : {});
   return (
     <section className="scroll" tabIndex={0} aria-label={caption}>
-      <table className="table">
-        <thead>
-          <tr>
+      <table className={cards ? "table cards" : "table"} {...role("table")}>
+        <thead {...role("rowgroup")}>
+          <tr {...role("row")}>
             {columns.map((column) => (
               <Title
                 key={column.title}
@@ -57,17 +64,27 @@ export function Table<Row>({
             ))}
           </tr>
         </thead>
-        <tbody>
+        <tbody {...role("rowgroup")}>
           {rows.map((row) => (
-            <tr key={keyOf(row)}>
+            <tr key={keyOf(row)} {...role("row")}>
               {columns.map((column, index) =>
                 index === 0 ? (
-                  <th key={column.title} scope="row" className={style(column)}>
+                  <th
+                    key={column.title}
+                    scope="row"
+                    className={style(column)}
+                    {...role("rowheader")}
+                  >
                     {column.cell(row)}
                   </th>
                 ) : (
-                  <td key={column.title} className={style(column)}>
-                    {column.cell(row)}
+                  <td
+                    key={column.title}
+                    className={style(column)}
+                    data-title={column.title}
+                    {...role("cell")}
+                  >
+                    {cards ? <div>{column.cell(row)}</div> : column.cell(row)}
                   </td>
                 ),
               )}

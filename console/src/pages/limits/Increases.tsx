@@ -174,7 +174,7 @@ function Requests({ caption, rows }: { caption: string; rows: readonly IncreaseR
         ),
     });
   }
-  return <Table caption={caption} columns={columns} rows={rows} keyOf={({ id }) => id} />;
+  return <Table caption={caption} columns={columns} rows={rows} keyOf={({ id }) => id} cards />;
 }
 
 function RequestMenu({

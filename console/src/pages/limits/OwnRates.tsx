@@ -65,7 +65,13 @@ export function OwnRates({ scope }: { scope: OwnerScope }) {
   return (
     <Loaded query={organization} what="the rate limits">
       {(found) => (
-        <Table caption="Rate limits" columns={columns} rows={found} keyOf={(limit) => limit.id} />
+        <Table
+          caption="Rate limits"
+          columns={columns}
+          rows={found}
+          keyOf={(limit) => limit.id}
+          cards
+        />
       )}
     </Loaded>
   );

@@ -1,13 +1,12 @@
 import { Badge, Text } from "@mantine/core";
 import type { ModelState } from "../../api/types.ts";
-import { sizeOf } from "../../rules/cache.ts";
 import {
   type EngineRow,
   engineName,
   engineRows,
   errorInWords,
-  kvOf,
   memoryOf,
+  partsOf,
   queueOf,
   STATUSES,
   slotsOf,
@@ -23,30 +22,32 @@ export function Engines({ models }: { models: readonly ModelState[] }) {
   const rows = engineRows(models);
   const told = toldOf(rows);
   const columns: Column<EngineRow>[] = [
-    { title: "Model", cell: ({ model }) => model.display_name },
-    { title: "Engine", cell: engineName },
+    {
+      title: "Engine",
+      cell: (row) => (
+        <>
+          {row.model.display_name}
+          <Text size="xs" c="dimmed">
+            {engineName(row)}
+          </Text>
+        </>
+      ),
+    },
     { title: "State", cell: ({ engine }) => <Status status={engine.status} /> },
     { title: "Requests", cell: ({ engine }) => queueOf(engine), number: true },
     ...(told.slots
       ? [{ title: "Slots", cell: ({ engine }: EngineRow) => slotsOf(engine), number: true }]
       : []),
-    {
-      title: "Prompt tokens/s",
-      cell: ({ engine }) => speedOf(engine.speed?.prefill_tokens_per_second),
-      number: true,
-    },
-    {
-      title: "Answer tokens/s",
-      cell: ({ engine }) => speedOf(engine.speed?.decode_tokens_per_second),
-      number: true,
-    },
-    ...(told.memory ? MEMORY : []),
+    { title: "Tokens/s", cell: ({ engine }) => <Speed of={engine.speed} />, number: true },
+    ...(told.memory
+      ? [{ title: "Memory", cell: (row: EngineRow) => <Memory of={row} />, number: true }]
+      : []),
     ...(told.restarts
       ? [
           {
             title: "Restarts",
             cell: ({ engine }: EngineRow) =>
-              engine.restarts === null ? "–" : WHOLE.format(engine.restarts),
+              engine.restarts === null ? null : WHOLE.format(engine.restarts),
             number: true,
           },
         ]
@@ -63,6 +64,7 @@ export function Engines({ models }: { models: readonly ModelState[] }) {
         rows={rows}
         keyOf={({ model, engine }) => `${model.id} ${engine.number}`}
         columns={columns}
+        cards
       />
       <Text size="sm" c="dimmed" mt="sm">
         Speeds are those of one request over the last five minutes
@@ -74,16 +76,31 @@ export function Engines({ models }: { models: readonly ModelState[] }) {
   );
 }
 
-const MEMORY: Column<EngineRow>[] = [
-  { title: "Memory", cell: ({ engine }) => memoryOf(engine), number: true },
-  {
-    title: "Weights",
-    cell: ({ engine: { memory } }) =>
-      memory === null || memory.weights_bytes === null ? "–" : sizeOf(memory.weights_bytes),
-    number: true,
-  },
-  { title: "KV of its slots", cell: ({ engine }) => kvOf(engine), number: true },
-];
+/** How fast an engine reads prompts, and writes answers. */
+function Speed({ of: speed }: { of: EngineRow["engine"]["speed"] }) {
+  if (!speed) return <>–</>;
+  return (
+    <>
+      <div>prompt {speedOf(speed.prefill_tokens_per_second)}</div>
+      <div>answer {speedOf(speed.decode_tokens_per_second)}</div>
+    </>
+  );
+}
+
+/** What the processes of an engine use, and what the model takes by its file. */
+function Memory({ of: { engine } }: { of: EngineRow }) {
+  if (!engine.memory) return null;
+  return (
+    <>
+      {memoryOf(engine)}
+      {partsOf(engine).map((part) => (
+        <Text key={part} size="xs" c="dimmed">
+          {part}
+        </Text>
+      ))}
+    </>
+  );
+}
 
 /** The status of a model or of an engine. */
 export function Status({ status }: { status: ModelState["status"] }) {
