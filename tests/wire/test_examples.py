@@ -20,6 +20,7 @@ from antiphon.wire.admin import (
     settings,
     versions,
 )
+from antiphon.wire.admin.models import ModelStates
 from antiphon.wire.admin.reports import CostReport, Report, UsageReport
 from antiphon.wire.decoding import BodyDecoder
 from antiphon.wire.errors import ErrorEnvelope
@@ -62,6 +63,7 @@ ANSWERS: dict[str, Any] = {
     "error": ErrorEnvelope,
     "model_page": ModelPage,
     "model": ModelInfo,
+    "model_states": ModelStates,
     "token_count": TokenCount,
     "batch": batches.MessageBatch,
     "batch_deleted": batches.DeletedBatch,
