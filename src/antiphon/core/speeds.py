@@ -16,23 +16,32 @@ class RecentSpeed:
     never more than `SLICES` sums.
     """
 
+    __slots__ = ("_ends_at", "_seconds", "_sums", "_tokens")
+
     def __init__(self) -> None:
-        self._sums: deque[tuple[int, int, float]] = deque(maxlen=SLICES)
+        # The slices before the current one, each with its end; then the current one.
+        self._sums: deque[tuple[float, int, float]] = deque(maxlen=SLICES - 1)
+        self._ends_at = 0.0
+        self._tokens, self._seconds = 0, 0.0
 
     def add(self, tokens: int, seconds: float, now: float) -> None:
         """Add what was measured just now. What took no time says nothing of the speed."""
         if tokens <= 0 or seconds <= 0:
             return
-        current = int(now // SLICE_S)
-        if self._sums and self._sums[-1][0] >= current:
-            current, before, took = self._sums.pop()
-            tokens, seconds = tokens + before, seconds + took
-        self._sums.append((current, tokens, seconds))
+        if now >= self._ends_at:
+            if self._tokens:
+                self._sums.append((self._ends_at, self._tokens, self._seconds))
+            self._ends_at = (now // SLICE_S + 1) * SLICE_S
+            self._tokens, self._seconds = 0, 0.0
+        self._tokens += tokens
+        self._seconds += seconds
 
     def per_second(self, now: float) -> float | None:
         """Return the tokens in a second; `None` if nothing was measured lately."""
-        first = int(now // SLICE_S) - SLICES + 1
-        recent = [(tokens, took) for number, tokens, took in self._sums if number >= first]
+        # Slices that ended before this one have ended too long ago.
+        oldest = (now // SLICE_S - SLICES + 2) * SLICE_S
+        current = (self._ends_at, self._tokens, self._seconds)
+        recent = [one for one in (*self._sums, current) if one[0] >= oldest and one[1]]
         if not recent:
             return None
-        return sum(tokens for tokens, _ in recent) / sum(took for _, took in recent)
+        return sum(one[1] for one in recent) / sum(one[2] for one in recent)

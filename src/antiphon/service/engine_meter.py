@@ -4,12 +4,9 @@ from collections.abc import Callable, Sequence
 
 from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.billing.usage import Outcome
-from antiphon.core.request_records import phases
 from antiphon.core.speeds import RecentSpeed
 from antiphon.engines.base import EngineError, EngineErrorKind
 from antiphon.engines.states import EngineSpeeds, RequestFailure
-
-_MICROSECONDS = 1_000_000
 
 
 class EngineMeter:
@@ -32,20 +29,16 @@ class EngineMeter:
         Requests of batches are left out: they stand still for others.
         `money_s` is how long the request has waited for money before its engine got it.
         """
-        if entry.batch_id is not None:
+        first = entry.first_token_at
+        if entry.batch_id is not None or first is None or (not number and len(self._speeds) > 1):
             return
-        index = number - 1 if number else 0
-        prefill, decode = phases(entry, money_s)
-        if prefill is None or decode is None or (not number and len(self._speeds) > 1):
-            return
-        tokens = entry.tokens
+        tokens, now = entry.tokens, self._clock()
+        prompts, answers = self._speeds[number - 1 if number else 0]
         read = tokens.input + tokens.cache_write_5m + tokens.cache_write_1h
-        # The first token is there when the time of the others begins.
-        written = tokens.output - 1 if entry.outcome is Outcome.COMPLETED else 0
-        now = self._clock()
-        prompts, answers = self._speeds[index]
-        prompts.add(read, prefill / _MICROSECONDS, now)
-        answers.add(written, decode / _MICROSECONDS, now)
+        prompts.add(read, (first - entry.started_at).total_seconds() - money_s, now)
+        if entry.outcome is Outcome.COMPLETED:
+            # The first token is there when the time of the others begins.
+            answers.add(tokens.output - 1, (entry.ended_at - first).total_seconds(), now)
 
     def note_error(self, error: BaseException | None) -> None:
         """Note how a request ended; what is the fault of the request is none of the engine."""
