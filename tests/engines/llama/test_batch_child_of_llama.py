@@ -85,6 +85,16 @@ async def test_answer_of_a_batch_goes_on_after_its_child_stood_still(engine: Lla
     assert child is await other_child(engine)
 
 
+async def test_memory_of_both_children_is_told(engine: LlamaEngine) -> None:
+    await other_child(engine)
+    state = engine.state()
+    assert state is not None
+    assert state.memory is not None
+    assert state.memory.process is not None
+    assert state.memory.batch_process is not None
+    assert min(state.memory.process, state.memory.batch_process) > 1_000_000
+
+
 async def test_other_requests_compute_while_the_child_stands_still(engine: LlamaEngine) -> None:
     prompt, whole = await talkative(engine, "beside", tokens=LONG)
     child, ticket = await other_child(engine), Ticket()

@@ -316,6 +316,13 @@ async def test_running_server_is_used_by_its_url(tiny_model: Path) -> None:
         try:
             assert engine.ready
             assert text_of(await answer(engine, ask("Hi")))
+            state = engine.state()
+            assert state is not None
+            # What it runs on, and how often it was started, only its operator knows.
+            assert (state.memory, state.restarts, state.failure) == (None, None, None)
+            assert state.slots == 1
+            assert state.speeds is not None
+            assert state.speeds.decode is not None
         finally:
             await engine.aclose()
         with pytest.raises(EngineStartError, match="refused with status 401"):
