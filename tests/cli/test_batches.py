@@ -208,7 +208,7 @@ def test_listing_fits_into_80_columns_with_every_column(
     assert said.err == ""
     text = re.sub(r"\x1b\[[0-9;]*m", "", said.out)
     assert max(map(len, text.splitlines())) <= 80
-    assert text.splitlines()[0].split() == ["id", "status", "done", "cost", "created"]
+    assert text.splitlines()[0].split() == ["id", "status", "done", "created"]
     row = (batch.id, "in_progress", *done_of(described(batch, "").request_counts).split())
     assert {*row, f"{batch.created_at:%Y-%m-%d}", "12:00"} <= set(text.split())
 

@@ -10,11 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
-from msgspec import UNSET
 from msgspec.structs import replace
 
 from antiphon.cli.admin_session import AdminSession, open_session
-from antiphon.cli.amounts import cents_as_dollars
 from antiphon.cli.batch_file import STDIN, open_batch_file
 from antiphon.cli.batch_watch import open_display, watch
 from antiphon.cli.command import (
@@ -48,7 +46,7 @@ MOST_LISTED: Final = 1000
 LISTED: Final = TableForm(
     empty="There are no batches.",
     texts=("done",),
-    least_useful=("cost", "created"),
+    least_useful=("created",),
     folding={"created": len("2026-11-28")},
 )
 _EXAMPLES = """examples:
@@ -206,7 +204,6 @@ def row_of(batch: MessageBatch) -> dict[str, Any]:
         "id": batch.id,
         "status": batch.processing_status,
         "done": done_of(batch.request_counts),
-        "cost": None if batch.cost is UNSET else cents_as_dollars(batch.cost.amount),
         "created": day(batch.created_at),
     }
 
