@@ -7,6 +7,7 @@ import {
   errorTypes,
   FIRST_TOKEN,
   firstBucket,
+  isHourly,
   linesOf,
   OVERVIEW_RANGES,
   percent,
@@ -14,6 +15,7 @@ import {
   SPANS,
   TOKENS,
   tokensOf,
+  unitOf,
 } from "../src/rules/activity.ts";
 import { shortDollars } from "../src/rules/money.ts";
 
@@ -113,4 +115,9 @@ test("dollars below a plot have three digits that matter, and no exponent", () =
     "$12.3",
     "$1,230",
   ]);
+});
+
+test("a bucket has a name, and a plot within a day has times instead of dates", () => {
+  assert.deepEqual(OVERVIEW_RANGES.map(unitOf), ["minute", "hour", "hour", "day"]);
+  assert.deepEqual(OVERVIEW_RANGES.map(isHourly), [true, true, false, false]);
 });

@@ -1,4 +1,4 @@
-import { Badge, Button, SegmentedControl } from "@mantine/core";
+import { Badge, Button } from "@mantine/core";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
@@ -10,14 +10,15 @@ import {
   errorTypes,
   FIRST_TOKEN,
   firstBucket,
+  isHourly,
   linesOf,
-  OVERVIEW_RANGES,
   type OverviewRange,
   percent,
   REQUESTS,
   SPANS,
   TOKENS,
   tokensOf,
+  unitOf,
 } from "../rules/activity.ts";
 import { dollars, nanoDollars, shortDollars } from "../rules/money.ts";
 import { COMPACT, WHOLE } from "../rules/numbers.ts";
@@ -26,6 +27,7 @@ import { useCan } from "../session.tsx";
 import { Empty, Loaded } from "../ui/notices.tsx";
 import { Plot } from "../ui/Plot.tsx";
 import { Figures, Head, Time } from "../ui/parts.tsx";
+import { SpanControl } from "../ui/SpanControl.tsx";
 import { type Column, Table } from "../ui/Table.tsx";
 import { RunningNow } from "./overview/RunningNow.tsx";
 
@@ -59,11 +61,9 @@ export function Overview() {
       <Head
         title="Overview"
         actions={
-          <SegmentedControl
-            aria-label="Range"
-            data={OVERVIEW_RANGES.map((each) => ({ value: each, label: SPANS[each].label }))}
+          <SpanControl
             value={range}
-            onChange={(chosen) => void navigate({ search: { range: chosen as OverviewRange } })}
+            onChange={(chosen) => void navigate({ search: { range: chosen } })}
           />
         }
       >
@@ -113,9 +113,9 @@ function Activity({ report, range }: { report: ActivityReport; range: OverviewRa
       <Plots report={report} range={range} />
       <Errors report={report} from={from} />
       <details>
-        <summary>The numbers, by {unit(range)}</summary>
+        <summary>The numbers, by {unitOf(range)}</summary>
         <Table
-          caption={`Activity by ${unit(range)}`}
+          caption={`Activity by ${unitOf(range)}`}
           columns={columns(range, total.cost !== null)}
           rows={report.data.filter(({ results }) => results.length).reverse()}
           keyOf={({ starting_at }) => starting_at}
@@ -190,8 +190,7 @@ function Numbers({ report, from }: { report: ActivityReport; from: string | unde
 }
 
 function Plots({ report, range }: { report: ActivityReport; range: OverviewRange }) {
-  const by = unit(range);
-  const hourly = range === "1h" || range === "24h";
+  const by = unitOf(range);
   const plots = [
     ["Requests", REQUESTS, (value: number) => COMPACT.format(value)],
     ...(report.total.cost ? [["Cost", COST, (value: number) => shortDollars(value)] as const] : []),
@@ -207,7 +206,7 @@ function Plots({ report, range }: { report: ActivityReport; range: OverviewRange
             data={linesOf(report, lines)}
             label={`${title} by ${by}`}
             format={format}
-            hourly={hourly}
+            hourly={isHourly(range)}
             small
           />
         </section>
@@ -242,10 +241,6 @@ function Errors({ report, from }: { report: ActivityReport; from: string | undef
       <br />
     </>
   );
-}
-
-function unit(range: OverviewRange): string {
-  return { "1m": "minute", "1h": "hour", "1d": "day" }[SPANS[range].width];
 }
 
 type Bucket = ActivityReport["data"][number];

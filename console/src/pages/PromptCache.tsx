@@ -1,4 +1,4 @@
-import { SegmentedControl, Select, Text } from "@mantine/core";
+import { Select, Text } from "@mantine/core";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { ask } from "../api/client.ts";
@@ -7,10 +7,11 @@ import { useWorkspaceName } from "../api/queries.ts";
 import type { CacheResult, PromptCacheState, Report } from "../api/types.ts";
 import {
   firstBucket,
-  OVERVIEW_RANGES,
+  isHourly,
   type OverviewRange,
   percent,
   SPANS,
+  unitOf,
 } from "../rules/activity.ts";
 import {
   addedCached,
@@ -29,6 +30,7 @@ import { CACHE_GROUPS, type CacheGroup, cacheSearch } from "../rules/searches.ts
 import { Loaded } from "../ui/notices.tsx";
 import { Plot } from "../ui/Plot.tsx";
 import { Figures, Head, Lines } from "../ui/parts.tsx";
+import { SpanControl } from "../ui/SpanControl.tsx";
 import { Table } from "../ui/Table.tsx";
 import { WorkspaceFilter } from "../ui/WorkspaceFilter.tsx";
 import { Entries } from "./cache/Entries.tsx";
@@ -37,8 +39,6 @@ const route = getRouteApi("/signed-in/cache");
 const PATH = "/v1/organizations/prompt_cache";
 const GROUP_NAMES: Record<CacheGroup, string> = { model: "Model", workspace_id: "Workspace" };
 const LIVE_MS = 10_000;
-/** What a bucket of each width is called. */
-const UNITS = { "1m": "minute", "1h": "hour", "1d": "day" } as const;
 
 /** What was read again instead of computed, what that saved, and what is kept now. */
 export function PromptCache() {
@@ -90,13 +90,7 @@ export function PromptCache() {
           value={search.workspace}
           onChange={(workspace) => show({ workspace, page: undefined })}
         />
-        <SegmentedControl
-          className="range"
-          aria-label="Range"
-          data={OVERVIEW_RANGES.map((each) => ({ value: each, label: SPANS[each].label }))}
-          value={range}
-          onChange={(chosen) => show({ range: chosen })}
-        />
+        <SpanControl value={range} onChange={(chosen) => show({ range: chosen })} />
       </div>
       <Loaded query={report} what="what was cached">
         {(found) => (
@@ -222,8 +216,7 @@ function Begin({ state }: { state: PromptCacheState }) {
 }
 
 function Plots({ report, range }: { report: Report<CacheResult>; range: OverviewRange }) {
-  const by = UNITS[SPANS[range].width];
-  const hourly = range === "1h" || range === "24h";
+  const by = unitOf(range);
   return (
     <div className="plots">
       <section aria-label="Read from the cache">
@@ -232,7 +225,7 @@ function Plots({ report, range }: { report: Report<CacheResult>; range: Overview
           data={hitPlot(report)}
           label={`Which part was read from the cache, by ${by}`}
           format={(value) => `${value} %`}
-          hourly={hourly}
+          hourly={isHourly(range)}
           most={100}
           small
         />
@@ -243,7 +236,7 @@ function Plots({ report, range }: { report: Report<CacheResult>; range: Overview
           data={tokenPlot(report)}
           label={`Tokens read and written, by ${by}`}
           format={(value) => COMPACT.format(value)}
-          hourly={hourly}
+          hourly={isHourly(range)}
           small
         />
       </section>

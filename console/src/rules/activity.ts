@@ -28,6 +28,17 @@ export const SPANS: Record<OverviewRange, Span> = {
   "30d": { label: "30 days", width: "1d", widthMs: DAY, buckets: 30, everyMs: 60_000 },
 };
 
+/** Return what a bucket of a range is called. */
+export function unitOf(range: OverviewRange): "minute" | "hour" | "day" {
+  return ({ "1m": "minute", "1h": "hour", "1d": "day" } as const)[SPANS[range].width];
+}
+
+/** Return whether a range is within a day, so that its plot has times instead of dates. */
+export function isHourly(range: OverviewRange): boolean {
+  const { widthMs, buckets } = SPANS[range];
+  return widthMs * buckets <= DAY;
+}
+
 /** Return the begin of the first bucket of a range, of which the last one runs now. */
 export function firstBucket(range: OverviewRange, now: number): string {
   const { widthMs, buckets } = SPANS[range];
