@@ -11,9 +11,9 @@ import aiohttp
 import msgspec
 
 from antiphon.core.images import UNREADABLE
-from antiphon.core.speeds import RecentSpeed
 from antiphon.engines.base import EngineError, EngineErrorKind
 from antiphon.engines.llama.process import CHORES
+from antiphon.engines.llama.rates import CompletionSpeeds
 from antiphon.engines.llama.server_types import (
     CompletionBody,
     DetokenizeAnswer,
@@ -27,7 +27,6 @@ from antiphon.engines.llama.server_types import (
     SavedSlot,
     Slot,
     StreamedEvent,
-    Timings,
     TokenizeAnswer,
 )
 from antiphon.engines.llama.silence import SilenceWatch
@@ -97,7 +96,7 @@ class LlamaClient:
         self._silence_timeout_s = silence_timeout_s
         self._session = session
         self._chores = asyncio.Semaphore(CHORES)
-        self._prefill, self._decode = RecentSpeed(), RecentSpeed()
+        self._speeds = CompletionSpeeds()
 
     @property
     def ready(self) -> bool:
@@ -106,15 +105,7 @@ class LlamaClient:
     @property
     def speeds(self) -> EngineSpeeds:
         """How fast llama.cpp says that it was in the last minutes."""
-        now = self._now()
-        return EngineSpeeds(
-            prefill=self._prefill.per_second(now), decode=self._decode.per_second(now)
-        )
-
-    def _note_speeds(self, timings: Timings) -> None:
-        now = self._now()
-        self._prefill.add(timings.prompt_n, timings.prompt_ms / 1000, now)
-        self._decode.add(timings.predicted_n, timings.predicted_ms / 1000, now)
+        return self._speeds.told(self._now())
 
     async def props(self) -> Props:
         return decode(await self._ask("GET", "/props"), Props)
@@ -189,7 +180,7 @@ class LlamaClient:
                     piece = _piece(event, event.tokens_predicted - total)
                     total = event.tokens_predicted
                     if event.timings is not None and event.stop:
-                        self._note_speeds(event.timings)
+                        self._speeds.note(event.timings, self._now())
                     if total or event.stop:  # before, llama.cpp reports its progress
                         yield piece
                     if event.stop:

@@ -1,6 +1,10 @@
-"""How fast one llama.cpp reads prompts and restores snapshots, as measured while it runs."""
+"""How fast one llama.cpp reads, writes and restores snapshots, as measured while it runs."""
 
 from typing import Final
+
+from antiphon.core.speeds import RecentSpeed
+from antiphon.engines.llama.server_types import Timings
+from antiphon.engines.states import EngineSpeeds
 
 NEWEST: Final = 0.3
 """The weight of a new measurement among those before it."""
@@ -58,3 +62,21 @@ class Rates:
         """
         restore_ms = self._restore_ms.of(size)
         return restore_ms is None or restore_ms < (self._read_ms.of(tokens) or read_ms)
+
+
+class CompletionSpeeds:
+    """What llama.cpp measured of its completions in the last minutes; times are in seconds."""
+
+    def __init__(self) -> None:
+        self._prefill, self._decode = RecentSpeed(), RecentSpeed()
+
+    def note(self, timings: Timings, now: float) -> None:
+        """Note a completion that has ended."""
+        self._prefill.add(timings.prompt_n, timings.prompt_ms / 1000, now)
+        self._decode.add(timings.predicted_n, timings.predicted_ms / 1000, now)
+
+    def told(self, now: float) -> EngineSpeeds:
+        """Return the tokens in a second of one completion."""
+        return EngineSpeeds(
+            prefill=self._prefill.per_second(now), decode=self._decode.per_second(now)
+        )
