@@ -9,12 +9,13 @@ import re
 import sys
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
 
 from antiphon.core.errors import InvalidRequestError
+from antiphon.core.moments import moment_at, since_epoch
 from antiphon.wire.admin.organizations import Listing, TokenListing
 from antiphon.wire.errors import shortened
 
@@ -24,8 +25,6 @@ USUAL_PAGE = 20
 LARGEST_PAGE = 1000
 _MOST_DIGITS = 15
 _TOKEN = "page_"  # noqa: S105 - the beginning of every token, which is no secret
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 # The moment in microseconds, and the id.
 _PLACE = re.compile(r"([0-9]{1,17}) ([0-9A-Za-z_]+)", re.ASCII)
 
@@ -167,7 +166,7 @@ def page_position(token: str) -> str | None:
 
 def token_of_place(at: datetime, item_id: str) -> str:
     """Return the token of the page that begins after an item."""
-    return page_token(f"{(at - _EPOCH) // _MICROSECOND} {item_id}")
+    return page_token(f"{since_epoch(at)} {item_id}")
 
 
 def place_of_token(token: str) -> tuple[datetime, str]:
@@ -175,7 +174,7 @@ def place_of_token(token: str) -> tuple[datetime, str]:
     place = _PLACE.fullmatch(page_position(token) or "")
     if place is None:
         raise not_a_page()
-    return _EPOCH + int(place[1]) * _MICROSECOND, place[2]
+    return moment_at(int(place[1])), place[2]
 
 
 def not_a_page(of: str = "listing") -> InvalidRequestError:

@@ -1,7 +1,7 @@
 """What the request log has of one finished request: facts and figures, never a text."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -10,13 +10,13 @@ from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.billing.pricing import CacheTtl, Price
 from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.core.limits.refusals import RefusedBy
+from antiphon.core.moments import microseconds_of
 from antiphon.core.prompt_cache import CacheClaim, CachePlan, CachePoint
 
 MESSAGES: Final = "/v1/messages"
 """The route of every message, also of those in batches."""
 
 _MICROSECONDS = 1_000_000
-_MICROSECOND = timedelta(microseconds=1)
 _SUCCEEDED = 200
 _WITHOUT_CALLER = (401, 403)
 _FAILED = 500
@@ -186,7 +186,7 @@ def engine_that_answered(engines: Sequence[str], number: int) -> tuple[str | Non
 
 def _between(start: datetime, end: datetime) -> int:
     # Clocks go back sometimes.
-    return max(0, (end - start) // _MICROSECOND)
+    return max(0, microseconds_of(end - start))
 
 
 def record_of_run(entry: LedgerEntry, note: RunNote, engines: Sequence[str]) -> RequestRecord:

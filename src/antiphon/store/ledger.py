@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, func, literal_column, select, text
 from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.billing.usage import Costs, Outcome, TokenCounts
 from antiphon.core.limits.periods import midnight
+from antiphon.core.moments import since_epoch
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.many_rows import Target, add_rows
 from antiphon.store.database.tables import DAY, ledger, stored_moment
@@ -84,9 +85,9 @@ def _row(entry: LedgerEntry) -> tuple[object, ...]:
     tokens, costs = entry.tokens, entry.costs
     return (
         entry.id,
-        stored_moment(entry.started_at),
+        since_epoch(entry.started_at),
         stored_moment(entry.first_token_at),
-        stored_moment(entry.ended_at),
+        since_epoch(entry.ended_at),
         entry.api_key_id,
         entry.workspace_id,
         entry.account_id,
@@ -97,7 +98,7 @@ def _row(entry: LedgerEntry) -> tuple[object, ...]:
         entry.service_tier,
         entry.context_window,
         entry.inference_geo,
-        entry.outcome.value,
+        entry.outcome._value_,
         entry.stop_reason,
         entry.error_type,
         tokens.input,

@@ -5,7 +5,7 @@ The database adds up. Entries are read at the edges of a span, and before the fl
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from operator import add
 from typing import Any
@@ -27,6 +27,7 @@ from sqlalchemy import (
 
 from antiphon.core.billing.rollups import Piece, pieces
 from antiphon.core.billing.usage import Costs, TokenCounts
+from antiphon.core.moments import moment_at
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.log_tables import refusal_rollups
 from antiphon.store.database.rollup_tables import usage_groups, usage_rollups
@@ -34,8 +35,6 @@ from antiphon.store.database.tables import ledger
 from antiphon.store.ledger import COUNTERS
 from antiphon.store.rollups import MEASURES, SUMMARY, rollup_floors, stored_width
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _WITHOUT_CALLER = ("authentication_error", "permission_error")
 _TOKENS = (*COUNTERS, "thinking")
 _TOKEN_COLUMNS = tuple((name, f"{name}_tokens") for name in _TOKENS)
@@ -170,7 +169,7 @@ def _merged(
     except TypeError:
         # Some names are absent, which no text can be compared with: they come first.
         rows.sort(key=lambda row: (row[0], *[value or "" for value in row[1:groups]]))
-    start = lru_cache(maxsize=8)(_moment)
+    start = lru_cache(maxsize=8)(moment_at)
     return [
         Sum(
             start(row[0]),
@@ -188,10 +187,6 @@ def _added_up(rows: Sequence[tuple[Any, ...]], groups: int) -> list[tuple[Any, .
         before = added.get(at)
         added[at] = values if before is None else tuple(map(add, before, values))
     return [at + values for at, values in added.items()]
-
-
-def _moment(microseconds: int) -> datetime:
-    return _EPOCH + microseconds * _MICROSECOND
 
 
 def _entries(query: ReportQuery, part: Piece, measures: Sequence[str]) -> Select[Any]:

@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from antiphon.core.billing.rollups import WIDTHS, begin_of
 from antiphon.core.billing.usage import TokenCounts
+from antiphon.core.moments import since_epoch
 from antiphon.core.request_records import NO_FACTS, RequestFacts, RequestRecord
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.log_tables import refusal_rollups, request_log
@@ -88,7 +89,7 @@ def _row(record: RequestRecord) -> tuple[object, ...]:
     tokens = record.tokens
     return (
         record.id,
-        stored_moment(record.ended_at),
+        since_epoch(record.ended_at),
         record.route,
         record.status,
         record.status // 100,

@@ -38,6 +38,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import ReturningUpdate
 
+from antiphon.core.moments import microseconds_of
 from antiphon.store.batches.rows import BEHIND, RowState, in_state, is_open, visible
 from antiphon.store.database.batch_tables import batch_requests, batch_workers, message_batches
 from antiphon.store.database.connection import AsyncConnection
@@ -52,7 +53,6 @@ TRIES_ALONE = 6
 # After that a request is errored.
 MOST_TRIES = TRIES_IN_COMPANY + TRIES_ALONE
 
-_MICROSECOND = timedelta(microseconds=1)
 _rows = batch_requests.c
 # The clock of the server, which all its clients share, as the number that moments are stored as.
 _SERVER_CLOCK = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
@@ -97,7 +97,7 @@ class Reaped(NamedTuple):
 
 async def register(connection: AsyncConnection, worker: Worker) -> None:
     """Add a worker; its id must never have been used."""
-    until = _clock(connection.dialect.name) + worker.lease // _MICROSECOND
+    until = _clock(connection.dialect.name) + microseconds_of(worker.lease)
     row = insert(batch_workers).values(id=worker.id, lease_until=until)
     await connection.execute(row, _now(connection, worker.now))
 
@@ -110,7 +110,7 @@ async def renew(connection: AsyncConnection, worker: Worker) -> bool:
     """
     bounds = {
         "me": worker.id,
-        "lease": worker.lease // _MICROSECOND,
+        "lease": microseconds_of(worker.lease),
         **_now(connection, worker.now),
     }
     found = (await connection.execute(_renewal(connection.dialect.name), bounds)).scalar()
@@ -246,7 +246,7 @@ def _ended(lease_until: ColumnElement[datetime], dialect: str) -> ColumnElement[
     until = type_coerce(lease_until, BigInteger)
     if dialect == "postgresql":
         return until <= _clock(dialect)
-    return or_(until <= _clock(dialect), until > _clock(dialect) + 2 * (LEASE // _MICROSECOND))
+    return or_(until <= _clock(dialect), until > _clock(dialect) + 2 * (microseconds_of(LEASE)))
 
 
 def _clock(dialect: str) -> ColumnElement[int]:

@@ -4,7 +4,7 @@ A moment is stored as an integer: microseconds since 1970 in UTC. Integers sort,
 subtract alike on both databases, without time zones.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import (
     JSON,
@@ -24,14 +24,13 @@ from sqlalchemy import (
     text,
 )
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+from antiphon.core.moments import moment_at, since_epoch
 
 
 def stored_moment(moment: datetime | None) -> int | None:
     """Return a moment in the form of the database."""
     # A naive datetime raises here, as it cannot be subtracted from an aware one.
-    return None if moment is None else (moment - _EPOCH) // _MICROSECOND
+    return None if moment is None else since_epoch(moment)
 
 
 class Moment(TypeDecorator[datetime]):
@@ -46,7 +45,7 @@ class Moment(TypeDecorator[datetime]):
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         del dialect
-        return None if value is None else _EPOCH + value * _MICROSECOND
+        return None if value is None else moment_at(value)
 
 
 metadata = MetaData()
