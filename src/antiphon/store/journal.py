@@ -19,7 +19,7 @@ import os
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import Self, TypeAlias
@@ -28,6 +28,7 @@ import msgspec
 
 from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
 from antiphon.core.billing.usage import Outcome, TokenCounts
+from antiphon.core.moments import EPOCH, moment_at, since_epoch
 from antiphon.store.database.errors import StoreError
 
 SLOT_SIZE = 4096
@@ -45,14 +46,12 @@ _MAGIC = b"antiphon journal 1\n"
 _STATE, _OPENING, _CLOSING, _FIRST_TOKEN, _CLOCK = 0, 1, 2, 3, 4
 _INPUT, _WRITE_5M, _WRITE_1H, _READ, _OUTPUT, _THINKING = 5, 6, 7, 8, 9, 10
 _WORDS = 16
+_SLOT_WORDS = SLOT_SIZE // 8
 _NO_COUNTS = bytes(8 * (_WORDS - _CLOSING))
 # The offsets of the texts in a slot.
 _CLOSING_AT, _OPENING_AT = 128, 640
 
 _FREE, _OPEN, _CLOSED = 0, 1, 2
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class JournalError(StoreError):
@@ -64,10 +63,11 @@ class JournalSlot:
 
     __slots__ = ("_area", "_words", "number")
 
-    def __init__(self, number: int, area: memoryview) -> None:
+    def __init__(self, number: int, area: memoryview, words: memoryview | None = None) -> None:
+        """`words` are those of the page, if a view of them is there."""
         self.number = number
         self._area = area
-        self._words = area[: 8 * _WORDS].cast("Q")
+        self._words = area[: 8 * _WORDS].cast("Q") if words is None else words
 
     def open(self, opening: Opening) -> None:
         text = msgspec.json.encode(opening)
@@ -87,7 +87,7 @@ class JournalSlot:
         words[_INPUT] = tokens.input
 
     def first_token(self, at: datetime) -> None:
-        self._words[_FIRST_TOKEN] = (at - _EPOCH) // _MICROSECOND
+        self._words[_FIRST_TOKEN] = since_epoch(at)
 
     def produced(self, output: int, thinking: int) -> None:
         """Store the tokens produced so far. Called for every event of every stream."""
@@ -110,7 +110,7 @@ class JournalSlot:
     def is_free(self) -> bool:
         return self._words[_STATE] == _FREE
 
-    def entry(self, clock: datetime = _EPOCH) -> LedgerEntry:
+    def entry(self, clock: datetime = EPOCH) -> LedgerEntry:
         """Return the request's entry; a request without an end was interrupted at `clock`.
 
         Raises `ValueError` for a slot that a power cut has left half written.
@@ -164,11 +164,11 @@ class JournalSlot:
 
     def tick(self, now: datetime) -> None:
         """Store the time, in the first slot."""
-        self._words[_CLOCK] = (now - _EPOCH) // _MICROSECOND
+        self._words[_CLOCK] = since_epoch(now)
 
     @property
     def clock(self) -> datetime:
-        return _moment(self._words[_CLOCK]) or _EPOCH
+        return _moment(self._words[_CLOCK]) or EPOCH
 
     @property
     def page(self) -> bytes:
@@ -184,6 +184,8 @@ class Journal:
         self._descriptor = descriptor
         self._maps: list[mmap.mmap] = []
         self._segments: list[memoryview] = []
+        # The same, in words.
+        self._words: list[memoryview] = []
         self._free: list[int] = []
         self._refusal: str | None = None
         self._grow()
@@ -229,12 +231,14 @@ class Journal:
     def slot(self, number: int) -> JournalSlot:
         """Return a slot by its number. Many numbers are kept while the database is away."""
         segment, position = divmod(number, SEGMENT_SLOTS)
-        start = position * SLOT_SIZE
-        return JournalSlot(number, self._segments[segment][start : start + SLOT_SIZE])
+        start, first = position * SLOT_SIZE, position * _SLOT_WORDS
+        area = self._segments[segment][start : start + SLOT_SIZE]
+        return JournalSlot(number, area, self._words[segment][first : first + _WORDS])
 
     def free(self, number: int) -> None:
         """Free the slot of a delivered request."""
-        self.slot(number).free()
+        segment, position = divmod(number, SEGMENT_SLOTS)
+        self._words[segment][position * _SLOT_WORDS + _STATE] = _FREE
         self._free.append(number)
 
     def set_aside(self, number: int) -> Path:
@@ -311,7 +315,9 @@ class Journal:
         self._maps.append(mmap.mmap(self._descriptor, size, offset=offset))
         area = memoryview(self._maps[-1])
         first = len(self._segments) * SEGMENT_SLOTS
-        self._segments += (area[at : at + _SEGMENT_SIZE] for at in range(0, size, _SEGMENT_SIZE))
+        grown = [area[at : at + _SEGMENT_SIZE] for at in range(0, size, _SEGMENT_SIZE)]
+        self._segments += grown
+        self._words += [segment.cast("Q") for segment in grown]
         # The last slot is taken first, so that a quiet server reuses the same few pages.
         self._free += reversed(range(first, len(self._segments) * SEGMENT_SLOTS))
 
@@ -329,7 +335,7 @@ class DeadJournal:
 
     def entries(self) -> Iterator[LedgerEntry | None]:
         """Yield the entries of used slots; `None` for one that a power cut has damaged."""
-        clock = _EPOCH
+        clock = EPOCH
         for number, slot in enumerate(self._read()):
             if number == 0:
                 clock = slot.clock
@@ -387,7 +393,7 @@ def ended_entries(folder: Path) -> Iterator[LedgerEntry]:
 
 def _ended_in(path: Path, *, runs: bool) -> Iterator[LedgerEntry]:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    clock = _EPOCH
+    clock = EPOCH
     try:
         for number in count():
             page = _still_page(descriptor, number)
@@ -487,7 +493,7 @@ def _readable(slot: JournalSlot, clock: datetime) -> LedgerEntry | None:
 def _moment(microseconds: int) -> datetime | None:
     """Return the moment that a word holds; `None` if damage has made it one of no calendar."""
     try:
-        return _EPOCH + microseconds * _MICROSECOND
+        return moment_at(microseconds)
     except OverflowError:
         return None
 

@@ -18,12 +18,13 @@ _LONGEST_NAME = 256
 _MOST_TOKENS = 10**9
 
 
-class Opening(msgspec.Struct, frozen=True, kw_only=True):
+class Opening(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An admitted request. `id` is unique.
 
     `model` is the requested name, in the form that every database accepts; `served_model` is the
     id of the model that answers. A `workspace_id` of `None` is the default workspace. `price` is
-    the price at admission; a request that a crash breaks off is billed by it too.
+    the price at admission; a request that a crash breaks off is billed by it too. A journal says
+    only what is not the default.
     """
 
     id: str
@@ -45,7 +46,7 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
             force_setattr(self, "model", name)
 
 
-class Closing(msgspec.Struct, frozen=True, kw_only=True):
+class Closing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The end of a request, and the tokens that it used until then."""
 
     tokens: TokenCounts
@@ -123,7 +124,11 @@ def recorded_name(name: str) -> str:
 
 
 def _within_bounds(tokens: TokenCounts) -> TokenCounts:
-    counts = msgspec.structs.asdict(tokens)
-    if min(counts.values()) >= 0 and max(counts.values()) <= _MOST_TOKENS:
+    # Below zero if one of them is, and not below any of them: one look for nearly all requests.
+    together = (tokens.input | tokens.output | tokens.thinking) | (
+        tokens.cache_write_5m | tokens.cache_write_1h | tokens.cache_read
+    )
+    if 0 <= together <= _MOST_TOKENS:
         return tokens
+    counts = msgspec.structs.asdict(tokens)
     return TokenCounts(**{name: max(0, min(count, _MOST_TOKENS)) for name, count in counts.items()})
