@@ -16,6 +16,7 @@ from typing import Final
 from sqlalchemy import delete, select, update
 
 from antiphon.core.billing.rollups import FIRST_TOKEN_BOUNDS_MS, KEPT_FOR, WIDTHS, begin_of
+from antiphon.core.moments import MICROSECOND, microseconds_of
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.rollup_tables import DIMENSIONS, usage_floors, usage_rollups
 
@@ -25,7 +26,6 @@ PORTION: Final = 60
 SUMMARY: Final = ("model", "error_type")
 """The dimensions of summaries: further rows, summed up over all other dimensions."""
 
-_MICROSECOND = timedelta(microseconds=1)
 _COUNTERS = ("input", "cache_write_5m", "cache_write_1h", "cache_read", "output")
 
 # Clocks go back sometimes, and no time is below zero.
@@ -35,9 +35,14 @@ _FIRST_TOKEN_US = (
 
 
 def _first_tokens(above_ms: int, bound_ms: int | None) -> str:
-    upper = "" if bound_ms is None else f" AND {_FIRST_TOKEN_US} <= {bound_ms * 1000}"
-    lower = f"{_FIRST_TOKEN_US} > {above_ms * 1000}" if above_ms else "first_token_at IS NOT NULL"
-    return f"CASE WHEN {lower}{upper} THEN 1 ELSE 0 END"
+    # What is below zero is in the first of them, as zero is. `BETWEEN` subtracts only once.
+    if bound_ms is None:
+        within = f"> {above_ms * 1000}"
+    elif above_ms:
+        within = f"BETWEEN {above_ms * 1000 + 1} AND {bound_ms * 1000}"
+    else:
+        within = f"<= {bound_ms * 1000}"
+    return f"CASE WHEN first_token_at - started_at {within} THEN 1 ELSE 0 END"
 
 
 FIRST_TOKENS: Final = (
@@ -78,7 +83,7 @@ MEASURES: Final[Mapping[str, str]] = {
 
 def stored_width(width: timedelta, *, summary: bool = False) -> int:
     """Return a width in the form of the database: microseconds, below zero for summaries."""
-    stored = width // _MICROSECOND
+    stored = microseconds_of(width)
     return -stored if summary else stored
 
 
@@ -164,7 +169,7 @@ def _in_summary(table: str, name: str) -> str:
 async def rollup_floors(connection: AsyncConnection) -> dict[timedelta, datetime]:
     """Return for each width that is not kept for ever from when on its roll-ups are whole."""
     rows = await connection.execute(select(usage_floors))
-    return {row["width"] * _MICROSECOND: row["start"] for row in rows.mappings()}
+    return {row["width"] * MICROSECOND: row["start"] for row in rows.mappings()}
 
 
 async def forget_rollups(connection: AsyncConnection, now: datetime) -> bool:

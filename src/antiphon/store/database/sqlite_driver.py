@@ -27,6 +27,10 @@ class DriverThreads:
         """`connect` replaces `aiosqlite.connect`."""
         self._connect = connect
         self._threads: list[Thread] = []
+        # The driver looks for a conversion of each value that is not of its own kinds. `NULL` and
+        # truth values had none, and each cost an exception within it: ten for every request.
+        sqlite3.register_adapter(type(None), _nothing)
+        sqlite3.register_adapter(bool, int)
 
     def connect(self, *args: Any, **options: Any) -> "Driver":
         import aiosqlite  # noqa: PLC0415 - a server with PostgreSQL needs it not
@@ -45,6 +49,10 @@ class DriverThreads:
         running = [thread for thread in self._threads if thread.is_alive()]
         if running:
             await to_thread.run_sync(_join, running, monotonic() + limit_s)
+
+
+def _nothing(value: None) -> None:
+    return value
 
 
 def _join(threads: list[Thread], until: float) -> None:
