@@ -145,7 +145,7 @@ async def test_closed_entry_is_in_the_database_with_its_times_and_its_bill(
     async with opened(folder, database) as ledger:
         entry = begin(ledger, opening())
         entry.prompt(TOKENS)
-        entry.produced(3)
+        entry.produced(3, 0)
         entry.produced(7, 2)
         bill = entry.close(Outcome.COMPLETED, TOKENS, stop_reason="end_turn")
         await ledger.flush()
@@ -170,7 +170,7 @@ async def test_entry_closed_without_counts_is_billed_by_its_live_counters(
     async with opened(folder, database) as ledger:
         entry = begin(ledger, opening())
         entry.prompt(TokenCounts(input=10))
-        entry.produced(4)
+        entry.produced(4, 0)
         entry.close(Outcome.INTERRUPTED)
         refused = begin(ledger, opening(2))
         refused.close(Outcome.FAILED, error_type="overloaded_error")
@@ -188,9 +188,9 @@ async def test_closed_entry_ignores_later_calls(database: Database, folder: Path
         await ledger.flush()
         # The next request has the place of the first one.
         second = begin(ledger, opening(2))
-        second.produced(5)
+        second.produced(5, 0)
         first.prompt(TOKENS)
-        first.produced(1000)
+        first.produced(1000, 0)
         assert first.close(Outcome.FAILED, TOKENS) is None
         second.close(Outcome.INTERRUPTED)
         await ledger.flush()
@@ -348,7 +348,7 @@ async def test_entries_that_the_database_refuses_are_left_to_the_next_start(
     away.away = True
     async with opened(folder, database, save=away.take) as ledger:
         begin(ledger, opening(1)).close(Outcome.COMPLETED, TOKENS)
-        begin(ledger, opening(2)).produced(5)
+        begin(ledger, opening(2)).produced(5, 0)
     assert await rows(database) == {}
     async with opened(folder, database):
         assert await rows(database) == {
@@ -363,7 +363,7 @@ async def test_kill_between_the_database_and_the_journal_doubles_nothing(
     counters = FakeReceiver()
     async with killed(folder, database, counters.take) as ledger:
         begin(ledger, opening(1)).close(Outcome.COMPLETED, TOKENS)
-        begin(ledger, opening(2)).produced(3)
+        begin(ledger, opening(2)).produced(3, 0)
     # The ledger's end has added the first one, and the journal still has both.
     assert list(await rows(database)) == ["req_1"]
     async with opened(folder, database, settle=counters.take):
@@ -379,7 +379,7 @@ async def test_start_that_fails_leaves_the_journals_to_the_next_one(
     database: Database, folder: Path
 ) -> None:
     async with killed(folder, database) as ledger:
-        begin(ledger, opening(1)).produced(3)
+        begin(ledger, opening(1)).produced(3, 0)
     away = FakeReceiver()
     away.away = True
     with pytest.raises(StoreError, match="It is away"):
@@ -393,8 +393,8 @@ async def test_damaged_slot_keeps_no_other_entry_from_the_database(
     database: Database, folder: Path
 ) -> None:
     async with killed(folder, database) as ledger:
-        begin(ledger, opening(1)).produced(3)
-        begin(ledger, opening(2)).produced(3)
+        begin(ledger, opening(1)).produced(3, 0)
+        begin(ledger, opening(2)).produced(3, 0)
     (path,) = files(folder, "journal")
     with path.open("r+b") as file:
         file.seek(SLOT_SIZE + 700)

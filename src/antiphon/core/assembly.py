@@ -158,8 +158,8 @@ class Assembly:
             raise RuntimeError("the message has ended")
         self.output_tokens += event.tokens
         if isinstance(event, TextChunk):
-            if self._gathered is not None:
-                self._gathered.append(event.text)
+            if (gathered := self._gathered) is not None:
+                gathered.append(event.text)
                 return []
             if self._claims is not None:
                 return self._cited(self._claims.feed(event.text))

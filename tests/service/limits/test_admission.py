@@ -45,7 +45,7 @@ async def test_new_admission_has_drawn_its_amounts(ledger: Ledger) -> None:
 
 async def test_produced_output_is_drawn_once(ledger: Ledger) -> None:
     admission = admitted(ledger)
-    admission.produced(3)
+    admission.produced(3, 0)
     admission.produced(7, 2)
     assert admission.undrawn() == (Draw(OUTPUT, 500, 7),)
     admission.mark_drawn()
@@ -62,7 +62,7 @@ async def test_prompt_corrects_the_input_and_leaves_out_cache_reads(ledger: Ledg
 
 async def test_failed_request_gives_its_tokens_back_and_not_itself(ledger: Ledger) -> None:
     admission = admitted(ledger)
-    admission.produced(7)
+    admission.produced(7, 0)
     admission.mark_drawn()
     admission.close(Outcome.FAILED, TokenCounts())
     assert admission.undrawn() == (Draw(INPUT, 1000, -100), Draw(OUTPUT, 500, -7))
@@ -73,7 +73,7 @@ async def test_closed_admission_ignores_later_calls(ledger: Ledger) -> None:
     bill = admission.close(Outcome.INTERRUPTED, TokenCounts(input=100, output=3))
     assert bill is not None
     assert bill.tokens.output == 3
-    admission.produced(1000)
+    admission.produced(1000, 0)
     admission.prompt(TokenCounts(input=1000))
     assert admission.close(Outcome.COMPLETED) is None
     assert admission.undrawn() == (Draw(OUTPUT, 500, 3),)
@@ -81,8 +81,8 @@ async def test_closed_admission_ignores_later_calls(ledger: Ledger) -> None:
 
 async def test_draws_of_several_requests_are_added_up_by_bucket(ledger: Ledger) -> None:
     admissions = [admitted(ledger, number) for number in range(3)]
-    admissions[0].produced(3)
-    admissions[1].produced(4)
+    admissions[0].produced(3, 0)
+    admissions[1].produced(4, 0)
     admissions[1].prompt(TokenCounts(input=90))
     assert set(draw_together(admissions)) == {Draw(OUTPUT, 500, 7), Draw(INPUT, 1000, -10)}
     assert draw_together(admissions) == ()
@@ -95,8 +95,8 @@ async def test_first_token_is_noted_once_with_the_time_since_the_admission() -> 
     records = RecordsInMemory(lambda: next(times))
     records.now()
     admission = Admission(records, opening, RATES, {}, {}, note_first_token=noted.append)
-    admission.produced(1)
-    admission.produced(2)
+    admission.produced(1, 0)
+    admission.produced(2, 0)
     assert noted == [1.5]
 
 

@@ -58,9 +58,13 @@ def wait_ms(draw: Draw, used: int) -> int:
     An amount that no bucket of this limit could ever hold is granted by a full one, and leaves it
     in debt. On average the limit holds, and there is always a time at which a retry succeeds.
     """
-    needed = UNITS if draw.needs_positive else min(draw.amount, draw.limit) * UNITS
-    missing = needed + used - draw.limit * UNITS
-    return _time_for(missing, draw.limit) if missing > 0 else 0
+    amount, limit = draw.amount, draw.limit
+    if draw.needs_positive:
+        amount = 1
+    elif amount > limit:
+        amount = limit
+    missing = (amount - limit) * UNITS + used
+    return _time_for(missing, limit) if missing > 0 else 0
 
 
 def level(bucket: Bucket | None, limit: int, now: int) -> Level:
@@ -100,7 +104,8 @@ def _refused(
 
 
 def _taken(used: int, draw: Draw, now: int) -> Bucket:
-    return Bucket(max(0, used + draw.amount * UNITS), now, draw.limit)
+    left = used + draw.amount * UNITS
+    return Bucket(max(0, left), now, draw.limit)
 
 
 def _rewritten(

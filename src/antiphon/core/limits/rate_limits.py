@@ -186,7 +186,7 @@ def _told(tokens: int, limit: int) -> str:
     if limit < _ROUNDED_FROM:
         return str(tokens)
     rounded = (tokens + _THOUSAND // 2) // _THOUSAND * _THOUSAND
-    return str(min(rounded, limit))
+    return str(min(limit, rounded))
 
 
 def _moment(second: int) -> str:

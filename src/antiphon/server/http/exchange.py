@@ -237,9 +237,10 @@ class Exchange:
         await self._answer(status, self._whole(content_type, body), body)
 
     def _whole(self, content_type: str, body: bytes) -> dict[str, str]:
-        """Return the headers of a whole answer."""
-        length = str(len(body))
-        return {"content-type": content_type, **self.headers, "content-length": length}
+        """Return the headers of a whole answer: those of the exchange, which ends with it."""
+        self.headers["content-type"] = content_type
+        self.headers["content-length"] = str(len(body))
+        return self.headers
 
     async def send_nothing(self, status: int = 204) -> None:
         """Write a 204 or 304, which must not state the length of a body (RFC 9110, 8.6)."""
@@ -284,9 +285,13 @@ class Exchange:
         else:
             await self._direct.begin(200, headers)
 
+    def age_s(self) -> float:
+        """Return the age of the request in seconds."""
+        return time.perf_counter() - self.began
+
     def age_ms(self) -> float:
-        """Return the age of the request in milliseconds."""
-        return round((time.perf_counter() - self.began) * 1000, 1)
+        """Return the age of the request in milliseconds, as the log tells it."""
+        return round(self.age_s() * 1000, 1)
 
     async def write(self, chunk: bytes, *, more: bool = True) -> None:
         """Write a part of a stream; `more` is false for the last."""

@@ -101,7 +101,14 @@ class Admission:
         "_used",
         "headers",
         "input_tokens",
+        "produced",
     )
+
+    produced: Callable[[int, int], None]
+    """Records all tokens produced so far, before the last of them is sent.
+
+    Called for every token of every answer: from the second on it is the record's own function.
+    """
 
     def __init__(  # noqa: PLR0913 - what an admission accounts for
         self,
@@ -125,6 +132,7 @@ class Admission:
         self._used = dict(drawn)
         self._first_token_at: datetime | None = None
         self._record: Record | None = records.open(opening)
+        self.produced = self._first_produced
 
     @property
     def id(self) -> str:
@@ -165,17 +173,16 @@ class Admission:
             self._used[_INPUT] = _limited_input(tokens)
             self._record.prompt(tokens)
 
-    def produced(self, output: int, thinking: int = 0) -> None:
-        """Record all tokens produced so far, before the last of them is sent."""
+    def _first_produced(self, output: int, thinking: int = 0) -> None:
         record = self._record
         if record is None:
             return
-        if self._first_token_at is None:
-            self._first_token_at = now = self._records.now()
-            record.first_token(now)
-            if self._note_first_token is not None:
-                self._note_first_token((now - self._opening.started_at).total_seconds())
+        self._first_token_at = now = self._records.now()
+        record.first_token(now)
+        if self._note_first_token is not None:
+            self._note_first_token((now - self._opening.started_at).total_seconds())
         record.produced(output, thinking)
+        self.produced = record.produced
 
     def close(
         self,
@@ -192,6 +199,7 @@ class Admission:
         record, self._record = self._record, None
         if record is None:
             return None
+        self.produced = _nothing_more
         closing = Closing(
             tokens=record.tokens if tokens is None else tokens,
             outcome=outcome,
@@ -223,6 +231,10 @@ class Admission:
             # Output grows with every event, and is drawn now and then.
             self._used[_OUTPUT] = self._record.tokens.output
         return self._used
+
+
+def _nothing_more(output: int, thinking: int) -> None:
+    """Record nothing: the admission is closed, and its record may be another's."""
 
 
 def draw_together(admissions: Iterable[Admission]) -> tuple[Draw, ...]:
