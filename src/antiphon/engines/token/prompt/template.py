@@ -34,6 +34,7 @@ from antiphon.engines.token.notation.proof import PROBE as PROVED_TOOL
 from antiphon.engines.token.notation.proof import flaw
 from antiphon.engines.token.prompt.call_syntax import BARE, TAGGED, CallSyntax
 from antiphon.engines.token.prompt.chat_messages import ChatMessage, PlacedCall, chat_messages
+from antiphon.engines.token.prompt.content_form import ContentForm, content_form_for
 from antiphon.engines.token.prompt.jinja_environment import bounded, environment, to_json
 from antiphon.engines.token.prompt.message_forms import MessageForm, expressions, form_for
 from antiphon.engines.token.prompt.placeholders import (
@@ -44,10 +45,17 @@ from antiphon.engines.token.prompt.prompt_end import PromptEnd
 from antiphon.engines.token.prompt.reasoning_format import ReasoningFormat, ReasoningTags
 from antiphon.engines.token.prompt.template_tools import described, function_of, tool_message
 from antiphon.engines.token.prompt.tool_prompt import call_instructions, tool_prompt
-from antiphon.engines.token.prompt.trial import plain_messages, turns_of
+from antiphon.engines.token.prompt.trial import (
+    PROBE,
+    PROBE_INPUT,
+    PROBE_TOOL,
+    SAID,
+    TOOLS_OF,
+    plain_messages,
+    turns_of,
+)
 from antiphon.engines.token.reasoning.learning import learn_reasoning
 from antiphon.engines.token.reasoning.trials import reads_of
-from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
 
 # Errors of a template that does not fit a conversation, besides those of Jinja.
 _TEMPLATE_ERRORS: Final = (
@@ -87,12 +95,14 @@ class ChatTemplate:
         except jinja2.TemplateSyntaxError as error:
             raise TemplateUnusableError(f"line {error.lineno}: {error.message}") from error
         self.reasoning = ReasoningFormat()
+        self._notation: Notation | None = None
         # transformers gives `None`, but templates that are made for tools only take a list.
-        self._takes_no_tools = True
-        self._takes_no_tools = self._renders_a_question()
+        for self._takes_no_tools in (True, False):
+            self._content = content_form_for(self._expresses)
+            if self._expresses("user", self._content):
+                break
         self.reasoning = learn_reasoning(self._written_with, reads, tags=tags)
         self.unlearned: str | None = None
-        self._notation: Notation | None = None
         native = self._native_syntax() or self._learned_notation()
         self.native = native is not None
         self.describes = native is not None and (self._notation is None or self._notation.describes)
@@ -181,8 +191,8 @@ class ChatTemplate:
         )
         return hidden.cut(hidden.cut_after_last(text) if prefilled else text, breakpoints)
 
-    def _run(self, **variables: Any) -> str:
-        return bounded(self._template, variables)
+    def _run(self, *, messages: Sequence[Message], **variables: Any) -> str:
+        return bounded(self._template, {"messages": self._content.of(messages), **variables})
 
     def _message(self, message: ChatMessage, hidden: Placeholders, *, last: bool) -> dict[str, Any]:
         """Return a message for the template; reasoning without a field is part of the content."""
@@ -234,9 +244,12 @@ class ChatTemplate:
         except _TEMPLATE_ERRORS:
             return None
 
-    def _renders_a_question(self) -> bool:
+    def _expresses(self, role: str, form: ContentForm) -> bool:
+        """Try the template on a message of this role, whose content is in this form."""
+        self._content = form
+        messages = chat_messages(SAID[role], native=True)
         try:
-            return self._render(chat_messages(PROBE[:1], native=False), (), {}) is not None
+            return self._render(messages, TOOLS_OF.get(role, ()), {}) is not None
         except _TEMPLATE_ERRORS:
             return False
 
@@ -325,15 +338,6 @@ def chooses(prompt: Prompt) -> bool:
     if prompt.turns[-1].role == "assistant":
         return False
     return bool(prompt.callable_tools) and prompt.tool_choice.mode != "none"
-
-
-PROBE_INPUT: Final = {"of": "a & b"}
-PROBE_TOOL: Final = Tool(name="probe", input_schema={"type": "object"}, description="Does this.")
-PROBE: Final = (
-    Turn("user", (TextParam(text="Call it."),)),
-    Turn("assistant", (ToolUseParam(id="toolu_1", name="probe", input=PROBE_INPUT),)),
-    Turn("user", (ToolResultParam(tool_use_id="toolu_1", content="It did."),)),
-)
 
 
 def read_template(path: Path) -> str:

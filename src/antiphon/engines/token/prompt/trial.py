@@ -1,12 +1,32 @@
-"""The conversation by which a notation is proven: a question, calls, and their results."""
+"""The conversations on which a template is tried when it is compiled."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
-from antiphon.core.prompt import Turn
+from antiphon.core.prompt import Tool, Turn
 from antiphon.engines.token.notation.lab import Message
 from antiphon.engines.token.notation.notation import Call
 from antiphon.engines.token.prompt.jinja_environment import to_json
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
+
+PROBE_INPUT: Final = {"of": "a & b"}
+PROBE_TOOL: Final = Tool(name="probe", input_schema={"type": "object"}, description="Does this.")
+PROBE: Final = (
+    Turn("user", (TextParam(text="Call it."),)),
+    Turn("assistant", (ToolUseParam(id="toolu_1", name="probe", input=PROBE_INPUT),)),
+    Turn("user", (ToolResultParam(tool_use_id="toolu_1", content="It did."),)),
+)
+
+_ASKED: Final = Turn("user", (TextParam(text="Well?"),))
+SAID: Final[Mapping[str, tuple[Turn, ...]]] = {
+    "user": (_ASKED,),
+    "system": (Turn("system", (TextParam(text="Be exact."),)), _ASKED),
+    "assistant": (_ASKED, Turn("assistant", (TextParam(text="Well."),)), _ASKED),
+    "tool": PROBE,
+}
+"""A conversation with a message of each role, and no other role that it can do without."""
+TOOLS_OF: Final = {"tool": (PROBE_TOOL,)}
+"""The tools that these conversations need."""
 
 QUESTION = "Call it."
 RESULT = "It did."
