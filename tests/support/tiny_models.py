@@ -7,7 +7,7 @@ writes the same bytes on every machine.
 
 import hashlib
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -68,16 +68,22 @@ def write_model(
     tokens_of: Path | None = None,
     endless: bool = False,
     family: Family | None = None,
+    templates: Mapping[str, str] | None = None,
+    control: Sequence[str] = CONTROL,
 ) -> Path:
     """Write the GGUF file of a model of this kind; another seed gives other weights.
 
     What an `endless` model says of itself is ASCII and has no end. `tokens_of` is the file of a
     model whose tokenizer and chat template it has, in place of its own. Then it is larger, and
-    endless. A `family` has the chat template and the marks of real models.
+    endless. A `family` has the chat template and the marks of real models. `templates` are its
+    chat templates by their names in the file, "" for the default; `control` are its control tokens,
+    the first and the last of which begin and end a text.
     """
     writer = gguf.GGUFWriter(path, kind.value)
-    tokens = _own_tokens(family) if tokens_of is None else _read_tokens(tokens_of)
+    tokens = _own_tokens(family, control) if tokens_of is None else _read_tokens(tokens_of)
     _add_tokenizer(writer, tokens)
+    for name, template in ({"": tokens.template} if templates is None else templates).items():
+        writer.add_string(f"tokenizer.chat_template{name and '.'}{name}", template)
     _add_sizes(writer, kind, len(tokens.texts), context)
     shapes = _shapes(kind, len(tokens.texts))
     for name in sorted(shapes):
@@ -121,15 +127,16 @@ class Tokens(msgspec.Struct, frozen=True):
     template: str
 
 
-def _own_tokens(family: Family | None) -> Tokens:
+def _own_tokens(family: Family | None, control: Sequence[str]) -> Tokens:
     """Return a token for each byte, and a few merges; and one for each mark of a family."""
     merged = [merge.replace(" ", "") for merge in MERGES]
-    control = [*CONTROL, *(family.marks if family else ())]
+    end = len(control) - 1
+    control = [*control, *(family.marks if family else ())]
     texts = [*control, *_byte_characters(), *merged]
     normal = [int(gguf.TokenType.NORMAL)] * (len(texts) - len(control))
     types = [int(gguf.TokenType.CONTROL)] * len(control) + normal
     template = family.template if family else CHATML
-    return Tokens(texts, types, list(MERGES), "gpt-2", 0, CONTROL.index("<|im_end|>"), template)
+    return Tokens(texts, types, list(MERGES), "gpt-2", 0, end, template)
 
 
 def _read_tokens(file: Path) -> Tokens:
@@ -154,7 +161,6 @@ def _add_tokenizer(writer: gguf.GGUFWriter, tokens: Tokens) -> None:
     writer.add_bos_token_id(tokens.begin)
     writer.add_eos_token_id(tokens.end)
     writer.add_add_bos_token(False)  # noqa: FBT003 - the writer's own interface
-    writer.add_chat_template(tokens.template)
 
 
 def _are_ascii(tokens: Tokens) -> list[bool]:

@@ -82,7 +82,7 @@ class NotingTemplate(ChatTemplate):
 async def test_prompt_of_many_parts_is_rendered_in_a_thread(parts: int) -> None:
     """Its tokens are those of a prompt that is rendered on the event loop."""
     engine = await word_engine(WordMachine())
-    engine._template = template = NotingTemplate(CHATML, bos="", eos="")
+    engine._templates = template = NotingTemplate(CHATML, bos="", eos="")
     content = tuple(TextParam(text=f"part {number}") for number in range(parts - 1))
     prompt = Prompt((Turn("user", content),), 1)
     assert await engine.count_tokens(prompt) > parts
@@ -288,7 +288,7 @@ async def test_resources_are_closed_with_the_engine() -> None:
     engine = await word_engine(WordMachine())
     owner = TokenEngine(
         engine.machine,
-        engine._template,
+        engine._templates,
         engine._tokenizer,
         engine.capabilities,
         resources=stack,

@@ -32,7 +32,12 @@ from antiphon.engines.llama.prompt_slot import SlotParts
 from antiphon.engines.llama.snapshots.ahead import check_ahead
 from antiphon.engines.llama.standstill import Standstill
 from antiphon.engines.llama.supervisor import RemoteServer, Supervisor
-from antiphon.engines.token.engine import TokenEngine, capabilities_of, open_template
+from antiphon.engines.token.engine import (
+    TokenEngine,
+    capabilities_of,
+    open_template,
+    with_tool_template,
+)
 from antiphon.engines.token.prompt.tokens import Tokenizer
 
 IMAGE_TYPES: Final = frozenset({GIF, JPEG, PNG})
@@ -66,9 +71,10 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
         except EngineError as error:
             raise EngineStartError(f"Model `{config.model}`: {error}.") from error
         parts.slot_context = props.default_generation_settings.n_ctx
-        template = open_template(
-            config.model, options, props.chat_template, bos=props.bos_token, eos=props.eos_token
-        )
+        ends = {"bos": props.bos_token, "eos": props.eos_token}
+        template = open_template(config.model, options, props.chat_template, **ends)
+        tool_source = props.chat_template_tool_use
+        templates = with_tool_template(config.model, options, template, tool_source, **ends)
         machine = LlamaMachine(
             parts,
             props.total_slots,
@@ -88,7 +94,7 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
         )
         return LlamaEngine(
             machine,
-            template,
+            templates,
             tokenizer,
             replace(capabilities, computes_here=True),
             images=ImagePrompts(machine, tokenizer, capabilities.context_tokens),

@@ -75,7 +75,10 @@ class StreamedEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Props(msgspec.Struct, frozen=True, kw_only=True):
-    """The properties of a model, as llama.cpp states them."""
+    """The properties of a model, as llama.cpp states them.
+
+    A model may have a template of its own for conversations with tools.
+    """
 
     class Defaults(msgspec.Struct, frozen=True):
         """The size of a slot, in tokens."""
@@ -90,6 +93,7 @@ class Props(msgspec.Struct, frozen=True, kw_only=True):
     default_generation_settings: Defaults
     total_slots: int = 1
     chat_template: str = ""
+    chat_template_tool_use: str = ""
     bos_token: str = ""
     eos_token: str = ""
     modalities: Modalities = Modalities()

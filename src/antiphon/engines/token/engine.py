@@ -31,6 +31,7 @@ from antiphon.engines.token.answer.generation import GenerationInput, generate
 from antiphon.engines.token.machine import ImagePreparer, PreparedPrompt, TokenMachine
 from antiphon.engines.token.options import TemplateOptions
 from antiphon.engines.token.prompt.images import ImageMarks
+from antiphon.engines.token.prompt.named_templates import Templates, named_templates
 from antiphon.engines.token.prompt.placeholders import Rendered
 from antiphon.engines.token.prompt.template import (
     ChatTemplate,
@@ -58,7 +59,7 @@ class TokenEngine(Generic[Machine]):
     def __init__(  # noqa: PLR0913 - the parts of an engine, each once
         self,
         machine: Machine,
-        template: ChatTemplate,
+        templates: Templates,
         tokenizer: Tokenizer,
         capabilities: Capabilities,
         *,
@@ -67,7 +68,7 @@ class TokenEngine(Generic[Machine]):
     ) -> None:
         self.capabilities = capabilities
         self.machine = machine
-        self._template = template
+        self._templates = templates
         self._tokenizer = tokenizer
         self._images = images
         self._resources = resources or AsyncExitStack()
@@ -154,16 +155,17 @@ class TokenEngine(Generic[Machine]):
 
     async def _described(self, prompt: Prompt) -> Prompt:
         """Return a prompt with texts for its blocks about tools."""
-        calls = call_instructions(self._template.syntax)
+        calls = call_instructions(self._templates.of(prompt).syntax)
         if prompt.offered is None or _is_brief(prompt):
             return with_described_tools(prompt, calls)
         return await asyncio.to_thread(with_described_tools, prompt, calls)
 
     async def _rendered(self, prompt: Prompt) -> Rendered:
         """Render a prompt; one of many parts in a thread, as it takes some 10 µs for each."""
+        template = self._templates.of(prompt)
         if _is_brief(prompt):
-            return self._template.render(prompt)
-        return await asyncio.to_thread(self._template.render, prompt)
+            return template.render(prompt)
+        return await asyncio.to_thread(template.render, prompt)
 
     def _generation_input(self, prompt: Prompt, tokens: Sequence[int]) -> GenerationInput:
         room = self.capabilities.context_tokens - len(tokens)
@@ -173,15 +175,15 @@ class TokenEngine(Generic[Machine]):
                 f"prompt is too long: {len(tokens)} tokens leave no room for an answer"
                 f" in a context window of {self.capabilities.context_tokens}",
             )
-        reasoning = self._template.reasoning
+        template = self._templates.of(prompt)
         prefilled = prompt.turns[-1].role == "assistant"
         return GenerationInput(
             tokens=list(tokens),
             room=room,
-            syntax=self._template.syntax,
-            tags=self._template.tags(prompt),
+            syntax=template.syntax,
+            tags=template.tags(prompt),
             reasons=prompt.thinking.mode != "disabled" and not prefilled,
-            budget=reasoning.budget(prompt),
+            budget=template.reasoning.budget(prompt),
         )
 
 
@@ -230,12 +232,40 @@ def open_template(
             template.render(Prompt((Turn("user", (TextParam(text="Hello."),)),), 1))
     except TemplateUnusableError as error:
         raise EngineStartError(f"Model `{model}`: its chat template is wrong: {error}.") from error
+    if text:
+        _tell_unlearned(model, template)
+    return template
+
+
+def with_tool_template(  # noqa: PLR0913 - those of `open_template`, and its result
+    model: str, options: TemplateOptions, template: ChatTemplate, source: str, *, bos: str, eos: str
+) -> Templates:
+    """Add the template that a model has for tools (`source`), unless the options name another.
+
+    One that cannot be used is left out. It marks reasoning like the default `template` if it says
+    nothing of it.
+    """
+    if not source or options.chat_template is not None:
+        return template
+    try:
+        for_tools = ChatTemplate(source, bos=bos, eos=eos, tags=options.tags)
+        if for_tools.reasoning.tags is None and template.reasoning.tags is not None:
+            for_tools = ChatTemplate(source, bos=bos, eos=eos, tags=template.reasoning.tags)
+    except TemplateUnusableError as error:
+        EventLog(__name__).warning(
+            "the chat template for tools is not used", model=model, reason=str(error)
+        )
+        return template
+    _tell_unlearned(model, for_tools)
+    return named_templates(template, for_tools)
+
+
+def _tell_unlearned(model: str, template: ChatTemplate) -> None:
     if template.reasoning.flaw:
         EventLog(__name__).info(
             "earlier reasoning is not shown", model=model, reason=template.reasoning.flaw
         )
-    if text and template.unlearned is not None:
+    if template.unlearned is not None:
         EventLog(__name__).info(
             "calls are written in the general notation", model=model, reason=template.unlearned
         )
-    return template

@@ -119,6 +119,11 @@ class ChatTemplate:
             for system in (False, True)
         )
 
+    def of(self, prompt: Prompt) -> "ChatTemplate":
+        """Return the template of a prompt: this one, of a model that has no other."""
+        del prompt
+        return self
+
     def render(self, prompt: Prompt) -> Rendered:
         """Render the conversation, ready for the model to answer it or to continue its prefill.
 
