@@ -15,6 +15,7 @@ from antiphon.engines.base import EngineConfig, EngineError, EngineStartError, c
 from antiphon.engines.llama.batch_child import BatchChild
 from antiphon.engines.llama.child import ChildConfig
 from antiphon.engines.llama.client import LlamaClient, is_healthy, open_session
+from antiphon.engines.llama.gguf import has_template
 from antiphon.engines.llama.machine import LlamaMachine
 from antiphon.engines.llama.memory import (
     RESERVE,
@@ -29,6 +30,7 @@ from antiphon.engines.llama.options import LlamaOptions, decode_options
 from antiphon.engines.llama.probe import probe
 from antiphon.engines.llama.process import ChildProcess, child_config, start_child
 from antiphon.engines.llama.prompt_slot import SlotParts
+from antiphon.engines.llama.server_types import Props
 from antiphon.engines.llama.snapshots.ahead import check_ahead
 from antiphon.engines.llama.standstill import Standstill
 from antiphon.engines.llama.supervisor import RemoteServer, Supervisor
@@ -38,13 +40,21 @@ from antiphon.engines.token.engine import (
     open_template,
     with_tool_template,
 )
+from antiphon.engines.token.prompt.family_templates import family_of
 from antiphon.engines.token.prompt.tokens import Tokenizer
+from antiphon.logs import EventLog
 
 IMAGE_TYPES: Final = frozenset({GIF, JPEG, PNG})
 """The formats that llama.cpp decodes; of a GIF it decodes the first frame."""
 
 MOST_STILL_S: Final = 86_400.0
 """The most time that a child for batches takes to load, which stands still in between."""
+
+NO_TEMPLATE: Final = (
+    "Model `{model}`: its file has no chat template, and its tokens are not those of a family that"
+    " Antiphon knows. Name a file with the template that the model was trained on:"
+    ' `chat_template = "./my-template.jinja"` in the options of the model, or under [llama].'
+)
 
 LlamaEngine: TypeAlias = TokenEngine[LlamaMachine]
 
@@ -66,13 +76,14 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
         try:
             props = await client.props()
             tokenizer = await Tokenizer.open(client.tokenize)
+            source = await _template_of(config, options, props, client)
             vision = props.modalities.vision
             await probe(parts, marker_of(props) if vision else None)
         except EngineError as error:
             raise EngineStartError(f"Model `{config.model}`: {error}.") from error
         parts.slot_context = props.default_generation_settings.n_ctx
         ends = {"bos": props.bos_token, "eos": props.eos_token}
-        template = open_template(config.model, options, props.chat_template, **ends)
+        template = open_template(config.model, options, source, **ends)
         tool_source = props.chat_template_tool_use
         templates = with_tool_template(config.model, options, template, tool_source, **ends)
         machine = LlamaMachine(
@@ -101,6 +112,30 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
             resources=stack.pop_all(),
         )
     raise AssertionError  # pragma: no cover - the stack does not swallow exceptions
+
+
+async def _template_of(
+    config: EngineConfig, options: LlamaOptions, props: Props, client: LlamaClient
+) -> str:
+    """Return a model's own template, or that of its family if its file has none.
+
+    llama.cpp would take ChatML, whatever the model's tokens are. Raises `EngineError`, and
+    `EngineStartError` if no template is known.
+    """
+    weights = config.weights
+    if weights is None or options.url is not None or options.chat_template is not None:
+        return props.chat_template
+    if await asyncio.to_thread(has_template, weights):
+        return props.chat_template
+    family = await family_of(client.tokenize)
+    if family is None:
+        raise EngineStartError(NO_TEMPLATE.format(model=config.model))
+    EventLog(__name__).warning(
+        "a model has no chat template; that of its tokens is used",
+        model=config.model,
+        family=family.name,
+    )
+    return family.template
 
 
 async def _connect(

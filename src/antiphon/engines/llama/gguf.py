@@ -6,14 +6,19 @@ returns what it has read of a damaged file.
 """
 
 import struct
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Final, TypeAlias
 
 MOST_BYTES: Final = 1 << 20
 MOST_KEYS: Final = 2_000
 MOST_ITEMS: Final = 2_000
+MOST_SKIPPED: Final = 4_000_000
+"""The most texts of lists that are passed over: eight times those of the largest vocabularies."""
+
+TEMPLATE: Final = "tokenizer.chat_template"
 
 Scalar: TypeAlias = int | float | str
 Value: TypeAlias = Scalar | list[Scalar]
@@ -45,10 +50,27 @@ def read_metadata(path: Path) -> Mapping[str, Value]:
     return found
 
 
+def has_template(path: Path) -> bool:
+    """Return whether a file has a chat template, which stands behind its tokens.
+
+    One that cannot be read to its end is taken to have one. Raises `OSError`.
+    """
+    damaged = suppress(_EndError, struct.error, ValueError)  # of an empty file there is no map
+    with (
+        path.open("rb") as file,
+        damaged,
+        closing(mmap(file.fileno(), 0, access=ACCESS_READ)) as data,
+    ):
+        names = _Reader(data).all_keys()
+        return any(name == TEMPLATE or name.startswith(f"{TEMPLATE}.") for name in names)
+    return True
+
+
 class _Reader:
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes | mmap) -> None:
         self._data = data
         self._at = 0
+        self._skipped = 0
 
     def take(self, size: int) -> bytes:
         piece = self._data[self._at : self._at + size]
@@ -70,6 +92,34 @@ class _Reader:
         if count > MOST_ITEMS:
             raise _EndError
         return [self._item(kind) for _ in range(count)]
+
+    def all_keys(self) -> Iterator[str]:
+        """Yield all keys. Raises `_EndError` if one cannot be read, `struct.error` likewise."""
+        if self.take(4) != b"GGUF" or self.number("<I") not in _VERSIONS:
+            raise _EndError
+        self.number("<Q")  # the number of tensors
+        for _ in range(self.number("<Q")):
+            yield self.text()
+            self.skip(self.number("<I"))
+
+    def skip(self, kind: int) -> None:
+        """Pass over a value."""
+        count = 1
+        if kind == _ARRAY:
+            kind, count = self.number("<I"), self.number("<Q")
+        if kind in _SCALARS:
+            self._move(count * struct.calcsize(_SCALARS[kind]))
+            return
+        self._skipped += count
+        if kind != _STRING or self._skipped > MOST_SKIPPED:
+            raise _EndError
+        for _ in range(count):
+            self._move(self.number("<Q"))
+
+    def _move(self, size: int) -> None:
+        if self._at + size > len(self._data):
+            raise _EndError
+        self._at += size
 
     def _item(self, kind: int) -> Scalar:
         if kind == _STRING:
