@@ -73,9 +73,9 @@ class NotingTemplate(ChatTemplate):
         super().__init__(source, bos=bos, eos=eos)
         self.threads: set[int] = set()
 
-    def render(self, prompt: Prompt) -> Rendered:
+    def render(self, prompt: Prompt, *, brief: bool = False) -> Rendered:
         self.threads.add(threading.get_ident())
-        return super().render(prompt)
+        return super().render(prompt, brief=brief)
 
 
 @pytest.mark.parametrize("parts", [3, BRIEF_PARTS + 1])

@@ -35,8 +35,10 @@ from antiphon.engines.token.prompt.named_templates import Templates, named_templ
 from antiphon.engines.token.prompt.placeholders import Rendered
 from antiphon.engines.token.prompt.template import (
     ChatTemplate,
+    TemplateTooLongError,
     TemplateUnusableError,
     read_template,
+    size_of,
 )
 from antiphon.engines.token.prompt.tokens import Tokenizer
 from antiphon.engines.token.prompt.tool_prompt import call_instructions
@@ -164,7 +166,10 @@ class TokenEngine(Generic[Machine]):
         """Render a prompt; one of many parts in a thread, as it takes some 10 µs for each."""
         template = self._templates.of(prompt)
         if _is_brief(prompt):
-            return template.render(prompt)
+            try:
+                return template.render(prompt, brief=True)
+            except TemplateTooLongError:
+                pass  # and again in a thread, where it may take longer
         return await asyncio.to_thread(template.render, prompt)
 
     def _generation_input(self, prompt: Prompt, tokens: Sequence[int]) -> GenerationInput:
@@ -188,8 +193,7 @@ class TokenEngine(Generic[Machine]):
 
 
 def _is_brief(prompt: Prompt) -> bool:
-    parts = len(prompt.tools) + sum(1 + len(turn.content) for turn in prompt.turns)
-    return parts <= BRIEF_PARTS
+    return size_of(prompt) <= BRIEF_PARTS
 
 
 def capabilities_of(

@@ -10,12 +10,12 @@ import pytest
 
 from antiphon.core.late_tools import description_of
 from antiphon.core.prompt import Prompt, Thinking, Tool, Turn
-from antiphon.engines.token.prompt.jinja_environment import environment
 from antiphon.engines.token.prompt.reasoning_format import THINK
 from antiphon.engines.token.prompt.template import ChatTemplate
 from antiphon.engines.token.prompt.tool_prompt import call_instructions, tool_prompt
 from antiphon.wire.content import TextParam, ThinkingParam, ToolResultParam, ToolUseParam
 from support.native_templates import GENERAL, NATIVE
+from support.reference_jinja import reference_jinja
 from support.template_corpus import template_corpus
 
 TOOLS = tuple(
@@ -95,7 +95,7 @@ def test_loop_is_rendered_as_by_the_reference(
     ours = "".join(segment.text for segment in chat.render(prompt).segments)
     described = [{"type": "function", "function": description_of(tool)} for tool in TOOLS]
     reference = (
-        environment(lambda: now)
+        reference_jinja(lambda: now)
         .from_string(corpus(name))
         .render(
             messages=messages(chat, turns),

@@ -1,21 +1,29 @@
 """What templates say in Jinja, as transformers and as llama.cpp take it."""
 
+from collections.abc import Callable
+from copy import deepcopy
 from datetime import datetime
+from itertools import product
+from pathlib import Path
 
 import jinja2
 import pytest
 
 from antiphon.core.prompt import Prompt, Turn
+from antiphon.engines.token.prompt.budget import Budget
 from antiphon.engines.token.prompt.jinja_environment import bounded, environment
-from antiphon.engines.token.prompt.template import ChatTemplate
+from antiphon.engines.token.prompt.template import TEMPLATE_ERRORS, ChatTemplate
 from antiphon.wire.content import TextParam, ToolUseParam
 from support.conversation import turn
+from support.reference_jinja import reference_jinja
+from support.template_corpus import NAMES, template_corpus
 
 NOW = datetime(2026, 11, 28, 9, 30)  # noqa: DTZ001 - a local date, as templates write it
 
 
 def said(source: str, **variables: object) -> str:
-    return bounded(environment(lambda: NOW).from_string(source), variables)
+    jinja = environment(lambda: NOW)
+    return bounded(jinja, jinja.from_string(source), variables, Budget(10_000, 1.0))
 
 
 @pytest.mark.parametrize(
@@ -140,3 +148,55 @@ def test_assignments_leave_what_the_caller_has() -> None:
     assert one == other
     assert "<user>One?<model>I look." in one
     assert call.input == {"at": "a & b", "in": ["x y", {"z": 1}]}
+
+
+MESSAGES = [
+    {"role": "system", "content": "Be exact."},
+    {"role": "user", "content": "One <b>?\n"},
+    {"role": "assistant", "content": "Hm.", "reasoning_content": "Well."},
+    {"role": "user", "content": [{"type": "text", "text": "Two"}, {"type": "image"}]},
+    {"role": "assistant", "content": "", "tool_calls": [
+        {"type": "function", "id": "call00001",
+         "function": {"name": "look", "arguments": {"at": "x & y", "n": [1, None, {"a": 2.5}]}}},
+    ]},
+    {"role": "tool", "tool_call_id": "call00001", "name": "look", "content": "'It' \"is\"."},
+]  # fmt: skip
+LOOK = {
+    "type": "function",
+    "function": {
+        "name": "look",
+        "description": "Looks.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "at": {"type": "string", "description": "Where.", "enum": ["a", "b"]},
+                "n": {"type": "array", "items": {"type": ["integer", "null"]}},
+                "o": {"type": "object", "properties": {"p": {"type": "number"}}, "required": ["p"]},
+            },
+            "required": ["at"],
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_template_writes_what_plain_jinja_writes(name: str, models_dir: Path) -> None:
+    """What is bounded is the same: also where a template refuses."""
+    source = template_corpus(models_dir)[name]
+    jinja = environment(lambda: NOW)
+    ours, reference = jinja.from_string(source), reference_jinja(lambda: NOW).from_string(source)
+    texts = [one for one in MESSAGES if isinstance(one["content"], str)]
+    for messages, tools in product((MESSAGES, texts, texts[1:3], texts[:2]), ([LOOK], [], None)):
+        given = {"tools": tools, "bos_token": "<s>", "eos_token": "</s>", "documents": None}
+        asked = {"add_generation_prompt": True, "messages": messages, **given}
+        variables = deepcopy(asked)
+        one = outcome(lambda: bounded(jinja, ours, variables, Budget(50_000, 9.0)))  # noqa: B023 - called at once
+        assert one == outcome(lambda: reference.render(**deepcopy(asked)))  # noqa: B023
+
+
+def outcome(render: Callable[[], str]) -> str:
+    """Return what a template writes, or what it says instead."""
+    try:
+        return render()
+    except TEMPLATE_ERRORS as error:
+        return f"{type(error).__name__}: {error}"

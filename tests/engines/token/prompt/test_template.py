@@ -159,9 +159,3 @@ def test_template_has_the_names_that_transformers_provides() -> None:
         "{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}{{ eos_token }}"
     )
     assert rendered(source, ("user", "u")) == '<s>2026-01-02{"ä": "<"}u</s>'
-
-
-def test_template_that_writes_without_end_is_refused() -> None:
-    endless = "{% for i in range(99999) %}{% for i in range(99999) %}{{ '=' * 1000 }}{% endfor %}"
-    with pytest.raises(TemplateUnusableError, match="it writes more than 16,000,000 characters"):
-        template(endless + "{% endfor %}" + CHATML).render(asked(said(("user", "Hi"))))

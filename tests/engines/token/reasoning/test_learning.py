@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from antiphon.core.prompt import Prompt, Thinking, Turn
 from antiphon.engines.token.notation.lab import Message
-from antiphon.engines.token.prompt.jinja_environment import environment
 from antiphon.engines.token.prompt.reasoning_format import (
     THINK,
     EffortControl,
@@ -24,6 +23,7 @@ from antiphon.engines.token.reasoning.lab import MOST_RENDERINGS, Variables
 from antiphon.engines.token.reasoning.learning import learn_reasoning
 from antiphon.engines.token.reasoning.trials import reads_of
 from antiphon.wire.content import TextParam, ThinkingParam
+from support.reference_jinja import reference_jinja
 
 TURNS = (
     "{% for m in messages %}<|{{ m.role }}|>"
@@ -310,7 +310,7 @@ def test_tags_that_are_always_described_are_named_as_thoughts(
 
 def test_template_that_reads_many_variables_is_rendered_a_limited_number_of_times() -> None:
     reads = "".join(f"{{{{ variable_{number} }}}}" for number in range(100))
-    source = environment(datetime.now).from_string(with_prompt("", reads))
+    source = reference_jinja(datetime.now).from_string(with_prompt("", reads))
     count = 0
 
     def render(messages: Sequence[Message], variables: Variables) -> str:
@@ -319,7 +319,7 @@ def test_template_that_reads_many_variables_is_rendered_a_limited_number_of_time
         asks = messages[-1]["role"] != "assistant"
         return source.render(messages=messages, add_generation_prompt=asks, **variables)
 
-    tree = environment(datetime.now).parse(with_prompt("", reads))
+    tree = reference_jinja(datetime.now).parse(with_prompt("", reads))
     found = learn_reasoning(render, reads_of(tree))
     assert found.tags == ReasoningTags("<think>", "</think>", margin="", tail="", gap="")
     assert (found.effort, found.switch, found.budget_variable) == (None, None, None)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from antiphon.core.prompt import Prompt, Thinking, Turn
-from antiphon.engines.token.prompt.jinja_environment import environment
 from antiphon.engines.token.prompt.template import ChatTemplate
 from antiphon.wire.content import TextParam, ThinkingParam
 from support.reasoning_of_templates import REASONING
+from support.reference_jinja import reference_jinja
 from support.template_corpus import template_corpus
 
 MODES = (Thinking(), Thinking(mode="enabled", budget=4000))
@@ -55,7 +55,7 @@ def messages(chat: ChatTemplate, *, ends: int) -> list[dict[str, Any]]:
 def test_chat_is_rendered_as_by_the_reference(models_dir: Path, name: str) -> None:
     source = template_corpus(models_dir)[name]
     chat = ChatTemplate(source, bos="<s>", eos="</s>", now=lambda: NOW)
-    reference = environment(lambda: NOW).from_string(source)
+    reference = reference_jinja(lambda: NOW).from_string(source)
     for thinking in MODES:
         given: dict[str, Any] = {
             "bos_token": "<s>", "eos_token": "</s>", "documents": None, "tools": None,

@@ -5,22 +5,25 @@ in transformers.
 """
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import wraps
 from typing import Any, Final, NoReturn
 
 import jinja2
-import jinja2.compiler
 import jinja2.ext
 import jinja2.nodes
 import jinja2.parser
-from jinja2.sandbox import SandboxedEnvironment
-from jinja2.utils import Namespace
 
+from antiphon.engines.token.prompt.bounded_code import BoundedEnvironment
+from antiphon.engines.token.prompt.budget import SCALARS, Budget
 from antiphon.engines.token.prompt.placeholders import json_of_hidden
 
 MOST_CHARS: Final = 16_000_000
 """The maximum number of characters that a template writes."""
+MOST_MESSAGE: Final = 500
+MOST_INDENT: Final = 64
 
 
 METHODS: Final = (
@@ -30,52 +33,24 @@ METHODS: Final = (
 """Methods that llama.cpp takes as filters, too."""
 
 
-def environment(now: Callable[[], datetime]) -> SandboxedEnvironment:
+def environment(now: Callable[[], datetime]) -> BoundedEnvironment:
     """Return the Jinja environment of transformers, which templates are written for.
 
     Unlike there, a template may append to lists and assign to attributes of what it is given, as in
     llama.cpp: all of it is made anew for each rendering.
     """
-    made = _Environment(
+    made = BoundedEnvironment(
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=[_Generation, jinja2.ext.loopcontrols],
     )
     made.filters.update({name: _method(name) for name in METHODS})
-    made.filters["tojson"] = to_json
-    made.globals["tojson"] = to_json
+    to_bounded_json = _bounded_json(made)
+    made.filters["tojson"] = to_bounded_json
+    made.globals["tojson"] = to_bounded_json
     made.globals["raise_exception"] = _raise_exception
-    made.globals["strftime_now"] = lambda form: now().strftime(form)
+    made.globals["strftime_now"] = lambda form: now().strftime(_short_form(form))
     return made
-
-
-class _Code(jinja2.compiler.CodeGenerator):
-    """The code of a template, which may assign to attributes of more than namespaces."""
-
-    def visit_Assign(  # noqa: N802 - named by Jinja
-        self, node: jinja2.nodes.Assign, frame: jinja2.compiler.Frame
-    ) -> None:
-        self.push_assign_tracking()
-        for name in dict.fromkeys(one.name for one in node.find_all(jinja2.nodes.NSRef)):
-            self.writeline(f"environment.check_target({frame.symbols.ref(name)})")
-        self.newline(node)
-        self.visit(node.target, frame)
-        self.write(" = ")
-        self.visit(node.node, frame)
-        self.pop_assign_tracking(frame)
-
-
-class _Environment(SandboxedEnvironment):
-    """The environment, with what the code of a template calls."""
-
-    code_generator_class = _Code
-
-    def check_target(self, target: Any) -> None:
-        """Check that a template may assign to an attribute of `target`."""
-        if not isinstance(target, Namespace | dict):
-            raise jinja2.TemplateRuntimeError(
-                f"cannot assign to an attribute of a {type(target).__name__}"
-            )
 
 
 class _Generation(jinja2.ext.Extension):
@@ -88,20 +63,41 @@ class _Generation(jinja2.ext.Extension):
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
-def bounded(template: jinja2.Template, variables: Mapping[str, Any]) -> str:
-    """Render a template, which is a file from elsewhere. Raises `jinja2.TemplateError`.
+def bounded(
+    environment: BoundedEnvironment,
+    template: jinja2.Template,
+    variables: dict[str, Any],
+    budget: Budget,
+) -> str:
+    """Render a template of an environment, which is a file from elsewhere.
 
     The texts of callers are hidden in it, so that what it writes is its own and what plain words of
-    tools and calls it repeats.
+    tools and calls it repeats. Raises `jinja2.TemplateError`, and `TooLongError`.
     """
-    pieces: list[str] = []
-    room = MOST_CHARS
-    for piece in template.generate(variables):
-        room -= len(piece)
-        if room < 0:
-            raise jinja2.TemplateError(f"it writes more than {MOST_CHARS:,} characters")
-        pieces.append(piece)
+    environment.running.budget = budget
+    tools = variables.get("tools")
+    if tools:
+        budget.trees = _trees(tools)
+    context = template.new_context(variables)
+    context.budget = budget  # type: ignore[attr-defined]
+    try:
+        pieces = list(template.root_render_func(context))
+    except RecursionError as error:
+        raise jinja2.TemplateError("it nests too deeply") from error
+    finally:
+        del environment.running.budget
+    if sum(map(len, pieces)) > MOST_CHARS:
+        raise jinja2.TemplateError(f"it writes more than {MOST_CHARS:,} characters")
     return "".join(pieces)
+
+
+def _trees(tools: Sequence[Mapping[str, Any]]) -> frozenset[int]:
+    """Return the identities of tools and their parts, which are long, and read from JSON."""
+    known = {id(tools)}
+    for tool in tools:
+        function = tool.get("function") or {}
+        known |= {id(tool), id(function), id(function.get("parameters"))}
+    return frozenset(known)
 
 
 def _method(name: str) -> Callable[..., Any]:
@@ -115,7 +111,45 @@ def _method(name: str) -> Callable[..., Any]:
 
 
 def _raise_exception(message: str) -> NoReturn:
-    raise jinja2.TemplateError(message)
+    raise jinja2.TemplateError(str(message)[:MOST_MESSAGE])
+
+
+def _short_form(form: str) -> str:
+    """Return the form of a date, without widths."""
+    if len(form) > MOST_MESSAGE or re.search("%[^a-zA-Z%]*[0-9]{3}", form):
+        raise jinja2.TemplateError("the form of a date is too long")
+    return form
+
+
+def _bounded_json(environment: BoundedEnvironment) -> Callable[..., str]:
+    """Return `to_json` for the template of an environment."""
+
+    @wraps(to_json)
+    def written(value: Any, *args: Any, **named: Any) -> str:
+        budget: Budget = environment.running.budget
+        lines = 1
+        if type(value) not in SCALARS and id(value) not in budget.trees:
+            before = budget.taken
+            lines = budget.weigh(value) * (budget.taken - before)
+        if not args and not named:
+            text = json_of_hidden(encode(value))
+        else:
+            _take_indents(budget, (*args, *named.values()), lines)
+            text = to_json(value, *args, **named)
+        budget.take_chars(len(text))
+        return text
+
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+    return written
+
+
+def _take_indents(budget: Budget, indents: Sequence[Any], lines: int) -> None:
+    """Take what an indent and separators add to as many lines, each once for a level."""
+    for one in indents:
+        width = int(one) if isinstance(one, int) else len(str(one))
+        if width > MOST_INDENT:
+            raise jinja2.TemplateError("an indent is too large")
+        budget.take_chars(width * lines)
 
 
 def to_json(  # the parameters are those of transformers, in their order

@@ -32,6 +32,15 @@ from antiphon.engines.token.notation.learning import learn
 from antiphon.engines.token.notation.notation import Call, Notation
 from antiphon.engines.token.notation.proof import PROBE as PROVED_TOOL
 from antiphon.engines.token.notation.proof import flaw
+from antiphon.engines.token.prompt.budget import (
+    TRIAL_SECONDS,
+    TRIAL_STEPS,
+    VALUE_SECONDS,
+    VALUE_STEPS,
+    Budget,
+    TooLongError,
+    budget_for,
+)
 from antiphon.engines.token.prompt.call_syntax import BARE, TAGGED, CallSyntax
 from antiphon.engines.token.prompt.chat_messages import ChatMessage, PlacedCall, chat_messages
 from antiphon.engines.token.prompt.content_form import ContentForm, content_form_for
@@ -55,16 +64,23 @@ from antiphon.engines.token.prompt.trial import (
     turns_of,
 )
 from antiphon.engines.token.reasoning.learning import learn_reasoning
-from antiphon.engines.token.reasoning.trials import reads_of
+from antiphon.engines.token.reasoning.trials import Reads, reads_of
+
+MOST_SOURCE: Final = 250_000
+"""Characters of a template; the longest published ones have 20,000."""
 
 # Errors of a template that does not fit a conversation, besides those of Jinja.
-_TEMPLATE_ERRORS: Final = (
+TEMPLATE_ERRORS: Final = (
     jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError,
 )  # fmt: skip
 
 
 class TemplateUnusableError(Exception):
     """A template is not valid, or cannot express a conversation."""
+
+
+class TemplateTooLongError(TemplateUnusableError):
+    """A template takes more work than it may."""
 
 
 class ChatTemplate:
@@ -87,13 +103,32 @@ class ChatTemplate:
         self._tokens = {"bos_token": bos, "eos_token": eos}
         self._source = source
         self._empty = Placeholders.beside(source)
-        jinja = environment(now)
+        self._jinja = environment(now)
+        self._trials = Budget(TRIAL_STEPS, TRIAL_SECONDS)
         try:
-            tree = jinja.parse(source)
-            reads = reads_of(tree)
-            self._template = jinja.from_string(tree)
+            reads = self._compile(source)
+            self._try(reads, tags=tags)
         except jinja2.TemplateSyntaxError as error:
             raise TemplateUnusableError(f"line {error.lineno}: {error.message}") from error
+        except TooLongError as error:
+            raise TemplateTooLongError(str(error)) from error
+
+    def _compile(self, source: str) -> Reads:
+        """Compile a template; return what it reads."""
+        if len(source) > MOST_SOURCE:
+            raise TemplateUnusableError(f"it has more than {MOST_SOURCE:,} characters")
+        try:
+            tree = self._jinja.parse(source)
+            reads = reads_of(tree)
+            self._template = self._jinja.from_string(tree)
+        except (RecursionError, MemoryError) as error:
+            raise TemplateUnusableError("it nests too deeply") from error
+        except (ValueError, SyntaxError) as error:
+            raise TemplateUnusableError(f"it cannot be compiled: {error}") from error
+        return reads
+
+    def _try(self, reads: Reads, *, tags: ReasoningTags | bool) -> None:
+        """Find out by trial what the template can express, and how."""
         self.reasoning = ReasoningFormat()
         self._notation: Notation | None = None
         # transformers gives `None`, but templates that are made for tools only take a list.
@@ -124,13 +159,20 @@ class ChatTemplate:
         del prompt
         return self
 
-    def render(self, prompt: Prompt) -> Rendered:
+    def render(self, prompt: Prompt, *, brief: bool = False) -> Rendered:
         """Render the conversation, ready for the model to answer it or to continue its prefill.
 
         What the template cannot express is said in another form, the same in all conversations:
         system turns become user turns, for example. The template decides which earlier reasoning
-        it shows. Raises `TemplateUnusableError`.
+        it shows. Raises `TemplateUnusableError`; with `brief` it may be a `TemplateTooLongError` of
+        a template that is only slow.
         """
+        try:
+            return self._render_in_form(prompt, budget_for(size_of(prompt), brief=brief))
+        except TooLongError as error:
+            raise TemplateTooLongError(str(error)) from error
+
+    def _render_in_form(self, prompt: Prompt, budget: Budget) -> Rendered:
         variables = self.reasoning.variables(prompt.thinking, prompt.effort)
         reasons = prompt.thinking.mode != "disabled"
         complaint = "it drops or reorders turns"
@@ -141,8 +183,14 @@ class ChatTemplate:
         form = self._form_with_system if messages[0].role == "system" else self._form
         for described_tools, expression in product(described(tools), expressions(messages, form)):
             try:
-                rendered = self._render(expression, described_tools, variables, prompt.breakpoints)
-            except _TEMPLATE_ERRORS as error:
+                rendered = self._render(
+                    expression,
+                    described_tools,
+                    variables,
+                    prompt.breakpoints,
+                    budget=budget,
+                )
+            except TEMPLATE_ERRORS as error:
                 complaint = str(error) or type(error).__name__
                 continue
             if rendered is not None:
@@ -151,7 +199,7 @@ class ChatTemplate:
                     return rendered
                 if expression[-1].role != "assistant":
                     return end.opened(rendered) if reasons else end.closed(rendered)
-                asked = self._render(expression[:-1], described_tools, variables)
+                asked = self._render(expression[:-1], described_tools, variables, budget=budget)
                 return rendered if asked is None else end.closed_before_prefill(rendered, asked)
         raise TemplateUnusableError(complaint)
 
@@ -178,12 +226,15 @@ class ChatTemplate:
         tools: Sequence[Tool],
         variables: Mapping[str, Any],
         breakpoints: Sequence[Breakpoint] = (),
+        *,
+        budget: Budget,
     ) -> Rendered | None:
         prefilled = messages[-1].role == "assistant"
         hidden = self._empty.fresh()
         offered = enumerate(tools)
         native = [tool_message(one, index, hidden) for index, one in offered if not one.deferred]
         text = self._run(
+            budget,
             messages=[
                 self._message(message, hidden, last=prefilled and message is messages[-1])
                 for message in messages
@@ -196,8 +247,9 @@ class ChatTemplate:
         )
         return hidden.cut(hidden.cut_after_last(text) if prefilled else text, breakpoints)
 
-    def _run(self, *, messages: Sequence[Message], **variables: Any) -> str:
-        return bounded(self._template, {"messages": self._content.of(messages), **variables})
+    def _run(self, budget: Budget, *, messages: Sequence[Message], **variables: Any) -> str:
+        given = {"messages": self._content.of(messages), **variables}
+        return bounded(self._jinja, self._template, given, budget)
 
     def _message(self, message: ChatMessage, hidden: Placeholders, *, last: bool) -> dict[str, Any]:
         """Return a message for the template; reasoning without a field is part of the content."""
@@ -245,8 +297,8 @@ class ChatTemplate:
         tools = [PROBE_TOOL] if self.describes else []
         variables = self.reasoning.variables(Thinking(), None)
         try:
-            return self._render(messages, tools, variables, breakpoints)
-        except _TEMPLATE_ERRORS:
+            return self._render(messages, tools, variables, breakpoints, budget=self._trials)
+        except TEMPLATE_ERRORS:
             return None
 
     def _expresses(self, role: str, form: ContentForm) -> bool:
@@ -254,8 +306,9 @@ class ChatTemplate:
         self._content = form
         messages = chat_messages(SAID[role], native=True)
         try:
-            return self._render(messages, TOOLS_OF.get(role, ()), {}) is not None
-        except _TEMPLATE_ERRORS:
+            tools = TOOLS_OF.get(role, ())
+            return self._render(messages, tools, {}, budget=self._trials) is not None
+        except TEMPLATE_ERRORS:
             return False
 
     def _native_syntax(self) -> CallSyntax | None:
@@ -263,8 +316,9 @@ class ChatTemplate:
         if "tools" not in self._source:
             return None
         try:
-            rendered = self._render(chat_messages(PROBE, native=True), [PROBE_TOOL], {})
-        except _TEMPLATE_ERRORS:
+            messages = chat_messages(PROBE, native=True)
+            rendered = self._render(messages, [PROBE_TOOL], {}, budget=self._trials)
+        except TEMPLATE_ERRORS:
             return None
         segments = [] if rendered is None else rendered.segments
         text = "".join(segment.text for segment in segments)
@@ -294,6 +348,7 @@ class ChatTemplate:
         described_tool = TOOL if tool is None else function_of(description_of(tool))
         try:
             return self._run(
+                self._trials,
                 messages=given,
                 add_generation_prompt=given[-1]["role"] != "assistant",
                 tools=[deepcopy(described_tool)],
@@ -301,22 +356,27 @@ class ChatTemplate:
                 **self.reasoning.variables(Thinking(), None),
                 **self._tokens,
             )
-        except _TEMPLATE_ERRORS as error:
+        except TEMPLATE_ERRORS as error:
             raise RefusedError from error
 
     def _written_with(self, messages: Sequence[Message], variables: Mapping[str, Any]) -> str:
         """Render messages with variables, which hold no text of a caller."""
         with_calls = any("tool_calls" in message for message in messages)
+        # A value that nobody gives may be one with which a template does not end.
+        budget = Budget(VALUE_STEPS, VALUE_SECONDS)
         try:
             return self._run(
+                budget,
                 messages=deepcopy([*messages]),
                 add_generation_prompt=messages[-1]["role"] != "assistant",
                 tools=[deepcopy(TOOL)] if with_calls else None if self._takes_no_tools else [],
                 documents=None,
                 **{**self._tokens, **variables},
             )
-        except (*_TEMPLATE_ERRORS, RecursionError) as error:
+        except (*TEMPLATE_ERRORS, TooLongError) as error:
             raise RefusedError from error
+        finally:
+            self._trials.take(budget.taken)
 
     def _plain_calls(self, calls: Sequence[Call]) -> str | None:
         """Render calls with their results, as they are."""
@@ -332,8 +392,8 @@ class ChatTemplate:
         variables = self.reasoning.variables(Thinking(), None)
         messages = chat_messages(turns_of(calls), native=True)
         try:
-            rendered = self._render(messages, [PROVED_TOOL], variables)
-        except _TEMPLATE_ERRORS:
+            rendered = self._render(messages, [PROVED_TOOL], variables, budget=self._trials)
+        except TEMPLATE_ERRORS:
             return None
         return None if rendered is None else "".join(one.text for one in rendered.segments)
 
@@ -343,6 +403,11 @@ def chooses(prompt: Prompt) -> bool:
     if prompt.turns[-1].role == "assistant":
         return False
     return bool(prompt.callable_tools) and prompt.tool_choice.mode != "none"
+
+
+def size_of(prompt: Prompt) -> int:
+    """Return the number of tools, turns and blocks of a prompt."""
+    return len(prompt.tools) + sum(1 + len(turn.content) for turn in prompt.turns)
 
 
 def read_template(path: Path) -> str:
