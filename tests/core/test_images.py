@@ -1,3 +1,4 @@
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from antiphon.core.images import (
     WEBP,
     ImageHead,
     UnreadableImageError,
+    is_turned,
     media_type_of,
     read_base64,
     read_head,
@@ -177,3 +179,55 @@ class Counted(bytes):
     def __getitem__(self, key: Any) -> Any:
         self.read += 1
         return super().__getitem__(key)
+
+
+def exif(orientation: int | None, *, order: str = "<", before: int = 0) -> bytes:
+    """Return the segment of a JPEG that says how its camera was held, behind other entries."""
+    entries = [(0x010F, 2, 4, 0)] * before
+    if orientation is not None:
+        value = orientation if order == "<" else orientation << 16
+        entries.append((0x0112, 3, 1, value))
+    table = b"".join(struct.pack(f"{order}HHII", *entry) for entry in entries)
+    start = {"<": b"II", ">": b"MM"}[order] + struct.pack(f"{order}HI", 42, 8)
+    body = b"Exif\0\0" + start + struct.pack(f"{order}H", len(entries)) + table
+    return b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("before", [0, 3])
+def test_jpeg_says_that_it_is_turned(order: str, before: int) -> None:
+    turned = [
+        is_turned(images.jpeg_head(4, 3, before=exif(number, order=order, before=before)))
+        for number in range(11)
+    ]
+    assert turned == [False, False, *[True] * 7, False, False]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        images.jpeg_head(4, 3),
+        images.jpeg_head(4, 3, before=exif(None, before=2)),
+        # Behind the frame, or without one.
+        images.jpeg_head(4, 3)[:-8] + b"\xff\xda" + exif(6),
+        images.jpeg_head(4, 3) + exif(6),
+        b"\xff\xd8\xff\xd9",
+        b"\xff\xd8",
+        # Another block of the same kind, and one that is cut off.
+        images.jpeg_head(4, 3, before=b"\xff\xe1\x00\x08http:/"),
+        b"\xff\xd8" + exif(6)[:-6],
+        b"\xff\xd8" + exif(6)[:16],
+        b"\xff\xd8" + b"\xff\x01" * 5000 + exif(6),
+        images.png(),
+        images.GIF,
+        b"",
+    ],
+)
+def test_image_that_says_nothing_of_it_is_not_turned(image: bytes) -> None:
+    assert not is_turned(image)
+
+
+@given(st.binary(max_size=64), st.binary(max_size=64))
+def test_nothing_that_is_read_of_a_jpeg_fails(one: bytes, other: bytes) -> None:
+    is_turned(b"\xff\xd8\xff\xe1" + one + b"Exif\0\0" + other)
+    is_turned(images.jpeg_head(4, 3, before=exif(6)[:-10] + one))

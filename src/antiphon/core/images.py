@@ -5,7 +5,7 @@ Only the head is read. A fault in the rest shows when a model's own decoder read
 
 import binascii
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -38,6 +38,11 @@ _MARKER: Final = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
 _FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 _PIXELS_OR_END: Final = frozenset({0xD9, 0xDA})
+_EXIF: Final = 0xE1
+_EXIF_START: Final = b"Exif\0\0"
+_SEGMENT_HEAD: Final = 4
+_ORIENTATION_TAG: Final = 0x0112
+_TURNED: Final = range(2, 9)
 _KEYFRAME: Final = b"\x9d\x01\x2a"
 
 
@@ -120,7 +125,14 @@ def _gif_size(image: bytes) -> tuple[int, int]:
 
 
 def _jpeg_size(image: bytes) -> tuple[int, int]:
-    """Go from segment to segment to the one that begins the frame.
+    for marker, offset in _jpeg_segments(image):
+        if marker in _FRAMES:
+            return _number(image, offset + 7, 2), _number(image, offset + 5, 2)
+    raise UnreadableImageError("the JPEG has no frame before its pixels")
+
+
+def _jpeg_segments(image: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the marker and the place of each segment before the pixels.
 
     Some programs leave bytes between segments; like all decoders, this passes over them.
     """
@@ -131,15 +143,45 @@ def _jpeg_size(image: bytes) -> tuple[int, int]:
             raise IndexError
         offset = found.start()
         marker = image[offset + 1]
-        if marker in _FRAMES:
-            return _number(image, offset + 7, 2), _number(image, offset + 5, 2)
         if marker in _PIXELS_OR_END:
-            raise UnreadableImageError("the JPEG has no frame before its pixels")
+            return
+        yield marker, offset
         if marker in _WITHOUT_LENGTH:
             offset += 2
         else:
             offset += 2 + max(2, _number(image, offset + 2, 2))
     raise UnreadableImageError("the JPEG has too many segments before its frame")
+
+
+def is_turned(image: bytes) -> bool:
+    """Return whether a JPEG says that it is to be turned or mirrored before it is shown.
+
+    Cameras write what their sensor saw, and how it was held (EXIF). What cannot be read is not
+    turned.
+    """
+    if media_type_of(image) != JPEG:
+        return False
+    try:
+        for marker, offset in _jpeg_segments(image):
+            start = offset + _SEGMENT_HEAD
+            if marker == _EXIF and image[start : start + len(_EXIF_START)] == _EXIF_START:
+                return _orientation(image, start + len(_EXIF_START)) in _TURNED
+            if marker in _FRAMES:
+                break
+    except (IndexError, UnreadableImageError):
+        pass
+    return False
+
+
+def _orientation(image: bytes, start: int) -> int:
+    """Return the orientation in an EXIF block, 1 if it has none; the block is a small TIFF."""
+    little = image[start : start + 2] == b"II"
+    entries = start + _number(image, start + 4, 4, little=little)
+    for index in range(_number(image, entries, 2, little=little)):
+        entry = entries + 2 + 12 * index
+        if _number(image, entry, 2, little=little) == _ORIENTATION_TAG:
+            return _number(image, entry + 8, 2, little=little)
+    return 1
 
 
 def _webp_size(image: bytes) -> tuple[int, int]:

@@ -1,9 +1,12 @@
 from collections import Counter
 from contextlib import aclosing
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from PIL import Image
 
 from antiphon.core.prompt import Breakpoint
 from antiphon.engines.base import (
@@ -29,7 +32,14 @@ from antiphon.engines.token.machine import CompletionRequest
 from antiphon.engines.token.prompt.edges import Edge
 from antiphon.engines.token.prompt.placeholders import Segment
 from antiphon.engines.token.prompt.tokens import RenderedPrompt
-from antiphon.wire.content import ContentParam, ImageParam, TextParam, ToolResultParam, UrlSource
+from antiphon.wire.content import (
+    ContentParam,
+    ImageParam,
+    TextParam,
+    ToolResultParam,
+    ToolUseParam,
+    UrlSource,
+)
 from support import images
 from support.caching import answered, fill, settled
 from support.conversation import answer, ask, eventually, text_of, tokens_in, turn
@@ -111,6 +121,66 @@ async def test_other_image_changes_the_answer(multimodal_engine: LlamaEngine) ->
     ]
     assert said[0] != said[1]
     assert said[0] == text_of(await answer(multimodal_engine, show(black, "?", max_tokens=24)))
+
+
+async def test_images_are_sent_in_the_order_of_the_conversation(
+    multimodal_engine: LlamaEngine,
+) -> None:
+    shown = [image_param(images.png(colour=(number, 0, 0))) for number in range(5)]
+    result = ToolResultParam(
+        tool_use_id="t", content=[shown[2], TextParam(text="Second"), shown[3]]
+    )
+    turns = (
+        Turn("user", (shown[0], TextParam(text="First"), shown[1])),
+        Turn("assistant", (ToolUseParam(id="t", name="look", input={}),)),
+        Turn("user", (result,)),
+        turn("assistant", "Yes"),
+        Turn("user", (TextParam(text="Third"), shown[4], shown[0], TextParam(text="Fourth"))),
+    )
+    sent = await image_prompt(multimodal_engine, Prompt(turns, 8))
+    order = [*shown, shown[0]]
+    assert list(sent.images) == [one.source.data for one in order]
+    texts = sent.text.split(sent.markers[0])
+    assert len(texts) == len(order) + 1
+    said = ("First", "Second", "Third", "Fourth")
+    places = [[index for index, text in enumerate(texts) if one in text] for one in said]
+    assert places == [[1], [3], [4], [6]]
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> ImageParam:
+    data = BytesIO()
+    image.save(data, kind, **options)
+    return image_param(data.getvalue(), f"image/{kind.lower()}")
+
+
+GREY = Image.linear_gradient("L").resize((40, 40))
+FINE = bytes(byte for one in GREY.tobytes() for byte in (7, one))
+"""The same greys in 16 bits."""
+MOVING = [GREY.convert("P"), Image.new("P", (40, 40))]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        encoded(GREY),
+        encoded(GREY.convert("P")),
+        encoded(GREY.convert("RGBA")),
+        encoded(GREY.convert("LA")),
+        encoded(
+            Image.frombytes("I;16", (40, 40), bytes(b for one in GREY.tobytes() for b in (7, one)))
+        ),
+        encoded(GREY.convert("P"), "GIF"),
+        encoded(MOVING[0], "GIF", save_all=True, append_images=MOVING[1:]),
+    ],
+    ids=["grey", "palette", "RGBA", "LA", "16 bits", "GIF", "moving GIF"],
+)
+async def test_image_is_read_alike_in_every_encoding(
+    multimodal_engine: LlamaEngine, image: ImageParam
+) -> None:
+    async def said(image: ImageParam) -> str:
+        return text_of(await answer(multimodal_engine, show(image, "?", max_tokens=24)))
+
+    assert await said(image) == await said(encoded(GREY.convert("RGB")))
 
 
 async def test_tokens_before_a_breakpoint_begin_the_longer_conversation(

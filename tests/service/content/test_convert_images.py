@@ -15,7 +15,7 @@ from antiphon.core.images import GIF, JPEG, MEDIA_TYPES, PNG
 from antiphon.core.prompt import Capabilities, Prompt, Turn
 from antiphon.service.content.file_protocol import LONGEST_SIDE, MOST_PIXELS
 from antiphon.service.content.file_reader import FileReader
-from antiphon.service.content.images import convert_images, converts_images
+from antiphon.service.content.images import BRIEF, convert_images, converts_images
 from antiphon.wire.content import (
     Base64ImageSource,
     ImageParam,
@@ -98,6 +98,66 @@ async def test_every_format_becomes_a_png(file_reader: FileReader, data: bytes, 
     assert got.size == Image.open(BytesIO(data)).size
 
 
+CORNERS = Image.new("RGB", (64, 48), "white")
+CORNERS.paste("red", (0, 0, 32, 24))
+
+
+def held(orientation: int, kind: str = "JPEG", image: Image.Image = CORNERS) -> bytes:
+    """Return an image of a camera that was held in this way."""
+    notes = Image.Exif()
+    notes[0x0112] = orientation
+    return written(image, kind, exif=notes, quality=95)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "size", "corner"),
+    [
+        (3, (64, 48), (60, 44)),
+        (6, (48, 64), (44, 4)),
+        (8, (48, 64), (4, 60)),
+        (2, (64, 48), (60, 4)),
+    ],
+)
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+async def test_image_is_shown_as_its_camera_was_held(
+    file_reader: FileReader, kind: str, orientation: int, size: Any, corner: Any
+) -> None:
+    image = image_param(held(orientation, kind), f"image/{kind.lower()}")
+    got = await converted(file_reader, image)
+    assert got.size == size
+    red, green, blue = got.convert("RGB").getpixel(corner)
+    assert red > 200
+    assert max(green, blue) < 60
+    assert not got.getexif()
+
+
+async def test_jpeg_for_printing_is_turned_as_well(file_reader: FileReader) -> None:
+    image = image_param(held(6, image=CORNERS.convert("CMYK")), "image/jpeg")
+    assert (await converted(file_reader, image)).size == (48, 64)
+
+
+async def test_grey_of_16_bits_keeps_its_greys(file_reader: FileReader) -> None:
+    grey = Image.new("I;16", (LONGEST_SIDE + 1, 8), 0x80FF)
+    got = await converted(file_reader, image_param(written(grey, "PNG")))
+    assert (got.mode, got.getpixel((9, 3))) == ("L", 0x80)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF"])
+async def test_large_image_of_a_format_that_is_taken_is_scaled_down(
+    file_reader: FileReader, kind: str
+) -> None:
+    """It would take llama.cpp three bytes for each pixel, and requests have many images."""
+    data = written(Image.new("RGB", (8000, 5000)), kind)
+    got = await converted(file_reader, image_param(data, f"image/{kind.lower()}"))
+    assert got.size == (LONGEST_SIDE, LONGEST_SIDE * 5 // 8)
+
+
+async def test_image_that_is_too_large_for_a_child_is_refused(file_reader: FileReader) -> None:
+    data = written(Image.new("RGBA", (8000, 8000)), "PNG", compress_level=1)
+    sentence = "an image of over 16,777,216 pixels cannot be converted for this model"
+    await refused(file_reader, image_param(data), sentence)
+
+
 async def test_large_image_is_scaled_down(file_reader: FileReader) -> None:
     wide = webp(Image.new("RGB", (2 * LONGEST_SIDE, 100)))
     assert (await converted(file_reader, wide)).size == (LONGEST_SIDE, 50)
@@ -161,6 +221,25 @@ async def test_images_at_every_depth_are_converted_once_each(file_reader: FileRe
     first, second, *_ = images_of(got)
     assert first.source is second.source
     assert got.turns[0].content[1] is HELLO
+
+
+async def test_images_that_are_read_as_they_are_stay(file_reader: FileReader) -> None:
+    edge = image_param(written(Image.new("L", (LONGEST_SIDE, 2)), "PNG"))
+    upright = image_param(held(1), "image/jpeg")
+    given = prompt(HELLO, edge, upright)
+    assert await convert_images(given, file_reader, TAKEN) is given
+
+
+async def test_heads_of_many_characters_are_read_in_a_thread(file_reader: FileReader) -> None:
+    noise = Image.effect_noise((700, 700), 90)
+    large = image_param(written(noise, "PNG"))
+    assert isinstance(large.source, Base64ImageSource)
+    assert len(large.source.data) > BRIEF
+    turned = image_param(held(6), "image/jpeg")
+    got = await convert_images(prompt(large, turned), file_reader, TAKEN)
+    first, second = images_of(got)
+    assert first == large
+    assert shown(second).size == (48, 64)
 
 
 async def test_prompt_of_formats_that_are_taken_stays_the_same(file_reader: FileReader) -> None:

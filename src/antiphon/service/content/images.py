@@ -1,13 +1,21 @@
-"""Converts the images of a prompt to a format that the model reads."""
+"""Converts the images of a prompt to what the model reads: its formats, upright, not too large."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final
 
 from msgspec.structs import replace
 
 from antiphon.core.blocks import images_of, rewrite
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.images import MEDIA_TYPES, PNG
+from antiphon.core.images import MEDIA_TYPES, PNG, is_turned, read_base64, read_head
 from antiphon.core.prompt import Capabilities, Prompt
+from antiphon.service.content.file_protocol import LONGEST_SIDE
 from antiphon.service.content.file_reader import FileReader, FileRefusedError
 from antiphon.wire.content import Base64ImageSource, BlockParam, ImageParam
+
+BRIEF: Final = 256 * 1024
+"""Characters of images whose heads are read on the event loop."""
 
 
 def converts_images(capabilities: Capabilities) -> bool:
@@ -20,16 +28,22 @@ def converts_images(capabilities: Capabilities) -> bool:
 
 
 async def convert_images(prompt: Prompt, file_reader: FileReader, taken: frozenset[str]) -> Prompt:
-    """Return the prompt with each image of a media type that is not in `taken` as a PNG.
+    """Return the prompt with each image that the model would not read as it is as a PNG.
 
+    That is one of a media type that is not in `taken`, one that its camera has turned, and one that
+    is larger than `LONGEST_SIDE`, which would take the model's server hundreds of megabytes.
     Raises `InvalidRequestError` for an unreadable image, and `OverloadedError` if too many other
     requests have files to read.
     """
-    others = {
-        image.source.data
+    sources = {
+        image.source.data: image.source
         for image in images_of(prompt)
-        if isinstance(image.source, Base64ImageSource) and image.source.media_type not in taken
+        if isinstance(image.source, Base64ImageSource)
     }
+    if sum(map(len, sources)) < BRIEF:
+        others = _others(sources.values(), taken)
+    else:
+        others = await asyncio.to_thread(_others, sources.values(), taken)
     if not others:
         return prompt
     converted: dict[str, Base64ImageSource] = {}
@@ -48,3 +62,16 @@ async def convert_images(prompt: Prompt, file_reader: FileReader, taken: frozens
         return (block,)
 
     return rewrite(prompt, change)
+
+
+def _others(sources: Iterable[Base64ImageSource], taken: frozenset[str]) -> list[str]:
+    """Return the images that a model does not read as they are."""
+    return [source.data for source in sources if not _is_read(source, taken)]
+
+
+def _is_read(source: Base64ImageSource, taken: frozenset[str]) -> bool:
+    """Whether a model reads an image as it is. Validation has read its head."""
+    if source.media_type not in taken:
+        return False
+    data = read_base64(source.data)
+    return read_head(data).longest_side <= LONGEST_SIDE and not is_turned(data)
