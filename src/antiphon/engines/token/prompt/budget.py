@@ -23,7 +23,7 @@ STEPS_OF_PAIR: Final = 20
 SECONDS: Final = 5.0
 SECONDS_OF_PART: Final = 0.001
 
-BRIEF_STEPS: Final = 50_000
+BRIEF_STEPS: Final = 200_000
 BRIEF_SECONDS: Final = 0.05
 """For a rendering on the event loop. One that takes longer begins again in a thread."""
 
