@@ -201,6 +201,26 @@ NESTED = {
     "a tool that is assigned to": "{% set x = [1] %}"
     + _TWICE
     + "{% set t = tools[0] %}{% set t.x = x %}{{ tools | tojson }}",
+    "a tool with another field": "{% set x = [1] %}"
+    + _TWICE
+    + "{% set _ = tools[0].update(x=x) %}{{ tools | tojson }}",
+    "neighbours in a loop": "{% set x = [1] %}{% set y = [1] %}"
+    + _TWICE
+    + _APART
+    + "{% for z in [x, 1, y] %}{{ loop.previtem == loop.nextitem }}{% endfor %}",
+    "a loop of an own": "{% set x = [1] %}{% set y = [1] %}"
+    + _TWICE
+    + _APART
+    + "{% set loop = {'length': x} %}{{ loop.length == y }}",
+    "a safe list": "{% set x = [1] %}" + _TWICE + "{{ x | safe | length }}",
+    "a list that replaces": "{% set x = [1] %}" + _TWICE + "{{ 'a' | replace('a', x) | length }}",
+    "a list that is said": "{% set x = [1] %}" + _TWICE + "{{ raise_exception(x) }}",
+    "an object of pairs": "{% set x = (1,) %}"
+    + "{% set x = (x, x) %}" * 60
+    + "{{ dict([(x, 1)]) | length }}",
+    "an index that is a list": "{% set x = [1] %}" + _TWICE + "{{ {}[x] + 1 }}",
+    "pairs that nest deeply": "{% set n = namespace(x=(1,)) %}{% for i in range(99999) %}"
+    "{% set n.x = (n.x,) %}{% endfor %}{{ {n.x: 1} | length }}",
     "nested deeply": "{% set n = namespace(x=[]) %}{% for i in range(9999) %}{% set n.x = [n.x] %}"
     "{% endfor %}{{ n.x }}",
 }

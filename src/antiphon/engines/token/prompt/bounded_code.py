@@ -51,7 +51,7 @@ _OPEN_KINDS: Final = frozenset({Namespace, LoopContext})
 """Types whose attributes are for templates, but for those that begin with a line."""
 _PASSING: Final = {
     "flat": "(t_v := %).__class__ is str",
-    "hashed": "(t_v := %).__class__ is not tuple",
+    "hashed": "(t_v := %).__class__ in environment.scalars",
 }
 """The tests which nearly every value passes that is compared, or that is a key."""
 
@@ -218,6 +218,7 @@ class BoundedEnvironment(SandboxedEnvironment):
 
     code_generator_class = BoundedCode
     context_class = BoundedContext
+    scalars = SCALARS
     intercepted_binops = frozenset({"*", "**", "%"})
 
     def __init__(self, **options: Any) -> None:
@@ -341,6 +342,8 @@ class BoundedEnvironment(SandboxedEnvironment):
             args = (self.turns(args[0], 1), *args[1:])
         else:
             budget.take()
+            for arg in args:
+                self.flat(arg)
         return super().call(context, called, *args, **named)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
@@ -447,8 +450,6 @@ def _are_constants(node: nodes.Expr) -> bool:
 
 
 def _is_scalar(node: nodes.Expr) -> bool:
-    if isinstance(node, nodes.Getattr):
-        return isinstance(node.node, nodes.Name) and node.node.name == "loop"
     return isinstance(node, _SCALAR_NODES) or _is_text(node)
 
 

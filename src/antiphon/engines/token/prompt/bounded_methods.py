@@ -86,7 +86,7 @@ def _parts(budget: Budget, value: Any, args: Sequence[Any], named: Mapping[str, 
 def _kept(budget: Budget, value: Any, args: Sequence[Any], named: Mapping[str, Any]) -> None:
     """Take the items that a list or an object gets more; it may now be in itself many times."""
     del value
-    for one in args:
+    for one in (*args, *named.values()):
         if isinstance(one, Collection) and not isinstance(one, str):
             budget.trees = frozenset()
             budget.take_chars(len(one))
@@ -187,7 +187,7 @@ def _formatted(budget: Budget, value: Any, args: Sequence[Any], named: Mapping[s
     check_percent(budget, str(value), [*args, *named.values()])
 
 
-_TEXTUAL: Final = ("capitalize", "lower", "string", "title", "trim", "upper")
+_TEXTUAL: Final = ("capitalize", "lower", "safe", "string", "title", "trim", "upper")
 """Filters of a text, which are no longer than it."""
 
 _WHOLE: Final[Mapping[str, Check]] = {
@@ -212,7 +212,6 @@ _BY_ITEM: Final = (
 
 _SHORT: Final = (
     "abs", "attr", "count", "d", "default", "first", "float", "int", "items", "last", "length",
-    "safe",
 )  # fmt: skip
 """Filters that take no longer for a long value, or are numbers of Python's own limits."""
 
@@ -264,6 +263,8 @@ def _whole(
                 args = (*args[:at], value, *args[at + 1 :])
             if whole:
                 budget.weigh(value)
+        if len(args) > at + 1 or named:
+            _parts(budget, value, (*args[at + 1 :], *named.values()), {})
         if check is not _nothing:
             check(budget, value, args[at + 1 :], named)
         result = filter_(*args, **named)

@@ -16,6 +16,9 @@ CHARS_OF_STEP: Final = 16
 SLICE: Final = 1024
 """Steps between two looks at the clock."""
 
+MOST_DEPTH: Final = 500
+"""Of a value that is written, compared or hashed."""
+
 STEPS: Final = 300_000
 STEPS_OF_PART: Final = 1000
 STEPS_OF_PAIR: Final = 20
@@ -115,6 +118,9 @@ class Budget:
                 self.take(len(part))
             elif type(part) not in SCALARS:
                 depth = max(depth, level)
+                if depth > MOST_DEPTH:
+                    # Python has no limit of its own where it hashes.
+                    raise TooLongError("it nests too deeply")
                 pending += [(one, level + 1) for one in _parts(part)]
         return depth
 

@@ -48,7 +48,7 @@ def environment(now: Callable[[], datetime]) -> BoundedEnvironment:
     to_bounded_json = _bounded_json(made)
     made.filters["tojson"] = to_bounded_json
     made.globals["tojson"] = to_bounded_json
-    made.globals["raise_exception"] = _raise_exception
+    made.globals["raise_exception"] = _raising(made)
     made.globals["strftime_now"] = lambda form: now().strftime(_short_form(form))
     return made
 
@@ -110,8 +110,13 @@ def _method(name: str) -> Callable[..., Any]:
     return called
 
 
-def _raise_exception(message: str) -> NoReturn:
-    raise jinja2.TemplateError(str(message)[:MOST_MESSAGE])
+def _raising(environment: BoundedEnvironment) -> Callable[[Any], NoReturn]:
+    """Return `raise_exception` for the template of an environment."""
+
+    def refuse(message: Any) -> NoReturn:
+        raise jinja2.TemplateError(environment.shown(message)[:MOST_MESSAGE])
+
+    return refuse
 
 
 def _short_form(form: str) -> str:
