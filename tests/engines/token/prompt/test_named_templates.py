@@ -3,17 +3,18 @@
 import pytest
 from msgspec.structs import replace
 
-from antiphon.core.prompt import Breakpoint, Prompt, Tool, Turn
-from antiphon.engines.token.engine import with_tool_template
+from antiphon.core.prompt import Breakpoint, Prompt, Tool, ToolChoice, Turn
+from antiphon.engines.token.engine import TokenEngine, with_tool_template
 from antiphon.engines.token.options import TemplateOptions
 from antiphon.engines.token.prompt.call_syntax import TAGGED
 from antiphon.engines.token.prompt.named_templates import NamedTemplates, named_templates
 from antiphon.engines.token.prompt.template import ChatTemplate
+from antiphon.engines.token.prompt.tokens import Tokenizer
 from antiphon.wire.content import TextParam, ThinkingParam
-from support.conversation import turn
+from support.conversation import answer, calls_in, text_of, turn
 from support.logs import capture_logs
-from support.templates import CHATML, QWEN_LIKE, TOOLS
-from support.word_machine import THINKING
+from support.templates import CHATML, LLAMA_LIKE, QWEN_LIKE, TOOLS
+from support.word_machine import THINKING, WordMachine, word_engine
 
 LOOK = Tool(name="look", description="Look at it.", input_schema={"type": "object"})
 LATE = replace(LOOK, name="listen", deferred=True)
@@ -94,3 +95,19 @@ def test_model_without_a_template_for_tools_has_one() -> None:
     templates = opened(CHATML, "")
     assert isinstance(templates, ChatTemplate)
     assert templates.of(Prompt(ASKED, 1, tools=(LOOK,))) is templates
+
+
+@pytest.mark.anyio
+async def test_answer_is_read_as_the_template_of_its_prompt_writes_calls() -> None:
+    machine = WordMachine('{"name": "look", "parameters": {}}', "Two.")
+    templates = NamedTemplates(template(CHATML), template(LLAMA_LIKE))
+    plain = await word_engine(machine)
+    engine = TokenEngine(
+        machine, templates, await Tokenizer.open(machine.tokenize), plain.capabilities
+    )
+    prompt = Prompt((ASKED[1],), 16, tools=(LOOK,), tool_choice=ToolChoice(mode="any"))
+    assert calls_in(await answer(engine, prompt)) == [("look", "{}")]
+    assert text_of(await answer(engine, Prompt((ASKED[1],), 16))) == "Two."
+    first, second = (machine.text_of(request.tokens) for request in machine.asked)
+    assert "[user]Well?" in first
+    assert "<|im_start|>user\nWell?" in second
