@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from antiphon.engines.base import EngineStartError
+from antiphon.engines.llama.child import batch_of
 from antiphon.engines.llama.options import LlamaOptions
 from antiphon.engines.llama.process import child_config, start_child
 from support.conversation import eventually
@@ -168,3 +169,19 @@ async def test_child_that_stands_still_as_it_begins_ends_with_its_parent(tiny_mo
     assert ended.returncode == -signal.SIGKILL
     child = int(ended.stdout)
     await eventually(lambda: not psutil.pid_exists(child))
+
+
+@pytest.mark.parametrize(
+    ("options", "has_gpu", "batch"),
+    [
+        (LlamaOptions(), False, 256),
+        # To some models, all tokens of an image see one another, within a batch.
+        (LlamaOptions(mmproj="p.gguf"), False, 512),
+        (LlamaOptions(mmproj="p.gguf", batch=64), False, 64),
+        (LlamaOptions(mmproj="p.gguf"), True, None),
+        (LlamaOptions(batch=4096), True, 4096),
+    ],
+)
+def test_batch_holds_an_image(options: LlamaOptions, has_gpu: bool, batch: int | None) -> None:
+    config = child_config(options, Path("model.gguf"), None)
+    assert batch_of(config, has_gpu=has_gpu) == batch

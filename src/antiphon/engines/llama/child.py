@@ -24,6 +24,10 @@ CPU_BATCH: Final = 256
 """Tokens of a prompt read in one batch. During a batch every other answer stands still and no
 request can be cancelled; on a CPU larger batches (llama.cpp's own are of 2048) are no faster."""
 
+IMAGE_BATCH: Final = 512
+"""The same for a model with a projector. In some models, all tokens of an image see one another,
+and llama.cpp lets them do so within one batch only. An image of Gemma 4 has 280."""
+
 
 class ChildConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The parent's configuration of a child. `http_threads` serve one open request each."""
@@ -99,12 +103,19 @@ def _serve(config: ChildConfig) -> tuple[Any, bool]:
     params.cpuparams_batch.n_threads = config.threads
     # Fitting layers to a GPU's memory reads the model twice, in vain without a GPU.
     params.fit_params = has_gpu
-    _set_batch(params, config.batch or (None if has_gpu else CPU_BATCH))
+    _set_batch(params, batch_of(config, has_gpu=has_gpu))
     if config.mmproj is not None:
         params.mmproj.path = config.mmproj
     _bound_memory(params)
     _listen(params, config)
     return xllamacpp.Server(params), has_gpu
+
+
+def batch_of(config: ChildConfig, *, has_gpu: bool) -> int | None:
+    """Return the tokens of a batch; `None` leaves them to llama.cpp, which takes 512 and more."""
+    if config.batch is not None or has_gpu:
+        return config.batch
+    return CPU_BATCH if config.mmproj is None else IMAGE_BATCH
 
 
 def _set_batch(params: Any, batch: int | None) -> None:

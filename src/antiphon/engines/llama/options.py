@@ -33,7 +33,7 @@ class LlamaOptions(TemplateOptions, frozen=True, forbid_unknown_fields=True, kw_
     - `slots`: requests computed at once; more wait in line.
     - `gpu_layers`: layers kept on the GPU; -1 is as many as fit. Without a GPU it has no effect.
     - `batch`: tokens of prompts read in one batch, during which other answers stand still; by
-      default 256 without a GPU, and the default of llama.cpp with one.
+      default 256 without a GPU, 512 with a projector, and the default of llama.cpp with a GPU.
     - `snapshot_bytes`: the bytes that saved prefixes of prompts may take on the disk, but never
       more than a tenth of what is free; 0 saves none.
     - `batch_child`: whether a second child computes the requests of batches, if there is memory for
