@@ -16,7 +16,7 @@ import jinja2.ext
 import jinja2.nodes
 import jinja2.parser
 
-from antiphon.engines.token.prompt.bounded_code import BoundedEnvironment
+from antiphon.engines.token.prompt.bounded_environment import BoundedEnvironment
 from antiphon.engines.token.prompt.budget import SCALARS, Budget
 from antiphon.engines.token.prompt.placeholders import json_of_hidden
 
