@@ -26,7 +26,7 @@ request can be cancelled; on a CPU larger batches (llama.cpp's own are of 2048) 
 
 IMAGE_BATCH: Final = 512
 """The same for a model with a projector. In some models, all tokens of an image see one another,
-and llama.cpp lets them do so within one batch only. An image of Gemma 4 has 280."""
+and llama.cpp lets them do so within one batch only. An image of Gemma 4 has up to 280."""
 
 
 class ChildConfig(msgspec.Struct, frozen=True, kw_only=True):
