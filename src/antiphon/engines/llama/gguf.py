@@ -23,7 +23,7 @@ TEMPLATE: Final = "tokenizer.chat_template"
 Scalar: TypeAlias = int | float | str
 Value: TypeAlias = Scalar | list[Scalar]
 
-_SCALARS: Final = {
+SCALARS: Final = {
     0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q",
     12: "<d",
 }  # fmt: skip
@@ -107,8 +107,8 @@ class _Reader:
         count = 1
         if kind == _ARRAY:
             kind, count = self.number("<I"), self.number("<Q")
-        if kind in _SCALARS:
-            self._move(count * struct.calcsize(_SCALARS[kind]))
+        if kind in SCALARS:
+            self._move(count * struct.calcsize(SCALARS[kind]))
             return
         self._skipped += count
         if kind != _STRING or self._skipped > MOST_SKIPPED:
@@ -124,9 +124,9 @@ class _Reader:
     def _item(self, kind: int) -> Scalar:
         if kind == _STRING:
             return self.text()
-        if kind not in _SCALARS:
+        if kind not in SCALARS:
             raise _EndError
-        return self._scalar(_SCALARS[kind])
+        return self._scalar(SCALARS[kind])
 
     def _scalar(self, form: str) -> int | float:
         number: int | float

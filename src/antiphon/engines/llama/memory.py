@@ -82,17 +82,17 @@ def bytes_of_token(facts: Mapping[str, Value]) -> int | None:
     if family not in EVERY_LAYER_ATTENDS or f"{family}.attention.sliding_window" in facts:
         return None
     layers, heads, width = (
-        _whole(facts.get(f"{family}.{name}"))
+        whole(facts.get(f"{family}.{name}"))
         for name in ("block_count", "attention.head_count", "embedding_length")
     )
     if not layers or not heads or not width:
         return None
     head = width // heads
-    key = _whole(facts.get(f"{family}.attention.key_length")) or head
-    value = _whole(facts.get(f"{family}.attention.value_length")) or head
+    key = whole(facts.get(f"{family}.attention.key_length")) or head
+    value = whole(facts.get(f"{family}.attention.value_length")) or head
     shared = facts.get(f"{family}.attention.head_count_kv", heads)
     of_layers = shared if isinstance(shared, list) else [shared] * min(layers, 1000)
-    counts = [_whole(count) for count in of_layers]
+    counts = [whole(count) for count in of_layers]
     return sum(counts) * (key + value) * ELEMENT_BYTES or None
 
 
@@ -102,7 +102,7 @@ def trained_context(weights: Path) -> int | None:
         facts = read_metadata(weights)
     except OSError:
         return None
-    return _whole(facts.get(f"{facts.get('general.architecture')}.context_length")) or None
+    return whole(facts.get(f"{facts.get('general.architecture')}.context_length")) or None
 
 
 def physical_memory(limits: tuple[Path, ...] = CGROUP_MEMORY) -> int:
@@ -194,7 +194,7 @@ def _kilobytes(path: Path, name: str) -> int | None:
         return None
 
 
-def _whole(value: object) -> int:
+def whole(value: object) -> int:
     """Return a count of the metadata; 0 for what is none."""
     return value if isinstance(value, int) and 0 < value < 1 << 32 else 0
 
