@@ -6,7 +6,8 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO
@@ -95,6 +96,46 @@ def download(
                 raise PullError(f"{remote.url}: {error} ({_promise(kept)}){offline}") from error
             progress.note(f"{error}; trying again")
             sleep(pause)
+
+
+@contextmanager
+def opened(remote: RemoteFile) -> Iterator["RemoteStream"]:
+    """Open a file from its beginning until the end of the block; nothing is written.
+
+    Of what is not read by then, the server has sent no more than its connection holds.
+    """
+    try:
+        response = _open(remote, None, 0, Path())
+    except _BrokenOffError as error:
+        offline = f". {OFFLINE}" if isinstance(error, _NoConnectionError) else ""
+        raise PullError(f"{remote.url}: {error}{offline}") from error
+    with response:
+        yield RemoteStream(remote, response)
+
+
+class RemoteStream:
+    """A file that is read from a server. Its `size` is the one that the server states."""
+
+    def __init__(self, remote: RemoteFile, response: http.client.HTTPResponse) -> None:
+        total = response.headers.get("Content-Length", "")
+        self.size = int(total) if total.isdecimal() else None
+        self._left = self.size or 0
+        self._remote = remote
+        self._response = response
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes; none at the end. Raises `PullError`."""
+        try:
+            piece = self._response.read1(size)
+        except (OSError, http.client.HTTPException) as error:
+            reason = system_reason(error)
+            raise PullError(f"{self._remote.url}: the connection broke: {reason}") from error
+        if not piece and self._left > 0:
+            raise PullError(
+                f"{self._remote.url}: the connection broke {self._left:,} bytes before the end"
+            )
+        self._left -= len(piece)
+        return piece
 
 
 def _try_once(remote: RemoteFile, partial: Path, progress: Progress) -> dict[str, str]:

@@ -33,6 +33,11 @@ def fetch_hub(
     return FetchedFile(partial, spec.file, sha256, {**source, "revision": revision})
 
 
+def remote_of(spec: HubSpec, endpoint: str | None = None) -> RemoteFile:
+    """Return where the hub has a file. Raises `PullError`."""
+    return _resolve(spec, endpoint)[0]
+
+
 def _resolve(spec: HubSpec, endpoint: str | None) -> tuple[RemoteFile, str | None, str]:
     """Ask the hub for the URL of a file, its SHA-256 if it is in LFS, and the commit."""
     # huggingface_hub takes half a second to import, and then reads HF_ENDPOINT, HF_TOKEN, ….

