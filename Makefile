@@ -40,6 +40,9 @@ coverage: .venv/dev ## the pure layers alone; fails below full line and branch c
 coverage-table: .venv/dev ## rewrite docs/reference/coverage.md from the marks of the tests
 	@cd tests && ../$(BIN)/python -m support.surface $(ARGS)
 
+template-table: .venv/dev ## rewrite docs/reference/templates.md: what is learned of llama.cpp's templates
+	@cd tests && ../$(BIN)/python -m support.template_table
+
 soak: .venv/dev ## tests that take minutes, or fetch what is newest; many random examples of the others
 	@$(BIN)/pytest -m "soak or hypothesis" --hypothesis-profile=soak -o faulthandler_timeout=0 $(ARGS)
 
@@ -78,4 +81,4 @@ lock: ## renew the lock files (needs uv)
 	@scripts/environment requirements/dev.lock
 	@touch $@ .venv/server
 
-.PHONY: help serve console test coverage coverage-table soak simulate check format bench screenshots picture lock
+.PHONY: help serve console test coverage coverage-table template-table soak simulate check format bench screenshots picture lock
