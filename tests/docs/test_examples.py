@@ -34,6 +34,7 @@ NOT_RUN = {
     "export ANTHROPIC_BASE_URL": "is what the welcome prints, with the key",
     "ANTIPHON_API_KEY=a-key": "takes a port that may be taken",
     "antiphon serve --model": "names models that do not exist",
+    "antiphon models check": "names models that do not exist",
     ".venv/bin/python -m pip install -e": "fetches from the package index",
     "pg_dump": "needs the tools of PostgreSQL",
 }

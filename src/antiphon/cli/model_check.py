@@ -1,0 +1,168 @@
+"""`antiphon models check`: what is learned of a model, or of a template alone."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from antiphon.cli.command import CommandError
+from antiphon.cli.model_report import report
+from antiphon.cli.output import say_json, say_unchanged
+from antiphon.engines.llama.gguf_header import HeaderError, read_header
+from antiphon.engines.llama.model_file import ModelFile, model_file, read_model_file
+from antiphon.engines.llama.options import LlamaOptions
+from antiphon.engines.token.prompt.template import TemplateUnusableError
+from antiphon.engines.token.template_facts import TemplateFacts, template_facts
+from antiphon.settings import Settings
+from antiphon.store.data_folder import refuse_a_file
+from antiphon.weights.pull import located, opened_remote
+from antiphon.weights.source import MAGIC
+from antiphon.weights.spec import FORMS, SUFFIX, parse_spec
+
+MOST_SOURCE = 1 << 20
+"""The bytes of a template's file; the largest known one has a twentieth of them."""
+NO_TEMPLATE = "the file has no chat template"
+PROJECTOR = "it is a projector for images (`mmproj`) of a model, and no model"
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a model or of a template; `None` is what only the other one tells.
+
+    `unusable` says why no conversation can be put to it, and then there are no `learned` facts.
+    `templates` are the names of the file's templates; those of the `default` are learned.
+    """
+
+    source: str
+    kind: Literal["model", "template"]
+    file: ModelFile | None
+    learned: TemplateFacts | None
+    unusable: str | None
+    served_context: int | None
+    slots: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the facts for programs."""
+        file, learned = self.file, self.learned
+        no_calls = {"native": False, "reason": self.unusable}
+        return {
+            "source": self.source,
+            "kind": self.kind,
+            "usable": self.unusable is None,
+            "reason": self.unusable,
+            "file": None if file is None else _file(file),
+            "templates": None if file is None else list(file.templates),
+            "tools": no_calls if learned is None else learned.calls,
+            "thinking": None if learned is None else learned.thoughts,
+            "roles": None if learned is None else learned.roles,
+            "prefix": None if learned is None else learned.prefix,
+            "context": {
+                "trained": None if file is None else file.context,
+                "served": self.served_context,
+            },
+            "kv_cache": None if file is None else file.kv_cache,
+            "guarantees": None if learned is None else learned.guarantees,
+        }
+
+
+def _file(file: ModelFile) -> Mapping[str, Any]:
+    """Return what a file says of itself, without what stands elsewhere."""
+    elsewhere = {"templates", "kv_cache", "context", "begin", "end"}
+    return {
+        name: value for name, value in msgspec.structs.asdict(file).items() if name not in elsewhere
+    }
+
+
+def check_model(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Print what is learned; return 1 if no conversation can be put to the model."""
+    refuse_a_file(settings.data_dir)
+    checked = check(arguments.model, settings.data_dir)
+    if arguments.json:
+        say_json(checked.as_json())
+    else:
+        say_unchanged(report(checked))
+    return 0 if checked.unusable is None else 1
+
+
+def check(what: str, data_dir: Path) -> Checked:
+    """Check a model or a template. Raises `CommandError`, `PullError` and `SpecError`."""
+    spec = parse_spec(what)
+    path = located(spec, data_dir)
+    try:
+        if path is None:
+            with opened_remote(spec) as stream:  # type: ignore[arg-type]  # a path is located
+                file = model_file(read_header(stream), stream.size)
+        elif _is_model(path):
+            file = read_model_file(path)
+        else:
+            return _check_template(what, _read_template(path))
+    except HeaderError as error:
+        raise CommandError(f"{what}: {error}") from error
+    except OSError as error:
+        raise CommandError(f"{what}: {error.strerror or error}") from error
+    return _check_file(what, file)
+
+
+def _is_model(path: Path) -> bool:
+    """Return whether a file is to be read as a model. Raises `CommandError` and `OSError`."""
+    if not path.exists():
+        raise CommandError(f"There is no file {path}.\n{FORMS}")
+    if not path.is_file():
+        raise CommandError(f"{path} is not a file; give a .gguf file, or one with a template")
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC or path.suffix.lower() == SUFFIX
+
+
+def _read_template(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(MOST_SOURCE + 1)
+    if len(content) > MOST_SOURCE:
+        raise CommandError(f"{path} is neither a GGUF file nor a template: it is too large for one")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CommandError(
+            f"{path} is neither a GGUF file nor a template: it is not UTF-8"
+        ) from error
+
+
+def _check_template(what: str, source: str) -> Checked:
+    try:
+        learned = template_facts(source)
+    except TemplateUnusableError as error:
+        raise CommandError(f"{what}: the template cannot be used: {error}") from error
+    return Checked(
+        source=what,
+        kind="template",
+        file=None,
+        learned=learned,
+        unusable=None,
+        served_context=None,
+        slots=LlamaOptions().slots,
+    )
+
+
+def _check_file(what: str, file: ModelFile) -> Checked:
+    options = LlamaOptions()
+    learned, unusable = None, None
+    template = file.templates.get("default")
+    if file.architecture == "clip":
+        unusable = PROJECTOR
+    elif template is None:
+        unusable = NO_TEMPLATE
+    else:
+        try:
+            learned = template_facts(template, bos=file.begin, eos=file.end)
+        except TemplateUnusableError as error:
+            unusable = f"its chat template cannot be used: {error}"
+    served = options.context_per_slot
+    return Checked(
+        source=what,
+        kind="model",
+        file=file,
+        learned=learned,
+        unusable=unusable,
+        served_context=min(served, file.context or served),
+        slots=options.slots,
+    )

@@ -1,0 +1,193 @@
+"""The report of `antiphon models check`: a name and a sentence for each thing that was learned."""
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+from textwrap import fill
+from typing import TYPE_CHECKING, Final
+
+from rich.filesize import decimal
+
+from antiphon.cli.program import WIDTH
+from antiphon.engines.llama.model_file import KvCache, ModelFile
+from antiphon.engines.token.template_facts import (
+    CallFacts,
+    Guarantees,
+    PrefixFacts,
+    RoleFacts,
+    TemplateFacts,
+    ThoughtFacts,
+)
+
+if TYPE_CHECKING:
+    from antiphon.cli.model_check import Checked
+
+UNKNOWN: Final = (
+    "size, context, memory and vocabulary, and so whether the marks above are single tokens: "
+    "a template alone does not tell"
+)
+_NAMES: Final = 10
+"""The width of the names."""
+_GAP: Final = 2
+
+
+def report(checked: "Checked") -> str:
+    """Return the report. Its lines have at most 80 columns, but for long words.
+
+    What a file says of itself is printed without control characters: it may be of a stranger.
+    """
+    rows = [("model" if checked.kind == "model" else "template", checked.source)]
+    if checked.file is not None:
+        rows += _file(checked.file)
+    if checked.unusable is not None:
+        rows.append(("refused", checked.unusable))
+    if checked.learned is not None:
+        rows += _learned(checked.learned)
+    rows += _context(checked)
+    if checked.learned is not None:
+        rows.append(("guaranteed", _guarantees(checked.learned.guarantees)))
+    return "\n".join(_lines(rows))
+
+
+def _lines(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
+    indent = " " * (_NAMES + _GAP)
+    for name, text in rows:
+        lines = [
+            fill(
+                _printable(line), WIDTH, initial_indent=indent, subsequent_indent=indent,
+                break_long_words=False, break_on_hyphens=False, drop_whitespace=True,
+            )
+            for line in text.split("\n")
+        ]  # fmt: skip
+        whole = "\n".join(line or indent for line in lines)
+        yield (name.ljust(_NAMES + _GAP) + whole[len(indent) :]).rstrip()
+
+
+def _printable(text: str) -> str:
+    """Return a text without what would move the cursor or change the direction of writing."""
+    return "".join(
+        ascii(one)[1:-1] if unicodedata.category(one) in {"Cc", "Cf", "Zl", "Zp"} else one
+        for one in text
+    )
+
+
+def _file(file: ModelFile) -> Iterator[tuple[str, str]]:
+    """Yield what a file says of itself."""
+    unnamed = "no name, no architecture"
+    yield "name", ", ".join(filter(None, (file.name, file.architecture))) or unnamed
+    size = "size not stated" if file.bytes is None else decimal(file.bytes)
+    parts = f" in {file.parts} files" if file.parts > 1 else ""
+    missing = f", of which {file.missing} are not beside it" if file.missing else ""
+    stored = f", mostly {file.quantization}" if file.quantization else ""
+    yield "file", f"{size}{parts}{missing}{stored}; {file.vocabulary:,} tokens in its vocabulary"
+    others = [name for name in file.templates if name != "default"]
+    if others:
+        yield "templates", f"beside the one that is used, the file has: {', '.join(others)}"
+
+
+def _learned(learned: TemplateFacts) -> Iterator[tuple[str, str]]:
+    yield from _calls(learned.calls)
+    yield from _thoughts(learned.thoughts)
+    yield "roles", _roles(learned.roles)
+    yield "prefix", _prefix(learned.prefix, thinks=learned.thoughts is not None)
+
+
+def _calls(calls: CallFacts) -> Iterator[tuple[str, str]]:
+    described = "" if calls.described_by == "template" else "; its template does not describe tools"
+    if calls.native:
+        yield "tools", f"native: called in the format of its template{described}"
+    else:
+        yield "tools", f"general: asked in a format of Antiphon, because {calls.reason}"
+    yield "a call", calls.example
+    several = "one answer may have several calls" if calls.parallel else "one call in each answer"
+    yield "", f"({several})"
+    whose = "its own role" if calls.results_role == "tool" else "said by the user"
+    yield "a result", calls.result_example or "-"
+    yield "", f"({whose})"
+
+
+def _thoughts(thoughts: ThoughtFacts | None) -> Iterator[tuple[str, str]]:
+    if thoughts is None:
+        yield "thoughts", "none: the template has no place for them"
+        return
+    opened = "the template opens them" if thoughts.opened_by == "template" else "opened by Antiphon"
+    yield "thoughts", f"between {thoughts.opening} and {thoughts.closing}; {opened}"
+    kept = {
+        (True, True): "kept",
+        (True, False): "kept while tools are called, dropped when the user has said more",
+        (False, True): "dropped while tools are called, kept later",
+        (False, False): "dropped from the next message on",
+    }
+    yield "", kept[thoughts.kept_in_loop, thoughts.kept_later]
+    controls = [f"switch {thoughts.switch}"] if thoughts.switch else ["no switch"]
+    if thoughts.efforts:
+        controls.append(f"efforts {', '.join(thoughts.efforts)}")
+    if thoughts.takes_budget:
+        controls.append("a budget of tokens")
+    yield "", "; ".join(controls)
+
+
+def _roles(roles: RoleFacts) -> str:
+    known = {
+        "system": roles.system,
+        "system between other messages": roles.later_system,
+        "tool": roles.tool,
+        "two messages of the user in a row": roles.consecutive_users,
+    }
+    has = ", ".join(name for name, one in known.items() if one) or "user and assistant only"
+    lacks = ", ".join(name for name, one in known.items() if not one)
+    return f"{has}; not: {lacks}" if lacks else has
+
+
+def _prefix(prefix: PrefixFacts, *, thinks: bool) -> str:
+    """Say what is read again as a conversation goes on."""
+    if not prefix.in_chat:
+        said = "the template changes what it wrote whenever the conversation goes on"
+    elif prefix.in_loop and prefix.at_question:
+        said = "nothing of a prompt is read again as the conversation goes on"
+    elif prefix.in_loop:
+        said = "stays while tools are called"
+        said += "; read again from the first thought of the last loop when the user has said more"
+    else:
+        said = "stays in a conversation without tools; read again from the first "
+        said += "thought as tools are called" if thinks else "call as tools are called"
+    return said + ("; it begins with the date, and changes at midnight" if prefix.dated else "")
+
+
+def _context(checked: "Checked") -> Iterator[tuple[str, str]]:
+    file = checked.file
+    if file is None:
+        yield "unknown", UNKNOWN
+        return
+    trained = "not stated" if file.context is None else f"{file.context:,} tokens"
+    yield "context", f"trained for {trained}; {checked.served_context:,} are served by default"
+    yield "memory", _memory(file.kv_cache, checked.served_context or 0, checked.slots)
+
+
+def _memory(cache: KvCache, context: int, slots: int) -> str:
+    if cache.bytes_per_token is None:
+        return "not known: the file does not describe its KV cache"
+    about = "" if cache.exact else "at most "
+    heads = "-".join(f"{one:,}" for one in {cache.kv_heads[0]: 0, cache.kv_heads[-1]: 0})
+    lengths = {cache.key_length: 0, cache.value_length: 0}
+    sizes = " and ".join(f"{one:,}" for one in lengths if one is not None)
+    window = (
+        f", some of them with a window of {cache.sliding_window:,} tokens"
+        if cache.sliding_window
+        else ""
+    )
+    whole = decimal(cache.bytes_per_token * context * slots)
+    return (
+        f"{about}{decimal(cache.bytes_per_token)} of KV cache for each token "
+        f"({cache.layers or 0:,} layers, {heads} heads of {sizes}, {cache.type}{window}): "
+        f"{about}{whole} for {slots} slots of {context:,}"
+    )
+
+
+def _guarantees(guarantees: Guarantees) -> str:
+    given = {
+        "forced and strict tools": guarantees.forced_tools,
+        "structured outputs": guarantees.structured_outputs,
+        "exact counts": guarantees.counts_exactly,
+    }
+    found = ", ".join(name for name, one in given.items() if one)
+    return f"{found}; images with a projector (`mmproj`)"

