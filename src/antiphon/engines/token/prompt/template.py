@@ -261,7 +261,9 @@ class ChatTemplate:
         tags = self.reasoning.tags
         thought = ""
         if message.reasoning and tags is not None and self.reasoning.kept != "never":
-            thought = hidden.reasoning(message.reasoning)
+            # What the model wrote before the closing tag is the template's to write.
+            tail = tags.margin if tags.tail is None else tags.tail
+            thought = hidden.reasoning(message.reasoning.removesuffix(tail))
         content = hidden.content(message.parts, last=last)
         if thought and tags is not None:
             fields |= self.reasoning.placed(thought, content, tags)
