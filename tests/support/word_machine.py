@@ -23,7 +23,7 @@ BEGIN = "<|begin|>"
 class WordMachine:
     """Numbers words in the order in which it meets them; each completion writes the next answer.
 
-    A word, a space or a sign is one token, and so is each control token. Unless `shows_tokens`,
+    A word, a space or a sign is one token, and so is each `control` token. Unless `shows_tokens`,
     pieces have a text and a count only. `open` is the number of running completions, of which
     `slots` run at once. Prompts of one salt share their prefixes.
     """
@@ -34,10 +34,12 @@ class WordMachine:
         shows_tokens: bool = True,
         slots: int = 1,
         keeps_prefixes: bool = False,
+        control: re.Pattern[str] = CONTROL,
     ) -> None:
         self.ready = True
         self.keeps_prefixes = keeps_prefixes
         self.confirmed = Confirmation(0)
+        self._control = control
         self._slots = asyncio.Semaphore(slots)
         self._kept: set[tuple[str, tuple[int, ...]]] = set()
         self.asked: list[CompletionRequest] = []
@@ -49,7 +51,7 @@ class WordMachine:
     async def tokenize(self, text: str, *, control: bool, ends: bool = False) -> list[int]:
         begin = [self._number(BEGIN, control=True)] if ends else []
         return begin + [self._number(word, control=is_control) for word, is_control in
-                        words_of(text, control=control)]  # fmt: skip
+                        words_of(text, control=control, marks=self._control)]  # fmt: skip
 
     @asynccontextmanager
     async def completions(
@@ -73,7 +75,9 @@ class WordMachine:
         answer = self._answers.pop(0)
         self.open += 1
         try:
-            for written, (word, is_control) in enumerate(words_of(answer, control=True)):
+            for written, (word, is_control) in enumerate(
+                words_of(answer, control=True, marks=self._control)
+            ):
                 if written == request.max_tokens:
                     yield Piece(end=PieceEnd.LIMIT)
                     return
@@ -100,13 +104,15 @@ class WordMachine:
         return self._words.setdefault((word, control), len(self._words))
 
 
-def words_of(text: str, *, control: bool) -> list[tuple[str, bool]]:
-    """Cut a text into words, each with whether it is a control token."""
+def words_of(
+    text: str, *, control: bool, marks: re.Pattern[str] = CONTROL
+) -> list[tuple[str, bool]]:
+    """Cut a text into words, each with whether it is a control token, which one of `marks` is."""
     if not control:
         return [(word, False) for word in WORDS.findall(text)]
     words: list[tuple[str, bool]] = []
     at = 0
-    for match in CONTROL.finditer(text):
+    for match in marks.finditer(text):
         words += words_of(text[at : match.start()], control=False)
         words.append((match[0], True))
         at = match.end()
