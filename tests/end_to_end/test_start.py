@@ -238,6 +238,7 @@ def test_context_that_is_too_small_for_claude_code_is_told(
         assert "Note: Claude Code needs about 32,000 tokens of context; " in said
         assert " has 8,192 and can have no more. Choose another one: " in said
         assert "docs/how-to/use-claude-code.md" in said
+        assert ": general tools (it has no calls), no thoughts, 8,192 tokens of context" in said
 
 
 def test_context_that_does_not_fit_into_memory_is_told_with_what_does(

@@ -2,16 +2,19 @@
 
 from pathlib import Path
 from shlex import quote
+from textwrap import fill
 
 import msgspec
 
 from antiphon import __version__
 from antiphon.cli.links import console_base, local_url
-from antiphon.cli.program import as_called, folded, folded_command
+from antiphon.cli.program import WIDTH, as_called, folded, folded_command
+from antiphon.service.models import ServedModel
 from antiphon.service.platform import Platform
 from antiphon.wire.admin.keys import KeyInfo
 
 _SETUP = "(makes the first administrator: once, within a day; a secret until then)"
+_INDENT = " " * 11
 _FIRST_KEY = "(each start replaces it until it is used; then it is not shown again)"
 
 
@@ -37,7 +40,7 @@ class Welcome(msgspec.Struct, frozen=True):
         rows = {
             "URL": self.url,
             "API key": self._key(),
-            "Model": ", ".join(self.platform.models.states()),
+            "Model": f"\n{_INDENT}".join(map(model_line, self.platform.models.served)),
             "Data": str(settings.data_dir),
         }
         if settings.console.enabled:
@@ -67,16 +70,16 @@ class Welcome(msgspec.Struct, frozen=True):
 
     def _key(self) -> str:
         if self.first is not None:
-            return f"{self.first.secret}\n           {_FIRST_KEY}"
+            return f"{self.first.secret}\n{_INDENT}{_FIRST_KEY}"
         settings = self.platform.settings
         if settings.api_key is not None and "api_key" not in self.platform.ignored:
             return f"the one in {settings.api_key.place}"
-        command = folded_command(as_called(f"`{self._create_key()}`"), " " * 11)
+        command = folded_command(as_called(f"`{self._create_key()}`"), _INDENT)
         return f"made before; to make another one:\n{command}"
 
     def _console(self) -> str:
         if self.setup_link is not None:
-            return f"{self.setup_link}\n           {_SETUP}"
+            return f"{self.setup_link}\n{_INDENT}{_SETUP}"
         return f"{console_base(self.platform.settings, self.port)}/console"
 
     def _create_key(self, flag: str = "") -> str:
@@ -113,6 +116,28 @@ class Welcome(msgspec.Struct, frozen=True):
     -d '{{"model": "claude-local", "max_tokens": 64, "temperature": 0,
          "messages": [{{"role": "user",
          "content": "What is the chemical symbol for water?"}}]}}'"""
+
+
+def model_line(model: ServedModel) -> str:
+    """Return a model with what decides how agents work on it: its calls, thoughts and context.
+
+    A long line is folded, and indented.
+    """
+    listed, formats = model.listed(), model.call_formats()
+    general = next((one for one in formats if not one.native), None)
+    facts = list[str]()
+    if general is not None:
+        facts.append(f"general tools ({general.reason or 'its template has none'})")
+    elif formats:
+        facts.append("native tools")
+    if listed.capabilities is not None:
+        facts.append("thoughts" if listed.capabilities.thinking.supported else "no thoughts")
+    if listed.max_input_tokens is not None:
+        facts.append(f"{listed.max_input_tokens:,} tokens of context")
+    line = f"{model.id}: {', '.join(facts)}" if facts else model.id
+    width = WIDTH - len(_INDENT)
+    folded_line = fill(line, width, break_long_words=False, break_on_hyphens=False)
+    return folded_line.replace("\n", f"\n{_INDENT}")
 
 
 def _folded(text: str) -> str:

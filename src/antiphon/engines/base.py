@@ -44,6 +44,8 @@ from antiphon.wire.mistakes import explained
 
 __all__ = [
     "CachingEngine",
+    "CallFormat",
+    "CallingEngine",
     "Capabilities",
     "CheckedOpener",
     "Confirmation",
@@ -192,6 +194,23 @@ class ReportingEngine(Protocol):
     """An engine that tells of its snapshots; `None` if it can have none."""
 
     def snapshot_report(self) -> SnapshotReport | None: ...
+
+
+class CallFormat(msgspec.Struct, frozen=True):
+    """The format in which a model is asked to call tools: its own (`native`), or the general one.
+
+    `reason` says why it is the general one.
+    """
+
+    native: bool
+    reason: str | None = None
+
+
+@runtime_checkable
+class CallingEngine(Protocol):
+    """An engine that knows in which format its model is asked to call tools."""
+
+    def call_format(self) -> CallFormat: ...
 
 
 OpenEngine: TypeAlias = Callable[[EngineConfig], Awaitable[Engine]]

@@ -14,7 +14,14 @@ from antiphon.core.idle_use import IdleUse
 from antiphon.core.limits.rate_limits import CALL_GROUPS
 from antiphon.core.model_capabilities import model_capabilities
 from antiphon.core.pagination import IdCursor, page
-from antiphon.engines.base import Engine, EngineConfig, ReportingEngine, SnapshotReport
+from antiphon.engines.base import (
+    CallFormat,
+    CallingEngine,
+    Engine,
+    EngineConfig,
+    ReportingEngine,
+    SnapshotReport,
+)
 from antiphon.engines.routed import RoutedEngine, WeightedEngine
 from antiphon.engines.states import MemberState
 from antiphon.service.engine_meter import EngineMeter
@@ -134,6 +141,10 @@ class ServedModel:
         """Return what its engines have saved of prompts, of each that tells."""
         told = (one.snapshot_report() for one in self._members if isinstance(one, ReportingEngine))
         return tuple(one for one in told if one is not None)
+
+    def call_formats(self) -> tuple[CallFormat, ...]:
+        """Return the formats of calls of its engines, of each that knows it."""
+        return tuple(one.call_format() for one in self._members if isinstance(one, CallingEngine))
 
     def listed(self) -> ModelInfo:
         """Return the model as `/v1/models` lists it; its capabilities need an open engine."""

@@ -13,6 +13,7 @@ from antiphon.core.blocks import images_of
 from antiphon.core.images import MEDIA_TYPES
 from antiphon.core.late_tools import with_described_tools
 from antiphon.engines.base import (
+    CallFormat,
     Capabilities,
     EngineError,
     EngineErrorKind,
@@ -42,6 +43,7 @@ from antiphon.engines.token.prompt.template import (
 )
 from antiphon.engines.token.prompt.tokens import Tokenizer
 from antiphon.engines.token.prompt.tool_prompt import call_instructions
+from antiphon.engines.token.prompt.trial import PROBE_TOOL
 from antiphon.logs import EventLog
 from antiphon.wire.content import TextParam
 
@@ -90,6 +92,10 @@ class TokenEngine(Generic[Machine]):
         """Return how the machine is now; `None` if it does not tell."""
         machine: object = self.machine
         return machine.state() if isinstance(machine, TellingEngine) else None
+
+    def call_format(self) -> CallFormat:
+        template = self._templates.of(Prompt((), 1, tools=(PROBE_TOOL,)))
+        return CallFormat(template.native, template.unlearned)
 
     async def count_tokens(self, prompt: Prompt) -> int:
         return len(await self.tokens_of(prompt))
