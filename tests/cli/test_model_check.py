@@ -86,6 +86,16 @@ def test_real_file_is_read_without_loading_it(shell: Shell, tmp_path: Path) -> N
     assert "trained for 8,192 tokens" in said
 
 
+def test_layers_with_other_heads_are_told_with_the_fewest_and_the_most(
+    shell: Shell, tmp_path: Path
+) -> None:
+    path = tmp_path / "odd.gguf"
+    path.write_bytes(model(QWEN_LIKE, **{"attention.head_count_kv": [2, 1]}))
+    assert "(2 layers, 1 to 2 heads of 32, f16)" in " ".join(shell(f"models check {path}").split())
+    path.write_bytes(model(QWEN_LIKE, **{"attention.head_count_kv": 1}))
+    assert "(2 layers, 1 head of 32, f16)" in " ".join(shell(f"models check {path}").split())
+
+
 def test_model_without_a_template_is_told_and_fails(
     shell: Shell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

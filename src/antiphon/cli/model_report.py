@@ -167,7 +167,10 @@ def _memory(cache: KvCache, context: int, slots: int) -> str:
     if cache.bytes_per_token is None:
         return "not known: the file does not describe its KV cache"
     about = "" if cache.exact else "at most "
-    heads = "-".join(f"{one:,}" for one in {cache.kv_heads[0]: 0, cache.kv_heads[-1]: 0})
+    fewest, most = cache.kv_heads[0], cache.kv_heads[-1]
+    heads = "1 head" if most == 1 else f"{most:,} heads"
+    if fewest != most:
+        heads = f"{fewest:,} to {heads}"
     lengths = {cache.key_length: 0, cache.value_length: 0}
     sizes = " and ".join(f"{one:,}" for one in lengths if one is not None)
     window = (
@@ -178,7 +181,7 @@ def _memory(cache: KvCache, context: int, slots: int) -> str:
     whole = decimal(cache.bytes_per_token * context * slots)
     return (
         f"{about}{decimal(cache.bytes_per_token)} of KV cache for each token "
-        f"({cache.layers or 0:,} layers, {heads} heads of {sizes}, {cache.type}{window}): "
+        f"({cache.layers or 0:,} layers, {heads} of {sizes}, {cache.type}{window}): "
         f"{about}{whole} for {slots} slots of {context:,}"
     )
 
