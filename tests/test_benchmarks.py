@@ -60,6 +60,7 @@ def quick_figures(name: str, folder: Path, *options: str) -> tuple[list[dict[str
         ("interference", "--rounds"),
         ("batches", "--rounds"),
         ("batches", "--requests"),
+        ("malformed_calls", "--requests"),
         ("memory", "--requests"),
         ("adapters", "--requests"),
         ("schemas", "--one"),

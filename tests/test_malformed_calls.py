@@ -1,0 +1,95 @@
+"""What the benchmark of malformed calls counts, and what it does not."""
+
+import json
+from typing import Any
+
+import pytest
+
+from benchmarks.malformed_calls import CITIES, QUESTIONS, TOOLS, faults, holds, requests
+
+WEATHER, ROUTE, REMINDER, CONVERT, CODE = (one["input_schema"] for one in TOOLS)
+GOOD = {"city": "Paris", "unit": "C"}
+
+
+def call(given: Any, name: str = "get_weather") -> dict[str, Any]:
+    return {"type": "tool_use", "id": "toolu_1", "name": name, "input": given}
+
+
+def text(said: str) -> dict[str, Any]:
+    return {"type": "text", "text": said}
+
+
+def counted(*blocks: Any, choice: str = "auto", stop: str = "end_turn", status: int = 200) -> Any:
+    body = {"tools": [TOOLS[0], TOOLS[1]], "tool_choice": {"type": choice}}
+    return faults(body, status, json.dumps({"content": blocks, "stop_reason": stop}).encode())
+
+
+def test_good_answers_have_no_fault() -> None:
+    assert counted(call(GOOD), choice="any", stop="tool_use") == set()
+    assert counted(text("I look."), call(GOOD), call(GOOD), stop="tool_use") == set()
+    assert counted(text("It rains.")) == set()
+    assert counted(text("It rains and"), stop="max_tokens") == set()
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        (call(GOOD, "set_reminder"), "unknown tool"),
+        (call({"city": "Paris"}), "not of the schema"),
+        (call({**GOOD, "unit": "K"}), "not of the schema"),
+        (call({**GOOD, "more": 1}), "not of the schema"),
+        (call('{"city": "Pa'), "no object"),
+        (text('<tool_call>\n{"name": "get_weather"'), "marks in a text"),
+        (text("<|im_end|>"), "marks in a text"),
+    ],
+)
+def test_each_fault_is_found(given: Any, fault: str) -> None:
+    assert counted(given) == {fault}
+
+
+def test_call_that_was_demanded_and_call_that_was_cut_off_are_missed() -> None:
+    assert counted(text("It rains."), choice="any") == {"no call"}
+    assert counted(call({}), stop="max_tokens") == {"cut off"}
+    assert counted(text("It"), choice="any", stop="max_tokens") == {"no call"}
+
+
+def test_error_is_a_fault() -> None:
+    assert counted(status=500) == {"an error"}
+    assert faults({"tools": [], "tool_choice": {"type": "auto"}}, 200, b"<html>") == {"an error"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"),
+    [
+        (ROUTE, {"start": {"city": "A"}, "destination": {"city": "B"}, "by": "car"}, {}),
+        (
+            ROUTE,
+            {"start": {"city": "A"}, "destination": {"city": "B"}, "by": "car", "stops": ["C"]},
+            {"start": "A", "destination": {"city": "B"}, "by": "car"},
+        ),
+        (
+            ROUTE,
+            {"start": {"city": "A", "country": "D"}, "destination": {"city": "B"}, "by": "train"},
+            {"start": {"city": "A"}, "destination": {"city": "B"}, "by": "car", "stops": [1]},
+        ),
+        (REMINDER, {"text": "", "minutes": 1}, {"text": "", "minutes": 0}),
+        (REMINDER, {"text": "", "minutes": 1440}, {"text": "", "minutes": 1.5}),
+        (REMINDER, {"text": "", "minutes": 2, "urgent": True}, {"text": "", "minutes": True}),
+        (CONVERT, {"amount": 0.5, "source": "a", "target": "b"}, {"amount": -1, "source": "a"}),
+        (CODE, {"code": "x", "timeout": -3}, {"code": 7}),
+    ],
+)
+def test_values_are_held_to_their_schemas(schema: Any, good: Any, bad: Any) -> None:
+    assert holds(good, schema)
+    assert not holds(bad, schema)
+
+
+def test_requests_ask_for_every_tool_and_demand_every_second_call() -> None:
+    bodies = list(requests(60))
+    assert {body["tool_choice"]["type"] for body in bodies[::2]} == {"auto"}
+    assert {body["tool_choice"]["type"] for body in bodies[1::2]} == {"any"}
+    assert {len(body["tools"]) for body in bodies} == {2, 3, 4}
+    for place, question in enumerate(QUESTIONS):
+        body = bodies[2 * place]
+        assert body["tools"][0] == TOOLS[place]
+        assert body["messages"][0]["content"] == question.format(CITIES[place])
