@@ -1,6 +1,7 @@
 """`antiphon models check`: what is told of a model, for people and for programs."""
 
 import json
+import struct
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from antiphon.cli import main
-from support.gguf_bytes import header, model
+from support.gguf_bytes import ARRAY, header, model
 from support.templates import CHATML, QWEN_LIKE
 from support.tiny_models import Kind, write_model
 from support.word_machine import THINKING
@@ -103,7 +104,8 @@ def test_model_without_a_template_is_told_and_fails(
     path.write_bytes(model(None))
     assert main(["models", "check", str(path), "--data-dir", str(shell.data_dir)]) == 1
     printed = capsys.readouterr()
-    assert "refused     the file has no chat template\n" in printed.out
+    said = "the file has no chat template, and its tokens are those of no known family"
+    assert f"refused {said}" in " ".join(printed.out.split())
     assert "trained for 4,096 tokens" in printed.out
     assert not printed.err
 
@@ -142,8 +144,45 @@ def test_other_templates_of_a_file_are_named(shell: Shell, tmp_path: Path) -> No
     path = tmp_path / "two.gguf"
     named = {"tokenizer.chat_template": CHATML, "tokenizer.chat_template.tool_use": QWEN_LIKE}
     path.write_bytes(header(named))
-    assert "beside the one that is used, the file has: tool_use" in shell(f"models check {path}")
-    assert shell.json(f"models check {path}")["templates"] == ["default", "tool_use"]
+    said = shell(f"models check {path}")
+    assert "template    tool_use, for prompts with tools; the file has default, tool_use" in said
+    found = shell.json(f"models check {path}")
+    assert (found["templates"], found["template"]) == (["default", "tool_use"], "tool_use")
+    assert found["tools"]["native"]
+
+
+def test_template_for_tools_that_cannot_be_used_leaves_the_usual_one(
+    shell: Shell, tmp_path: Path
+) -> None:
+    path = tmp_path / "two.gguf"
+    named = {"tokenizer.chat_template": CHATML, "tokenizer.chat_template.tool_use": "{% if %}"}
+    path.write_bytes(header(named))
+    found = shell.json(f"models check {path}")
+    assert (found["template"], found["usable"], found["tools"]["native"]) == (
+        "default", True, False,
+    )  # fmt: skip
+
+
+def test_family_of_the_tokens_is_taken_where_a_file_has_no_template(
+    shell: Shell, tmp_path: Path
+) -> None:
+    path = tmp_path / "bare.gguf"
+    tokens = ["<|im_start|>", "<|im_end|>", "a"]
+
+    def write(*types: int) -> None:
+        facts = {"tokenizer.ggml.tokens": tokens}
+        raw = struct.pack("<IIQ3i", ARRAY, 5, 3, *types)
+        path.write_bytes(header(facts, raw={"tokenizer.ggml.token_type": raw}))
+
+    write(3, 3, 1)
+    found = shell.json(f"models check {path}")
+    assert (found["usable"], found["family"], found["template"]) == (True, "ChatML", None)
+    assert found["tools"]["result_example"].startswith("<|im_end|>")
+    assert "none in the file; that of ChatML is used, by its tokens" in shell(
+        f"models check {path}"
+    )
+    write(1, 1, 1)
+    assert main(["models", "check", str(path), "--data-dir", str(shell.data_dir)]) == 1
 
 
 @pytest.mark.parametrize(

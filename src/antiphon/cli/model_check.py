@@ -1,6 +1,7 @@
 """`antiphon models check`: what is learned of a model, or of a template alone."""
 
 import argparse
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from antiphon.cli.output import say_json, say_unchanged
 from antiphon.engines.llama.gguf_header import HeaderError, read_header
 from antiphon.engines.llama.model_file import ModelFile, model_file, read_model_file
 from antiphon.engines.llama.options import LlamaOptions
+from antiphon.engines.token.prompt.family_templates import Family, family_of
 from antiphon.engines.token.prompt.template import TemplateUnusableError
 from antiphon.engines.token.template_facts import TemplateFacts, template_facts
 from antiphon.settings import Settings
@@ -23,15 +25,17 @@ from antiphon.weights.spec import FORMS, SUFFIX, parse_spec
 
 MOST_SOURCE = 1 << 20
 """The bytes of a template's file; the largest known one has a twentieth of them."""
-NO_TEMPLATE = "the file has no chat template"
+NO_TEMPLATE = "the file has no chat template, and its tokens are those of no known family"
 PROJECTOR = "it is a projector for images (`mmproj`) of a model, and no model"
+FOR_TOOLS = "tool_use"
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a model or of a template; `None` is what only the other one tells.
 
     `unusable` says why no conversation can be put to it, and then there are no `learned` facts.
-    `templates` are the names of the file's templates; those of the `default` are learned.
+    They are of the template that prompts with tools have, `template` by its name: one of the file,
+    or that of a `family` if the file has none.
     """
 
     source: str
@@ -39,6 +43,8 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     file: ModelFile | None
     learned: TemplateFacts | None
     unusable: str | None
+    template: str | None = None
+    family: str | None = None
     served_context: int | None
     slots: int
 
@@ -53,6 +59,8 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
             "reason": self.unusable,
             "file": None if file is None else _file(file),
             "templates": None if file is None else list(file.templates),
+            "template": self.template,
+            "family": self.family,
             "tools": no_calls if learned is None else learned.calls,
             "thinking": None if learned is None else learned.thoughts,
             "roles": None if learned is None else learned.roles,
@@ -68,7 +76,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 
 def _file(file: ModelFile) -> Mapping[str, Any]:
     """Return what a file says of itself, without what stands elsewhere."""
-    elsewhere = {"templates", "kv_cache", "context", "begin", "end"}
+    elsewhere = {"templates", "kv_cache", "context", "controls", "begin", "end"}
     return {
         name: value for name, value in msgspec.structs.asdict(file).items() if name not in elsewhere
     }
@@ -143,19 +151,34 @@ def _check_template(what: str, source: str) -> Checked:
     )
 
 
+def _family_of(file: ModelFile) -> Family | None:
+    """Return the family of a file without a template, by its control tokens, as a server does."""
+
+    async def tokenize(text: str, *, control: bool, ends: bool = False) -> list[int]:
+        del ends
+        return [0] if control and text in file.controls else [1] * len(text)
+
+    return asyncio.run(family_of(tokenize))
+
+
 def _check_file(what: str, file: ModelFile) -> Checked:
     options = LlamaOptions()
-    learned, unusable = None, None
-    template = file.templates.get("default")
-    if file.architecture == "clip":
-        unusable = PROJECTOR
-    elif template is None:
-        unusable = NO_TEMPLATE
-    else:
+    learned: TemplateFacts | None = None
+    is_projector = file.architecture == "clip"
+    unusable: str | None = PROJECTOR if is_projector else NO_TEMPLATE
+    family, used = None, None
+    templates = {} if is_projector else dict(file.templates)
+    if not file.templates and (family := _family_of(file)) is not None:
+        templates = {family.name: family.template}
+    # The one for tools says what matters most; a server takes the other one if it cannot be used.
+    for name in sorted(templates, key=lambda name: (name != FOR_TOOLS, name != "default")):
         try:
-            learned = template_facts(template, bos=file.begin, eos=file.end)
+            learned = template_facts(templates[name], bos=file.begin, eos=file.end)
         except TemplateUnusableError as error:
             unusable = f"its chat template cannot be used: {error}"
+        else:
+            unusable, used = None, name
+            break
     served = options.context_per_slot
     return Checked(
         source=what,
@@ -163,6 +186,8 @@ def _check_file(what: str, file: ModelFile) -> Checked:
         file=file,
         learned=learned,
         unusable=unusable,
+        template=None if family else used,
+        family=None if family is None else family.name,
         served_context=min(served, file.context or served),
         slots=options.slots,
     )

@@ -38,6 +38,7 @@ def report(checked: "Checked") -> str:
     rows = [("model" if checked.kind == "model" else "template", checked.source)]
     if checked.file is not None:
         rows += _file(checked.file)
+        rows += _templates(checked)
     if checked.unusable is not None:
         rows.append(("refused", checked.unusable))
     if checked.learned is not None:
@@ -79,9 +80,15 @@ def _file(file: ModelFile) -> Iterator[tuple[str, str]]:
     missing = f", of which {file.missing} are not beside it" if file.missing else ""
     stored = f", mostly {file.quantization}" if file.quantization else ""
     yield "file", f"{size}{parts}{missing}{stored}; {file.vocabulary:,} tokens in its vocabulary"
-    others = [name for name in file.templates if name != "default"]
-    if others:
-        yield "templates", f"beside the one that is used, the file has: {', '.join(others)}"
+
+
+def _templates(checked: "Checked") -> Iterator[tuple[str, str]]:
+    """Yield which template is told of, if it is not the only one of the file."""
+    if checked.family is not None:
+        yield "template", f"none in the file; that of {checked.family} is used, by its tokens"
+    elif checked.file is not None and len(checked.file.templates) > 1:
+        names = ", ".join(checked.file.templates)
+        yield "template", f"{checked.template}, for prompts with tools; the file has {names}"
 
 
 def _learned(learned: TemplateFacts) -> Iterator[tuple[str, str]]:

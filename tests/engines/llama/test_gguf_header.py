@@ -11,7 +11,8 @@ from antiphon.engines.llama import gguf_header
 from antiphon.engines.llama.gguf_header import HeaderError, read_header
 from support.gguf_bytes import ARRAY, TEXT, UINT32, array, header, model, text
 
-TOKENS = "tokenizer.ggml.tokens"
+TOKENS, TYPES = "tokenizer.ggml.tokens", "tokenizer.ggml.token_type"
+INT32 = 5
 
 
 class Counted(io.BytesIO):
@@ -95,6 +96,22 @@ def test_number_of_facts_and_of_tokens_is_bounded() -> None:
         "its tokens are not a list of at most 2,000,000 texts"
     )
     assert refusal(header({TOKENS: [1]})).startswith("its tokens are not a list")
+
+
+def test_control_tokens_are_known_by_their_types() -> None:
+    raw = struct.pack("<IIQ4i", ARRAY, INT32, 4, 3, 1, 3, 4)
+    found = read_header(io.BytesIO(header({TOKENS: ["a", "b", "c", "d"]}, raw={TYPES: raw})))
+    assert found.controls == (0, 2)
+
+
+def test_types_that_lie_are_refused() -> None:
+    for kind, count, said in (
+        (INT32, 1 << 40, "not at most 2,000,000 numbers"),
+        (TEXT, 1, "not at most 2,000,000 numbers"),
+        (INT32, 2, "it ends within its header"),
+    ):
+        content = header(raw={TYPES: struct.pack("<IIQi", ARRAY, kind, count, 3)})
+        assert said in refusal(content)
 
 
 def test_header_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,12 @@ MOST_TOKENS: Final = 2_000_000
 MOST_TEXT: Final = 4 << 20
 """Of a text that is kept: a template, say. Longer ones are skipped."""
 TOKENS: Final = "tokenizer.ggml.tokens"
+TYPES: Final = "tokenizer.ggml.token_type"
+"""Of its tokens."""
 
-_STRING, _ARRAY = 8, 9
+_INT32, _STRING, _ARRAY = 5, 8, 9
+_CONTROL: Final = 3
+"""The type of control tokens."""
 _VERSIONS: Final = {2, 3}
 _CHUNK: Final = 1 << 16
 
@@ -41,11 +45,13 @@ class Stream(Protocol):
 class Header(msgspec.Struct, frozen=True):
     """A header: its metadata, without long lists and texts, its tokens, and the bytes it takes.
 
-    `tensors` is how many the file says that it has.
+    `controls` are the numbers of the tokens that are control tokens. `tensors` is how many the file
+    says that it has.
     """
 
     facts: Mapping[str, Value]
     tokens: tuple[bytes, ...]
+    controls: tuple[int, ...]
     tensors: int
     size: int
 
@@ -69,6 +75,7 @@ def read_header(stream: Stream) -> Header:
         raise HeaderError(f"it says that it has {keys:,} facts, more than {MOST_KEYS:,}")
     facts: dict[str, Value] = {}
     tokens: tuple[bytes, ...] = ()
+    controls: tuple[int, ...] = ()
     for _ in range(keys):
         key = reader.text()
         if key is None:
@@ -76,9 +83,11 @@ def read_header(stream: Stream) -> Header:
         kind = reader.number("<I")
         if key == TOKENS and kind == _ARRAY:
             tokens = reader.tokens()
+        elif key == TYPES and kind == _ARRAY:
+            controls = reader.controls()
         elif (value := reader.value(kind)) is not None:
             facts[key] = value
-    return Header(facts, tokens, tensors, reader.size)
+    return Header(facts, tokens, controls, tensors, reader.size)
 
 
 class _Reader:
@@ -114,6 +123,13 @@ class _Reader:
         if kind != _STRING or count > MOST_TOKENS:
             raise HeaderError(f"its tokens are not a list of at most {MOST_TOKENS:,} texts")
         return tuple(self.take(self.number("<Q")) for _ in range(count))
+
+    def controls(self) -> tuple[int, ...]:
+        kind, count = self.number("<I"), self.number("<Q")
+        if kind != _INT32 or count > MOST_TOKENS:
+            raise HeaderError(f"the types of its tokens are not at most {MOST_TOKENS:,} numbers")
+        types = struct.unpack(f"<{count}i", self.take(4 * count))
+        return tuple(number for number, one in enumerate(types) if one == _CONTROL)
 
     def value(self, kind: int) -> Value | None:
         if kind != _ARRAY:

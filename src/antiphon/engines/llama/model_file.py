@@ -50,7 +50,8 @@ class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
 
     `bytes` is the size of all parts that are there, and `missing` are the parts that are not.
     `context` is what the model was trained for. `templates` are its chat templates, by name; the
-    usual one has the name `default`. `begin` and `end` are the texts of its first and last token.
+    usual one has the name `default`. `controls` are the texts of its control tokens, `begin` and
+    `end` those of its first and last token.
     """
 
     name: str | None
@@ -64,6 +65,7 @@ class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
     context: int | None
     kv_cache: KvCache
     templates: Mapping[str, str]
+    controls: frozenset[str]
     begin: str
     end: str
 
@@ -97,6 +99,7 @@ def model_file(header: Header, size: int | None, *, parts: int = 1, missing: int
         context=whole(facts.get(f"{architecture}.context_length")) or None,
         kv_cache=_kv_cache(facts, architecture),
         templates=_templates(facts),
+        controls=frozenset(map(header.token, header.controls)),
         begin=header.token(facts.get("tokenizer.ggml.bos_token_id")),
         end=header.token(facts.get("tokenizer.ggml.eos_token_id")),
     )
