@@ -88,7 +88,15 @@ class SilentRevocations:
         elif self._revokes and sql.startswith("UPDATE revision"):
             self._revokes = False
             return sql.replace("+ ?", "+ 0 * ?")
-        return sql
+        # The number of the change is that of another one.
+        return sql.replace("INSERT INTO account_changes", "INSERT OR REPLACE INTO account_changes")
+
+
+def revocations_of_others(sql: str) -> str:
+    """Tell of a key that has changed that it is another one."""
+    if sql.startswith("INSERT INTO account_changes"):
+        return sql.replace("VALUES (?, ?, ?)", "VALUES (?, ?, 'not ' || ?)")
+    return sql
 
 
 class _SilentSlot(JournalSlot):
@@ -326,6 +334,9 @@ PLANTS: Mapping[str, Plant] = {
     ),
     "a revoked key that nobody hears of": Plant(
         "keys", "revoked_keys", lambda: Planted(sql=SilentRevocations())
+    ),
+    "a revoked key that is told to be another one": Plant(
+        "keys", "revoked_keys", lambda: Planted(sql=revocations_of_others)
     ),
     "a spend limit that nobody looks at": Plant(
         "spend", "money", lambda: Planted(memory=GenerousCounters)

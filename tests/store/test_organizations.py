@@ -191,7 +191,7 @@ async def test_limits_are_set_changed_and_cleared(database: Database) -> None:
     assert directory.spend_limits[Scope.KEY, "apikey_1"] == (changed,)
     async with database.write() as connection:
         await clear_rate_limit(connection, Scope.WORKSPACE, "wrkspc_0", "m", "requests_per_minute")
-        await clear_spend_limit(connection, "spl_1")
+        await clear_spend_limit(connection, changed)
         directory = await read_directory(connection)
     assert (directory.rate_limits, directory.spend_limits) == ({}, {})
 

@@ -1,6 +1,6 @@
 """The current accounts in memory: requests need no query of the database."""
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -11,11 +11,16 @@ from antiphon.core.ids import ID_ENTROPY, organization_id, workspace_id
 from antiphon.logs import EventLog
 from antiphon.service.background import repeated
 from antiphon.store.accounts import note_use
-from antiphon.store.database.changes import ChangeSignal
+from antiphon.store.database.changes import (
+    NO_REVISION,
+    AccountChange,
+    ChangeSignal,
+    changes_since,
+)
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database, in_time
 from antiphon.store.database.errors import DatabaseUnavailableError, StoreError
-from antiphon.store.directory import Directory, read_directory
+from antiphon.store.directory import Directory, changed_directory, read_directory
 from antiphon.store.organizations import Organization, find_organization, found_organization
 from antiphon.store.workspaces import Workspace
 
@@ -28,10 +33,12 @@ K = TypeVar("K", bound=Hashable)
 
 
 class Kept(Generic[S]):
-    """A state in memory, read again only when the signal reports a change of an account.
+    """A state in memory, brought up to date when the signal reports a change of an account.
 
     Any process may change an account. A look at the signal takes microseconds, so what is revoked
-    fails on the very next request.
+    fails on the very next request. `read` reads the whole state; `change` brings a known one up to
+    date, and returns the same if no change concerns it. Requests wait meanwhile; what else the
+    event loop does waits for a portion at a time.
     """
 
     def __init__(
@@ -39,14 +46,18 @@ class Kept(Generic[S]):
         database: Database,
         signal: ChangeSignal,
         read: Callable[[AsyncConnection], Awaitable[S]],
+        change: Callable[[AsyncConnection, S, Collection[AccountChange]], Awaitable[S]],
         limit_s: float = READ_S,
     ) -> None:
         self._database = database
         self._signal = signal
         self._read_state = read
+        self._change_state = change
         self._limit_s = limit_s
         self._version: int | None = None
         self._state: S | None = None
+        # That of the state. The version is another number on PostgreSQL.
+        self._revision = NO_REVISION
         self._reading = anyio.Lock()
         self._failures = 0
         self._last_failure = ""
@@ -67,14 +78,17 @@ class Kept(Generic[S]):
             # Read before the state: a change in between is noticed the next time.
             version = self._signal.version()
             if self._state is None or version != self._version:
-                self._state = await self._read()
+                self._state, self._revision = await self._read()
                 self._version = version
             return self._state
 
-    async def _read(self) -> S:
+    async def _read(self) -> tuple[S, int]:
         try:
             async with in_time(self._limit_s), self._database.read() as connection:
-                return await self._read_state(connection)
+                revision, changes = await changes_since(connection, self._revision)
+                if self._state is None or changes is None:
+                    return await self._read_state(connection), revision
+                return await self._change_state(connection, self._state, changes), revision
         except DatabaseUnavailableError as error:
             self._failures += 1
             self._last_failure = str(error)
@@ -85,7 +99,7 @@ class Accounts(Kept[Directory]):
     """The directory as it is now."""
 
     def __init__(self, database: Database, signal: ChangeSignal, limit_s: float = READ_S) -> None:
-        super().__init__(database, signal, read_directory, limit_s)
+        super().__init__(database, signal, read_directory, changed_directory, limit_s)
 
 
 async def establish(

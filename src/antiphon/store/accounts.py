@@ -1,6 +1,6 @@
 """API keys and their secrets at rest. Each change is announced in its own transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -9,14 +9,17 @@ import msgspec
 from sqlalchemy import Select, bindparam, func, insert, or_, select, update
 
 from antiphon.core.names import folded
-from antiphon.store.database.changes import announce
+from antiphon.store.database.changes import ChangeKind, announce
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.errors import AmbiguousNameError
-from antiphon.store.database.records import add, read, with_folded_name
+from antiphon.store.database.records import (
+    add,
+    portions,
+    read,
+    read_portions,
+    with_folded_name,
+)
 from antiphon.store.database.tables import api_keys, key_secrets
-
-# SQLite takes some thousand parameters in a statement.
-_IDS_AT_ONCE = 500
 
 
 class KeyKind(StrEnum):
@@ -84,7 +87,7 @@ async def add_key(connection: AsyncConnection, key: ApiKey, digest: bytes) -> No
 async def add_secret(connection: AsyncConnection, key_id: str, digest: bytes) -> None:
     """Add a secret to a key."""
     await connection.execute(insert(key_secrets).values(key_id=key_id, digest=digest))
-    await announce(connection)
+    await announce(connection, ChangeKind.KEY, key_id)
 
 
 async def end_secrets(connection: AsyncConnection, key_id: str, moment: datetime) -> None:
@@ -93,7 +96,7 @@ async def end_secrets(connection: AsyncConnection, key_id: str, moment: datetime
         key_secrets.c.valid_until.is_(None) | (key_secrets.c.valid_until > moment)
     )
     await connection.execute(update(key_secrets).where(own).values(valid_until=moment))
-    await announce(connection)
+    await announce(connection, ChangeKind.KEY, key_id)
 
 
 async def list_keys(connection: AsyncConnection) -> tuple[ApiKey, ...]:
@@ -113,26 +116,59 @@ async def workspaces_of_keys(
     """Return the workspace of each of these keys, but for the archived ones."""
     columns = api_keys.c
     found: dict[str, str | None] = {}
-    for start in range(0, len(key_ids), _IDS_AT_ONCE):
-        some = columns.id.in_(key_ids[start : start + _IDS_AT_ONCE])
+    for some in portions(key_ids):
         is_open = columns.status != KeyStatus.ARCHIVED
         rows = await connection.execute(
-            select(columns.id, columns.workspace_id).where(some, is_open)
+            select(columns.id, columns.workspace_id).where(columns.id.in_(some), is_open)
         )
         found.update((key_id, workspace_id) for key_id, workspace_id in rows.all())
     return found
 
 
+class _SecretRow(ApiKey, frozen=True, kw_only=True):
+    """A secret with its key, as one row."""
+
+    digest: bytes
+    valid_until: datetime | None
+
+    def active(self) -> ActiveSecret:
+        key = ApiKey(**{name: getattr(self, name) for name in ApiKey.__struct_fields__})
+        return ActiveSecret(key, self.valid_until)
+
+
+_SECRETS = select(api_keys, key_secrets.c.digest, key_secrets.c.valid_until).where(
+    api_keys.c.id == key_secrets.c.key_id
+)
+
+
 async def active_secrets(connection: AsyncConnection) -> dict[bytes, ActiveSecret]:
-    """Return the secrets that authenticate now, by their digests, for keys of either kind."""
-    active = select(api_keys).where(api_keys.c.status == KeyStatus.ACTIVE)
-    keys = {key.id: key for key in await _keys(connection, active)}
-    secrets = await connection.execute(select(key_secrets))
-    return {
-        bytes(secret.digest): ActiveSecret(keys[secret.key_id], secret.valid_until)
-        for secret in secrets
-        if secret.key_id in keys
-    }
+    """Return the secrets that authenticate now, by their digests, for keys of either kind.
+
+    They are read in portions: of a hundred thousand that takes a second or two, in which other work
+    waits for some milliseconds at a time.
+    """
+    active = _SECRETS.where(api_keys.c.status == KeyStatus.ACTIVE)
+    found: dict[bytes, ActiveSecret] = {}
+    digest = key_secrets.c.digest
+    async for rows in read_portions(connection, _SecretRow, active, digest, KEY_CONVERTERS):
+        found.update((bytes(row.digest), row.active()) for row in rows)
+    return found
+
+
+async def secrets_of(
+    connection: AsyncConnection, key_ids: Collection[str]
+) -> dict[bytes, ActiveSecret | None]:
+    """Return every secret that these keys have ever had; `None` for one that authenticates no more.
+
+    Secrets are never removed.
+    """
+    found: dict[bytes, ActiveSecret | None] = {}
+    for some in portions(key_ids):
+        theirs = _SECRETS.where(key_secrets.c.key_id.in_(some))
+        for row in await read(connection, _SecretRow, theirs, KEY_CONVERTERS):
+            is_active = row.status is KeyStatus.ACTIVE
+            found[bytes(row.digest)] = row.active() if is_active else None
+    return found
 
 
 async def find_key(connection: AsyncConnection, id_or_name: str) -> ApiKey | None:
@@ -155,7 +191,7 @@ async def change_key(
     values = with_folded_name(changes)
     changed = await connection.execute(update(api_keys).where(open_key).values(values))
     if changed.rowcount:
-        await announce(connection)
+        await announce(connection, ChangeKind.KEY, key_id)
     return next(
         iter(await _keys(connection, select(api_keys).where(api_keys.c.id == key_id))), None
     )
@@ -168,7 +204,7 @@ async def archive_keys_of(connection: AsyncConnection, workspace_id: str, now: d
     )
     archived = {"status": KeyStatus.ARCHIVED, "archived_at": now}
     await connection.execute(update(api_keys).where(open_keys).values(archived))
-    await announce(connection)
+    await announce(connection, ChangeKind.ARCHIVED_KEYS, workspace_id)
 
 
 async def note_use(connection: AsyncConnection, uses: Mapping[str, datetime]) -> None:

@@ -10,10 +10,15 @@ from enum import StrEnum
 import msgspec
 from sqlalchemy import bindparam, delete, insert, literal, or_, select, update
 
-from antiphon.store.database.changes import announce
+from antiphon.store.database.changes import ChangeKind, announce
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.console_tables import console_links, console_sessions, passwords
 from antiphon.store.database.records import add, insertion, read
+from antiphon.store.database.tables import users, workspace_members
+from antiphon.store.organizations import User
+from antiphon.store.workspaces import Member
+
+_SIGNED_IN = select(console_sessions.c.user_id)
 
 
 class Password(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,18 +82,29 @@ async def set_password(connection: AsyncConnection, password: Password) -> None:
     row = {"hash": password.hash, "changed_at": password.changed_at}
     one = insertion(connection, passwords).values(user_id=password.user_id, **row)
     await connection.execute(one.on_conflict_do_update(index_elements=["user_id"], set_=row))
-    await announce(connection)
+    await announce(connection, ChangeKind.PEOPLE)
 
 
 async def add_session(connection: AsyncConnection, session: StoredSession) -> None:
     """Add a session."""
     await add(connection, console_sessions, session)
-    await announce(connection)
+    await announce(connection, ChangeKind.PEOPLE)
 
 
 async def list_sessions(connection: AsyncConnection) -> tuple[StoredSession, ...]:
     """Return every session, also ended ones that were not removed yet."""
     return await read(connection, StoredSession, select(console_sessions))
+
+
+async def list_signed_in(connection: AsyncConnection) -> tuple[User, ...]:
+    """Return the users who have a session."""
+    return await read(connection, User, select(users).where(users.c.id.in_(_SIGNED_IN)))
+
+
+async def memberships_of_signed_in(connection: AsyncConnection) -> tuple[Member, ...]:
+    """Return the memberships of the users who have a session."""
+    theirs = select(workspace_members).where(workspace_members.c.user_id.in_(_SIGNED_IN))
+    return await read(connection, Member, theirs)
 
 
 async def last_use_of(connection: AsyncConnection, digest: bytes) -> datetime | None:
@@ -115,7 +131,7 @@ async def end_session(connection: AsyncConnection, digest: bytes) -> bool:
         delete(console_sessions).where(console_sessions.c.digest == digest)
     )
     if gone.rowcount:
-        await announce(connection)
+        await announce(connection, ChangeKind.PEOPLE)
     return bool(gone.rowcount)
 
 
@@ -123,7 +139,7 @@ async def end_sessions_of(connection: AsyncConnection, user_id: str) -> int:
     """End all sessions of a user; return how many there were."""
     theirs = delete(console_sessions).where(console_sessions.c.user_id == user_id)
     gone = await connection.execute(theirs)
-    await announce(connection)
+    await announce(connection, ChangeKind.PEOPLE)
     return gone.rowcount
 
 
@@ -193,4 +209,4 @@ async def drop_sessions_and_links(connection: AsyncConnection) -> None:
     """End every session, and remove every link."""
     await connection.execute(delete(console_sessions))
     await connection.execute(delete(console_links))
-    await announce(connection)
+    await announce(connection, ChangeKind.PEOPLE)

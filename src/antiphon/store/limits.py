@@ -1,15 +1,17 @@
 """The limits that administrators have set; without one, the settings apply."""
 
+from collections.abc import Collection
 from datetime import datetime
+from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import delete, select
+from sqlalchemy import Select, Table, delete, select
 
 from antiphon.core.limits.periods import Period
 from antiphon.core.limits.values import Scope
-from antiphon.store.database.changes import announce
+from antiphon.store.database.changes import ChangeKind, announce
 from antiphon.store.database.connection import AsyncConnection
-from antiphon.store.database.records import insertion, read
+from antiphon.store.database.records import insertion, portions, read
 from antiphon.store.database.tables import rate_limits, spend_limits
 
 
@@ -35,10 +37,15 @@ class SpendLimit(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
-async def list_rate_limits(connection: AsyncConnection) -> tuple[RateLimit, ...]:
-    """Return every rate limit of every scope."""
+L = TypeVar("L", RateLimit, SpendLimit)
+
+
+async def list_rate_limits(
+    connection: AsyncConnection, owners: Collection[str] | None = None
+) -> tuple[RateLimit, ...]:
+    """Return the rate limits of these owners, or of all."""
     ordered = select(rate_limits).order_by(*rate_limits.primary_key.columns)
-    return await read(connection, RateLimit, ordered, {"scope": Scope})
+    return await _of_owners(connection, RateLimit, rate_limits, ordered, owners)
 
 
 async def set_rate_limit(connection: AsyncConnection, limit: RateLimit) -> None:
@@ -49,7 +56,7 @@ async def set_rate_limit(connection: AsyncConnection, limit: RateLimit) -> None:
     await connection.execute(
         change.on_conflict_do_update(index_elements=key, set_={"value": limit.value})
     )
-    await announce(connection)
+    await announce(connection, ChangeKind.RATE_LIMITS, limit.scope_id)
 
 
 async def clear_rate_limit(
@@ -64,13 +71,33 @@ async def clear_rate_limit(
         columns.type == kind,
     )
     await connection.execute(cleared)
-    await announce(connection)
+    await announce(connection, ChangeKind.RATE_LIMITS, scope_id)
 
 
-async def list_spend_limits(connection: AsyncConnection) -> tuple[SpendLimit, ...]:
-    """Return every spend limit, the oldest first."""
+async def list_spend_limits(
+    connection: AsyncConnection, owners: Collection[str] | None = None
+) -> tuple[SpendLimit, ...]:
+    """Return the spend limits of these owners, or of all, the oldest first."""
     oldest = select(spend_limits).order_by(spend_limits.c.created_at, spend_limits.c.id)
-    return await read(connection, SpendLimit, oldest, {"scope": Scope})
+    return await _of_owners(connection, SpendLimit, spend_limits, oldest, owners)
+
+
+async def _of_owners(
+    connection: AsyncConnection,
+    kind: type[L],
+    table: Table,
+    query: Select[*tuple[Any, ...]],
+    owners: Collection[str] | None,
+) -> tuple[L, ...]:
+    """Read limits. Ids of owners are unique, whatever their scope; with it an index finds them."""
+    convert = {"scope": Scope}
+    if owners is None:
+        return await read(connection, kind, query, convert)
+    found: tuple[L, ...] = ()
+    for some in portions(owners):
+        theirs = query.where(table.c.scope.in_(list(Scope)), table.c.scope_id.in_(some))
+        found += await read(connection, kind, theirs, convert)
+    return found
 
 
 async def set_spend_limit(connection: AsyncConnection, limit: SpendLimit) -> SpendLimit:
@@ -83,7 +110,7 @@ async def set_spend_limit(connection: AsyncConnection, limit: SpendLimit) -> Spe
             set_={"amount": limit.amount, "updated_at": limit.updated_at},
         )
     )
-    await announce(connection)
+    await announce(connection, ChangeKind.SPEND_LIMITS, limit.scope_id)
     columns = spend_limits.c
     same = select(spend_limits).where(
         columns.scope == limit.scope,
@@ -93,7 +120,7 @@ async def set_spend_limit(connection: AsyncConnection, limit: SpendLimit) -> Spe
     return (await read(connection, SpendLimit, same, {"scope": Scope}))[0]
 
 
-async def clear_spend_limit(connection: AsyncConnection, limit_id: str) -> None:
+async def clear_spend_limit(connection: AsyncConnection, limit: SpendLimit) -> None:
     """Remove a spend limit."""
-    await connection.execute(delete(spend_limits).where(spend_limits.c.id == limit_id))
-    await announce(connection)
+    await connection.execute(delete(spend_limits).where(spend_limits.c.id == limit.id))
+    await announce(connection, ChangeKind.SPEND_LIMITS, limit.scope_id)

@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import delete, select, update
 
 from antiphon.core.names import folded
-from antiphon.store.database.changes import announce
+from antiphon.store.database.changes import ChangeKind, announce
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.records import add, find, insertion, read
 from antiphon.store.database.tables import (
@@ -71,7 +71,7 @@ async def found_organization(
     await add_workspace(connection, default)
     homeless = update(api_keys).where(api_keys.c.workspace_id.is_(None), api_keys.c.kind == "api")
     await connection.execute(homeless.values(workspace_id=default.id))
-    await announce(connection)
+    await announce(connection, ChangeKind.ALL)
 
 
 async def list_users(connection: AsyncConnection) -> tuple[User, ...]:
@@ -99,13 +99,13 @@ async def add_user(connection: AsyncConnection, user: User) -> None:
 async def change_role(connection: AsyncConnection, user_id: str, role: str) -> None:
     """Change the role of a user."""
     await connection.execute(update(users).where(users.c.id == user_id).values(role=role))
-    await announce(connection)
+    await announce(connection, ChangeKind.PEOPLE)
 
 
 async def remove_user(connection: AsyncConnection, user_id: str) -> None:
     """Remove a user, also from all workspaces, and end all sessions. The keys of the user stay."""
     await connection.execute(delete(users).where(users.c.id == user_id))
-    await announce(connection)
+    await announce(connection, ChangeKind.PEOPLE)
 
 
 async def list_invites(connection: AsyncConnection) -> tuple[Invite, ...]:

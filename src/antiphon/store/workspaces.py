@@ -1,14 +1,15 @@
 """Workspaces and their members. The Default workspace is a row like the others."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 import msgspec
 from sqlalchemy import ColumnElement, delete, select, update
 
 from antiphon.core.names import folded
-from antiphon.store.database.changes import announce
+from antiphon.store.database.changes import ChangeKind, announce
 from antiphon.store.database.connection import AsyncConnection
-from antiphon.store.database.records import add, find, read, with_folded_name
+from antiphon.store.database.records import add, find, portions, read, with_folded_name
 from antiphon.store.database.tables import workspace_members, workspaces
 
 
@@ -41,7 +42,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 async def add_workspace(connection: AsyncConnection, workspace: Workspace) -> None:
     """Add a workspace."""
     await add(connection, workspaces, workspace)
-    await announce(connection)
+    await announce(connection, ChangeKind.WORKSPACE, workspace.id)
 
 
 async def list_workspaces(connection: AsyncConnection) -> tuple[Workspace, ...]:
@@ -53,6 +54,17 @@ async def list_workspaces(connection: AsyncConnection) -> tuple[Workspace, ...]:
 async def find_workspace(connection: AsyncConnection, workspace_id: str) -> Workspace | None:
     """Find a workspace by id, also an archived one."""
     return await find(connection, Workspace, workspaces, workspace_id)
+
+
+async def find_workspaces(
+    connection: AsyncConnection, workspace_ids: Collection[str]
+) -> dict[str, Workspace]:
+    """Find workspaces by their ids, also archived ones."""
+    found: dict[str, Workspace] = {}
+    for some in portions(workspace_ids):
+        these = select(workspaces).where(workspaces.c.id.in_(some))
+        found.update((one.id, one) for one in await read(connection, Workspace, these))
+    return found
 
 
 async def default_workspace_id(connection: AsyncConnection) -> str | None:
@@ -80,7 +92,7 @@ async def change_workspace(
     """Change columns of a workspace: `name`, `display_color`, `tags`, `archived_at`."""
     changed = update(workspaces).where(workspaces.c.id == workspace_id)
     await connection.execute(changed.values(with_folded_name(changes)))
-    await announce(connection)
+    await announce(connection, ChangeKind.WORKSPACE, workspace_id)
 
 
 async def list_members(connection: AsyncConnection, workspace_id: str) -> tuple[Member, ...]:
@@ -99,15 +111,10 @@ async def list_memberships(connection: AsyncConnection, user_id: str) -> tuple[M
     return await read(connection, Member, ordered)
 
 
-async def list_all_members(connection: AsyncConnection) -> tuple[Member, ...]:
-    """Return the members of all workspaces."""
-    return await read(connection, Member, select(workspace_members))
-
-
 async def add_member(connection: AsyncConnection, member: Member) -> None:
     """Add a member; the transaction fails with `DuplicateError` for a present member."""
     await add(connection, workspace_members, member)
-    await announce(connection)
+    await announce(connection, ChangeKind.PEOPLE)
 
 
 async def change_member(
@@ -116,13 +123,13 @@ async def change_member(
     """Change the role of a member."""
     changed = update(workspace_members).where(_is(workspace_id, user_id))
     await connection.execute(changed.values(workspace_role=role))
-    await announce(connection)
+    await announce(connection, ChangeKind.PEOPLE)
 
 
 async def remove_member(connection: AsyncConnection, workspace_id: str, user_id: str) -> None:
     """Remove a user from a workspace, if the user is a member."""
     await connection.execute(delete(workspace_members).where(_is(workspace_id, user_id)))
-    await announce(connection)
+    await announce(connection, ChangeKind.PEOPLE)
 
 
 def _is(workspace_id: str, user_id: str) -> ColumnElement[bool]:

@@ -164,7 +164,7 @@ class SpendLimits:
         """Remove a spend limit."""
         async with self._transactions.change() as connection:
             limit = await self._own_limit(connection, wanted)
-            await clear_spend_limit(connection, limit.id)
+            await clear_spend_limit(connection, limit)
             change = Change("spend_limit.delete", before=spend_limit_info(limit))
             await self._transactions.note(connection, actor, change)
         return Deleted(id=limit.id, type="spend_limit_deleted")

@@ -1,6 +1,6 @@
 """Sessions of browsers: found in memory, ended at once in every process, as keys are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 
 import msgspec
@@ -16,14 +16,16 @@ from antiphon.store.console import (
     keep_newest,
     last_use_of,
     list_sessions,
+    list_signed_in,
+    memberships_of_signed_in,
     note_session_use,
     remove_ended,
 )
-from antiphon.store.database.changes import ChangeSignal
+from antiphon.store.database.changes import AccountChange, ChangeKind, ChangeSignal
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database
-from antiphon.store.organizations import User, list_users
-from antiphon.store.workspaces import list_all_members, list_workspaces
+from antiphon.store.organizations import User
+from antiphon.store.workspaces import default_workspace_id
 
 # A user has so many browsers; a new session beyond them ends the oldest one.
 MOST_OF_A_USER = 20
@@ -80,7 +82,7 @@ class Sessions:
         life: SessionLife,
     ) -> None:
         self._database = database
-        self._kept = Kept[ConsoleState](database, signal, _read_state)
+        self._kept = Kept[ConsoleState](database, signal, _read_state, _changed_state)
         self._now = now
         self._latest = now()
         self._entropy = entropy
@@ -153,16 +155,29 @@ class Sessions:
         return NewSession(token, self._life.longest)
 
 
+async def _changed_state(
+    connection: AsyncConnection, known: ConsoleState, changes: Collection[AccountChange]
+) -> ConsoleState:
+    """Read the sessions again if people have changed; keys and limits are not in them."""
+    if any(one.kind is ChangeKind.PEOPLE for one in changes):
+        return await _read_state(connection)
+    return known
+
+
 async def _read_state(connection: AsyncConnection) -> ConsoleState:
-    """Read all sessions, with their users and what these may do now."""
+    """Read all sessions, with their users and what these may do now.
+
+    It grows with the sessions, and not with the users; one has `MOST_OF_A_USER` sessions at most.
+    """
     sessions = await list_sessions(connection)
     if not sessions:
         return ConsoleState({}, await has_passwords(connection))
-    default = next(one.id for one in await list_workspaces(connection) if one.is_default)
+    default = await default_workspace_id(connection)
+    assert default is not None  # noqa: S101 - users come after the organization
     memberships: dict[str, dict[str, str]] = {}
-    for member in await list_all_members(connection):
+    for member in await memberships_of_signed_in(connection):
         memberships.setdefault(member.user_id, {})[member.workspace_id] = member.workspace_role
-    users = {user.id: user for user in await list_users(connection)}
+    users = {user.id: user for user in await list_signed_in(connection)}
     found = {}
     for session in sessions:
         user = users[session.user_id]

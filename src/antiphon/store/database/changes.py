@@ -1,17 +1,44 @@
 """Signals changes of the accounts to every process, without a query per request."""
 
-from typing import Protocol
+from enum import StrEnum
+from typing import Final, NamedTuple, Protocol
 
-from sqlalchemy import select
+from sqlalchemy import delete, insert, select
 
 from antiphon.store.database.connection import AsyncConnection
-from antiphon.store.database.tables import revisions
+from antiphon.store.database.tables import account_changes, revisions
 
 CHANNEL = "antiphon_accounts"
 
 # The rows of `revision`: the first counts changes, and each is a lock.
 ACCOUNTS = "accounts"
 BATCHES = "batches"
+
+KEPT: Final = 10_000
+"""How many changes are told one by one; whoever has missed more reads all accounts."""
+
+NO_REVISION: Final = -1
+"""What whoever has read nothing yet knows."""
+
+
+class ChangeKind(StrEnum):
+    """What a change was of. `PEOPLE` are users, members, passwords and sessions of browsers."""
+
+    KEY = "key"
+    ARCHIVED_KEYS = "archived_keys"  # every key of a workspace
+    WORKSPACE = "workspace"
+    RATE_LIMITS = "rate_limits"
+    SPEND_LIMITS = "spend_limits"
+    PEOPLE = "people"
+    ALL = "all"
+
+
+class AccountChange(NamedTuple):
+    """One change: of what, and its id. Of limits it is that of their owner; people have none."""
+
+    kind: ChangeKind
+    object_id: str = ""
+
 
 # Set on a connection whose transaction changes an account; `Database.write` reads it.
 CHANGES_ACCOUNTS = "antiphon.changes_accounts"
@@ -40,10 +67,19 @@ class ChangeSignal(Protocol):
     async def aclose(self) -> None: ...
 
 
-async def announce(connection: AsyncConnection) -> None:
-    """Count a change of the accounts; every process notices it on commit, none on rollback."""
+async def announce(connection: AsyncConnection, kind: ChangeKind, object_id: str = "") -> None:
+    """Count and name a change; every process notices it on commit, none on rollback.
+
+    Whoever announces holds the row of the revision until the transaction ends. So revisions are
+    committed in their order, and none is missing.
+    """
     accounts = revisions.c.name == ACCOUNTS
-    await connection.execute(revisions.update().where(accounts).values(value=revisions.c.value + 1))
+    counted = revisions.update().where(accounts).values(value=revisions.c.value + 1)
+    number = await connection.scalar(counted.returning(revisions.c.value))
+    named = {"revision": number, "kind": kind, "object_id": object_id}
+    await connection.execute(insert(account_changes).values(named))
+    old = account_changes.c.revision <= number - KEPT
+    await connection.execute(delete(account_changes).where(old))
     connection.info[CHANGES_ACCOUNTS] = True
     if connection.dialect.name == "postgresql":
         await connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
@@ -65,3 +101,24 @@ async def revision(connection: AsyncConnection) -> int:
     """Return the number of changes of the accounts since the database was created."""
     found = await connection.scalar(select(revisions.c.value).where(revisions.c.name == ACCOUNTS))
     return int(found or 0)
+
+
+async def changes_since(
+    connection: AsyncConnection, known: int
+) -> tuple[int, frozenset[AccountChange] | None]:
+    """Return the revision, and what has changed since a known one; `None` if that is not told.
+
+    It is not told if it is too long ago, if all accounts have changed, if another release has
+    changed them, or if the database is an older copy of itself. At worst it reads `KEPT` rows.
+    """
+    now = await revision(connection)
+    if now == known:
+        return now, frozenset()
+    if known == NO_REVISION or not 0 < now - known <= KEPT:
+        return now, None
+    columns = account_changes.c
+    since = select(columns.kind, columns.object_id).where(columns.revision > known)
+    rows = (await connection.execute(since)).all()
+    found = frozenset(AccountChange(ChangeKind(kind), object_id) for kind, object_id in rows)
+    is_whole = len(rows) == now - known and not any(one.kind is ChangeKind.ALL for one in found)
+    return now, found if is_whole else None

@@ -1,9 +1,10 @@
 """Rows as frozen values: the common steps of the functions of all tables."""
 
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import Executable, Table, insert, select
+from sqlalchemy import Column, Executable, Select, Table, insert, select
 from sqlalchemy.dialects import sqlite
 
 from antiphon.core.names import folded
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
 T = TypeVar("T")
+
+PORTION: Final = 500
+"""How many rows are read at once of what may be many."""
 
 
 def insertion(connection: AsyncConnection, table: Table) -> "postgresql.Insert | sqlite.Insert":
@@ -76,3 +80,32 @@ async def read(
 def _fields(kind: type) -> Collection[str]:
     fields: Collection[str] | None = getattr(kind, "__struct_fields__", None)
     return getattr(kind, "__dataclass_fields__", ()) if fields is None else fields
+
+
+async def read_portions(
+    connection: AsyncConnection,
+    kind: type[T],
+    query: Select[*tuple[Any, ...]],
+    by: Column[Any],
+    convert: Mapping[str, Any] | None = None,
+) -> AsyncGenerator[tuple[T, ...]]:
+    """Yield values as `read` returns them, a portion at a time, in the order of a unique column.
+
+    So other work of the event loop waits for one portion, some milliseconds, however many rows
+    there are. `kind` has a field of the name of the column.
+    """
+    ordered = query.order_by(by).limit(PORTION)
+    portion = await read(connection, kind, ordered, convert)
+    while portion:
+        yield portion
+        if len(portion) < PORTION:
+            return
+        rest = ordered.where(by > getattr(portion[-1], by.name))
+        portion = await read(connection, kind, rest, convert)
+
+
+def portions(ids: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """Yield ids, at most `PORTION` at once: SQLite takes some thousand in a statement."""
+    rest = iter(ids)
+    while portion := tuple(islice(rest, PORTION)):
+        yield portion

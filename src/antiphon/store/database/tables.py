@@ -165,6 +165,7 @@ key_secrets = Table(
     Column("valid_until", Moment),
     PrimaryKeyConstraint("digest", name="pk_key_secrets"),
     ForeignKeyConstraint(["key_id"], ["api_keys.id"], name="fk_key_secrets_key"),
+    Index("ix_key_secrets_key", "key_id"),
 )
 
 # The limits that replace the settings' defaults. `scope` is organization, workspace or key.
@@ -234,6 +235,17 @@ revisions = Table(
     Column("name", Text, nullable=False),
     Column("value", BigInteger, nullable=False),
     PrimaryKeyConstraint("name", name="pk_revision"),
+)
+
+# What the newest changes of the accounts were of, each by the revision that it made. Copies in
+# memory are brought up to date by them.
+account_changes = Table(
+    "account_changes",
+    metadata,
+    Column("revision", BigInteger, nullable=False, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("object_id", Text, nullable=False),
+    PrimaryKeyConstraint("revision", name="pk_account_changes"),
 )
 
 installation_secrets = Table(

@@ -1,0 +1,19 @@
+"""What changes of the accounts were of, so that a copy in memory is not read again as a whole."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0021"
+down_revision = "0020"
+
+
+def upgrade() -> None:
+    """Add the table, and the index by which the secrets of a changed key are found."""
+    op.create_table(
+        "account_changes",
+        sa.Column("revision", sa.BigInteger, nullable=False, autoincrement=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("object_id", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("revision", name="pk_account_changes"),
+    )
+    op.create_index("ix_key_secrets_key", "key_secrets", ["key_id"])
