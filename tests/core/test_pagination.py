@@ -7,18 +7,17 @@ from hypothesis import strategies as st
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.pagination import (
-    EVERYTHING,
     IdCursor,
     IdPage,
     TokenCursor,
     listing,
     page,
-    page_by_ids,
     page_by_tokens,
     page_limit,
     page_position,
     page_token,
     place_of_token,
+    token_listing,
     token_of_place,
 )
 
@@ -165,12 +164,13 @@ def test_listing_names_its_first_and_its_last_item() -> None:
     assert (nothing.first_id, nothing.last_id) == (None, None)
 
 
-def test_page_by_ids_begins_after_an_item_that_is_not_wanted() -> None:
-    items = {"a": 1, "b": 2, "c": 3, "d": 4}
-    found = page_by_ids(items, IdCursor(1, after_id="b"), lambda item: item != 2)
-    assert (found.data, found.first_id, found.has_more) == ((3,), "c", True)
-    assert page_by_ids(items, EVERYTHING).data == (1, 2, 3, 4)
-    assert page_by_ids({}, EVERYTHING).first_id is None
+def test_page_of_a_listing_by_tokens_ends_where_the_next_one_begins() -> None:
+    found = [Item(id=name, user="x") for name in "abc"]
+    page_of_two = token_listing(found, 2, lambda item: (EPOCH, item.id))
+    assert page_of_two.data == tuple(found[:2])
+    assert page_of_two.next_page == token_of_place(EPOCH, "b")
+    assert token_listing(found, 3, lambda item: (EPOCH, item.id)).next_page is None
+    assert token_listing([], 3, lambda item: (EPOCH, item.id)).data == ()
 
 
 @given(st.text())

@@ -274,7 +274,7 @@ function Balances() {
     queryFn: async ({ signal }) => {
       const scopes = ["organization", "workspace", "api_key"];
       const path = "/v1/organizations/balances";
-      const parts = scopes.map((scope) => allByPage<Balance>(path, { query: { scope }, signal }));
+      const parts = scopes.map((scope) => allByPage<Balance>(path, { query: { scope, used: true }, signal }));
       return (await Promise.all(parts)).flat();
     },
     refetchInterval: 15_000,

@@ -13,6 +13,8 @@ from antiphon.cli.command import CommandError
 from antiphon.cli.output import hint, say_json
 from antiphon.cli.tables import TableForm, say_table
 from antiphon.core.errors import NotFoundError
+from antiphon.core.limits.values import Scope
+from antiphon.service.admin.balances import Owner
 from antiphon.service.admin.rate_limits import Group
 from antiphon.settings import Settings
 from antiphon.wire.admin.limits import (
@@ -24,6 +26,11 @@ from antiphon.wire.admin.limits import (
 )
 from antiphon.wire.errors import shortened
 
+_SCOPES = {
+    "organization": Scope.ORGANIZATION,
+    "workspace": Scope.WORKSPACE,
+    "api_key": Scope.KEY,
+}
 RateInfo: TypeAlias = RateLimitInfo | WorkspaceRateLimitInfo | KeyRateLimitInfo
 
 
@@ -186,12 +193,14 @@ def show_balances(arguments: argparse.Namespace, settings: Settings) -> int:
     """Print what was spent and what is left: of one owner, or of all."""
 
     async def read(session: AdminSession) -> list[tuple[LimitOwner, BalanceInfo]]:
-        balances = await session.administration.balances.all()
+        owners = await limit_owners(session, arguments)
+        organization = (await session.administration.people.organization()).id
+        ids = [Owner(_SCOPES[one.scope["type"]], one.id or organization) for one in owners]
+        found = await session.administration.balances.of(ids)
         return [
             (owner, balance)
-            for owner in await limit_owners(session, arguments)
+            for owner, balances in zip(owners, found.values(), strict=True)
             for balance in balances
-            if balance.scope == owner.scope
         ]
 
     found = open_session(settings, read)

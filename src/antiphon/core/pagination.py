@@ -8,7 +8,7 @@ it holds the number of the next item, or the place of the last one, its moment a
 import re
 import sys
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -128,24 +128,6 @@ def listing(items: Sequence[Any], *, has_more: bool, id_field: str = "id") -> Li
     )
 
 
-def page_by_ids(
-    items: Mapping[str, T], cursor: IdCursor, wanted: Callable[[T], bool] = lambda _: True
-) -> Listing:
-    """Return one page of the wanted items, by their ids, in their order.
-
-    The cursor may name an unwanted item, for example one that was archived since.
-    """
-    edges = {cursor.after_id, cursor.before_id}
-    found = {one: item for one, item in items.items() if one in edges or wanted(item)}
-    part = page(tuple(found), cursor)
-    return Listing(
-        data=tuple(found[one] for one in part.ids),
-        has_more=part.has_more,
-        first_id=part.ids[0] if part.ids else None,
-        last_id=part.ids[-1] if part.ids else None,
-    )
-
-
 # ── by tokens
 
 
@@ -175,6 +157,18 @@ def place_of_token(token: str) -> tuple[datetime, str]:
     if place is None:
         raise not_a_page()
     return moment_at(int(place[1])), place[2]
+
+
+def token_listing(
+    found: Sequence[T], limit: int, place: Callable[[T], tuple[datetime, str]]
+) -> TokenListing:
+    """Return one page of items that were read, one more than `limit` if there are more.
+
+    `place` returns the moment and the id of an item.
+    """
+    shown = tuple(found[:limit])
+    more = len(found) > limit
+    return TokenListing(data=shown, next_page=token_of_place(*place(shown[-1])) if more else None)
 
 
 def not_a_page(of: str = "listing") -> InvalidRequestError:

@@ -131,9 +131,10 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
         """Return whether it sees and changes the members of a workspace."""
         return self.owner is None or workspace_id in self.administered
 
-    def names(self, user_id: str) -> bool:
-        """Return whether it sees the name of a user: of all, but for one who sees own use alone."""
-        return self.account in {None, user_id} or bool(self.administered)
+    @property
+    def named(self) -> str | None:
+        """The one user whose name it sees, of a user who sees own use alone; `None` for all."""
+        return None if self.administered else self.account
 
     def seen_of(self, asked: frozenset[str]) -> frozenset[str]:
         """Return the workspaces to select: those that are asked for; all that it sees for none."""

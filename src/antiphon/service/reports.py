@@ -21,8 +21,8 @@ from antiphon.core.billing.usage import TokenCounts
 from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.service.accounts import Accounts
 from antiphon.service.admin.transactions import AdminTransactions
+from antiphon.service.admin.workspaces import the_default_workspace
 from antiphon.service.desks import Desks
-from antiphon.store.directory import read_limit_directory
 from antiphon.store.reports import (
     TOKEN_MEASURES,
     ReportQuery,
@@ -242,7 +242,7 @@ class UsageSummary:
         """
         start, end = span
         async with self._transactions.read() as connection:
-            default = (await read_limit_directory(connection)).default_workspace.id
+            default = await the_default_workspace(connection)
             query = ReportQuery(
                 start=start,
                 end=end,

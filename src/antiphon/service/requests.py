@@ -13,6 +13,7 @@ from antiphon.core.pagination import not_a_page, place_of_token, token_of_place
 from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.core.request_records import CacheUse, RequestRecord, record_of_entry
 from antiphon.service.admin.transactions import AdminTransactions
+from antiphon.service.admin.workspaces import the_default_workspace
 from antiphon.service.desks import Desks
 from antiphon.settings import ModelSettings
 from antiphon.store.accounts import find_key, list_keys_of
@@ -26,7 +27,7 @@ from antiphon.store.request_log import (
     find_request,
     list_requests,
 )
-from antiphon.store.workspaces import Workspace, default_workspace_id, list_workspaces
+from antiphon.store.workspaces import default_workspace_id, find_workspace
 from antiphon.wire.admin.organizations import TokenListing
 from antiphon.wire.admin.requests import (
     BreakpointInfo,
@@ -114,8 +115,7 @@ class Requests:
             key = await find_key(connection, key_id) if key_id else None
             user_id = shown.account_id
             user = await find_user(connection, user_id) if user_id else None
-            workspaces = await list_workspaces(connection)
-        workspace = _workspace(shown, workspaces)
+            workspace = await _workspace(connection, shown)
         owner = shown.account_id if key is None else key.created_by
         if not reach.sees_request(
             None if workspace is None else workspace.id, owner, caller_known=not shown.of_nobody
@@ -199,12 +199,12 @@ def _moment(moment: datetime) -> str:
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
-def _workspace(record: RequestRecord, workspaces: Sequence[Workspace]) -> Named | None:
+async def _workspace(connection: AsyncConnection, record: RequestRecord) -> Named | None:
     """Return the workspace of a request; none for one whose caller is unknown."""
-    wanted = record.workspace_id
     if record.of_nobody:
         return None
-    found = next((one for one in workspaces if wanted == ("" if one.is_default else one.id)), None)
+    wanted = record.workspace_id
+    found = await find_workspace(connection, wanted or await the_default_workspace(connection))
     return Named(id=wanted, name=None) if found is None else Named(id=found.id, name=found.name)
 
 

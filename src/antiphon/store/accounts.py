@@ -1,25 +1,37 @@
 """API keys and their secrets at rest. Each change is announced in its own transaction."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, bindparam, func, insert, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    Select,
+    bindparam,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    update,
+)
 
 from antiphon.core.names import folded
 from antiphon.store.database.changes import ChangeKind, announce
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.errors import AmbiguousNameError
+from antiphon.store.database.pages import behind
 from antiphon.store.database.records import (
+    PORTION,
     add,
     portions,
     read,
     read_portions,
     with_folded_name,
 )
-from antiphon.store.database.tables import api_keys, key_secrets
+from antiphon.store.database.tables import END, api_keys, key_secrets, stored_moment
 
 
 class KeyKind(StrEnum):
@@ -40,7 +52,7 @@ class KeyStatus(StrEnum):
 KEY_CONVERTERS = {"kind": KeyKind, "status": KeyStatus}
 
 
-class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A stored key, without its secret, which cannot be read again.
 
     A key without `workspace_id` belongs to the organization. `created_by` is a user's id.
@@ -64,7 +76,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
         return folded(self.name)
 
 
-class ActiveSecret(msgspec.Struct, frozen=True):
+class ActiveSecret(msgspec.Struct, frozen=True, gc=False):
     """The key of an active secret, and the end of the secret if it has one."""
 
     key: ApiKey
@@ -110,6 +122,25 @@ async def list_keys_of(connection: AsyncConnection, user_id: str) -> tuple[str, 
     return tuple(found.scalars())
 
 
+async def keys_created_by(
+    connection: AsyncConnection, user_id: str
+) -> AsyncGenerator[tuple[str, ...]]:
+    """Yield the ids of the ordinary keys that a user has created, in portions."""
+    columns = api_keys.c
+    theirs = (
+        select(columns.id, columns.created_at)
+        .where(columns.created_by == user_id, columns.kind == KeyKind.API)
+        .order_by(columns.created_at, columns.id)
+        .limit(PORTION)
+    )
+    rows = (await connection.execute(theirs)).all()
+    while rows:
+        yield tuple(key_id for key_id, _ in rows)
+        place = (rows[-1].created_at, rows[-1].id)
+        rest = theirs.where(behind((columns.created_at, columns.id), place, falls=False))
+        rows = (await connection.execute(rest)).all()
+
+
 async def workspaces_of_keys(
     connection: AsyncConnection, key_ids: Sequence[str]
 ) -> dict[str, str | None]:
@@ -125,7 +156,7 @@ async def workspaces_of_keys(
     return found
 
 
-class _SecretRow(ApiKey, frozen=True, kw_only=True):
+class _SecretRow(ApiKey, frozen=True, kw_only=True, gc=False):
     """A secret with its key, as one row."""
 
     digest: bytes
@@ -171,16 +202,39 @@ async def secrets_of(
     return found
 
 
+async def keys_ending(
+    connection: AsyncConnection, after: datetime, until: datetime
+) -> tuple[ApiKey, ...]:
+    """Return the active keys that expire after one moment and until another."""
+    end = literal_column(END, BigInteger)
+    soon = end.between(literal(stored_moment(after)) + 1, stored_moment(until))
+    return await _keys(
+        connection, select(api_keys).where(soon, api_keys.c.status == KeyStatus.ACTIVE)
+    )
+
+
+async def oldest_keys(connection: AsyncConnection, limit: int) -> tuple[ApiKey, ...]:
+    """Return the oldest ordinary keys."""
+    ordinary = select(api_keys).where(api_keys.c.kind == KeyKind.API)
+    return await _keys(connection, ordinary.limit(limit))
+
+
 async def find_key(connection: AsyncConnection, id_or_name: str) -> ApiKey | None:
     """Find a key by its id, or else by its name: the active one, or else the newest.
 
     Names may repeat; two active keys of one name raise `AmbiguousNameError`.
     """
-    matches = or_(api_keys.c.id == id_or_name, api_keys.c.name == id_or_name)
-    keys = await _keys(connection, select(api_keys).where(matches))
-    by_id = [key for key in keys if key.id == id_or_name]
+    if "\0" in id_or_name:
+        # PostgreSQL refuses it, and no id and no name has one.
+        return None
+    by_id = await _keys(connection, select(api_keys).where(api_keys.c.id == id_or_name))
+    if by_id:
+        return by_id[0]
+    # Names have no index; what they are folded to has one.
+    named = (api_keys.c.folded_name == folded(id_or_name)) & (api_keys.c.name == id_or_name)
+    keys = await _keys(connection, select(api_keys).where(named))
     active = [key for key in keys if key.status is KeyStatus.ACTIVE]
-    return next(iter(by_id or _only(active) or keys[-1:]), None)
+    return next(iter(_only(active) or keys[-1:]), None)
 
 
 async def change_key(
@@ -195,6 +249,25 @@ async def change_key(
     return next(
         iter(await _keys(connection, select(api_keys).where(api_keys.c.id == key_id))), None
     )
+
+
+async def open_keys_of(
+    connection: AsyncConnection, workspace_id: str
+) -> AsyncGenerator[tuple[ApiKey, ...]]:
+    """Yield the keys of a workspace that are not archived, the oldest first, in portions."""
+    columns = api_keys.c
+    theirs = (
+        select(api_keys)
+        .where(columns.workspace_id == workspace_id, columns.status != KeyStatus.ARCHIVED)
+        .order_by(columns.created_at, columns.id)
+        .limit(PORTION)
+    )
+    keys = await read(connection, ApiKey, theirs, KEY_CONVERTERS)
+    while keys:
+        yield keys
+        place = (keys[-1].created_at, keys[-1].id)
+        rest = theirs.where(behind((columns.created_at, columns.id), place, falls=False))
+        keys = await read(connection, ApiKey, rest, KEY_CONVERTERS)
 
 
 async def archive_keys_of(connection: AsyncConnection, workspace_id: str, now: datetime) -> None:

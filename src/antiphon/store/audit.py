@@ -7,9 +7,19 @@ import msgspec
 from sqlalchemy import select
 
 from antiphon.store.database.connection import AsyncConnection
+from antiphon.store.database.many_rows import Target, add_rows
 from antiphon.store.database.pages import behind, within
-from antiphon.store.database.records import add, read
-from antiphon.store.database.tables import audit_log
+from antiphon.store.database.records import read
+from antiphon.store.database.tables import audit_log, stored_moment
+
+# In the order of `_row`.
+_ENTRIES: Final = Target(
+    audit_log,
+    (
+        *("id", "at", "actor", "action", "object_type", "object_id"),
+        *("before", "after", "request_id", "actor_id"),
+    ),
+)
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +47,26 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 async def add_audit_entry(connection: AsyncConnection, *entries: AuditEntry) -> None:
     """Add entries, in the transaction of their changes."""
-    await add(connection, audit_log, *entries)
+    await add_rows(connection, _ENTRIES, map(_row, entries))
+
+
+def _row(entry: AuditEntry) -> tuple[object, ...]:
+    return (
+        entry.id,
+        stored_moment(entry.at),
+        _json(entry.actor),
+        entry.action,
+        entry.object_type,
+        entry.object_id,
+        _json(entry.before),
+        _json(entry.after),
+        entry.request_id,
+        entry.actor_id,
+    )
+
+
+def _json(described: dict[str, Any] | None) -> str | None:
+    return None if described is None else msgspec.json.encode(described).decode()
 
 
 class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, and_, func, literal_column, or_
+from sqlalchemy import BigInteger, ColumnElement, and_, func, literal_column, or_, select
 
+from antiphon.core.limits.values import Scope
 from antiphon.core.names import folded
 from antiphon.core.pagination import NEWEST, IdCursor, ListOrder
 from antiphon.store.accounts import KEY_CONVERTERS, ApiKey, KeyStatus
@@ -20,6 +21,7 @@ from antiphon.store.database.tables import (
     LAST_USE,
     api_keys,
     invites,
+    spend_limits,
     users,
     workspace_members,
     workspaces,
@@ -58,9 +60,13 @@ ALL: Final = Selection()
 
 
 class KeySelection(Selection, frozen=True, kw_only=True):
-    """Selects keys. `status` may be `expired`, which no row says."""
+    """Selects keys. `status` may be `expired`, which no row says.
+
+    `limited_or_used_since` selects those with a spend limit, or used since a moment.
+    """
 
     status: str | None = None
+    limited_or_used_since: datetime | None = None
     workspace_id: str | None = None
     created_by: str | None = None
 
@@ -93,9 +99,16 @@ async def page_of_keys(  # noqa: PLR0913 - who asks, for what, in which order
         conditions.append(_KEYS.workspace_id == wanted.workspace_id)
     if wanted.created_by is not None:
         conditions.append(_KEYS.created_by == wanted.created_by)
+    if wanted.limited_or_used_since is not None:
+        conditions.append(_is_limited_or_used(wanted.limited_or_used_since))
     by = {"name": _KEYS.folded_name, "created_at": _KEYS.created_at, **_COLUMNS}
     rows = Rows(api_keys, _order(order, KEY_ORDERS, by, _KEYS.id), seen, conditions)
     return await read_page(connection, ApiKey, rows, cursor, KEY_CONVERTERS)
+
+
+def _is_limited_or_used(since: datetime) -> ColumnElement[bool]:
+    limited = select(spend_limits.c.scope_id).where(spend_limits.c.scope == Scope.KEY)
+    return or_(_KEYS.last_used_at >= since, _KEYS.id.in_(limited))
 
 
 def _has_status(status: str, now: datetime) -> ColumnElement[bool]:
@@ -166,10 +179,15 @@ async def page_of_users(  # noqa: PLR0913 - for what, in which order
     *,
     email: str | None = None,
     roles: Collection[str] = (),
+    named: str | None = None,
     order: ListOrder = NEWEST,
 ) -> Page[User]:
-    """Return a page of users; `contains` is a part of the name or of the address."""
+    """Return a page of users; `contains` is a part of the name or of the address.
+
+    Whoever may know of one user only has the id as `named`.
+    """
     columns = users.c
+    seen = [] if named is None else [columns.id == named]
     conditions = _selected(wanted, columns.id, columns.added_at)
     if wanted.contains is not None:
         conditions.append(_is_named(_Search(connection, wanted.contains)))
@@ -178,7 +196,7 @@ async def page_of_users(  # noqa: PLR0913 - for what, in which order
     if roles:
         conditions.append(columns.role.in_(roles))
     by = {"added_at": columns.added_at, "name": columns.folded_name, "email": columns.email}
-    rows = Rows(users, _order(order, USER_ORDERS, by, columns.id), (), conditions)
+    rows = Rows(users, _order(order, USER_ORDERS, by, columns.id), seen, conditions)
     return await read_page(connection, User, rows, cursor)
 
 

@@ -1,5 +1,6 @@
 """The organization, its users, and its invitations."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 import msgspec
@@ -8,6 +9,7 @@ from sqlalchemy import delete, select, update
 from antiphon.core.names import folded
 from antiphon.store.database.changes import ChangeKind, announce
 from antiphon.store.database.connection import AsyncConnection
+from antiphon.store.database.pages import behind
 from antiphon.store.database.records import add, find, insertion, read
 from antiphon.store.database.tables import (
     api_keys,
@@ -74,9 +76,23 @@ async def found_organization(
     await announce(connection, ChangeKind.ALL)
 
 
-async def list_users(connection: AsyncConnection) -> tuple[User, ...]:
-    """Return every user, the newest first."""
-    newest = select(users).order_by(users.c.added_at.desc(), users.c.id)
+async def list_users(
+    connection: AsyncConnection,
+    *,
+    limit: int | None = None,
+    after: tuple[datetime, str] | None = None,
+    ids: Collection[str] = (),
+) -> tuple[User, ...]:
+    """Return users, the newest first: at most `limit`, those behind a moment and an id, with `ids`.
+
+    PostgreSQL refuses a text with a NUL, and no id has one.
+    """
+    columns = users.c
+    newest = select(users).order_by(columns.added_at.desc(), columns.id.desc()).limit(limit)
+    if after is not None:
+        newest = newest.where(behind((columns.added_at, columns.id), after, falls=True))
+    if ids:
+        newest = newest.where(columns.id.in_([one for one in ids if "\0" not in one]))
     return await read(connection, User, newest)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 
 from antiphon.core.names import folded
 from antiphon.store.database.changes import ChangeKind, announce
@@ -67,6 +67,13 @@ async def find_workspaces(
     return found
 
 
+async def count_open_workspaces(connection: AsyncConnection) -> int:
+    """Count the workspaces that are not archived, with the Default one."""
+    is_open = workspaces.c.archived_at.is_(None)
+    counted = select(func.count()).select_from(workspaces).where(is_open)
+    return int(await connection.scalar(counted) or 0)
+
+
 async def default_workspace_id(connection: AsyncConnection) -> str | None:
     """Return the id of the Default workspace; `None` before the first start has made it."""
     found: str | None = await connection.scalar(
@@ -101,6 +108,16 @@ async def list_members(connection: AsyncConnection, workspace_id: str) -> tuple[
     newest = select(workspace_members).where(columns.workspace_id == workspace_id)
     ordered = newest.order_by(columns.added_at.desc(), columns.user_id)
     return await read(connection, Member, ordered)
+
+
+async def find_member(
+    connection: AsyncConnection, workspace_id: str, user_id: str
+) -> Member | None:
+    """Find a member of a workspace. PostgreSQL refuses a text with a NUL, and no id has one."""
+    if "\0" in user_id:
+        return None
+    one = select(workspace_members).where(_is(workspace_id, user_id))
+    return next(iter(await read(connection, Member, one)), None)
 
 
 async def list_memberships(connection: AsyncConnection, user_id: str) -> tuple[Member, ...]:

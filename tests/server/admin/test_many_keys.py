@@ -69,3 +69,35 @@ async def test_archived_workspace_notes_all_of_its_keys_at_once(
     noted = await org.get("/audit_log?action=api_key.update")
     assert {one["object"]["id"] for one in noted["data"]} == {key["id"] for key in made}
     assert {one["after"]["status"] for one in noted["data"]} == {"archived"}
+
+
+async def test_archived_workspace_reads_and_notes_its_keys_in_portions(
+    on_both_databases: StartOrganization, statements: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    org = await on_both_databases()
+    workspace = (await org.post("/workspaces", {"name": "Research"}))["id"]
+    scope = {"type": "workspace", "workspace_id": workspace}
+    made = [await org.post("/api_keys", {"name": "key", "scope": scope}) for _ in range(7)]
+    await org.post(f"/api_keys/{made[2]['id']}", {"status": "archived"})
+    monkeypatch.setattr("antiphon.store.accounts.PORTION", 3)
+    statements.clear()
+    await org.post(f"/workspaces/{workspace}/archive")
+    read = [one for one in statements if "FROM api_keys" in one and "status !=" in one]
+    assert len(read) == 3
+    assert all("LIMIT" in one for one in read)
+    noted = await org.get("/audit_log?action=api_key.update")
+    assert len({one["object"]["id"] for one in noted["data"]}) == 7
+    keys = (await org.get("/api_keys?status=archived"))["data"]
+    assert {key["id"] for key in keys} == {key["id"] for key in made}
+
+
+async def test_one_key_is_found_by_an_index(
+    on_both_databases: StartOrganization, statements: list[str]
+) -> None:
+    org = await on_both_databases()
+    key = (await org.post("/api_keys", {"name": "key"}))["id"]
+    await org.get("/me")
+    statements.clear()
+    await org.get(f"/api_keys/{key}")
+    (found,) = (one for one in statements if "FROM api_keys" in one)
+    assert "api_keys.name =" not in found

@@ -1,7 +1,5 @@
 """Rate limits, spend limits and balances: of the organization, its workspaces and its keys."""
 
-from itertools import chain
-
 from msgspec.structs import replace
 
 from antiphon.core.errors import InvalidRequestError
@@ -83,6 +81,7 @@ class SpendLimitEndpoints:
     def __init__(self, administration: Administration) -> None:
         self._limits = administration.spend_limits
         self._balances = administration.balances
+        self._spending = administration.spending
 
     async def list_limits(self, request: Request[None]) -> TokenListing:
         query = request.query
@@ -101,10 +100,7 @@ class SpendLimitEndpoints:
                 f"user_ids: List should have at most {_MOST_MEMBERS} items, not {len(members)}"
             )
         periods = query.many("period", PERIODS)
-        found = await self._balances.of_members(members, periods)
-        # The limits of one member stay together, so a page counts members.
-        page = page_by_tokens(found, query.by_tokens())
-        return TokenListing(data=tuple(chain.from_iterable(page.data)), next_page=page.next_page)
+        return await self._spending.page(query.by_tokens(), members, periods)
 
     async def show_limit(self, request: Request[None]) -> SpendLimitInfo:
         return await self._limits.one(request.path("limit"), request.reach)
@@ -118,5 +114,6 @@ class SpendLimitEndpoints:
 
     async def list_balances(self, request: Request[None]) -> TokenListing:
         query = request.query
-        found = await self._balances.all(query.choice("scope", _BALANCE_SCOPES), request.reach)
-        return page_by_tokens(found, query.by_tokens(whole=True))
+        scope = query.choice("scope", _BALANCE_SCOPES)
+        cursor, only_used = query.by_tokens(whole=True), query.flag("used")
+        return await self._balances.page(cursor, scope, request.reach, only_used=only_used)

@@ -319,7 +319,7 @@ def _of_spend_limits(spend: SpendLimitEndpoints) -> tuple[Route, ...]:
             ADMIN,
             spend.list_balances,
             needs="limits.read",
-            query=(*BY_TOKENS, "scope"),
+            query=(*BY_TOKENS, "scope", "used"),
         ),
     )
 

@@ -12,6 +12,7 @@ from antiphon.service.admin.people import People
 from antiphon.service.admin.rate_levels import RateLevels
 from antiphon.service.admin.rate_limits import RateLimits
 from antiphon.service.admin.spend_limits import SpendLimits
+from antiphon.service.admin.spending import MemberSpending
 from antiphon.service.admin.transactions import AdminTransactions
 from antiphon.service.admin.workspaces import Workspaces
 from antiphon.service.models import LimitGroups
@@ -30,6 +31,7 @@ class Administration(msgspec.Struct, frozen=True):
     rate_levels: RateLevels
     spend_limits: SpendLimits
     balances: Balances
+    spending: MemberSpending
     increases: Increases
     audit: AuditLog
 
@@ -58,6 +60,7 @@ def build_administration(  # noqa: PLR0913 - what all use cases need
         rate_levels=RateLevels(transactions, settings, rates, counters),
         spend_limits=spends,
         balances=Balances(transactions, settings, counters),
+        spending=MemberSpending(transactions, settings, counters),
         increases=Increases(transactions, rates, spends),
         audit=AuditLog(transactions),
     )

@@ -5,7 +5,9 @@ from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
-from antiphon.core.pagination import place_of_token, token_of_place
+from msgspec.structs import replace
+
+from antiphon.core.pagination import place_of_token, token_listing
 from antiphon.service.admin.transactions import AdminTransactions, moment
 from antiphon.store.audit import EVERY_CHANGE, AuditEntry, AuditFilter, list_audit_entries
 from antiphon.wire.admin.organizations import AuditInfo, TokenListing
@@ -58,11 +60,8 @@ class AuditLog:
                 wanted=wanted,
                 newest_first=newest_first,
             )
-        shown = found[:limit]
-        return TokenListing(
-            data=tuple(audit_info(entry) for entry in shown),
-            next_page=token_of_place(shown[-1].at, shown[-1].id) if len(found) > limit else None,
-        )
+        page = token_listing(found, limit, lambda entry: (entry.at, entry.id))
+        return replace(page, data=tuple(map(audit_info, page.data)))
 
     async def search(
         self, *, limit: int, since: datetime | None = None, ids: Collection[str] | None = None

@@ -1,39 +1,52 @@
-"""Balances: the rest of each spend limit, and the spending of each member."""
+"""Balances: the rest of each spend limit, a page at a time."""
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import date, datetime
-from typing import TYPE_CHECKING
-
-import msgspec
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
+from contextlib import aclosing
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from antiphon.core.billing.money import cents
-from antiphon.core.errors import NotFoundError, OverloadedError
+from antiphon.core.errors import InvalidRequestError
 from antiphon.core.limits.periods import PERIODS, Period, day_of, end_of, midnight, start_of
 from antiphon.core.limits.spend import SpendCap, spend_caps
-from antiphon.core.limits.values import Account, Balance, Scope
+from antiphon.core.limits.values import Balance, Scope
+from antiphon.core.pagination import (
+    LARGEST_PAGE,
+    IdCursor,
+    TokenCursor,
+    not_a_page,
+    page_position,
+    page_token,
+)
 from antiphon.core.permissions import EVERYTHING, Reach
-from antiphon.service.admin.spend_limits import cap_id, scope_info
+from antiphon.service.admin.spend_limits import scope_info
+from antiphon.service.admin.spending import balances_of
 from antiphon.service.admin.transactions import AdminTransactions, moment
 from antiphon.settings import LimitSettings
-from antiphon.store.accounts import KeyKind, list_keys
-from antiphon.store.counters.base import Counters, CountersAwayError
-from antiphon.store.directory import LimitDirectory, read_limit_directory
-from antiphon.store.organizations import User, list_users
-from antiphon.wire.admin.limits import BalanceInfo, SpendActor, SpendSummary
-from antiphon.wire.errors import shortened
+from antiphon.store.accounts import KeyKind
+from antiphon.store.counters.base import Counters
+from antiphon.store.database.records import PORTION
+from antiphon.store.limits import SpendLimit, list_spend_limits
+from antiphon.store.listings import KeySelection, page_of_keys, page_of_workspaces
+from antiphon.store.organizations import find_organization
+from antiphon.wire.admin.limits import BalanceInfo
+from antiphon.wire.admin.organizations import TokenListing
 
 if TYPE_CHECKING:
     from antiphon.store.database.connection import AsyncConnection
 
+# In this period a scope has a balance also without a limit.
+_ALWAYS: Final[Period] = "monthly"
 
-class _Resolved(msgspec.Struct, frozen=True):
-    """The organization's tightest limit for a period, and its source."""
+# A batch is charged for a day after its key was used, and uses are noted some seconds later.
+_BATCH: Final = timedelta(days=2)
 
+
+class Owner(NamedTuple):
+    """The scope of balances and its id."""
+
+    scope: Scope
     id: str
-    period: Period
-    amount: int
-    source: str
 
 
 class Balances:
@@ -46,114 +59,138 @@ class Balances:
         self._settings = settings
         self._counters = counters
 
-    async def all(
-        self, scope: str | None = None, reach: Reach = EVERYTHING
-    ) -> tuple[BalanceInfo, ...]:
-        """Return the balances of every scope within reach, or of every such scope of one type.
+    async def page(
+        self,
+        cursor: TokenCursor,
+        scope: str | None = None,
+        reach: Reach = EVERYTHING,
+        *,
+        only_used: bool = False,
+    ) -> TokenListing:
+        """Return the balances of scopes within reach, or of such scopes of one type.
 
-        A scope has a balance for the current month, and for each current period with a limit.
+        A scope has a balance for the current month, and for each current period with a limit. They
+        stay together, so a page counts scopes: first the organization, then workspaces and keys,
+        the newest first. With `only_used` they are those with a limit, or money spent or held.
+
+        It reads the scopes of the page, in portions; with `only_used` at worst every workspace, and
+        every key that has a limit or was used in this month. Raises `InvalidRequestError` for a
+        token of another listing.
         """
+        limit = cursor.limit or LARGEST_PAGE
+        last = None if cursor.token is None else _owner_of_token(cursor.token)
         now = self._transactions.now()
+        found: list[tuple[Owner, tuple[BalanceInfo, ...]]] = []
         async with self._transactions.read() as connection:
-            directory = await read_limit_directory(connection)
-            keys = [
-                key.id
-                for key in await list_keys(connection)
-                if key.kind is KeyKind.API and reach.sees(key.workspace_id)
-            ]
-        owners = [
-            *((Scope.ORGANIZATION, one) for one in [directory.organization.id] if reach.sees(None)),
-            *((Scope.WORKSPACE, one) for one in directory.workspaces if reach.sees(one)),
-            *((Scope.KEY, one) for one in keys),
-        ]
-        wanted = [
-            cap
-            for one in owners
-            if scope in {None, _wire_scope(one[0])}
-            for cap in self._rows(directory, one)
-        ]
-        found = await self._ask([cap.account(now) for cap, _ in wanted])
-        return tuple(
-            _balance_info(cap, balance, now, limited=limited)
-            for (cap, limited), balance in zip(wanted, found, strict=True)
+            month = midnight(start_of(_ALWAYS, day_of(now)))
+            since = month - _BATCH if only_used else None
+            walk = _Walk(connection, reach, min(PORTION, limit + 1), since, now)
+            async with aclosing(walk.owners(scope, last)) as portions:
+                async for owners in portions:
+                    balances = await self._of(connection, owners, now)
+                    for owner, infos in balances.items():
+                        shown = tuple(one for one in infos if not only_used or _is_used(one))
+                        found += [(owner, shown)] if shown else []
+                    if len(found) > limit:
+                        break
+        return TokenListing(
+            data=tuple(info for _, infos in found[:limit] for info in infos),
+            next_page=_token_of_owner(found[limit - 1][0]) if len(found) > limit else None,
         )
 
-    async def of_members(
-        self, members: Sequence[str] = (), periods: Collection[str] = ()
-    ) -> tuple[tuple[SpendSummary, ...], ...]:
-        """Return for each member the limits that apply, and the spending of the member's keys.
-
-        Members share the limits of the organization, so each has a summary for each period with a
-        limit. Raises `NotFoundError` for an unknown member.
-        """
-        today = day_of(self._transactions.now())
+    async def of(self, owners: Collection[Owner]) -> dict[Owner, tuple[BalanceInfo, ...]]:
+        """Return the balances of these owners."""
         async with self._transactions.read() as connection:
-            directory = await read_limit_directory(connection)
-            users = await _the_users(connection, members)
-            keys = [key for key in await list_keys(connection) if key.kind is KeyKind.API]
-        limits = [one for one in self._resolved(directory) if not periods or one.period in periods]
-        owned: dict[str, list[str]] = defaultdict(list)
-        for key in keys:
-            if key.created_by is not None:
-                owned[key.created_by].append(key.id)
-        spent = await self._spent([key for user in users for key in owned[user.id]], limits, today)
-        return tuple(
-            tuple(
-                _summary(user, limit, sum(spent[limit.period, key] for key in owned[user.id]))
-                for limit in limits
-            )
-            for user in users
-        )
+            return await self._of(connection, owners, self._transactions.now())
 
-    async def _spent(
-        self, keys: Sequence[str], limits: Iterable[_Resolved], today: date
-    ) -> Mapping[tuple[Period, str], int]:
-        wanted = [(limit.period, key) for limit in limits for key in keys]
-        now = midnight(today)
-        found = await self._ask(
-            [SpendCap(Scope.KEY, key, period, 0).account(now) for period, key in wanted]
-        )
-        return {one: balance.spent for one, balance in zip(wanted, found, strict=True)}
+    async def _of(
+        self, connection: "AsyncConnection", owners: Collection[Owner], now: datetime
+    ) -> dict[Owner, tuple[BalanceInfo, ...]]:
+        limits: dict[Owner, list[SpendLimit]] = {owner: [] for owner in owners}
+        for one in await list_spend_limits(connection, [owner.id for owner in owners]):
+            limits[Owner(one.scope, one.scope_id)].append(one)
+        rows = [(owner, *row) for owner in owners for row in self._caps(owner, limits[owner])]
+        amounts = await balances_of(self._counters, [cap.account(now) for _, cap, _ in rows])
+        found: dict[Owner, tuple[BalanceInfo, ...]] = dict.fromkeys(owners, ())
+        for (owner, cap, limited), balance in zip(rows, amounts, strict=True):
+            found[owner] += (_balance_info(cap, balance, now, limited=limited),)
+        return found
 
-    async def _ask(self, accounts: Sequence[Account]) -> tuple[Balance, ...]:
-        try:
-            return await self._counters.balance(accounts)
-        except CountersAwayError as error:
-            raise OverloadedError("The counters cannot be asked now.") from error
-
-    def _resolved(self, directory: LimitDirectory) -> list[_Resolved]:
-        organization = directory.organization.id
-        owner = (Scope.ORGANIZATION, organization)
-        ids = {limit.period: limit.id for limit in directory.spend_limits.get(owner, ())}
-        caps = self._caps(directory, owner)
-        return [
-            _Resolved(cap_id(organization), period, cap.amount, "usage_tier")
-            if cap.tier
-            else _Resolved(ids[period], period, cap.amount, "organization")
-            for period in PERIODS
-            if (cap := caps.get(period))
-        ]
-
-    def _rows(
-        self, directory: LimitDirectory, owner: tuple[Scope, str]
-    ) -> Iterable[tuple[SpendCap, bool]]:
+    def _caps(self, owner: Owner, limits: Sequence[SpendLimit]) -> Iterator[tuple[SpendCap, bool]]:
         """Yield the cap of a scope in each period, and `True`; the month also without a cap."""
-        caps = self._caps(directory, owner)
+        amounts = {limit.period: limit.amount for limit in limits}
+        caps = spend_caps(*owner, amounts, self._settings.monthly_nano_dollars)
         for period in PERIODS:
             if cap := caps.get(period):
                 yield cap, True
-            elif period == "monthly":
+            elif period == _ALWAYS:
                 yield SpendCap(*owner, period, 0), False
 
-    def _caps(
-        self, directory: LimitDirectory, owner: tuple[Scope, str]
-    ) -> Mapping[Period, SpendCap]:
-        limits = {limit.period: limit.amount for limit in directory.spend_limits.get(owner, ())}
-        return spend_caps(*owner, limits, self._settings.monthly_nano_dollars)
+
+class _Walk(NamedTuple):
+    """Walks over the owners of balances, in portions of `size`; of keys over those of use."""
+
+    connection: "AsyncConnection"
+    reach: Reach
+    size: int
+    used_since: datetime | None
+    now: datetime
+
+    async def owners(self, scope: str | None, last: Owner | None) -> AsyncGenerator[list[Owner]]:
+        """Yield the owners behind the last one of a page.
+
+        Raises `InvalidRequestError` if that is not in the listing.
+        """
+        scopes = [one for one in Scope if scope in {None, _wire_scope(one)}]
+        if last is not None:
+            if last.scope not in scopes:
+                raise not_a_page()
+            scopes = scopes[scopes.index(last.scope) :]
+        for one in scopes:
+            after = last.id if last is not None and last.scope is one else None
+            while ids := await self._ids(one, after):
+                yield [Owner(one, owner) for owner in ids]
+                if len(ids) < self.size:
+                    break
+                after = ids[-1]
+
+    async def _ids(self, scope: Scope, after: str | None) -> list[str]:
+        if scope is Scope.ORGANIZATION:
+            found = await find_organization(self.connection)
+            seen = found is not None and self.reach.sees(None) and after is None
+            return [found.id] if found is not None and seen else []
+        cursor, places = IdCursor(self.size, after_id=after), self.reach.workspaces
+        try:
+            if scope is Scope.WORKSPACE:
+                page = await page_of_workspaces(self.connection, cursor, workspace_ids=places)
+                return [one.id for one in page.records]
+            wanted = KeySelection(limited_or_used_since=self.used_since)
+            kinds = [KeyKind.API]
+            keys = await page_of_keys(
+                self.connection, cursor, wanted, self.now, kinds=kinds, workspace_ids=places
+            )
+            return [one.id for one in keys.records]
+        except InvalidRequestError as error:
+            raise not_a_page() from error
+
+
+def _token_of_owner(owner: Owner) -> str:
+    return page_token(f"{owner.scope} {owner.id}")
+
+
+def _owner_of_token(token: str) -> Owner:
+    scope, _, owner_id = (page_position(token) or "").partition(" ")
+    if scope not in set(Scope) or not owner_id:
+        raise not_a_page()
+    return Owner(Scope(scope), owner_id)
 
 
 def _wire_scope(scope: Scope) -> str:
     return "api_key" if scope is Scope.KEY else scope.value
+
+
+def _is_used(info: BalanceInfo) -> bool:
+    return info.limit is not None or {info.spent, info.held} != {"0"}
 
 
 def _balance_info(cap: SpendCap, balance: Balance, now: datetime, *, limited: bool) -> BalanceInfo:
@@ -169,24 +206,3 @@ def _balance_info(cap: SpendCap, balance: Balance, now: datetime, *, limited: bo
         limit=cents(cap.amount) if limited else None,
         remaining=cents(left) if limited else None,
     )
-
-
-def _summary(user: User, limit: _Resolved, spent: int) -> SpendSummary:
-    return SpendSummary(
-        actor=SpendActor(user_id=user.id, name=user.name or None, email_address=user.email),
-        scope={"type": "user", "user_id": user.id},
-        source={"type": limit.source},
-        spend_limit_id=limit.id,
-        amount=cents(limit.amount),
-        period=limit.period,
-        period_to_date_spend=cents(spent),
-    )
-
-
-async def _the_users(connection: "AsyncConnection", wanted: Sequence[str]) -> Sequence[User]:
-    users = await list_users(connection)
-    known = {user.id for user in users}
-    for one in wanted:
-        if one not in known:
-            raise NotFoundError(f"User {shortened(one)} not found.")
-    return [user for user in users if not wanted or user.id in wanted]

@@ -12,7 +12,7 @@ from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.ids import increase_request_id
 from antiphon.core.limits.increases import Limit, LimitNow, Step, after, check_count, shown
 from antiphon.core.names import is_readable
-from antiphon.core.pagination import place_of_token, token_of_place
+from antiphon.core.pagination import place_of_token, token_listing
 from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.service.admin.rate_limits import RateLimits, rate_limit_id
 from antiphon.service.admin.spend_limits import (
@@ -127,13 +127,8 @@ class Increases:
                 statuses=statuses,
                 asker=None if reach.owner is None else Asker(USER, reach.owner),
             )
-            listed = found[:limit]
-            data = await self._infos(connection, listed, reach)
-        more = len(found) > limit
-        return TokenListing(
-            data=data,
-            next_page=token_of_place(listed[-1].asked_at, listed[-1].id) if more else None,
-        )
+            page = token_listing(found, limit, lambda one: (one.asked_at, one.id))
+            return replace(page, data=await self._infos(connection, page.data, reach))
 
     async def one(self, wanted: str, reach: Reach = EVERYTHING) -> IncreaseInfo:
         """Return a request. Raises `NotFoundError`, also for one out of reach."""

@@ -9,7 +9,7 @@ import anyio
 from antiphon.logs import EventLog
 from antiphon.service.admin.keys import WARNING
 from antiphon.service.background import background
-from antiphon.store.accounts import KeyStatus, list_keys
+from antiphon.store.accounts import keys_ending
 from antiphon.store.database.database import Database
 from antiphon.store.database.errors import StoreError
 
@@ -28,13 +28,10 @@ class ExpiryWatch:
         """Log a line for each key that expires soon. Raises `StoreError`."""
         now = self._now()
         async with self._database.read() as connection:
-            keys = await list_keys(connection)
+            keys = await keys_ending(connection, now, now + WARNING)
         for key in keys:
-            end = key.expires_at
-            if key.status is KeyStatus.ACTIVE and end is not None and now < end <= now + WARNING:
-                self._log.warning(
-                    "key expires soon", key_id=key.id, expires_at=end.isoformat(timespec="seconds")
-                )
+            end = "" if key.expires_at is None else key.expires_at.isoformat(timespec="seconds")
+            self._log.warning("key expires soon", key_id=key.id, expires_at=end)
 
     @asynccontextmanager
     async def watching(self) -> AsyncGenerator[None]:

@@ -35,7 +35,7 @@ from antiphon.service.admin.transactions import (
     readable,
 )
 from antiphon.service.admin.views import has_expired, key_info, key_state
-from antiphon.service.admin.workspaces import the_workspace
+from antiphon.service.admin.workspaces import the_default_workspace, the_workspace
 from antiphon.store.accounts import (
     ApiKey,
     KeyKind,
@@ -46,9 +46,8 @@ from antiphon.store.accounts import (
     count_keys,
     end_secrets,
     find_key,
-    list_keys,
+    oldest_keys,
 )
-from antiphon.store.directory import read_limit_directory
 from antiphon.store.listings import KeySelection, page_of_keys
 from antiphon.wire.admin.keys import (
     CreateKeyParams,
@@ -163,7 +162,7 @@ class KeyRing:
                 # Another process may have created it meanwhile.
                 if await count_keys(connection, kind):
                     return None
-                default = (await read_limit_directory(connection)).default_workspace.id
+                default = await the_default_workspace(connection)
                 workspace = default if kind is KeyKind.API else None
                 key = self._new(CreateKeyParams(name="default"), kind, workspace)
                 return await self._add(connection, actor, key, secret)
@@ -177,10 +176,10 @@ class KeyRing:
         has used yet gets another secret, and the earlier ones keep working.
         """
         async with self._transactions.change() as connection:
-            keys = [key for key in await list_keys(connection) if key.kind is KeyKind.API]
+            keys = await oldest_keys(connection, 2)
             secret = self._secret(KeyKind.API)
             if not keys:
-                workspace = (await read_limit_directory(connection)).default_workspace.id
+                workspace = await the_default_workspace(connection)
                 new = self._new(CreateKeyParams(name=FIRST_KEY), KeyKind.API, workspace)
                 return await self._add(connection, actor, new, secret)
             first = keys[0]
@@ -342,7 +341,7 @@ async def _workspace(connection: "AsyncConnection", params: CreateKeyParams) -> 
                 raise InvalidRequestError("scope.workspace_id: this workspace is archived")
             return workspace.id
         case None:
-            return (await read_limit_directory(connection)).default_workspace.id
+            return await the_default_workspace(connection)
 
 
 def _chosen(secret: str) -> str:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.ids import invite_id, user_id
-from antiphon.core.pagination import NEWEST, IdCursor, ListOrder, listing, page_by_ids
+from antiphon.core.pagination import NEWEST, IdCursor, ListOrder, listing
 from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.service.admin.transactions import (
     COMMAND_LINE,
@@ -36,7 +36,6 @@ from antiphon.store.organizations import (
     find_organization,
     find_user,
     find_user_by_email,
-    list_users,
     remove_user,
 )
 from antiphon.store.workspaces import list_memberships
@@ -91,13 +90,11 @@ class People:
         return listing(list(map(user_info, found.records)), has_more=found.has_more)
 
     async def names(self, cursor: IdCursor, reach: Reach = EVERYTHING) -> Listing:
-        """List the names of users, without their addresses."""
+        """List the names of users within reach, without their addresses."""
         async with self._transactions.read() as connection:
-            users = await list_users(connection)
-        shown = {
-            user.id: UserName(id=user.id, name=user.name) for user in users if reach.names(user.id)
-        }
-        return page_by_ids(shown, cursor)
+            found = await page_of_users(connection, cursor, named=reach.named)
+        names = [UserName(id=user.id, name=user.name) for user in found.records]
+        return listing(names, has_more=found.has_more)
 
     async def user(self, wanted: str) -> UserInfo:
         """Return a user. Raises `NotFoundError`."""

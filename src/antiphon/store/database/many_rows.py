@@ -10,7 +10,7 @@ from functools import cache
 from itertools import chain, islice
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, Boolean, Integer, Table
+from sqlalchemy import JSON, BigInteger, Boolean, Integer, Table
 
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.tables import Moment
@@ -24,13 +24,14 @@ _IN_STATEMENT: Final = (50, 10, 1)
 class Target(NamedTuple):
     """Where rows are added: their columns, in their order, and the unique ones of these.
 
-    A row whose unique columns are there already changes nothing. `told` is the column of which
+    A row whose unique columns are there already changes nothing; without unique columns it is an
+    error. JSON is given as text. `told` is the column of which
     PostgreSQL tells the values of new rows.
     """
 
     table: Table
     columns: tuple[str, ...]
-    unique: tuple[str, ...]
+    unique: tuple[str, ...] = ()
     told: str | None = None
 
     @property
@@ -39,7 +40,7 @@ class Target(NamedTuple):
 
     @property
     def _unless_known(self) -> str:
-        return f"ON CONFLICT ({', '.join(self.unique)}) DO NOTHING"
+        return f"ON CONFLICT ({', '.join(self.unique)}) DO NOTHING" if self.unique else ""
 
     def by_values(self, rows: int) -> str:
         """Return SQLite's statement for so many rows, whose values follow one another."""
@@ -107,5 +108,7 @@ def _kind(column: Any) -> str:
             return "boolean"
         case BigInteger() | Integer() | Moment():
             return "bigint"
+        case JSON():
+            return "json"
         case _:
             return "text"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PORTION: Final = 500
+PORTION: Final = 250
 """How many rows are read at once of what may be many."""
 
 
