@@ -203,14 +203,14 @@ async def secrets_of(
 
 
 async def keys_ending(
-    connection: AsyncConnection, after: datetime, until: datetime
+    connection: AsyncConnection, after: datetime, until: datetime, limit: int
 ) -> tuple[ApiKey, ...]:
-    """Return the active keys that expire after one moment and until another."""
+    """Return active keys that expire after one moment and until another, the first ones first."""
     end = literal_column(END, BigInteger)
     soon = end.between(literal(stored_moment(after)) + 1, stored_moment(until))
-    return await _keys(
-        connection, select(api_keys).where(soon, api_keys.c.status == KeyStatus.ACTIVE)
-    )
+    active = select(api_keys).where(soon, api_keys.c.status == KeyStatus.ACTIVE)
+    first = active.order_by(end, api_keys.c.id).limit(limit)
+    return await read(connection, ApiKey, first, KEY_CONVERTERS)
 
 
 async def oldest_keys(connection: AsyncConnection, limit: int) -> tuple[ApiKey, ...]:

@@ -53,3 +53,17 @@ async def test_only_keys_that_work_and_expire_in_a_week_are_named(database: Data
         await watch.warn()
     assert [(line["event"], line["key_id"]) for line in logs] == [("key expires soon", soon)]
     assert logs[0]["expires_at"] == "2026-11-29T00:00:00+00:00"
+
+
+async def test_of_many_keys_the_first_to_expire_are_named(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("antiphon.service.admin.key_expiry.MOST_NAMED", 2)
+    ring = KeyRing(AdminTransactions(database, Entropy(), lambda: NOW))
+    for days in (5, 3, 4):
+        params = CreateKeyParams(name=f"{days} days", expires_in_seconds=days * 86_400)
+        await ring.create(COMMAND_LINE, params)
+    with capture_logs() as logs:
+        await ExpiryWatch(database, lambda: NOW).warn()
+    named = [line.get("expires_at", line["event"]) for line in logs]
+    assert [one[:10] for one in named] == ["2026-11-26", "2026-11-27", "more keys "]

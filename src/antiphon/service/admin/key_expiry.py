@@ -14,6 +14,7 @@ from antiphon.store.database.database import Database
 from antiphon.store.database.errors import StoreError
 
 DAY = timedelta(days=1)
+MOST_NAMED = 100
 
 
 class ExpiryWatch:
@@ -25,13 +26,18 @@ class ExpiryWatch:
         self._log = EventLog(__name__)
 
     async def warn(self) -> None:
-        """Log a line for each key that expires soon. Raises `StoreError`."""
+        """Log a line for each key that expires soon, but no more than `MOST_NAMED`.
+
+        Raises `StoreError`.
+        """
         now = self._now()
         async with self._database.read() as connection:
-            keys = await keys_ending(connection, now, now + WARNING)
-        for key in keys:
+            keys = await keys_ending(connection, now, now + WARNING, MOST_NAMED + 1)
+        for key in keys[:MOST_NAMED]:
             end = "" if key.expires_at is None else key.expires_at.isoformat(timespec="seconds")
             self._log.warning("key expires soon", key_id=key.id, expires_at=end)
+        if len(keys) > MOST_NAMED:
+            self._log.warning("more keys expire soon", named=MOST_NAMED)
 
     @asynccontextmanager
     async def watching(self) -> AsyncGenerator[None]:
