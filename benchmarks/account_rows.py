@@ -32,7 +32,7 @@ def rows_of(number: int, *, workspaces: int) -> Iterator[str]:
             "tags": "'{}'",
             "is_default": "0",
             "created_at": f"{now} - i * 60000000",
-            "archived_at": f"CASE WHEN i > {workspaces} THEN {now} END",
+            "archived_at": f"CASE WHEN i > {workspaces} THEN {now - 3 * _MONTH_US} END",
         },
         "users": {
             "id": "printf('user_%08d', i)",

@@ -3,7 +3,6 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { useState } from "react";
 import { ask } from "../api/client.ts";
-import { allByPage } from "../api/listings.ts";
 import { useNamesOfKeys, useRateLimits, useWorkspaceName } from "../api/queries.ts";
 import type { Balance, RateLimit, SpendLimit, TokenListing } from "../api/types.ts";
 import { groupName } from "../rules/groups.ts";
@@ -269,42 +268,45 @@ function SpendMenu({ limit, name }: { limit: SpendLimit; name: string }) {
 /** What each scope has spent in its current period, and what is left. */
 function Balances() {
   const workspaceName = useWorkspaceName();
+  const [page, setPage] = useState<string>();
   const balances = useQuery({
-    queryKey: ["balances"],
-    queryFn: async ({ signal }) => {
-      const scopes = ["organization", "workspace", "api_key"];
-      const path = "/v1/organizations/balances";
-      const parts = scopes.map((scope) => allByPage<Balance>(path, { query: { scope, used: true }, signal }));
-      return (await Promise.all(parts)).flat();
-    },
+    queryKey: ["balances", page],
+    queryFn: ({ signal }) =>
+      ask<TokenListing<Balance>>("GET", "/v1/organizations/balances", {
+        query: { limit: PAGE_ROWS, page, used: true },
+        signal,
+      }),
     refetchInterval: 15_000,
-    select: (found) => found.filter((each) => each.limit !== null || Number(each.spent) > 0),
+    placeholderData: keepPreviousData,
   });
-  const keys = useNamesOfKeys((balances.data ?? []).flatMap(({ scope }) => keyOf(scope)));
+  const keys = useNamesOfKeys((balances.data?.data ?? []).flatMap(({ scope }) => keyOf(scope)));
   return (
     <>
       <h2 className="section">Spent in the current periods</h2>
       <Loaded query={balances} what="the balances">
-        {(found) =>
-          found.length ? (
-            <Table
-              caption="Balances"
-              rows={found}
-              keyOf={(each) => `${JSON.stringify(each.scope)} ${each.period}`}
-              columns={[
-                { title: "Of", cell: (each) => scopeName(each.scope, workspaceName, keys) },
-                { title: "Period", cell: (each) => PERIODS[each.period] },
-                { title: "Used", cell: (each) => <Used balance={each} /> },
-                { title: "Spent", cell: (each) => dollarsOfCents(each.spent), number: true },
-                { title: "Held", cell: (each) => dollarsOfCents(each.held), number: true },
-                {
-                  title: "Limit",
-                  cell: (each) => (each.limit === null ? "–" : dollarsOfCents(each.limit)),
-                  number: true,
-                },
-                { title: "Begins anew", cell: (each) => <Time at={each.ending_at} relative /> },
-              ]}
-            />
+        {({ data, next_page }) =>
+          data.length || page !== undefined || next_page !== null ? (
+            <>
+              <Table
+                caption="Balances"
+                rows={data}
+                keyOf={(each) => `${JSON.stringify(each.scope)} ${each.period}`}
+                columns={[
+                  { title: "Of", cell: (each) => scopeName(each.scope, workspaceName, keys) },
+                  { title: "Period", cell: (each) => PERIODS[each.period] },
+                  { title: "Used", cell: (each) => <Used balance={each} /> },
+                  { title: "Spent", cell: (each) => dollarsOfCents(each.spent), number: true },
+                  { title: "Held", cell: (each) => dollarsOfCents(each.held), number: true },
+                  {
+                    title: "Limit",
+                    cell: (each) => (each.limit === null ? "–" : dollarsOfCents(each.limit)),
+                    number: true,
+                  },
+                  { title: "Begins anew", cell: (each) => <Time at={each.ending_at} relative /> },
+                ]}
+              />
+              <TokenPager page={page} next={next_page} onMove={setPage} />
+            </>
           ) : (
             <Text c="dimmed" size="sm">
               Nothing is spent yet.

@@ -15,7 +15,7 @@ from antiphon.cli.tables import TableForm, say_table
 from antiphon.core.errors import NotFoundError
 from antiphon.core.limits.values import Scope
 from antiphon.service.admin.balances import Owner
-from antiphon.service.admin.rate_limits import Group
+from antiphon.service.admin.rate_limit_groups import Group
 from antiphon.settings import Settings
 from antiphon.wire.admin.limits import (
     BalanceInfo,
@@ -26,11 +26,7 @@ from antiphon.wire.admin.limits import (
 )
 from antiphon.wire.errors import shortened
 
-_SCOPES = {
-    "organization": Scope.ORGANIZATION,
-    "workspace": Scope.WORKSPACE,
-    "api_key": Scope.KEY,
-}
+_SCOPES = {scope.wire: scope for scope in Scope}
 RateInfo: TypeAlias = RateLimitInfo | WorkspaceRateLimitInfo | KeyRateLimitInfo
 
 

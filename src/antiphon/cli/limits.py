@@ -24,7 +24,7 @@ from antiphon.core.billing.money import LARGEST_DOLLARS, cents
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.limits.rate_limits import LimitType
 from antiphon.core.limits.values import LARGEST_SPEND
-from antiphon.service.admin.rate_limits import Group
+from antiphon.service.admin.rate_limit_groups import Group
 from antiphon.service.admin.transactions import COMMAND_LINE
 from antiphon.settings import Settings
 from antiphon.wire.admin.limits import (

@@ -20,14 +20,19 @@ V = TypeVar("V")
 L = TypeVar("L", RateLimit, SpendLimit)
 
 
-class LimitDirectory(msgspec.Struct, frozen=True, kw_only=True):
-    """The organization, its workspaces, and all limits, by their scope and its id."""
+class LimitExcerpt(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits of the organization and of some owners, by their scope and its id."""
 
     organization: Organization
-    default_workspace: Workspace
-    workspaces: Mapping[str, Workspace]
     rate_limits: Mapping[tuple[Scope, str], tuple[RateLimit, ...]]
     spend_limits: Mapping[tuple[Scope, str], tuple[SpendLimit, ...]]
+
+
+class LimitDirectory(LimitExcerpt, frozen=True, kw_only=True):
+    """The organization, its workspaces, and all limits."""
+
+    default_workspace: Workspace
+    workspaces: Mapping[str, Workspace]
 
 
 class Directory(LimitDirectory, frozen=True, kw_only=True):
@@ -97,11 +102,9 @@ def _put(known: Mapping[K, V], changed: Mapping[K, V | None]) -> dict[K, V]:
 async def read_limit_directory(connection: AsyncConnection) -> LimitDirectory:
     """Read the accounts without their keys. Raises `StoreError` as `read_directory` does.
 
-    It reads all workspaces and limits. `store.limits` reads those of some owners.
+    It reads all workspaces and limits, however many there are.
     """
-    organization = await find_organization(connection)
-    if organization is None:
-        raise StoreError("The database has no organization yet")
+    organization = await the_organization(connection)
     workspaces = {workspace.id: workspace for workspace in await list_workspaces(connection)}
     return LimitDirectory(
         organization=organization,
@@ -110,6 +113,25 @@ async def read_limit_directory(connection: AsyncConnection) -> LimitDirectory:
         rate_limits=_by_scope(await list_rate_limits(connection)),
         spend_limits=_by_scope(await list_spend_limits(connection)),
     )
+
+
+async def read_limits_of(connection: AsyncConnection, owners: Collection[str]) -> LimitExcerpt:
+    """Read the limits of the organization and of these owners. Raises `StoreError` as above."""
+    organization = await the_organization(connection)
+    wanted = {organization.id, *owners}
+    return LimitExcerpt(
+        organization=organization,
+        rate_limits=_by_scope(await list_rate_limits(connection, wanted)),
+        spend_limits=_by_scope(await list_spend_limits(connection, wanted)),
+    )
+
+
+async def the_organization(connection: AsyncConnection) -> Organization:
+    """Return the organization. Raises `StoreError` before it is founded."""
+    organization = await find_organization(connection)
+    if organization is None:
+        raise StoreError("The database has no organization yet")
+    return organization
 
 
 def _by_scope(limits: Iterable[L]) -> dict[tuple[Scope, str], tuple[L, ...]]:

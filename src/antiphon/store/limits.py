@@ -5,14 +5,15 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Select, Table, delete, select
+from sqlalchemy import Select, Table, and_, delete, func, or_, select
 
 from antiphon.core.limits.periods import Period
 from antiphon.core.limits.values import Scope
 from antiphon.store.database.changes import ChangeKind, announce
 from antiphon.store.database.connection import AsyncConnection
+from antiphon.store.database.pages import behind
 from antiphon.store.database.records import insertion, portions, read
-from antiphon.store.database.tables import rate_limits, spend_limits
+from antiphon.store.database.tables import api_keys, rate_limits, spend_limits
 
 
 class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +47,26 @@ async def list_rate_limits(
     """Return the rate limits of these owners, or of all."""
     ordered = select(rate_limits).order_by(*rate_limits.primary_key.columns)
     return await _of_owners(connection, RateLimit, rate_limits, ordered, owners)
+
+
+async def limited_groups(connection: AsyncConnection) -> frozenset[str]:
+    """Return the ids of the groups that have a limit: a look into an index for each."""
+    column = rate_limits.c.group_id
+    found: list[str] = []
+    group = await connection.scalar(select(func.min(column)))
+    while group is not None:
+        found.append(group)
+        group = await connection.scalar(select(func.min(column)).where(column > group))
+    return frozenset(found)
+
+
+async def limited_owners(
+    connection: AsyncConnection, scope: Scope, at_least: str, after: str, limit: int
+) -> tuple[str, ...]:
+    """Return owners of rate limits in the order of their ids: from one on, behind another."""
+    column = rate_limits.c.scope_id
+    owners = select(column).where(rate_limits.c.scope == scope, column >= at_least, column > after)
+    return tuple(await connection.scalars(owners.distinct().order_by(column).limit(limit)))
 
 
 async def set_rate_limit(connection: AsyncConnection, limit: RateLimit) -> None:
@@ -98,6 +119,47 @@ async def _of_owners(
         theirs = query.where(table.c.scope.in_(list(Scope)), table.c.scope_id.in_(some))
         found += await read(connection, kind, theirs, convert)
     return found
+
+
+async def find_spend_limit(connection: AsyncConnection, limit_id: str) -> SpendLimit | None:
+    """Find a spend limit by id. PostgreSQL refuses a text with a NUL, and no id has one."""
+    if "\0" in limit_id:
+        return None
+    one = select(spend_limits).where(spend_limits.c.id == limit_id)
+    return next(iter(await read(connection, SpendLimit, one, {"scope": Scope})), None)
+
+
+async def page_of_spend_limits(  # noqa: PLR0913 - every filter of the listing
+    connection: AsyncConnection,
+    limit: int,
+    after: tuple[datetime, str] | None,
+    *,
+    scopes: Collection[Scope],
+    workspace_id: str | None = None,
+    workspace_ids: Collection[str] | None = None,
+) -> tuple[SpendLimit, ...]:
+    """Return spend limits, the newest first: at most `limit`, those behind a moment and an id.
+
+    Of `workspace_id` they are the workspace's own. With `workspace_ids` they are those of the
+    organization, of these workspaces and of their keys.
+    """
+    columns = spend_limits.c
+    newest = select(spend_limits).where(columns.scope.in_(scopes))
+    if after is not None:
+        newest = newest.where(behind((columns.created_at, columns.id), after, falls=True))
+    if workspace_id is not None:
+        newest = newest.where(columns.scope == Scope.WORKSPACE, columns.scope_id == workspace_id)
+    if workspace_ids is not None:
+        keys = select(api_keys.c.id).where(api_keys.c.workspace_id.in_(workspace_ids))
+        newest = newest.where(
+            or_(
+                columns.scope == Scope.ORGANIZATION,
+                and_(columns.scope == Scope.WORKSPACE, columns.scope_id.in_(workspace_ids)),
+                and_(columns.scope == Scope.KEY, columns.scope_id.in_(keys)),
+            )
+        )
+    ordered = newest.order_by(columns.created_at.desc(), columns.id.desc()).limit(limit)
+    return await read(connection, SpendLimit, ordered, {"scope": Scope})
 
 
 async def set_spend_limit(connection: AsyncConnection, limit: SpendLimit) -> SpendLimit:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, and_, func, literal_column, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, func, literal_column, or_, select
 
 from antiphon.core.limits.values import Scope
 from antiphon.core.names import folded
@@ -107,8 +107,11 @@ async def page_of_keys(  # noqa: PLR0913 - who asks, for what, in which order
 
 
 def _is_limited_or_used(since: datetime) -> ColumnElement[bool]:
-    limited = select(spend_limits.c.scope_id).where(spend_limits.c.scope == Scope.KEY)
-    return or_(_KEYS.last_used_at >= since, _KEYS.id.in_(limited))
+    return or_(_KEYS.last_used_at >= since, _KEYS.id.in_(_limited(Scope.KEY)))
+
+
+def _limited(scope: Scope) -> Select[tuple[str]]:
+    return select(spend_limits.c.scope_id).where(spend_limits.c.scope == scope)
 
 
 def _has_status(status: str, now: datetime) -> ColumnElement[bool]:
@@ -128,14 +131,21 @@ async def page_of_workspaces(  # noqa: PLR0913 - who asks, for what, in which or
     include_archived: bool = True,
     include_default: bool = True,
     workspace_ids: Collection[str] | None = None,
+    limited_or_open_since: datetime | None = None,
     order: ListOrder = NEWEST,
 ) -> Page[Workspace]:
-    """Return a page of these workspaces; `None` is all of them."""
+    """Return a page of these workspaces; `None` is all of them.
+
+    `limited_or_open_since` selects those with a spend limit, or not archived before a moment.
+    """
     columns = workspaces.c
     seen = [] if workspace_ids is None else [columns.id.in_(workspace_ids)]
     conditions = _selected(wanted, columns.id, columns.created_at)
     if wanted.contains is not None:
         conditions.append(_Search(connection, wanted.contains)(columns.folded_name))
+    if limited_or_open_since is not None:
+        is_open = columns.archived_at.is_(None) | (columns.archived_at >= limited_or_open_since)
+        conditions.append(is_open | columns.id.in_(_limited(Scope.WORKSPACE)))
     if not include_archived:
         conditions.append(columns.archived_at.is_(None))
     if not include_default:

@@ -101,3 +101,68 @@ async def test_one_key_is_found_by_an_index(
     await org.get(f"/api_keys/{key}")
     (found,) = (one for one in statements if "FROM api_keys" in one)
     assert "api_keys.name =" not in found
+
+
+async def test_pages_about_limits_read_the_limits_that_they_show(
+    on_both_databases: StartOrganization, statements: list[str]
+) -> None:
+    org = await on_both_databases()
+    for number in range(3):
+        key = (await org.post("/api_keys", {"name": f"{number}"}))["id"]
+        await org.limit(f"/api_keys/{key}", requests_per_minute=7)
+        await org.spend_limit_in_cents({"type": "api_key", "api_key_id": key}, "5", "daily")
+    workspace = (await org.post("/workspaces", {"name": "Research"}))["id"]
+    await org.post("/spend_limits", SPEND)
+    await org.post("/limit_increase_requests", ASK)
+    await org.get("/me")
+    statements.clear()
+    for path in (
+        "/rate_limits",
+        f"/workspaces/{workspace}/rate_limits",
+        f"/api_keys/{key}/rate_limits",
+        "/rate_limit_levels?limit=1",
+        "/rate_limit_levels?limit=1&scope=api_key",
+        "/spend_limits?limit=1",
+        "/limit_increase_requests?limit=1",
+        "/balances?limit=1&used=true",
+    ):
+        await org.get(path)
+    some = (" IN (", "min(", "LIMIT", "workspaces.id =", "workspaces.is_default")
+    whole = [
+        one
+        for one in statements
+        for table in ("rate_limits", "spend_limits", "workspaces")
+        if f"FROM {table}" in one and not any(part in one for part in some)
+    ]
+    assert whole == []
+
+
+async def test_pages_of_levels_and_of_spend_limits_are_the_whole(
+    on_both_databases: StartOrganization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    org = await on_both_databases()
+    for number in range(4):
+        key = (await org.post("/api_keys", {"name": f"{number}"}))["id"]
+        await org.limit(f"/api_keys/{key}", requests_per_minute=7, output_tokens_per_minute=9)
+        await org.spend_limit_in_cents({"type": "api_key", "api_key_id": key}, "5", "daily")
+        name = {"name": f"{number}"}
+        workspace = (await org.post("/workspaces", name))["id"]
+        await org.limit(f"/workspaces/{workspace}", requests_per_minute=5)
+    monkeypatch.setattr("antiphon.service.admin.rate_levels.PORTION", 3)
+    for path, rows in (("/rate_limit_levels", 17), ("/spend_limits", 4)):
+        whole = (await org.get(f"{path}?limit=100"))["data"]
+        assert len(whole) == rows
+        for size in (1, 2, 4, rows - 1, rows):
+            found: list[Any] = []
+            token = ""
+            while True:
+                page = await org.get(f"{path}?limit={size}{token}")
+                assert len(page["data"]) <= size
+                found += page["data"]
+                if page["next_page"] is None:
+                    break
+                token = f"&page={page['next_page']}"
+            assert found == whole
+    # A token is one of its own listing.
+    refused = await org.refusal("/rate_limit_levels?page=page_3", method="GET")
+    assert refused == (400, "page: not a page of this listing")

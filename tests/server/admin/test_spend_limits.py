@@ -222,9 +222,26 @@ async def test_page_of_spend_limits_has_twenty_by_default(
         key = (await org.post("/api_keys", {"name": str(number)}))["id"]
         await org.spend_limit_in_cents({"type": "api_key", "api_key_id": key}, "5", "daily")
     first = await org.get(LIMITS)
-    assert (len(first["data"]), first["next_page"]) == (20, "page_20")
+    assert len(first["data"]) == 20
     second = await org.get(f"{LIMITS}?page={first['next_page']}")
     assert (len(second["data"]), second["next_page"]) == (1, None)
+
+
+async def test_cap_of_the_server_is_the_last_of_all_pages(
+    organization: StartOrganization,
+) -> None:
+    org = await organization({"limits": {"monthly_spend": "100"}})
+    for period in ("daily", "weekly"):
+        await org.spend_limit_in_cents({"type": "organization"}, "5", period)
+    for size, sizes in ((1, [1, 1, 1]), (2, [2, 1]), (3, [3])):
+        found = []
+        page = {"next_page": ""}
+        while page["next_page"] is not None:
+            token = page["next_page"] and f"&page={page['next_page']}"
+            page = await org.get(f"{LIMITS}?limit={size}{token}")
+            found.append([one["scope"]["type"] for one in page["data"]])
+        assert [len(one) for one in found] == sizes
+        assert found[-1][-1] == "usage_tier"
 
 
 async def test_cap_of_the_server_is_listed_and_cannot_be_changed(

@@ -25,6 +25,11 @@ class Scope(StrEnum):
     WORKSPACE = "workspace"
     KEY = "key"
 
+    @property
+    def wire(self) -> str:
+        """The name of the scope in the Admin API."""
+        return "api_key" if self is Scope.KEY else self.value
+
 
 class Draw(msgspec.Struct, frozen=True, gc=False):
     """Tokens (or requests) to be taken out of a bucket that holds a minute's worth of `limit`.

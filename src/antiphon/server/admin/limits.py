@@ -1,10 +1,8 @@
 """Rate limits, spend limits and balances: of the organization, its workspaces and its keys."""
 
-from msgspec.structs import replace
-
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.limits.periods import PERIODS
-from antiphon.core.pagination import USUAL_PAGE, page_by_tokens
+from antiphon.core.pagination import page_by_tokens
 from antiphon.server.http.requests import Request
 from antiphon.service.admin.administration import Administration
 from antiphon.wire.admin.limits import (
@@ -46,9 +44,7 @@ class RateLimitEndpoints:
     async def list_levels(self, request: Request[None]) -> TokenListing:
         query = request.query
         scope = query.choice("scope", _BALANCE_SCOPES)
-        cursor = query.by_tokens()
-        cursor = replace(cursor, limit=cursor.limit or USUAL_PAGE)
-        return await self._levels.page(cursor, scope, request.reach)
+        return await self._levels.page(query.by_tokens(), scope, request.reach)
 
     async def list_workspace_limits(self, request: Request[None]) -> TokenListing:
         query = request.query
@@ -86,8 +82,8 @@ class SpendLimitEndpoints:
     async def list_limits(self, request: Request[None]) -> TokenListing:
         query = request.query
         scopes = query.many("scope_type", _SPEND_SCOPES)
-        found = await self._limits.all(scopes, query.one("workspace_id"), request.reach)
-        return page_by_tokens(found, query.by_tokens())
+        workspace_id = query.one("workspace_id")
+        return await self._limits.page(query.by_tokens(), scopes, workspace_id, request.reach)
 
     async def create_limit(self, request: Request[CreateSpendLimitParams]) -> SpendLimitInfo:
         return await self._limits.set(request.actor, request.params)

@@ -57,7 +57,7 @@ def build_administration(  # noqa: PLR0913 - what all use cases need
         workspaces=Workspaces(transactions, cancelled),
         keys=KeyRing(transactions, kinds),
         rate_limits=rates,
-        rate_levels=RateLevels(transactions, settings, rates, counters),
+        rate_levels=RateLevels(transactions, rates, counters),
         spend_limits=spends,
         balances=Balances(transactions, settings, counters),
         spending=MemberSpending(transactions, settings, counters),

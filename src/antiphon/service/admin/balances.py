@@ -27,13 +27,20 @@ from antiphon.store.accounts import KeyKind
 from antiphon.store.counters.base import Counters
 from antiphon.store.database.records import PORTION
 from antiphon.store.limits import SpendLimit, list_spend_limits
-from antiphon.store.listings import KeySelection, page_of_keys, page_of_workspaces
+from antiphon.store.listings import (
+    KeySelection,
+    page_of_keys,
+    page_of_workspaces,
+)
 from antiphon.store.organizations import find_organization
 from antiphon.wire.admin.limits import BalanceInfo
 from antiphon.wire.admin.organizations import TokenListing
 
 if TYPE_CHECKING:
     from antiphon.store.database.connection import AsyncConnection
+
+MOST_LOOKED_AT: Final = 500
+"""How many scopes a page of those that are used looks at."""
 
 # In this period a scope has a balance also without a limit.
 _ALWAYS: Final[Period] = "monthly"
@@ -73,30 +80,31 @@ class Balances:
         stay together, so a page counts scopes: first the organization, then workspaces and keys,
         the newest first. With `only_used` they are those with a limit, or money spent or held.
 
-        It reads the scopes of the page, in portions; with `only_used` at worst every workspace, and
-        every key that has a limit or was used in this month. Raises `InvalidRequestError` for a
-        token of another listing.
+        It reads the scopes of the page, in portions. With `only_used` it looks at scopes that were
+        open or used in this month until the page is full, but at `MOST_LOOKED_AT`: a page may be
+        short or empty, and have a next one. Raises `InvalidRequestError` for a token of another
+        listing.
         """
         limit = cursor.limit or LARGEST_PAGE
         last = None if cursor.token is None else _owner_of_token(cursor.token)
         now = self._transactions.now()
-        found: list[tuple[Owner, tuple[BalanceInfo, ...]]] = []
+        since = midnight(start_of(_ALWAYS, day_of(now))) - _BATCH if only_used else None
+        size = PORTION if only_used else min(PORTION, limit + 1)
+        found: list[BalanceInfo] = []
+        looked_at = shown = 0
         async with self._transactions.read() as connection:
-            month = midnight(start_of(_ALWAYS, day_of(now)))
-            since = month - _BATCH if only_used else None
-            walk = _Walk(connection, reach, min(PORTION, limit + 1), since, now)
+            walk = _Walk(connection, reach, size, since, now)
             async with aclosing(walk.owners(scope, last)) as portions:
                 async for owners in portions:
-                    balances = await self._of(connection, owners, now)
+                    balances = await self._of(connection, owners, now, only_used=only_used)
                     for owner, infos in balances.items():
-                        shown = tuple(one for one in infos if not only_used or _is_used(one))
-                        found += [(owner, shown)] if shown else []
-                    if len(found) > limit:
-                        break
-        return TokenListing(
-            data=tuple(info for _, infos in found[:limit] for info in infos),
-            next_page=_token_of_owner(found[limit - 1][0]) if len(found) > limit else None,
-        )
+                        if shown == limit or (only_used and looked_at == MOST_LOOKED_AT):
+                            assert last is not None  # noqa: S101 - for the type checker
+                            return TokenListing(data=tuple(found), next_page=_token_of_owner(last))
+                        last, looked_at = owner, looked_at + 1
+                        found += infos
+                        shown += bool(infos)
+        return TokenListing(data=tuple(found), next_page=None)
 
     async def of(self, owners: Collection[Owner]) -> dict[Owner, tuple[BalanceInfo, ...]]:
         """Return the balances of these owners."""
@@ -104,7 +112,12 @@ class Balances:
             return await self._of(connection, owners, self._transactions.now())
 
     async def _of(
-        self, connection: "AsyncConnection", owners: Collection[Owner], now: datetime
+        self,
+        connection: "AsyncConnection",
+        owners: Collection[Owner],
+        now: datetime,
+        *,
+        only_used: bool = False,
     ) -> dict[Owner, tuple[BalanceInfo, ...]]:
         limits: dict[Owner, list[SpendLimit]] = {owner: [] for owner in owners}
         for one in await list_spend_limits(connection, [owner.id for owner in owners]):
@@ -113,7 +126,8 @@ class Balances:
         amounts = await balances_of(self._counters, [cap.account(now) for _, cap, _ in rows])
         found: dict[Owner, tuple[BalanceInfo, ...]] = dict.fromkeys(owners, ())
         for (owner, cap, limited), balance in zip(rows, amounts, strict=True):
-            found[owner] += (_balance_info(cap, balance, now, limited=limited),)
+            if limited or balance.spent or balance.held or not only_used:
+                found[owner] += (_balance_info(cap, balance, now, limited=limited),)
         return found
 
     def _caps(self, owner: Owner, limits: Sequence[SpendLimit]) -> Iterator[tuple[SpendCap, bool]]:
@@ -141,7 +155,7 @@ class _Walk(NamedTuple):
 
         Raises `InvalidRequestError` if that is not in the listing.
         """
-        scopes = [one for one in Scope if scope in {None, _wire_scope(one)}]
+        scopes = [one for one in Scope if scope in {None, one.wire}]
         if last is not None:
             if last.scope not in scopes:
                 raise not_a_page()
@@ -162,7 +176,12 @@ class _Walk(NamedTuple):
         cursor, places = IdCursor(self.size, after_id=after), self.reach.workspaces
         try:
             if scope is Scope.WORKSPACE:
-                page = await page_of_workspaces(self.connection, cursor, workspace_ids=places)
+                page = await page_of_workspaces(
+                    self.connection,
+                    cursor,
+                    workspace_ids=places,
+                    limited_or_open_since=self.used_since,
+                )
                 return [one.id for one in page.records]
             wanted = KeySelection(limited_or_used_since=self.used_since)
             kinds = [KeyKind.API]
@@ -183,14 +202,6 @@ def _owner_of_token(token: str) -> Owner:
     if scope not in set(Scope) or not owner_id:
         raise not_a_page()
     return Owner(Scope(scope), owner_id)
-
-
-def _wire_scope(scope: Scope) -> str:
-    return "api_key" if scope is Scope.KEY else scope.value
-
-
-def _is_used(info: BalanceInfo) -> bool:
-    return info.limit is not None or {info.spent, info.held} != {"0"}
 
 
 def _balance_info(cap: SpendCap, balance: Balance, now: datetime, *, limited: bool) -> BalanceInfo:

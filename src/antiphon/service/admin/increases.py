@@ -14,7 +14,8 @@ from antiphon.core.limits.increases import Limit, LimitNow, Step, after, check_c
 from antiphon.core.names import is_readable
 from antiphon.core.pagination import place_of_token, token_listing
 from antiphon.core.permissions import EVERYTHING, Reach
-from antiphon.service.admin.rate_limits import RateLimits, rate_limit_id
+from antiphon.service.admin.rate_limit_groups import rate_limit_id
+from antiphon.service.admin.rate_limits import RateLimits
 from antiphon.service.admin.spend_limits import (
     SpendLimits,
     limit_owner,
@@ -29,7 +30,6 @@ from antiphon.service.admin.transactions import (
     moment,
     optional_moment,
 )
-from antiphon.store.directory import LimitDirectory, read_limit_directory
 from antiphon.store.increases import (
     Asker,
     IncreaseRequest,
@@ -41,6 +41,7 @@ from antiphon.store.increases import (
     list_increase_requests,
     open_request_for,
 )
+from antiphon.store.limits import list_spend_limits
 from antiphon.wire.admin.increases import (
     AskForIncreaseParams,
     GrantIncreaseParams,
@@ -87,7 +88,7 @@ class Increases:
         reason = _sentence("reason", params.reason)
         async with self._transactions.change() as connection:
             name = await self._name(connection, params, reach)
-            limit = Limit(name.kind, (await self._now(connection))(name))
+            limit = Limit(name.kind, (await self._now(connection, [name.scope_id]))(name))
             request = IncreaseRequest(
                 id=increase_request_id(self._transactions.entropy()),
                 **name._asdict(),
@@ -149,7 +150,9 @@ class Increases:
         async with self._transactions.together(), self._transactions.change() as connection:
             request = await _the_request(connection, wanted)
             after(request.status, Step.GRANT)
-            limit = Limit(request.kind, (await self._now(connection))(request.limit))
+            limit = Limit(
+                request.kind, (await self._now(connection, [request.scope_id]))(request.limit)
+            )
             amount = limit.granted(request.requested, chosen.granted)
             before = _info(request, limit.now)
             if amount != limit.now.value:
@@ -183,7 +186,7 @@ class Increases:
 
         Whoever has left a workspace since does not see what its limits are now.
         """
-        now = await self._now(connection)
+        now = await self._now(connection, {one.scope_id for one in requests})
         owners = {one.owner for one in requests}
         seen = {owner for owner in owners if await sees_limits_of(connection, owner, reach)}
         return tuple(
@@ -199,7 +202,7 @@ class Increases:
         before: IncreaseInfo | None = None,
     ) -> IncreaseInfo:
         """End a request; `before` is what it was, if its limit has changed since."""
-        limit_now = (await self._now(connection))(request.limit)
+        limit_now = (await self._now(connection, [request.scope_id]))(request.limit)
         ender = _asker(actor)
         ended = replace(
             request,
@@ -223,21 +226,23 @@ class Increases:
         target = params.limit
         owner = await limit_owner(connection, target.scope, reach)
         if isinstance(target, RateLimitTarget):
-            directory = await read_limit_directory(connection)
-            group = self._rates.limited_group(directory, target.rate_limit_id, target.limit_type)
+            view = await self._rates.view(connection)
+            group = view.limited_group(target.rate_limit_id, target.limit_type)
             return LimitName("rate_limit", *owner, group, target.limit_type)
         return LimitName("spend_limit", *owner, "", target.period)
 
-    async def _now(self, connection: "AsyncConnection") -> Callable[[LimitName], LimitNow]:
-        """Return what tells the present amount of a limit."""
-        directory: LimitDirectory = await read_limit_directory(connection)
-        rate = self._rates.present(directory)
+    async def _now(
+        self, connection: "AsyncConnection", owners: Collection[str]
+    ) -> Callable[[LimitName], LimitNow]:
+        """Return what tells the present amount of a limit of these owners."""
+        view = await self._rates.view(connection, owners)
+        rate = view.present
 
         def now(name: LimitName) -> LimitNow:
             owner = (name.scope, name.scope_id)
             if name.kind == "rate_limit":
                 return rate(owner, name.group_id, name.type)
-            return self._spends.present(directory, owner, name.type)
+            return self._spends.present(view.limits, owner, name.type)
 
         return now
 
@@ -249,7 +254,7 @@ class Increases:
         if name.kind == "rate_limit":
             await self._rates.set(actor, owner, name.group_id, {name.type: amount})
             return
-        for limit in (await read_limit_directory(connection)).spend_limits.get(owner, ()):
+        for limit in await list_spend_limits(connection, [name.scope_id]):
             if limit.period == name.type:
                 await self._spends.change(actor, limit.id, cents(amount))
 

@@ -1,38 +1,36 @@
 """Rate limits of the organization, its workspaces and its keys: listed and set."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 
-from antiphon.core.errors import InvalidRequestError, NotFoundError
-from antiphon.core.limits.increases import LimitNow
-from antiphon.core.limits.rate_limits import BATCH, CALL_GROUPS, LimitType
+from antiphon.core.errors import InvalidRequestError
+from antiphon.core.limits.rate_limits import LimitType
 from antiphon.core.limits.values import Scope
 from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.service.admin.keys import the_key
+from antiphon.service.admin.rate_limit_groups import (
+    Group,
+    all_groups,
+    group_of_model,
+    rate_limit_id,
+    the_group,
+)
+from antiphon.service.admin.rate_limit_views import RateLimitView
 from antiphon.service.admin.transactions import Actor, AdminTransactions, Change
 from antiphon.service.admin.workspaces import refuse_archived, the_workspace
-from antiphon.service.limits.applied import scope_limits
 from antiphon.service.models import LimitGroups
 from antiphon.settings import LimitSettings
 from antiphon.store.accounts import KeyStatus
-from antiphon.store.directory import LimitDirectory, read_limit_directory
-from antiphon.store.limits import RateLimit, clear_rate_limit, set_rate_limit
+from antiphon.store.directory import read_limit_directory, read_limits_of
+from antiphon.store.limits import RateLimit, clear_rate_limit, limited_groups, set_rate_limit
 from antiphon.wire.admin.limits import (
-    BatchGroup,
-    GroupInfo,
     KeyRateLimitInfo,
     LimitParam,
-    LimitSource,
-    LimitValue,
-    ModelGroup,
-    NarrowerLimitValue,
     RateLimitInfo,
-    TokenCountGroup,
     WorkspaceRateLimitInfo,
 )
-from antiphon.wire.errors import shortened
 
 if TYPE_CHECKING:
     from antiphon.store.database.connection import AsyncConnection
@@ -41,48 +39,13 @@ if TYPE_CHECKING:
 N = TypeVar("N", WorkspaceRateLimitInfo, KeyRateLimitInfo)
 
 
-class Group(msgspec.Struct, frozen=True):
-    """A group with common limits: models with all their names, or the calls of some endpoints.
-
-    `models` is `None` for the calls of endpoints, and empty for a group whose limits are still set
-    although no served model is in it any more.
-    """
-
-    id: str
-    models: tuple[str, ...] | None
-
-    @property
-    def is_unserved(self) -> bool:
-        return self.models == ()
-
-    @property
-    def rate_limit_id(self) -> str:
-        """Return the id of the group's limits."""
-        return rate_limit_id(self.id)
-
-    @property
-    def info(self) -> GroupInfo:
-        if self.models is None:
-            return BatchGroup(id=self.id) if self.id == BATCH else TokenCountGroup(id=self.id)
-        return ModelGroup(id=self.id, display_name=self.id)
-
-    @property
-    def type(self) -> str:
-        return self.id if self.models is None else "model_group"
-
-
-def rate_limit_id(group_id: str) -> str:
-    """Return the id of the limits of a group, derived from the group's id."""
-    return f"rl_{group_id}"
-
-
 class Narrowing(msgspec.Struct, Generic[N], frozen=True):
     """Limits to set or clear for a workspace or a key; `info` returns their state afterwards."""
 
     owner: tuple[Scope, str]
-    group: Group
+    rate_limit_id: str
     limits: Sequence[LimitParam]
-    info: Callable[[LimitDirectory], N]
+    info: Callable[[RateLimitView, Group], N]
 
 
 class RateLimits:
@@ -98,37 +61,22 @@ class RateLimits:
         self._settings = settings
         self._models = models
 
+    async def view(
+        self, connection: "AsyncConnection", owners: Collection[str] = ()
+    ) -> RateLimitView:
+        """Read the limits of the organization and of these owners, and no others."""
+        limits = await read_limits_of(connection, owners)
+        groups = all_groups(self._models(), await limited_groups(connection))
+        return RateLimitView(limits, self._settings, groups)
+
     async def groups(self, model: str | None = None) -> tuple[Group, ...]:
         """Return every group, or the group of the model that answers to a name.
 
         Raises `NotFoundError` for an unknown name.
         """
-        return self._groups(await self._directory(), model=model)
-
-    def _groups(
-        self, directory: LimitDirectory, group_type: str | None = None, model: str | None = None
-    ) -> tuple[Group, ...]:
-        served = self._models()
-        found = [Group(group, tuple(names)) for group, names in served.names.items()]
-        limited = {one.group_id for limits in directory.rate_limits.values() for one in limits}
-        unserved = sorted(limited - served.names.keys() - set(CALL_GROUPS))
-        if model is None:
-            found += [Group(group, None) for group in CALL_GROUPS]
-            found += [Group(group, ()) for group in unserved]
-            return tuple(group for group in found if group_type in {None, group.type})
-        try:
-            its = served.of(model)
-        except NotFoundError:
-            if model not in unserved:
-                raise
-            return (Group(model, ()),)
-        return tuple(
-            group for group in found if group.id == its and group_type in {None, group.type}
-        )
-
-    async def _directory(self) -> LimitDirectory:
         async with self._transactions.read() as connection:
-            return await read_limit_directory(connection)
+            groups = all_groups(self._models(), await limited_groups(connection))
+        return groups if model is None else (group_of_model(groups, self._models(), model),)
 
     async def everywhere(
         self,
@@ -137,16 +85,18 @@ class RateLimits:
 
         One read of the directory, however many workspaces and keys there are.
         """
-        directory = await self._directory()
-        groups = self._groups(directory)
+        async with self._transactions.read() as connection:
+            directory = await read_limit_directory(connection)
+            groups = all_groups(self._models(), await limited_groups(connection))
+        view = RateLimitView(directory, self._settings, groups)
         found: list[RateLimitInfo | WorkspaceRateLimitInfo | KeyRateLimitInfo] = []
-        found += self._organization_infos(directory, groups)
+        found += view.organization_infos()
         for scope, owner in directory.rate_limits:
             match scope:
                 case Scope.WORKSPACE:
-                    found += [self._workspace_info(directory, owner, one) for one in groups]
+                    found += [view.workspace_info(owner, one) for one in groups]
                 case Scope.KEY:
-                    found += [self._key_info(directory, owner, one) for one in groups]
+                    found += [view.key_info(owner, one) for one in groups]
                 case _:
                     pass
         return tuple(info for info in found if info.limits)
@@ -155,14 +105,12 @@ class RateLimits:
         self, group_type: str | None = None, model: str | None = None
     ) -> tuple[RateLimitInfo, ...]:
         """List the organization's limits."""
-        directory = await self._directory()
-        return self._organization_infos(directory, self._groups(directory, group_type, model))
-
-    def _organization_infos(
-        self, directory: LimitDirectory, groups: Sequence[Group]
-    ) -> tuple[RateLimitInfo, ...]:
-        infos = (self._organization_info(directory, group) for group in groups)
-        return tuple(info for info in infos if info.limits)
+        async with self._transactions.read() as connection:
+            view = await self.view(connection)
+        groups = view.groups
+        if model is not None:
+            groups = (group_of_model(groups, self._models(), model),)
+        return tuple(view.organization_infos(_of_type(groups, group_type)))
 
     async def of_workspace(
         self,
@@ -175,10 +123,10 @@ class RateLimits:
         """List the limits of a workspace, with `include_inherited` also the organization's."""
         async with self._transactions.read() as connection:
             await the_workspace(connection, wanted, reach)
-            directory = await read_limit_directory(connection)
+            view = await self.view(connection, [wanted])
         infos = [
-            self._workspace_info(directory, wanted, group, inherited=include_inherited)
-            for group in self._groups(directory, group_type)
+            view.workspace_info(wanted, group, inherited=include_inherited)
+            for group in _of_type(view.groups, group_type)
         ]
         return tuple(info for info in infos if info.limits)
 
@@ -186,8 +134,8 @@ class RateLimits:
         """List the limits of a key."""
         async with self._transactions.read() as connection:
             await the_key(connection, wanted, reach=reach)
-            directory = await read_limit_directory(connection)
-        infos = [self._key_info(directory, wanted, group) for group in self._groups(directory)]
+            view = await self.view(connection, [wanted])
+        infos = [view.key_info(wanted, group) for group in view.groups]
         return tuple(info for info in infos if info.limits)
 
     async def set_for_organization(
@@ -195,13 +143,12 @@ class RateLimits:
     ) -> RateLimitInfo:
         """Set or clear limits of the organization; a cleared limit falls back to the settings."""
         async with self._transactions.change() as connection:
-            directory = await read_limit_directory(connection)
-            group = self._group(directory, rate_limit_id)
-            organization = directory.organization.id
-            before = self._organization_info(directory, group)
-            await self._set(connection, (Scope.ORGANIZATION, organization), group, limits)
-            now = await read_limit_directory(connection)
-            after = self._organization_info(now, group)
+            view = await self.view(connection)
+            group = the_group(view.groups, rate_limit_id)
+            organization = view.limits.organization.id
+            before = view.organization_info(group)
+            await _set(connection, (Scope.ORGANIZATION, organization), group, limits)
+            after = (await self.view(connection)).organization_info(group)
             await self._transactions.note(
                 connection, actor, Change("rate_limit.update", before, after)
             )
@@ -217,18 +164,18 @@ class RateLimits:
 
         `target` is the id of the workspace and the id of the rate limit.
         """
-        wanted, rate_limit_id = target
+        wanted, limit_id = target
         async with self._transactions.change() as connection:
-            group = self._group(await read_limit_directory(connection), rate_limit_id)
+            the_group((await self.view(connection)).groups, limit_id)
             workspace = await the_workspace(connection, wanted)
             if workspace.is_default:
                 raise InvalidRequestError("The Default workspace cannot have limits of its own.")
             refuse_archived(workspace)
             narrowing = Narrowing(
                 (Scope.WORKSPACE, wanted),
-                group,
+                limit_id,
                 limits,
-                lambda directory: self._workspace_info(directory, wanted, group),
+                lambda view, group: view.workspace_info(wanted, group),
             )
             return await self._narrow(connection, actor, narrowing)
 
@@ -239,16 +186,16 @@ class RateLimits:
         limits: Sequence[LimitParam],
     ) -> KeyRateLimitInfo:
         """Set or clear limits of a key. `target` is the id of the key and of the rate limit."""
-        wanted, rate_limit_id = target
+        wanted, limit_id = target
         async with self._transactions.change() as connection:
-            group = self._group(await read_limit_directory(connection), rate_limit_id)
+            the_group((await self.view(connection)).groups, limit_id)
             if (await the_key(connection, wanted)).status is KeyStatus.ARCHIVED:
                 raise InvalidRequestError("This API key is archived and cannot be changed.")
             narrowing = Narrowing(
                 (Scope.KEY, wanted),
-                group,
+                limit_id,
                 limits,
-                lambda directory: self._key_info(directory, wanted, group),
+                lambda view, group: view.key_info(wanted, group),
             )
             return await self._narrow(connection, actor, narrowing)
 
@@ -270,169 +217,60 @@ class RateLimits:
             case Scope.KEY:
                 await self.set_for_key(actor, (owner_id, limit_id), given)
 
-    def limited_group(self, directory: LimitDirectory, limit_id: str, kind: str) -> str:
-        """Return the id of the group of a rate limit, which has a limit of this type.
-
-        Raises `NotFoundError`, and `InvalidRequestError` if no such limit can be set.
-        """
-        group = self._group(directory, limit_id)
-        if kind not in self._known_types(group):
-            raise InvalidRequestError(f"limit_type: this group has no limit of type '{kind}'")
-        if group.is_unserved:
-            raise InvalidRequestError("rate_limit_id: no model is in this group any more")
-        return group.id
-
-    def present(
-        self, directory: LimitDirectory
-    ) -> Callable[[tuple[Scope, str], str, str], LimitNow]:
-        """Return what tells the present limit of an owner for a group, by its type.
-
-        The limit of the organization is the ceiling of the others.
-        """
-        groups = {group.id: group for group in self._groups(directory)}
-
-        def present(owner: tuple[Scope, str], group_id: str, kind: str) -> LimitNow:
-            if (group := groups.get(group_id)) is None:
-                return LimitNow(None)
-            above = self._of_organization(directory, group).get(LimitType(kind))
-            if owner[0] is Scope.ORGANIZATION:
-                return LimitNow(above)
-            own = scope_limits(directory, self._settings, *owner, group.id)
-            return LimitNow(own.get(LimitType(kind)), above)
-
-        return present
-
     async def _narrow(
         self, connection: "AsyncConnection", actor: Actor, narrowing: Narrowing[N]
     ) -> N:
-        directory = await read_limit_directory(connection)
-        group, limits = narrowing.group, narrowing.limits
-        self._check_below(directory, group, limits)
-        before = narrowing.info(directory)
-        await self._set(connection, narrowing.owner, group, limits)
-        after = narrowing.info(await read_limit_directory(connection))
-        named = f"{narrowing.owner[1]}/{group.rate_limit_id}"
+        owner_id = narrowing.owner[1]
+        view = await self.view(connection, [owner_id])
+        group = the_group(view.groups, narrowing.rate_limit_id)
+        _check_below(view, group, narrowing.limits)
+        before = narrowing.info(view, group)
+        await _set(connection, narrowing.owner, group, narrowing.limits)
+        after = narrowing.info(await self.view(connection, [owner_id]), group)
+        named = f"{owner_id}/{group.rate_limit_id}"
         change = Change("rate_limit.update", before, after, of=("rate_limit", named))
         await self._transactions.note(connection, actor, change)
         return after
 
-    def _group(self, directory: LimitDirectory, rate_limit_id: str) -> Group:
-        for group in self._groups(directory):
-            if group.rate_limit_id == rate_limit_id:
-                return group
-        raise NotFoundError(f"Rate limit {shortened(rate_limit_id)} not found.")
 
-    async def _set(
-        self,
-        connection: "AsyncConnection",
-        owner: tuple[Scope, str],
-        group: Group,
-        limits: Sequence[LimitParam],
-    ) -> None:
-        known = self._known_types(group)
-        for index, limit in enumerate(limits):
-            if limit.type not in known:
-                raise InvalidRequestError(
-                    f"limits.{index}.type: this group has no limit of type '{limit.type}'"
-                )
-            if group.is_unserved and limit.value is not None:
-                raise InvalidRequestError(
-                    f"limits.{index}.value: no model is in this group any more, so its limits can "
-                    "only be cleared (null)"
-                )
-            if limit.value is None:
-                await clear_rate_limit(connection, *owner, group.id, limit.type)
-            else:
-                row = RateLimit(
-                    scope=owner[0],
-                    scope_id=owner[1],
-                    group_id=group.id,
-                    type=limit.type,
-                    value=limit.value,
-                )
-                await set_rate_limit(connection, row)
+def _of_type(groups: Sequence[Group], group_type: str | None) -> list[Group]:
+    return [group for group in groups if group_type in {None, group.type}]
 
-    def _known_types(self, group: Group) -> Sequence[LimitType]:
-        return (LimitType.REQUESTS,) if group.models is None else tuple(LimitType)
 
-    def _check_below(
-        self, directory: LimitDirectory, group: Group, limits: Sequence[LimitParam]
-    ) -> None:
-        above = self._of_organization(directory, group)
-        for index, limit in enumerate(limits):
-            most = above.get(LimitType(limit.type))
-            if limit.value is not None and most is not None and limit.value > most:
-                raise InvalidRequestError(
-                    f"limits.{index}.value: {limit.value} is above the organization's limit of "
-                    f"{most}"
-                )
-
-    def _of_organization(self, directory: LimitDirectory, group: Group) -> Mapping[LimitType, int]:
-        owner = (Scope.ORGANIZATION, directory.organization.id)
-        found = scope_limits(directory, self._settings, *owner, group.id)
-        if not group.is_unserved:
-            return found
-        # The defaults are limits of served models.
-        limits = directory.rate_limits.get(owner, ())
-        set_ = {limit.type for limit in limits if limit.group_id == group.id}
-        return {kind: value for kind, value in found.items() if kind in set_}
-
-    def _organization_info(self, directory: LimitDirectory, group: Group) -> RateLimitInfo:
-        limits = self._of_organization(directory, group)
-        return RateLimitInfo(
-            id=group.rate_limit_id,
-            group=group.info,
-            models=group.models,
-            limits=tuple(LimitValue(type=kind, value=value) for kind, value in limits.items()),
-        )
-
-    def _workspace_info(
-        self,
-        directory: LimitDirectory,
-        wanted: str,
-        group: Group,
-        *,
-        inherited: bool = False,
-    ) -> WorkspaceRateLimitInfo:
-        return WorkspaceRateLimitInfo(
-            rate_limit_id=group.rate_limit_id,
-            workspace_id=wanted,
-            group=group.info,
-            models=group.models,
-            limits=self._narrower(directory, (Scope.WORKSPACE, wanted), group, inherited=inherited),
-        )
-
-    def _key_info(self, directory: LimitDirectory, wanted: str, group: Group) -> KeyRateLimitInfo:
-        return KeyRateLimitInfo(
-            rate_limit_id=group.rate_limit_id,
-            api_key_id=wanted,
-            group=group.info,
-            models=group.models,
-            limits=self._narrower(directory, (Scope.KEY, wanted), group),
-        )
-
-    def _narrower(
-        self,
-        directory: LimitDirectory,
-        owner: tuple[Scope, str],
-        group: Group,
-        *,
-        inherited: bool = False,
-    ) -> tuple[NarrowerLimitValue, ...]:
-        above = self._of_organization(directory, group)
-        own = scope_limits(directory, self._settings, *owner, group.id)
-        source = LimitSource(type="workspace" if owner[0] is Scope.WORKSPACE else "api_key")
-        found = {
-            kind: NarrowerLimitValue(
-                type=kind, value=value, org_limit=above.get(kind), source=source
+async def _set(
+    connection: "AsyncConnection",
+    owner: tuple[Scope, str],
+    group: Group,
+    limits: Sequence[LimitParam],
+) -> None:
+    for index, limit in enumerate(limits):
+        if limit.type not in group.limit_types:
+            raise InvalidRequestError(
+                f"limits.{index}.type: this group has no limit of type '{limit.type}'"
             )
-            for kind, value in own.items()
-        }
-        if inherited:
-            from_above = LimitSource(type="organization")
-            for kind, value in above.items():
-                found.setdefault(
-                    kind,
-                    NarrowerLimitValue(type=kind, value=value, org_limit=value, source=from_above),
-                )
-        return tuple(found[kind] for kind in LimitType if kind in found)
+        if group.is_unserved and limit.value is not None:
+            raise InvalidRequestError(
+                f"limits.{index}.value: no model is in this group any more, so its limits can "
+                "only be cleared (null)"
+            )
+        if limit.value is None:
+            await clear_rate_limit(connection, *owner, group.id, limit.type)
+        else:
+            row = RateLimit(
+                scope=owner[0],
+                scope_id=owner[1],
+                group_id=group.id,
+                type=limit.type,
+                value=limit.value,
+            )
+            await set_rate_limit(connection, row)
+
+
+def _check_below(view: RateLimitView, group: Group, limits: Sequence[LimitParam]) -> None:
+    above = view.of_organization(group)
+    for index, limit in enumerate(limits):
+        most = above.get(LimitType(limit.type))
+        if limit.value is not None and most is not None and limit.value > most:
+            raise InvalidRequestError(
+                f"limits.{index}.value: {limit.value} is above the organization's limit of {most}"
+            )

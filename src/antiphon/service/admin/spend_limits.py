@@ -13,17 +13,20 @@ from antiphon.core.limits.increases import LimitNow
 from antiphon.core.limits.periods import Period
 from antiphon.core.limits.spend import TIER_PERIOD, exceeds_tier
 from antiphon.core.limits.values import Scope
+from antiphon.core.pagination import USUAL_PAGE, TokenCursor, place_of_token, token_of_place
 from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.service.admin.keys import the_key
 from antiphon.service.admin.transactions import Actor, AdminTransactions, Change, moment
 from antiphon.service.admin.workspaces import the_workspace
 from antiphon.settings import LimitSettings
 from antiphon.store.accounts import KeyStatus, find_key
-from antiphon.store.directory import LimitDirectory, read_limit_directory
+from antiphon.store.directory import LimitExcerpt, the_organization
 from antiphon.store.limits import (
     SpendLimit,
     clear_spend_limit,
+    find_spend_limit,
     list_spend_limits,
+    page_of_spend_limits,
     set_spend_limit,
 )
 from antiphon.wire.admin.limits import (
@@ -34,11 +37,15 @@ from antiphon.wire.admin.limits import (
     SpendScope,
     WorkspaceSpendScope,
 )
-from antiphon.wire.admin.organizations import Deleted
+from antiphon.wire.admin.organizations import Deleted, TokenListing
 from antiphon.wire.errors import shortened
 
 if TYPE_CHECKING:
     from antiphon.store.database.connection import AsyncConnection
+
+
+# The type of the scope of the server's cap.
+_CAP = "usage_tier"
 
 
 class SpendLimits:
@@ -48,32 +55,46 @@ class SpendLimits:
         self._transactions = transactions
         self._settings = settings
 
-    async def all(
+    async def page(
         self,
+        cursor: TokenCursor,
         scopes: Collection[str] = (),
         workspace_id: str | None = None,
         reach: Reach = EVERYTHING,
-    ) -> tuple[SpendLimitInfo, ...]:
-        """List the spend limits, the newest first and the cap of the server last.
+    ) -> TokenListing:
+        """Return a page of the spend limits, the newest first and the cap of the server last.
 
         `scopes` (types) and `workspace_id` filter them. Those of the organization are within every
-        reach. Raises `NotFoundError` for an unknown workspace.
+        reach. Raises `NotFoundError` for an unknown workspace, and `InvalidRequestError` for a
+        token of another listing.
         """
+        limit = cursor.limit or USUAL_PAGE
         async with self._transactions.read() as connection:
             if workspace_id is not None:
                 await the_workspace(connection, workspace_id, reach)
-            limits = [
-                spend_limit_info(one)
-                for one in await list_spend_limits(connection)
-                if await sees_limits_of(connection, (one.scope, one.scope_id), reach)
-            ]
-            found = [*reversed(limits), *await self._cap(connection)]
-        return tuple(
-            one
-            for one in found
-            if (not scopes or one.scope["type"] in scopes)
-            and workspace_id in {None, one.scope.get("workspace_id")}
+            found = await page_of_spend_limits(
+                connection,
+                limit + 1,
+                None if cursor.token is None else place_of_token(cursor.token),
+                scopes={scope for scope in Scope if not scopes or scope.wire in scopes},
+                workspace_id=workspace_id,
+                workspace_ids=reach.workspaces,
+            )
+            with_cap = workspace_id is None and (not scopes or _CAP in scopes)
+            caps = await self._cap(connection) if with_cap else ()
+        infos = (*map(spend_limit_info, found), *caps)
+        # The cap is the last of all, so the last one of a page with a next one is stored.
+        last = found[limit - 1] if len(infos) > limit else None
+        return TokenListing(
+            data=infos[:limit],
+            next_page=None if last is None else token_of_place(last.created_at, last.id),
         )
+
+    async def all(self) -> tuple[SpendLimitInfo, ...]:
+        """List every spend limit, the newest first and the cap of the server last."""
+        async with self._transactions.read() as connection:
+            limits = await list_spend_limits(connection)
+            return (*map(spend_limit_info, reversed(limits)), *await self._cap(connection))
 
     async def one(self, wanted: str, reach: Reach = EVERYTHING) -> SpendLimitInfo:
         """Return a spend limit. Raises `NotFoundError`, also for one out of reach."""
@@ -91,11 +112,11 @@ class SpendLimits:
         tier = self._settings.monthly_nano_dollars
         if tier is None:
             return ()
-        organization = (await read_limit_directory(connection)).organization
+        organization = await the_organization(connection)
         since = moment(organization.created_at)
         cap = SpendLimitInfo(
             id=cap_id(organization.id),
-            scope={"type": "usage_tier"},
+            scope={"type": _CAP},
             amount=cents(tier),
             period=TIER_PERIOD,
             created_at=since,
@@ -115,9 +136,8 @@ class SpendLimits:
             before = next(
                 (
                     limit
-                    for limit in await list_spend_limits(connection)
-                    if (limit.scope, limit.scope_id, limit.period)
-                    == (scope, scope_id, params.period)
+                    for limit in await list_spend_limits(connection, [scope_id])
+                    if limit.period == params.period
                 ),
                 None,
             )
@@ -176,11 +196,11 @@ class SpendLimits:
             )
         return await _the_limit(connection, wanted)
 
-    def present(self, directory: LimitDirectory, owner: tuple[Scope, str], period: str) -> LimitNow:
+    def present(self, limits: LimitExcerpt, owner: tuple[Scope, str], period: str) -> LimitNow:
         """Return the spend limit of an owner in a period; the server's cap is its ceiling."""
-        limits = directory.spend_limits.get(owner, ())
+        own = limits.spend_limits.get(owner, ())
         return LimitNow(
-            next((limit.amount for limit in limits if limit.period == period), None),
+            next((limit.amount for limit in own if limit.period == period), None),
             self._settings.monthly_nano_dollars if period == TIER_PERIOD else None,
         )
 
@@ -216,20 +236,15 @@ def spend_limit_info(limit: SpendLimit) -> SpendLimitInfo:
 
 def scope_info(scope: str, scope_id: str) -> dict[str, Any]:
     """Return a scope in the format of the wire."""
-    match scope:
-        case Scope.ORGANIZATION:
-            return {"type": "organization"}
-        case Scope.WORKSPACE:
-            return {"type": "workspace", "workspace_id": scope_id}
-        case _:
-            return {"type": "api_key", "api_key_id": scope_id}
+    wire = Scope(scope).wire
+    return {"type": wire} if scope == Scope.ORGANIZATION else {"type": wire, f"{wire}_id": scope_id}
 
 
 async def _the_limit(connection: "AsyncConnection", wanted: str) -> SpendLimit:
-    for limit in await list_spend_limits(connection):
-        if limit.id == wanted:
-            return limit
-    raise _no_limit(wanted)
+    limit = await find_spend_limit(connection, wanted)
+    if limit is None:
+        raise _no_limit(wanted)
+    return limit
 
 
 def _no_limit(wanted: str) -> NotFoundError:
@@ -269,8 +284,7 @@ async def limit_owner(
     """
     match scope:
         case OrganizationSpendScope():
-            directory = await read_limit_directory(connection)
-            return Scope.ORGANIZATION, directory.organization.id
+            return Scope.ORGANIZATION, (await the_organization(connection)).id
         case WorkspaceSpendScope(workspace_id=wanted):
             workspace = await the_workspace(connection, wanted, reach)
             if workspace.is_default:

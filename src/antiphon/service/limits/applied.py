@@ -17,7 +17,7 @@ from antiphon.core.limits.spend import SpendCap, accounts_of, spend_caps
 from antiphon.core.limits.values import Account, Scope
 from antiphon.service.access import Caller
 from antiphon.settings import LimitSettings
-from antiphon.store.directory import Directory, LimitDirectory
+from antiphon.store.directory import Directory, LimitExcerpt
 
 
 class AppliedLimits(msgspec.Struct, frozen=True, eq=False):
@@ -76,7 +76,7 @@ class LimitFinder:
         return AppliedLimits(tuple(scopes), applied(rates, group), self._caps(directory, scopes))
 
     def _caps(
-        self, directory: LimitDirectory, scopes: list[tuple[Scope, str]]
+        self, directory: LimitExcerpt, scopes: list[tuple[Scope, str]]
     ) -> tuple[SpendCap, ...]:
         caps = [
             cap
@@ -96,13 +96,13 @@ class LimitFinder:
 
 
 def scope_limits(
-    directory: LimitDirectory, settings: LimitSettings, scope: Scope, scope_id: str, group: str
+    limits: LimitExcerpt, settings: LimitSettings, scope: Scope, scope_id: str, group: str
 ) -> ScopeLimits:
     """Return the limits of one scope: those of administrators, else the organization's defaults."""
     defaults = default_limits(settings, group) if scope is Scope.ORGANIZATION else {}
     own = {
         LimitType(limit.type): limit.value
-        for limit in directory.rate_limits.get((scope, scope_id), ())
+        for limit in limits.rate_limits.get((scope, scope_id), ())
         if limit.group_id == group
     }
     return {**defaults, **own}

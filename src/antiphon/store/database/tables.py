@@ -178,6 +178,7 @@ rate_limits = Table(
     Column("type", Text, nullable=False),
     Column("value", BigInteger, nullable=False),
     PrimaryKeyConstraint("scope", "scope_id", "group_id", "type", name="pk_rate_limits"),
+    Index("ix_rate_limits_group", "group_id"),
 )
 
 spend_limits = Table(
@@ -192,6 +193,7 @@ spend_limits = Table(
     Column("updated_at", Moment, nullable=False),
     PrimaryKeyConstraint("id", name="pk_spend_limits"),
     UniqueConstraint("scope", "scope_id", "period", name="uq_spend_limits_scope"),
+    Index("ix_spend_limits_newest", "created_at", "id"),
 )
 
 # Every administrative change, for ever, without secrets and their digests.

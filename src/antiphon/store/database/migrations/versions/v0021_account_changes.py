@@ -8,7 +8,7 @@ down_revision = "0020"
 
 
 def upgrade() -> None:
-    """Add the table, and the index by which the secrets of a changed key are found."""
+    """Add the table, and indexes of what is found by a key, a group or its age."""
     op.create_table(
         "account_changes",
         sa.Column("revision", sa.BigInteger, nullable=False, autoincrement=False),
@@ -17,3 +17,5 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("revision", name="pk_account_changes"),
     )
     op.create_index("ix_key_secrets_key", "key_secrets", ["key_id"])
+    op.create_index("ix_rate_limits_group", "rate_limits", ["group_id"])
+    op.create_index("ix_spend_limits_newest", "spend_limits", ["created_at", "id"])
