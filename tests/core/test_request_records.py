@@ -45,8 +45,14 @@ def test_phases_are_told_by_the_first_token() -> None:
     assert phases(ENTRY) == (2_000_000, 3_000_000)
     assert phases(replace(ENTRY, first_token_at=None)) == (None, None)
     # A wait for money is no work on the prompt.
-    assert phases(ENTRY, 1.5) == (500_000, 3_000_000)
-    assert phases(ENTRY, 9.0) == (0, 3_000_000)
+    assert phases(replace(ENTRY, money_us=1_500_000)) == (500_000, 3_000_000)
+    assert phases(replace(ENTRY, money_us=9_000_000)) == (0, 3_000_000)
+
+
+def test_wait_for_money_is_in_the_record_of_an_entry() -> None:
+    record = record_of_entry(replace(ENTRY, money_us=1_500_000))
+    assert (record.money_us, record.prefill_us) == (1_500_000, 500_000)
+    assert record_of_entry(ENTRY).money_us is None
 
 
 def test_no_time_is_below_zero_when_the_clock_goes_back() -> None:

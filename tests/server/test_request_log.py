@@ -264,6 +264,9 @@ async def test_waits_for_a_place_and_for_money_are_told_apart(
     assert for_money["queue_ms"] < for_a_place["queue_ms"]
     # The place is free before the money is: that of the request which left is settled after it.
     assert for_money["money_ms"] > (for_a_place["money_ms"] or 0)
+    # A wait for money is no part of the times to the first token, in the activity either.
+    entry = (await org.entries())[first.headers["request-id"]]
+    assert entry.row["money_us"] / 1000 == for_money["money_ms"]
 
 
 async def test_wait_of_a_refused_request_is_told(organization: StartOrganization) -> None:

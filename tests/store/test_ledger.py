@@ -36,6 +36,7 @@ WHOLE = LedgerEntry(
     ),
     costs=Costs(input=7, cache_write_5m=8, cache_write_1h=9, cache_read=10, output=11),
     uncached_cost=70,
+    money_us=12,
 )
 
 

@@ -19,7 +19,14 @@ from antiphon.store.database.database import Database
 from antiphon.store.database.rollup_tables import DIMENSIONS, usage_groups, usage_rollups
 from antiphon.store.ledger import add_entries
 from antiphon.store.reports import ReportQuery, Sum, sums
-from antiphon.store.rollups import MEASURES, SUMMARY, forget_rollups, rollup_floors, stored_width
+from antiphon.store.rollups import (
+    FIRST_TOKENS,
+    MEASURES,
+    SUMMARY,
+    forget_rollups,
+    rollup_floors,
+    stored_width,
+)
 from support.batches import waits
 from support.examples import examples
 from support.ledger import (
@@ -88,6 +95,7 @@ async def test_sums_of_rollups_are_those_of_the_ledger(
         else one
         for one in entries
     ]
+    slow = [replace(one, money_us=data.draw(st.integers(0, 60_000_000))) for one in slow]
     asked = query(
         data.draw(moments(NOON, LENGTH)),
         data.draw(moments(NOON, LENGTH)),
@@ -110,6 +118,30 @@ async def test_sums_of_rollups_are_those_of_the_ledger(
         kept, exact = await both(connection, asked)
     assert kept == exact
     await check_whole(database, NOON - DAY, NOON + LENGTH + DAY)
+
+
+async def test_wait_for_money_is_no_part_of_the_time_to_the_first_token(
+    database: Database,
+) -> None:
+    waits_ms = (0, 0, 1_000, 4_000, 5_000)
+    entries = [
+        replace(
+            an_entry(number),
+            first_token_at=NOON + timedelta(milliseconds=4_003),
+            money_us=wait_ms * 1000,
+        )
+        for number, wait_ms in enumerate(waits_ms)
+    ]
+    async with database.write() as connection:
+        await add_entries(connection, entries)
+    fastest = FIRST_TOKENS[0]
+    async with database.read() as connection:
+        (found,) = await sums(connection, query(), ["first_tokens", "first_token_us", fastest])
+    taken = [4_003, 4_003, 3_003, 3, 0]
+    assert found.values["first_tokens"] == len(taken)
+    assert found.values["first_token_us"] == sum(taken) * 1000
+    assert found.values[fastest] == 2
+    await check_whole(database, NOON - DAY, NOON + DAY)
 
 
 async def test_entry_that_comes_again_counts_once(database: Database) -> None:

@@ -158,16 +158,16 @@ def microseconds(seconds: float) -> int:
     return max(0, round(seconds * _MICROSECONDS))
 
 
-def phases(entry: LedgerEntry, waited_s: float = 0.0) -> tuple[int | None, int | None]:
+def phases(entry: LedgerEntry) -> tuple[int | None, int | None]:
     """Return the times of a request to its first token, and from there to its end.
 
-    The first is without the seconds that it has waited for money.
+    The first is without its wait for money.
     """
     if entry.first_token_at is None:
         return None, None
     prefill = _between(entry.started_at, entry.first_token_at)
     decode = _between(entry.first_token_at, entry.ended_at)
-    return max(0, prefill - microseconds(waited_s)), decode
+    return max(0, prefill - entry.money_us), decode
 
 
 def _together(one: float | None, other: float | None) -> float | None:
@@ -224,6 +224,7 @@ def record_of_entry(entry: LedgerEntry) -> RequestRecord:
         batch_id=entry.batch_id,
         account_id=None if entry.api_key_id else entry.account_id,
         duration_us=_between(entry.started_at, entry.ended_at),
+        money_us=entry.money_us or None,
         prefill_us=prefill,
         decode_us=decode,
         tokens=entry.tokens,

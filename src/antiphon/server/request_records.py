@@ -44,7 +44,7 @@ class RequestRecorder:
         entry = answer.entry
         assert entry is not None  # noqa: S101 - for the type checker
         waits = exchange.waits
-        prefill, decode = phases(entry, waits.money_s or 0.0)
+        prefill, decode = phases(entry)
         engine, number = engine_that_answered(self._engines[answer.model], answer.engine_number)
         return RequestRecord(
             id=entry.id,

@@ -25,7 +25,7 @@ _COLUMNS = (
     *("context_window", "inference_geo", "outcome", "stop_reason", "error_type"),
     *(f"{counter}_tokens" for counter in (*COUNTERS, "thinking")),
     *(f"{counter}_cost" for counter in COUNTERS),
-    *("cost", "uncached_cost"),
+    *("cost", "uncached_cost", "money_us"),
 )
 _ENTRIES = Target(ledger, _COLUMNS, unique=("id",), told="id")
 
@@ -54,11 +54,12 @@ async def add_entries(connection: AsyncConnection, entries: Sequence[LedgerEntry
 async def find_entries(connection: AsyncConnection, ids: Sequence[str]) -> tuple[LedgerEntry, ...]:
     """Return the entries with these ids, in any order."""
     found = await connection.execute(select(ledger).where(ledger.c.id.in_(ids)))
-    facts = set(_FACTS) - {"outcome"}
+    facts = set(_FACTS) - {"outcome", "money_us"}
     return tuple(
         LedgerEntry(
             **{name: row[name] for name in facts},
             outcome=Outcome(row["outcome"]),
+            money_us=row["money_us"] or 0,
             tokens=TokenCounts(**{name: row[f"{name}_tokens"] for name in (*COUNTERS, "thinking")}),
             costs=Costs(**{name: row[f"{name}_cost"] for name in COUNTERS}),
         )
@@ -114,6 +115,7 @@ def _row(entry: LedgerEntry) -> tuple[object, ...]:
         costs.output,
         costs.total,
         entry.uncached_cost,
+        entry.money_us or None,
     )
 
 

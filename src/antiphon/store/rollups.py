@@ -28,9 +28,11 @@ SUMMARY: Final = ("model", "error_type")
 
 _COUNTERS = ("input", "cache_write_5m", "cache_write_1h", "cache_read", "output")
 
-# Clocks go back sometimes, and no time is below zero.
+# What the queue and the engine took: a wait for money is neither's. Clocks go back sometimes, and
+# no time is below zero.
+_ADMITTED_AT = "started_at + coalesce(money_us, 0)"
 _FIRST_TOKEN_US = (
-    "CASE WHEN first_token_at > started_at THEN first_token_at - started_at ELSE 0 END"  # noqa: S105
+    f"CASE WHEN first_token_at > {_ADMITTED_AT} THEN first_token_at - ({_ADMITTED_AT}) ELSE 0 END"
 )
 
 
@@ -42,7 +44,7 @@ def _first_tokens(above_ms: int, bound_ms: int | None) -> str:
         within = f"BETWEEN {above_ms * 1000 + 1} AND {bound_ms * 1000}"
     else:
         within = f"<= {bound_ms * 1000}"
-    return f"CASE WHEN first_token_at - started_at {within} THEN 1 ELSE 0 END"
+    return f"CASE WHEN first_token_at - ({_ADMITTED_AT}) {within} THEN 1 ELSE 0 END"
 
 
 FIRST_TOKENS: Final = (

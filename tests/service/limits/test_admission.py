@@ -100,6 +100,15 @@ async def test_first_token_is_noted_once_with_the_time_since_the_admission() -> 
     assert noted == [1.5]
 
 
+async def test_wait_for_money_is_no_part_of_the_time_to_the_first_token() -> None:
+    noted: list[float] = []
+    opening = Opening(id="req_1", started_at=NOON, model="m", served_model="m", money_us=4_000_000)
+    records = RecordsInMemory(lambda: NOON + timedelta(seconds=5))
+    admission = Admission(records, opening, RATES, {}, {}, note_first_token=noted.append)
+    admission.produced(1)
+    assert noted == [1.0]
+
+
 def test_admission_in_memory_is_billed_for_what_its_record_has() -> None:
     opening = Opening(id="req_1", started_at=NOON, model="m", served_model="m", batch_id="b")
     admission = Admission(RecordsInMemory(lambda: NOON), opening, (), {}, {})

@@ -23,8 +23,9 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `model` is the requested name, in the form that every database accepts; `served_model` is the
     id of the model that answers. A `workspace_id` of `None` is the default workspace. `price` is
-    the price at admission; a request that a crash breaks off is billed by it too. A journal says
-    only what is not the default.
+    the price at admission; a request that a crash breaks off is billed by it too. From `started_at`
+    on it waited `money_us` microseconds for money that others held, before any engine read it. A
+    journal says only what is not the default.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     service_tier: ServiceTier = "standard"
     inference_geo: InferenceGeo = "not_available"
     price: Price = FREE
+    money_us: int = 0
 
     def __post_init__(self) -> None:
         """Make the name of the model, which the caller chose freely, fit to be stored."""
@@ -61,6 +63,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A closed request with its bill. Reports count it at the time of its admission.
 
     `uncached_cost` is what its prompt would have cost without the prompt cache, in nano-dollars.
+    `money_us` is its wait for money, as in the `Opening`: no part of its time to the first token.
     """
 
     id: str
@@ -83,6 +86,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
     tokens: TokenCounts
     costs: Costs
     uncached_cost: int
+    money_us: int = 0
 
 
 def entry_of(opening: Opening, closing: Closing) -> LedgerEntry:
@@ -109,6 +113,7 @@ def entry_of(opening: Opening, closing: Closing) -> LedgerEntry:
         tokens=tokens,
         costs=cost(opening.price, tokens, opening.service_tier),
         uncached_cost=uncached_cost(opening.price, tokens, opening.service_tier),
+        money_us=opening.money_us,
     )
 
 

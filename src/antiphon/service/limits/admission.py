@@ -6,7 +6,7 @@ AdmissionRequest ─► Admitter ─► Admission: prompt, produced …, close
 """
 
 from collections.abc import Callable, Collection, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from antiphon.core.billing.pricing import FREE, CacheTtl, Price
 from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.core.limits.rate_limits import Amounts, LimitType, RateLimits
 from antiphon.core.limits.values import Draw
+from antiphon.core.request_records import microseconds
 from antiphon.service.access import Caller
 from antiphon.service.limits.records import Record, Records
 from antiphon.wire.messages import ServiceTier
@@ -63,8 +64,8 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
             return {}
         return {LimitType.REQUESTS: 1, _INPUT: self.input_tokens - self.planned_reads}
 
-    def opening(self, now: datetime) -> Opening:
-        """Return the record of the request at its admission."""
+    def opening(self, now: datetime, money_s: float = 0.0) -> Opening:
+        """Return the record of the request, which came at `now` and waited so long for money."""
         caller = self.caller
         return Opening(
             id=self.request_id,
@@ -78,6 +79,7 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
             batch_id=self.batch_id,
             service_tier=self.tier,
             price=self.price,
+            money_us=microseconds(money_s),
         )
 
 
@@ -180,7 +182,8 @@ class Admission:
         self._first_token_at = now = self._records.now()
         record.first_token(now)
         if self._note_first_token is not None:
-            self._note_first_token((now - self._opening.started_at).total_seconds())
+            waited = timedelta(microseconds=self._opening.money_us)
+            self._note_first_token((now - self._opening.started_at - waited).total_seconds())
         record.produced(output, thinking)
         self.produced = record.produced
 

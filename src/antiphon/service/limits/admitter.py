@@ -49,6 +49,19 @@ RETRY_AFTER_S = "5"
 _ONE_CALL: Amounts = {LimitType.REQUESTS: 1}
 
 
+class _MoneyWait:
+    """Keeps how long a request waits for money, and tells whoever wants to know."""
+
+    def __init__(self, told: Callable[[float], None] | None) -> None:
+        self.seconds = 0.0
+        self._told = told
+
+    def __call__(self, seconds: float) -> None:
+        self.seconds = seconds
+        if self._told is not None:
+            self._told(seconds)
+
+
 class Admitter:
     """Admits requests, or refuses them with a reason and the rest of the limits."""
 
@@ -100,8 +113,9 @@ class Admitter:
             lease_ms=LEASE_MS,
             waits=not in_batch,
         )
+        wait = _MoneyWait(request.note_money_wait)
         try:
-            verdict = await self._decide(ask, request)
+            verdict = await self._decide(ask, request, wait)
         except CountersError as error:
             raise _unavailable() from error
         if not isinstance(verdict, Granted):
@@ -112,7 +126,7 @@ class Admitter:
         try:
             admission = Admission(
                 self._in_memory if in_batch else self._ledger,
-                request.opening(now),
+                request.opening(now, wait.seconds),
                 rates,
                 amounts,
                 headers,
@@ -145,7 +159,7 @@ class Admitter:
         accounts = self._limited_accounts(limits, midnight(day_of(now)))
         return tuple([Hold(account, limit, worst) for account, limit in accounts])
 
-    async def _decide(self, ask: Ask, request: AdmissionRequest) -> Verdict:
+    async def _decide(self, ask: Ask, request: AdmissionRequest, wait: "_MoneyWait") -> Verdict:
         """Decide an ask: by the retry slot of a client, or with the promise of a slot.
 
         A request of a batch does not wait for money: its turn would be before interactive ones.
@@ -156,9 +170,9 @@ class Admitter:
         if self._slots.untidy:
             await self._slots.tidy()
         if retries and (slot := await self._slots.claim(key_id, ask.draws)):
-            return await self._decide_in_slot(slot, ask, request.note_money_wait)
+            return await self._decide_in_slot(slot, ask, wait)
         patience_s = self._settings.spend_wait_s
-        verdict = await self._room.admit(ask, patience_s, request.note_money_wait)
+        verdict = await self._room.admit(ask, patience_s, wait)
         if retries is None or not isinstance(verdict, Limited):
             return verdict
         if ask.draws[verdict.index].needs_positive:

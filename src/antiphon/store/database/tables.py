@@ -300,6 +300,8 @@ ledger = Table(
     Column("cost", BigInteger, nullable=False),
     # Absent in entries of earlier releases.
     Column("uncached_cost", BigInteger),
+    # How long the request waited for money. Absent if it did not, and in earlier releases.
+    Column("money_us", BigInteger),
     PrimaryKeyConstraint("id", name="pk_ledger"),
     # Reports and sums take a span of time. Its costs are read from the index alone.
     Index("ix_ledger_spend", "started_at", "workspace_id", "api_key_id", "cost"),
