@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from antiphon.core.billing.price_list import price_for
 from antiphon.core.limits.refusals import RefusedBy
+from antiphon.core.limits.values import Scope
 from antiphon.core.request_records import BreakpointUse, CacheUse, RequestFacts, RequestRecord
 from antiphon.service.installation import opened_database
 from antiphon.settings import Settings
@@ -150,7 +151,7 @@ def test_engine_user_and_wait_for_money_are_told(shell: Shell) -> None:
 
 def test_refusals_are_explained_by_their_limit(shell: Shell) -> None:
     bucket = BucketInfo(
-        scope="workspace",
+        scope=Scope.WORKSPACE,
         scope_id="wrkspc_1",
         type="requests_per_minute",
         limit=5,
@@ -160,14 +161,14 @@ def test_refusals_are_explained_by_their_limit(shell: Shell) -> None:
     rate = RefusedBy(
         kind="rate_limit",
         limit=5,
-        scope="workspace",
+        scope=Scope.WORKSPACE,
         scope_id="wrkspc_1",
         type="requests_per_minute",
         retry_after_ms=12_000,
         buckets=(bucket,),
     )
     money = RefusedBy(
-        kind="spend_limit", limit=10**9, scope="api_key", scope_id="apikey_1", type="daily"
+        kind="spend_limit", limit=10**9, scope=Scope.KEY, scope_id="apikey_1", type="daily"
     )
     write(
         shell,
@@ -184,7 +185,7 @@ def test_refusals_are_explained_by_their_limit(shell: Shell) -> None:
     assert "0 of 5 requests a minute were left of workspace wrkspc_1, all in 60 s" in said
     said = shell("requests show req_2")
     assert "key         unknown\n" in said
-    assert "refused by  $1.00 spending a day of api_key apikey_1\n" in said
+    assert "refused by  $1.00 spending a day of key apikey_1\n" in said
     assert "held for requests that were running" in shell("requests show req_3")
     said = shell("requests show req_4")
     assert "a full queue: 9 requests were waiting for the model" in said

@@ -1,14 +1,14 @@
 """What a developer and a user see: their own workspaces, keys, limits and use."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from antiphon.server.app import ORGANIZATIONS_PATH
-from support.asgi import HELLO
+from support.asgi import HELLO, Client
 from support.browser import Browser
 from support.console import get, join, key_in, member, post, set_up
-from support.organization import StartOrganization
+from support.organization import Organization, StartOrganization
 
 pytestmark = pytest.mark.anyio
 
@@ -26,6 +26,33 @@ async def refused(browser: Browser, path: str, body: Any = None) -> tuple[int, s
 
 def ids(listing: Any) -> set[str]:
     return {one["id"] for one in listing["data"]}
+
+
+class People(NamedTuple):
+    """An administrator, and members of the workspace `lab`; of `hall` is only a key."""
+
+    admin: Browser
+    bob: Browser  # a developer
+    eve: Browser  # a user
+    bill: Browser  # for billing, of no workspace
+    eves_id: str
+    lab: str
+    hall: str
+    lab_caller: Client
+    hall_caller: Client
+
+
+async def people(org: Organization) -> People:
+    admin = await set_up(org)
+    bob, bobs_id = await member(org, "bob", "developer")
+    eve, eves_id = await member(org, "eve", "user")
+    bill, _ = await member(org, "bill", "billing")
+    lab_caller, lab, _ = await org.guest()
+    hall = (await org.post("/workspaces", {"name": "Hall"}))["id"]
+    hall_caller = org.caller_with((await key_in(org, hall))["secret"])
+    await join(org, bobs_id, lab, "workspace_developer")
+    await join(org, eves_id, lab, "workspace_user")
+    return People(admin, bob, eve, bill, eves_id, lab, hall, lab_caller, hall_caller)
 
 
 async def test_developer_sees_and_changes_own_keys_in_own_workspaces(
@@ -193,18 +220,10 @@ async def test_reports_show_what_is_within_reach(on_both_databases: StartOrganiz
 @pytest.mark.covers("administration: GET /requests", "effect")
 async def test_requests_are_seen_within_reach(on_both_databases: StartOrganization) -> None:
     org = await on_both_databases()
-    admin = await set_up(org)
-    bob, bobs_id = await member(org, "bob", "developer")
-    eve, eves_id = await member(org, "eve", "user")
-    bill, _ = await member(org, "bill", "billing")
-    caller, lab, _ = await org.guest()
-    hall = (await org.post("/workspaces", {"name": "Hall"}))["id"]
-    hall_caller = org.caller_with((await key_in(org, hall))["secret"])
+    admin, bob, eve, bill, eves_id, lab, hall, caller, hall_caller = await people(org)
     scope = {"type": "workspace", "workspace_id": lab}
     own = {"name": "own", "scope": scope, "created_by_user_id": eves_id}
     eves_key = org.caller_with((await org.post("/api_keys", own))["secret"])
-    await join(org, bobs_id, lab, "workspace_developer")
-    await join(org, eves_id, lab, "workspace_user")
     hello = {**HELLO, "model": PRICED}
     sent = {
         "lab": await caller.create(model=PRICED),
@@ -249,15 +268,7 @@ async def test_requests_are_seen_within_reach(on_both_databases: StartOrganizati
 
 async def test_activity_is_seen_within_reach(on_both_databases: StartOrganization) -> None:
     org = await on_both_databases()
-    admin = await set_up(org)
-    bob, bobs_id = await member(org, "bob", "developer")
-    eve, eves_id = await member(org, "eve", "user")
-    bill, _ = await member(org, "bill", "billing")
-    caller, lab, _ = await org.guest()
-    hall = (await org.post("/workspaces", {"name": "Hall"}))["id"]
-    hall_caller = org.caller_with((await key_in(org, hall))["secret"])
-    await join(org, bobs_id, lab, "workspace_developer")
-    await join(org, eves_id, lab, "workspace_user")
+    admin, bob, eve, bill, _, lab, hall, caller, hall_caller = await people(org)
     hello = {**HELLO, "model": PRICED}
     for one in (caller, hall_caller):
         assert (await one.create(model=PRICED)).status == 200

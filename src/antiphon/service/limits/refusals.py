@@ -77,7 +77,7 @@ def by_money(cap: SpendCap, *, held: bool) -> RefusedBy:
     return RefusedBy(
         kind="spend_limit",
         limit=cap.amount,
-        scope=cap.scope,
+        scope=Scope(cap.scope),
         scope_id=cap.scope_id,
         type=cap.period,
         held=held,
