@@ -92,11 +92,19 @@ class SilentRevocations:
         return sql.replace("INSERT INTO account_changes", "INSERT OR REPLACE INTO account_changes")
 
 
-def revocations_of_others(sql: str) -> str:
-    """Tell of a key that has changed that it is another one."""
-    if sql.startswith("INSERT INTO account_changes"):
-        return sql.replace("VALUES (?, ?, ?)", "VALUES (?, ?, 'not ' || ?)")
-    return sql
+class MistakenRevocations:
+    """A key that is revoked is told to be another one."""
+
+    def __init__(self) -> None:
+        self._revokes = False
+
+    def __call__(self, sql: str) -> str:
+        if sql.startswith("UPDATE api_keys SET status"):
+            self._revokes = True
+        elif self._revokes and sql.startswith("INSERT INTO account_changes"):
+            self._revokes = False
+            return sql.replace("VALUES (?, ?, ?)", "VALUES (?, ?, 'not ' || ?)")
+        return sql
 
 
 class _SilentSlot(JournalSlot):
@@ -336,7 +344,7 @@ PLANTS: Mapping[str, Plant] = {
         "keys", "revoked_keys", lambda: Planted(sql=SilentRevocations())
     ),
     "a revoked key that is told to be another one": Plant(
-        "keys", "revoked_keys", lambda: Planted(sql=revocations_of_others)
+        "keys", "revoked_keys", lambda: Planted(sql=MistakenRevocations())
     ),
     "a spend limit that nobody looks at": Plant(
         "spend", "money", lambda: Planted(memory=GenerousCounters)
