@@ -347,7 +347,8 @@ async def test_ledger_of_the_release_before_is_rolled_up(opened: OpenDatabase) -
         replace(an_entry(number, NOON - age), first_token_at=NOON - age + timedelta(seconds=number))
         for number, age in enumerate(ages)
     ]
-    names = [column.name for column in ledger.columns]
+    # What that release does not have comes with a later migration.
+    names = [column.name for column in ledger.columns if column.name != "money_us"]
     columns = ", ".join(names)
     values = ", ".join(f":{name}" for name in names)
     async with database.write() as connection:
@@ -357,7 +358,7 @@ async def test_ledger_of_the_release_before_is_rolled_up(opened: OpenDatabase) -
         await connection.run_sync(drop_everything)
         await connection.run_sync(upgrade_to(BEFORE_ROLLUPS))
         insert = text(f"INSERT INTO ledger ({columns}) VALUES ({values})")  # noqa: S608 - columns
-        await connection.execute(insert, [dict(row) for row in rows])
+        await connection.execute(insert, [{name: row[name] for name in names} for row in rows])
     with capture_logs() as logs:
         await migrate(database)
     # The first of every ten days is told.
