@@ -1,7 +1,9 @@
 """The accounts in memory after changes: those of a whole read, and no more is read than changed."""
 
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -321,3 +323,26 @@ async def test_two_processes_that_change_at_once_are_both_noticed(
                 expected = await read_directory(connection)
             accounts._signal.touch()
             assert await accounts.current() == expected
+
+
+async def test_long_read_is_no_silent_database(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await establish(database, bytes, lambda: NOW)
+    async with database.write() as connection:
+        for number in range(6):
+            await add_key(connection, a_key(number), hash_secret(str(number)))
+    monkeypatch.setattr("antiphon.store.database.records.PORTION", 1)
+    accounts = Accounts(database, await database.watch(), limit_s=0.6)
+    answers = count()
+
+    def take_long(*_: object) -> None:
+        next(answers)
+        time.sleep(0.1)
+
+    event.listen(Engine, "before_cursor_execute", take_long)
+    try:
+        assert len((await accounts.current()).active_secrets) == 6
+    finally:
+        event.remove(Engine, "before_cursor_execute", take_long)
+    assert next(answers) > 10

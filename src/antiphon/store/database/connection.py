@@ -30,6 +30,8 @@ class AsyncConnection:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.answered: Callable[[], None] | None = None
+        """Called after each answer of the database."""
 
     @property
     def dialect(self) -> Dialect:
@@ -45,9 +47,12 @@ class AsyncConnection:
 
     async def _call(self, function: Callable[..., T], *args: Any) -> T:
         try:
-            return await greenlet_spawn(function, *args)
+            answer = await greenlet_spawn(function, *args)
         except (SQLAlchemyError, OSError) as error:
             raise explained(error, place_of(self._connection.engine.url)) from error
+        if self.answered is not None:
+            self.answered()
+        return answer
 
     async def execute(
         self,

@@ -131,15 +131,24 @@ class Database:
 
 
 @asynccontextmanager
-async def in_time(limit_s: float) -> AsyncGenerator[None]:
+async def in_time(limit_s: float) -> AsyncGenerator[Callable[[], None]]:
     """Limit the time of a block with transactions. Raises `DatabaseUnavailableError` after it.
+
+    Yields what begins the time anew, for a block whose database answers again and again.
 
     A database that falls silent in the middle of a transaction is otherwise waited for until the
     kernel gives the connection up, which takes minutes.
     """
     try:
-        async with asyncio.timeout(limit_s):
-            yield
+        async with asyncio.timeout(limit_s) as scope:
+            now = asyncio.get_running_loop().time
+
+            def anew() -> None:
+                # What is rolled back after the time is over is answered as well.
+                if not scope.expired():
+                    scope.reschedule(now() + limit_s)
+
+            yield anew
     except TimeoutError as error:
         raise DatabaseUnavailableError("The database does not answer in time") from error
 
