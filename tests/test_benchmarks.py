@@ -23,7 +23,9 @@ LONG = [
 ]
 
 
-@pytest.mark.parametrize("name", ["pipeline", "limits", "schemas", "batches", "console", *LONG])
+@pytest.mark.parametrize(
+    "name", ["pipeline", "limits", "schemas", "batches", "console", "many_keys", *LONG]
+)
 def test_benchmark_runs_and_keeps_its_figures(name: str, tmp_path: Path) -> None:
     figures, table = quick_figures(name, tmp_path)
     assert figures
@@ -57,6 +59,7 @@ def quick_figures(name: str, folder: Path, *options: str) -> tuple[list[dict[str
         *((name, "--rounds") for name in ("imports", "limits", "local", "pipeline", "startup")),
         ("prompt_cache", "--rounds"),
         ("console", "--rounds"),
+        ("many_keys", "--rounds"),
         ("interference", "--rounds"),
         ("batches", "--rounds"),
         ("batches", "--requests"),
