@@ -62,22 +62,15 @@ export function useWorkspaceName(): (id: string | null) => string {
   return (id) => (id === null ? "Default" : (names.get(id) ?? id));
 }
 
-/** Ask for the names of people. Who may not see all of them gets some, without addresses. */
-export function useUserNames() {
+/** Ask for the names of all people. Who may not see all of them gets some, without addresses. */
+export function useUserNames(enabled: boolean) {
   const can = useCan();
   return useQuery({
     queryKey: ["user-names"],
     queryFn: ({ signal }) => all<UserName>(`${ORGANIZATION}/user_names`, { signal }),
-    enabled: can("names.read"),
+    enabled: enabled && can("names.read"),
     staleTime: 60_000,
   });
-}
-
-/** Return what names a person by the id of the user; `null` is nobody. */
-export function useUserName(): (id: string | null) => string {
-  const { data = [] } = useUserNames();
-  const names = new Map(data.map(({ id, name }) => [id, name]));
-  return (id) => (id === null ? "–" : (names.get(id) ?? id));
 }
 
 /** The most ids that one address names. */
@@ -106,6 +99,15 @@ function useByIds<Item extends { id: string }>(
     staleTime: 60_000,
     placeholderData: keepPreviousData,
   });
+}
+
+/** Return what names these people by the ids of the users; `null` is nobody. */
+export function useUserName(ids: readonly (string | null)[]): (id: string | null) => string {
+  const can = useCan();
+  const known = ids.filter((id) => id !== null);
+  const path = `${ORGANIZATION}/user_names`;
+  const { data } = useByIds<UserName>("user-names", path, known, can("names.read"));
+  return (id) => (id === null ? "–" : (data?.get(id)?.name ?? id));
 }
 
 /** Ask for the names of these keys, by id. */

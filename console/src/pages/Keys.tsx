@@ -142,7 +142,7 @@ function KeyTable({
 }) {
   const can = useCan();
   const workspaceName = useWorkspaceName();
-  const userName = useUserName();
+  const userName = useUserName(keys.map((key) => key.created_by?.id ?? null));
   const columns: Column<Key>[] = [
     {
       title: "Name",

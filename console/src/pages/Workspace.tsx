@@ -172,10 +172,11 @@ function Members({ workspace, changed }: { workspace: WorkspaceType; changed: bo
     order: "-added_at",
   });
   const can = useCan();
-  const names = useUserNames();
-  const users = useUsersById((members.data?.data ?? []).map((member) => member.user_id));
+  const names = useUserNames(adding);
+  const shown = (members.data?.data ?? []).map((member) => member.user_id);
+  const users = useUsersById(shown);
   const addresses = new Map([...users].map(([id, { email }]) => [id, email]));
-  const userName = useUserName();
+  const userName = useUserName(shown);
   const columns: Column<Member>[] = [
     {
       title: "Name",

@@ -171,8 +171,7 @@ async def page_of_members(  # noqa: PLR0913 - for what, in which order
     columns = workspace_members.c
     conditions = _selected(wanted, columns.user_id, columns.added_at)
     if wanted.contains is not None:
-        has_part = _Search(connection, wanted.contains)
-        is_named = _is_named(has_part) if by_address else has_part(users.c.folded_name)
+        is_named = _is_named(_Search(connection, wanted.contains), by_address=by_address)
         named = users.select().where(is_named).with_only_columns(users.c.id)
         conditions.append(columns.user_id.in_(named))
     place = _order(order, MEMBER_ORDERS, {"added_at": columns.added_at}, columns.user_id)
@@ -191,16 +190,17 @@ async def page_of_users(  # noqa: PLR0913 - for what, in which order
     roles: Collection[str] = (),
     named: str | None = None,
     order: ListOrder = NEWEST,
+    by_address: bool = True,
 ) -> Page[User]:
     """Return a page of users; `contains` is a part of the name or of the address.
 
-    Whoever may know of one user only has the id as `named`.
+    Without `by_address` only names are searched. `named` is the one user that may be known of.
     """
     columns = users.c
     seen = [] if named is None else [columns.id == named]
     conditions = _selected(wanted, columns.id, columns.added_at)
     if wanted.contains is not None:
-        conditions.append(_is_named(_Search(connection, wanted.contains)))
+        conditions.append(_is_named(_Search(connection, wanted.contains), by_address=by_address))
     if email is not None:
         conditions.append(columns.email == email.lower())
     if roles:
@@ -210,8 +210,9 @@ async def page_of_users(  # noqa: PLR0913 - for what, in which order
     return await read_page(connection, User, rows, cursor)
 
 
-def _is_named(has_part: "_Search") -> ColumnElement[bool]:
-    return has_part(users.c.folded_name) | has_part(users.c.email)
+def _is_named(has_part: "_Search", *, by_address: bool) -> ColumnElement[bool]:
+    has_name = has_part(users.c.folded_name)
+    return has_name | has_part(users.c.email) if by_address else has_name
 
 
 async def page_of_invites(  # noqa: PLR0913 - for what, in which order

@@ -154,6 +154,12 @@ async def test_names_have_no_addresses(
     assert names == ({"Ada", "Bob"} if sees else {"Bob"})
     page = await get(browser, "/user_names?limit=1")
     assert (len(page["data"]), page["has_more"]) == (1, sees)
+    (ada,) = (one["id"] for one in (await org.get("/users"))["data"] if one["name"] == "Ada")
+    for query in (f"ids[]={ada}", "contains=ADA"):
+        found = (await get(browser, f"/user_names?{query}"))["data"]
+        assert [one["id"] for one in found] == ([ada] if sees else [])
+    # Nobody is found by an address.
+    assert (await get(browser, "/user_names?contains=%40"))["data"] == []
     lab = (await org.post("/workspaces", {"name": "Lab"}))["id"]
     await join(org, user_id, lab, LEADS)
     if role != "billing":

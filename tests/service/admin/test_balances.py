@@ -23,6 +23,7 @@ from antiphon.store.accounts import ApiKey, KeyKind, add_key, note_use
 from antiphon.store.counters.memory import MemoryCounters
 from antiphon.store.database.database import Database
 from antiphon.store.limits import SpendLimit, set_spend_limit
+from antiphon.store.listings import Selection
 from antiphon.store.organizations import User, add_user, find_organization, remove_user
 from antiphon.store.workspaces import Workspace, add_workspace
 from antiphon.wire.admin.limits import BalanceInfo, SpendSummary
@@ -302,10 +303,17 @@ async def test_names_are_read_by_the_page(
     (of_users,) = (one for one in statements if "FROM users" in one)
     assert "LIMIT" in of_users
     own = Reach(workspaces=frozenset(), owner="user_1", account="user_1")
-    page = await people.names(IdCursor(2), own)
+    page = await people.names(IdCursor(2), reach=own)
     assert ([one.name for one in page.data], page.has_more) == (["name 1"], False)
     with pytest.raises(InvalidRequestError, match="no such id"):
-        await people.names(IdCursor(2, after_id="user_2"), own)
+        await people.names(IdCursor(2, after_id="user_2"), reach=own)
+    some = await people.names(IdCursor(9), Selection(ids=["user_2", "user_0", "user_9"]))
+    assert [one.id for one in some.data] == ["user_2", "user_0"]
+    assert (await people.names(IdCursor(9), Selection(ids=["user_2"]), own)).data == ()
+    found = await people.names(IdCursor(9), Selection(contains="NAME 2"))
+    assert [one.id for one in found.data] == ["user_2"]
+    # The address of each has it.
+    assert (await people.names(IdCursor(9), Selection(contains="example"))).data == ()
 
 
 @pytest.fixture

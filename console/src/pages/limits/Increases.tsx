@@ -6,7 +6,7 @@ import {
   useNamesOfKeys,
   useOpenIncreases,
   useRateLimits,
-  useUserNames,
+  useUserName,
   useWorkspaceName,
 } from "../../api/queries.ts";
 import type { IncreaseRequest, TokenListing } from "../../api/types.ts";
@@ -109,7 +109,9 @@ function Requests({ caption, rows }: { caption: string; rows: readonly IncreaseR
   const workspaceName = useWorkspaceName();
   const keys = useNamesOfKeys(rows.flatMap(({ limit }) => keyOf(limit.scope)));
   const { data: groups } = useRateLimits(can("limits.read"));
-  const { data: people } = useUserNames();
+  const userName = useUserName(
+    rows.map(({ asked_by }) => (asked_by.type === "user" ? asked_by.id : null)),
+  );
   const nameOf = (request: IncreaseRequest) =>
     `${limitName(request.limit, groups)}: ${scopeName(request.limit.scope, workspaceName, keys)}`;
   const decides = can("limit_increases.decide");
@@ -149,12 +151,12 @@ function Requests({ caption, rows }: { caption: string; rows: readonly IncreaseR
     });
   }
   columns.push({ title: "Asked", cell: ({ asked_at }) => <Time at={asked_at} relative /> });
-  if (people && rows.some(({ asked_by }) => asked_by.id !== user.id)) {
+  if (can("names.read") && rows.some(({ asked_by }) => asked_by.id !== user.id)) {
     columns.push({
       title: "By",
       cell: ({ asked_by }) => {
-        const who = people.find(({ id }) => id === asked_by.id);
-        return who?.name ?? (asked_by.type === "api_key" ? "Admin key" : inWords(asked_by.type));
+        if (asked_by.type === "user") return userName(asked_by.id);
+        return asked_by.type === "api_key" ? "Admin key" : inWords(asked_by.type);
       },
     });
   }

@@ -3,11 +3,11 @@
 from typing import Final, get_args
 
 from antiphon.server.http.requests import Request
-from antiphon.server.http.selections import SPAN_QUERY, read_selection, read_span
+from antiphon.server.http.selections import SPAN_QUERY, read_part, read_selection, read_span
 from antiphon.service.admin.administration import Administration
 from antiphon.settings import ConsoleSettings
 from antiphon.store.audit import AuditFilter
-from antiphon.store.listings import INVITE_ORDERS, USER_ORDERS
+from antiphon.store.listings import INVITE_ORDERS, USER_ORDERS, Selection
 from antiphon.wire.admin.organizations import (
     AcceptInviteParams,
     CreateInviteParams,
@@ -24,6 +24,7 @@ from antiphon.wire.admin.organizations import (
     UserSignedOut,
 )
 
+NAMES_QUERY: Final = ("ids", "contains")
 AUDIT_QUERY: Final = ("order", "object_id", "actor_id", "action", *SPAN_QUERY)
 
 
@@ -50,7 +51,9 @@ class PeopleEndpoints:
         )
 
     async def list_names(self, request: Request[None]) -> Listing:
-        return await self._people.names(request.query.by_ids(), request.reach)
+        query = request.query
+        wanted = Selection(ids=query.many("ids"), contains=read_part(query))
+        return await self._people.names(query.by_ids(), wanted, request.reach)
 
     async def sign_user_out(self, request: Request[NoParams]) -> UserSignedOut:
         return await self._people.sign_out(request.actor, request.path("user"))

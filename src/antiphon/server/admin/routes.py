@@ -7,7 +7,7 @@ from antiphon.server.admin.increases import IncreaseEndpoints
 from antiphon.server.admin.keys import KEY_QUERY, KeyEndpoints
 from antiphon.server.admin.limits import RateLimitEndpoints, SpendLimitEndpoints
 from antiphon.server.admin.models import ModelStateEndpoints
-from antiphon.server.admin.people import AUDIT_QUERY, PeopleEndpoints
+from antiphon.server.admin.people import AUDIT_QUERY, NAMES_QUERY, PeopleEndpoints
 from antiphon.server.admin.prompt_cache import (
     CACHE_ENTRY_QUERY,
     CACHE_REPORT_QUERY,
@@ -95,7 +95,13 @@ def _of_people(people: PeopleEndpoints) -> tuple[Route, ...]:
             needs="members.write",
             body=NoParams,
         ),
-        Route("GET /user_names", ADMIN, people.list_names, needs="names.read", query=BY_IDS),
+        Route(
+            "GET /user_names",
+            ADMIN,
+            people.list_names,
+            needs="names.read",
+            query=(*BY_IDS, *NAMES_QUERY),
+        ),
         Route(
             "GET /invites",
             ADMIN,

@@ -89,10 +89,14 @@ class People:
             )
         return listing(list(map(user_info, found.records)), has_more=found.has_more)
 
-    async def names(self, cursor: IdCursor, reach: Reach = EVERYTHING) -> Listing:
-        """List the names of users within reach, without their addresses."""
+    async def names(
+        self, cursor: IdCursor, wanted: Selection = ALL, reach: Reach = EVERYTHING
+    ) -> Listing:
+        """List the names of users within reach, without their addresses: nobody is found by one."""
         async with self._transactions.read() as connection:
-            found = await page_of_users(connection, cursor, named=reach.named)
+            found = await page_of_users(
+                connection, cursor, wanted, named=reach.named, by_address=False
+            )
         names = [UserName(id=user.id, name=user.name) for user in found.records]
         return listing(names, has_more=found.has_more)
 
