@@ -282,6 +282,17 @@ async def test_change_that_is_not_told_is_read_as_a_whole(
     assert set((await accounts.current()).active_secrets) == {b"one"}
 
 
+@pytest.mark.parametrize("kind", ["all", "what a newer release knows"])
+async def test_change_of_all_or_of_an_unknown_kind_is_read_as_a_whole(
+    database: Database, accounts: Accounts, kind: str
+) -> None:
+    await accounts.current()
+    async with database.write() as connection:
+        await add_key(connection, a_key(1), b"one")
+        await connection.execute(account_changes.update().values(kind=kind))
+    assert set((await accounts.current()).active_secrets) == {b"one"}
+
+
 async def test_older_copy_of_the_database_is_read_as_a_whole(
     database: Database, accounts: Accounts
 ) -> None:
