@@ -44,8 +44,8 @@ def rows_of(number: int, *, workspaces: int) -> Iterator[str]:
         },
         "api_keys": {
             "id": "printf('apikey_01%022d', i - 1)",
-            "name": "'Key ' || i * 7919 % 1000003",
-            "folded_name": "'key ' || i * 7919 % 1000003",
+            "name": "'Key ' || (i * 7919 % 1000003)",
+            "folded_name": "'key ' || (i * 7919 % 1000003)",
             "kind": "'api'",
             "status": "CASE WHEN i % 10 = 9 THEN 'archived' ELSE 'active' END",
             "hint": "'sk-ant-…' || i",

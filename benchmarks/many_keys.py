@@ -171,7 +171,9 @@ async def _change(app: ASGIApp, path: str, **fields: str) -> None:
 async def _gather(folder: Path) -> None:
     """Put all keys into one workspace, behind the server's back."""
     with closing(sqlite3.connect(database_path(folder))) as connection, connection:
-        connection.execute("UPDATE api_keys SET workspace_id = 'wrkspc_01', status = 'active'")
+        connection.execute(
+            "UPDATE api_keys SET workspace_id = 'wrkspc_01', status = 'active' WHERE kind = 'api'"
+        )
 
 
 def main() -> None:

@@ -22,15 +22,8 @@ from antiphon.core.names import folded
 from antiphon.store.database.changes import ChangeKind, announce
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.errors import AmbiguousNameError
-from antiphon.store.database.pages import behind
-from antiphon.store.database.records import (
-    PORTION,
-    add,
-    portions,
-    read,
-    read_portions,
-    with_folded_name,
-)
+from antiphon.store.database.pages import read_portions
+from antiphon.store.database.records import add, portions, read, with_folded_name
 from antiphon.store.database.tables import END, api_keys, key_secrets, stored_moment
 
 
@@ -122,23 +115,24 @@ async def list_keys_of(connection: AsyncConnection, user_id: str) -> tuple[str, 
     return tuple(found.scalars())
 
 
+class _Created(msgspec.Struct, frozen=True):
+    """Which key was created, and when."""
+
+    id: str
+    created_at: datetime
+
+
 async def keys_created_by(
     connection: AsyncConnection, user_id: str
 ) -> AsyncGenerator[tuple[str, ...]]:
     """Yield the ids of the ordinary keys that a user has created, in portions."""
     columns = api_keys.c
-    theirs = (
-        select(columns.id, columns.created_at)
-        .where(columns.created_by == user_id, columns.kind == KeyKind.API)
-        .order_by(columns.created_at, columns.id)
-        .limit(PORTION)
+    theirs = select(columns.id, columns.created_at).where(
+        columns.created_by == user_id, columns.kind == KeyKind.API
     )
-    rows = (await connection.execute(theirs)).all()
-    while rows:
-        yield tuple(key_id for key_id, _ in rows)
-        place = (rows[-1].created_at, rows[-1].id)
-        rest = theirs.where(behind((columns.created_at, columns.id), place, falls=False))
-        rows = (await connection.execute(rest)).all()
+    by = [columns.created_at, columns.id]
+    async for rows in read_portions(connection, _Created, theirs, by):
+        yield tuple(row.id for row in rows)
 
 
 async def workspaces_of_keys(
@@ -180,8 +174,8 @@ async def active_secrets(connection: AsyncConnection) -> dict[bytes, ActiveSecre
     """
     active = _SECRETS.where(api_keys.c.status == KeyStatus.ACTIVE)
     found: dict[bytes, ActiveSecret] = {}
-    digest = key_secrets.c.digest
-    async for rows in read_portions(connection, _SecretRow, active, digest, KEY_CONVERTERS):
+    by = [key_secrets.c.digest]
+    async for rows in read_portions(connection, _SecretRow, active, by, KEY_CONVERTERS):
         found.update((bytes(row.digest), row.active()) for row in rows)
     return found
 
@@ -256,18 +250,12 @@ async def open_keys_of(
 ) -> AsyncGenerator[tuple[ApiKey, ...]]:
     """Yield the keys of a workspace that are not archived, the oldest first, in portions."""
     columns = api_keys.c
-    theirs = (
-        select(api_keys)
-        .where(columns.workspace_id == workspace_id, columns.status != KeyStatus.ARCHIVED)
-        .order_by(columns.created_at, columns.id)
-        .limit(PORTION)
+    theirs = select(api_keys).where(
+        columns.workspace_id == workspace_id, columns.status != KeyStatus.ARCHIVED
     )
-    keys = await read(connection, ApiKey, theirs, KEY_CONVERTERS)
-    while keys:
+    by = [columns.created_at, columns.id]
+    async for keys in read_portions(connection, ApiKey, theirs, by, KEY_CONVERTERS):
         yield keys
-        place = (keys[-1].created_at, keys[-1].id)
-        rest = theirs.where(behind((columns.created_at, columns.id), place, falls=False))
-        keys = await read(connection, ApiKey, rest, KEY_CONVERTERS)
 
 
 async def archive_keys_of(connection: AsyncConnection, workspace_id: str, now: datetime) -> None:

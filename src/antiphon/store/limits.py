@@ -1,17 +1,17 @@
 """The limits that administrators have set; without one, the settings apply."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Select, Table, and_, delete, func, or_, select
+from sqlalchemy import Column, Table, and_, delete, func, or_, select
 
 from antiphon.core.limits.periods import Period
 from antiphon.core.limits.values import Scope
 from antiphon.store.database.changes import ChangeKind, announce
 from antiphon.store.database.connection import AsyncConnection
-from antiphon.store.database.pages import behind
+from antiphon.store.database.pages import behind, read_portions
 from antiphon.store.database.records import insertion, portions, read
 from antiphon.store.database.tables import api_keys, rate_limits, spend_limits
 
@@ -45,8 +45,8 @@ async def list_rate_limits(
     connection: AsyncConnection, owners: Collection[str] | None = None
 ) -> tuple[RateLimit, ...]:
     """Return the rate limits of these owners, or of all."""
-    ordered = select(rate_limits).order_by(*rate_limits.primary_key.columns)
-    return await _of_owners(connection, RateLimit, rate_limits, ordered, owners)
+    by = list(rate_limits.primary_key.columns)
+    return await _of_owners(connection, RateLimit, rate_limits, by, owners)
 
 
 async def limited_groups(connection: AsyncConnection) -> frozenset[str]:
@@ -99,26 +99,28 @@ async def list_spend_limits(
     connection: AsyncConnection, owners: Collection[str] | None = None
 ) -> tuple[SpendLimit, ...]:
     """Return the spend limits of these owners, or of all, the oldest first."""
-    oldest = select(spend_limits).order_by(spend_limits.c.created_at, spend_limits.c.id)
-    return await _of_owners(connection, SpendLimit, spend_limits, oldest, owners)
+    by = [spend_limits.c.created_at, spend_limits.c.id]
+    return await _of_owners(connection, SpendLimit, spend_limits, by, owners)
 
 
 async def _of_owners(
     connection: AsyncConnection,
     kind: type[L],
     table: Table,
-    query: Select[*tuple[Any, ...]],
+    by: Sequence[Column[Any]],
     owners: Collection[str] | None,
 ) -> tuple[L, ...]:
-    """Read limits. Ids of owners are unique, whatever their scope; with it an index finds them."""
-    convert = {"scope": Scope}
+    """Read limits, in portions. Ids of owners are unique; with their scope an index finds them."""
+    convert, found = {"scope": Scope}, list[L]()
     if owners is None:
-        return await read(connection, kind, query, convert)
-    found: tuple[L, ...] = ()
+        async for limits in read_portions(connection, kind, select(table), by, convert):
+            found += limits
+        return tuple(found)
+    ordered = select(table).order_by(*by)
     for some in portions(owners):
-        theirs = query.where(table.c.scope.in_(list(Scope)), table.c.scope_id.in_(some))
+        theirs = ordered.where(table.c.scope.in_(list(Scope)), table.c.scope_id.in_(some))
         found += await read(connection, kind, theirs, convert)
-    return found
+    return tuple(found)
 
 
 async def find_spend_limit(connection: AsyncConnection, limit_id: str) -> SpendLimit | None:

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 from antiphon.core.names import folded
 from antiphon.store.database.changes import ChangeKind, announce
 from antiphon.store.database.connection import AsyncConnection
+from antiphon.store.database.pages import read_portions
 from antiphon.store.database.records import add, find, portions, read, with_folded_name
 from antiphon.store.database.tables import workspace_members, workspaces
 
@@ -46,9 +47,13 @@ async def add_workspace(connection: AsyncConnection, workspace: Workspace) -> No
 
 
 async def list_workspaces(connection: AsyncConnection) -> tuple[Workspace, ...]:
-    """Return every workspace, also the archived ones, the newest first."""
-    newest = select(workspaces).order_by(workspaces.c.created_at.desc(), workspaces.c.id)
-    return await read(connection, Workspace, newest)
+    """Return every workspace, also the archived ones, the newest first. Reads in portions."""
+    found: list[Workspace] = []
+    by = [workspaces.c.created_at, workspaces.c.id]
+    everything = select(workspaces)
+    async for some in read_portions(connection, Workspace, everything, by, falls=True):
+        found += some
+    return tuple(found)
 
 
 async def find_workspace(connection: AsyncConnection, workspace_id: str) -> Workspace | None:

@@ -79,7 +79,7 @@ async def test_archived_workspace_reads_and_notes_its_keys_in_portions(
     scope = {"type": "workspace", "workspace_id": workspace}
     made = [await org.post("/api_keys", {"name": "key", "scope": scope}) for _ in range(7)]
     await org.post(f"/api_keys/{made[2]['id']}", {"status": "archived"})
-    monkeypatch.setattr("antiphon.store.accounts.PORTION", 3)
+    monkeypatch.setattr("antiphon.store.database.records.PORTION", 3)
     statements.clear()
     await org.post(f"/workspaces/{workspace}/archive")
     read = [one for one in statements if "FROM api_keys" in one and "status !=" in one]

@@ -258,7 +258,7 @@ async def test_members_are_read_by_the_page_with_their_keys(
     # The third and the sixth key are of the same member.
     assert spent["user_2", "daily"] == spent["user_2", "monthly"] == "12"
     assert {amount for (name, _), amount in spent.items() if name != "user_2"} == {"0"}
-    monkeypatch.setattr("antiphon.store.accounts.PORTION", 2)
+    monkeypatch.setattr("antiphon.store.database.records.PORTION", 2)
     statements.clear()
     counters.sizes.clear()
     first = await spending.page(TokenCursor(2))

@@ -39,7 +39,7 @@ from antiphon.wire.admin.organizations import TokenListing
 if TYPE_CHECKING:
     from antiphon.store.database.connection import AsyncConnection
 
-MOST_LOOKED_AT: Final = 500
+MOST_LOOKED_AT: Final = 250
 """How many scopes a page of those that are used looks at."""
 
 # In this period a scope has a balance also without a limit.

@@ -5,13 +5,14 @@ with the condition of what is `behind` that place.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Table, literal, select, true, tuple_
+from sqlalchemy import Column, ColumnElement, Select, Table, literal, select, true, tuple_
 
 from antiphon.core.pagination import IdCursor, check_cursor, unknown_id
+from antiphon.store.database import records
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.records import read
 
@@ -81,6 +82,32 @@ async def read_page(
         found += await read(connection, kind, asked, convert)
     shown = found[: cursor.limit]
     return Page(shown[::-1] if backwards else shown, len(found) > cursor.limit)
+
+
+async def read_portions(  # noqa: PLR0913 - what is read, as what, in which order
+    connection: AsyncConnection,
+    kind: type[T],
+    query: Select[*tuple[Any, ...]],
+    by: Sequence[Column[Any]],
+    convert: Mapping[str, Any] | None = None,
+    *,
+    falls: bool = False,
+) -> AsyncGenerator[tuple[T, ...]]:
+    """Yield values as `read` returns them, a portion at a time, in the order of unique columns.
+
+    So other work of the event loop waits for one portion, some milliseconds, however many rows
+    there are. `kind` has fields of the names of the columns.
+    """
+    order = [one.desc() for one in by] if falls else by
+    ordered = query.order_by(*order).limit(records.PORTION)
+    portion = await read(connection, kind, ordered, convert)
+    while portion:
+        yield portion
+        if len(portion) < records.PORTION:
+            return
+        place = [getattr(portion[-1], one.name) for one in by]
+        rest = ordered.where(behind(by, place, falls=falls))
+        portion = await read(connection, kind, rest, convert)
 
 
 def as_row(columns: Sequence[ColumnElement[Any]], values: Sequence[Any]) -> ColumnElement[Any]:

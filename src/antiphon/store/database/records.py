@@ -1,10 +1,10 @@
 """Rows as frozen values: the common steps of the functions of all tables."""
 
-from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import Column, Executable, Select, Table, insert, select
+from sqlalchemy import Executable, Table, insert, select
 from sqlalchemy.dialects import sqlite
 
 from antiphon.core.names import folded
@@ -80,28 +80,6 @@ async def read(
 def _fields(kind: type) -> Collection[str]:
     fields: Collection[str] | None = getattr(kind, "__struct_fields__", None)
     return getattr(kind, "__dataclass_fields__", ()) if fields is None else fields
-
-
-async def read_portions(
-    connection: AsyncConnection,
-    kind: type[T],
-    query: Select[*tuple[Any, ...]],
-    by: Column[Any],
-    convert: Mapping[str, Any] | None = None,
-) -> AsyncGenerator[tuple[T, ...]]:
-    """Yield values as `read` returns them, a portion at a time, in the order of a unique column.
-
-    So other work of the event loop waits for one portion, some milliseconds, however many rows
-    there are. `kind` has a field of the name of the column.
-    """
-    ordered = query.order_by(by).limit(PORTION)
-    portion = await read(connection, kind, ordered, convert)
-    while portion:
-        yield portion
-        if len(portion) < PORTION:
-            return
-        rest = ordered.where(by > getattr(portion[-1], by.name))
-        portion = await read(connection, kind, rest, convert)
 
 
 def portions(ids: Iterable[str]) -> Iterator[tuple[str, ...]]:
