@@ -57,6 +57,9 @@ def _views(keys: int) -> Sequence[View]:
         "with a part of a name that many have": page(contains="key 1"),
         "with a part of a name that none has": page(contains="nothing"),
         "with a part that none has, by name": page(contains="nothing", order_by="name"),
+        "with a part that none has, by last use": page(contains="no", order_by="last_used_at"),
+        "with a part that many have, by last use": page(contains="7", order_by="last_used_at"),
+        "with a part that many have, by name": page(contains="7", order_by="name"),
     }
     changes = {
         "newest": {},

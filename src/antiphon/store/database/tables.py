@@ -149,11 +149,13 @@ api_keys = Table(
     PrimaryKeyConstraint("id", name="pk_api_keys"),
     ForeignKeyConstraint(["workspace_id"], ["workspaces.id"], name="fk_api_keys_workspace"),
     Index("ix_api_keys_newest", "created_at", "id"),
-    Index("ix_api_keys_name", "folded_name", "id"),
+    # These three have the name and the hint, so that a search for a part of them looks up no row
+    # that has none. In the order of their creation rows lie one behind the other.
+    Index("ix_api_keys_name", "folded_name", "id", "hint"),
     Index("ix_api_keys_workspace", "workspace_id", "created_at", "id"),
     Index("ix_api_keys_creator", "created_by", "created_at", "id"),
-    Index("ix_api_keys_used", text(LAST_USE), "id"),
-    Index("ix_api_keys_end", text(END), "id"),
+    Index("ix_api_keys_used", text(LAST_USE), "id", "folded_name", "hint"),
+    Index("ix_api_keys_end", text(END), "id", "folded_name", "hint"),
 )
 
 # A key that is being rotated has two secrets for a while; the older one has an end.
