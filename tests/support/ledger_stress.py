@@ -54,7 +54,7 @@ async def request(ledger: Ledger, chance: random.Random, request_id: str) -> Non
     output = 0
     for _ in range(chance.randint(0, 12)):
         output += chance.randint(1, 3)
-        entry.produced(output)
+        entry.produced(output, 0)
         say(request_id, prompt.prompt, output)
         await asyncio.sleep(chance.choice([0, 0, 0, 0.001]))
     tokens = TokenCounts(input=prompt.input, cache_read=prompt.cache_read, output=output)

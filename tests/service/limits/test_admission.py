@@ -105,7 +105,7 @@ async def test_wait_for_money_is_no_part_of_the_time_to_the_first_token() -> Non
     opening = Opening(id="req_1", started_at=NOON, model="m", served_model="m", money_us=4_000_000)
     records = RecordsInMemory(lambda: NOON + timedelta(seconds=5))
     admission = Admission(records, opening, RATES, {}, {}, note_first_token=noted.append)
-    admission.produced(1)
+    admission.produced(1, 0)
     assert noted == [1.0]
 
 

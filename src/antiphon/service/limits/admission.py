@@ -175,7 +175,7 @@ class Admission:
             self._used[_INPUT] = _limited_input(tokens)
             self._record.prompt(tokens)
 
-    def _first_produced(self, output: int, thinking: int = 0) -> None:
+    def _first_produced(self, output: int, thinking: int) -> None:
         record = self._record
         if record is None:
             return
