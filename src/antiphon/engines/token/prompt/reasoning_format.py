@@ -1,7 +1,7 @@
 """The reasoning of a model: its tags, and the variables by which its template controls it.
 
 No model is known by name: all of this is learned from its template, see
-docs/decisions/0045-reasoning-learned-from-templates.md.
+docs/decisions/0043-reasoning-learned-from-templates.md.
 """
 
 import re
