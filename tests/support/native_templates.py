@@ -2,6 +2,7 @@
 
 NATIVE = [
     "Apertus-8B-Instruct",
+    "Apriel-1.6-15b-Thinker-fixed",
     "ByteDance-Seed-OSS",
     "Cohere2MoE",
     "CohereForAI-c4ai-command-r7b-12-2024-tool_use",
@@ -13,6 +14,7 @@ NATIVE = [
     "LFM2.5-8B-A1B",
     "MiniMax-M1",
     "MiniMax-M2",
+    "Mistral-Small-3.2-24B-Instruct-2506",
     "NVIDIA-Nemotron-3-Nano-30B-A3B-BF16",
     "NVIDIA-Nemotron-Nano-v2",
     "Qwen3-Coder",
@@ -27,6 +29,7 @@ NATIVE = [
     "google-gemma-4-31B-it-interleaved",
     "inclusionai-ling-3.0-flash",
     "meetkai-functionary-medium-v3.1",
+    "mistralai-Mistral-Nemo-Instruct-2407",
     "mistralai-Ministral-3-14B-Reasoning-2512",
     "moonshotai-Kimi-K2",
     "openai-gpt-oss-120b",
@@ -34,6 +37,7 @@ NATIVE = [
     "poolside-Laguna-XS-2.1",
     "poolside-Laguna-XS.2",
     "tencent-Hy3",
+    "unsloth-Apriel-1.5",
     "unsloth-mistral-Devstral-Small-2507",
     "upstage-Solar-Open-100B",
 ]
@@ -57,9 +61,7 @@ GENERAL = [
 """Templates whose own notation is one of the two that need no learning."""
 
 NO_CALLS = "it has no calls"
-MOVED = "its tools move as the conversation goes on"
 UNLEARNED = {
-    "Apriel-1.6-15b-Thinker-fixed": "it writes {'text': 'plain'} in another way",
     "CohereForAI-c4ai-command-r-plus-tool_use": "arguments are no elements",
     "GigaChat3-10B-A1.8B": "a call begins with the mark that ends a turn",
     "HuggingFaceTB-SmolLM3-3B": NO_CALLS,
@@ -67,9 +69,10 @@ UNLEARNED = {
     "LFM2-8B-A1B": NO_CALLS,
     "LFM2.5-Instruct": NO_CALLS,
     "MiniMax-M3": "it writes a value elsewhere",
-    "Mistral-Small-3.2-24B-Instruct-2506": MOVED,
-    "deepseek-ai-DeepSeek-R1-Distill-Llama-8B": "it does not write calls",
-    "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B": ("a call goes on behind the mark that ends a turn"),
+    "deepseek-ai-DeepSeek-R1-Distill-Llama-8B": "calls are written in different ways",
+    "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B": (
+        "it writes calls in another way once the conversation goes on"
+    ),
     "fireworks-ai-llama-3-firefunction-v2": "it does not write an answer",
     "google-gemma-2-2b-it": NO_CALLS,
     "ibm-granite-granite-3.3-2B-Instruct": NO_CALLS,
@@ -77,9 +80,7 @@ UNLEARNED = {
     "llama-cpp-rwkv-world": NO_CALLS,
     "meetkai-functionary-medium-v3.2": "nothing marks the beginning of a call",
     "microsoft-Phi-3.5-mini-instruct": NO_CALLS,
-    "mistralai-Mistral-Nemo-Instruct-2407": MOVED,
     "muse-glimmer": "it writes a name elsewhere",
     "openbmb-MiniCPM5-1B": "it writes {'text': 'two\\nlines\\n'} in another way",
-    "unsloth-Apriel-1.5": "it writes {'text': 'plain'} in another way",
 }
 """Why the others are asked in the general format."""

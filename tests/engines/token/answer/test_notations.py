@@ -225,6 +225,21 @@ def test_answer_with_channels_is_text_or_a_call() -> None:
     assert output.allows(call)
 
 
+def test_answer_is_text_or_calls_where_a_template_has_no_place_for_both() -> None:
+    alone = grammar(ToolChoice(), syntax=replace(SECTION, alone=True))
+    both = grammar(ToolChoice(), syntax=SECTION)
+    call = '[C]0:add {"n": [1, 2]} [/C]'
+    for allowed in (alone, both):
+        assert allowed.allows(call)
+        assert allowed.allows("Hello [C")
+    assert both.allows(f"Hello {call}")
+    assert not alone.allows(f"Hello {call}")
+    output = grammar(ToolChoice(), schema={"type": "boolean"}, syntax=replace(SECTION, alone=True))
+    assert output.allows("true")
+    assert output.allows(call)
+    assert not output.allows("Hello")
+
+
 @pytest.mark.parametrize("reasoned", [False, True])
 def test_mark_of_a_text_is_no_part_of_it(reasoned: bool) -> None:
     for pieces in (["<final>Hello"], [*"<final>Hello"]):

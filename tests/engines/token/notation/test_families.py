@@ -155,7 +155,7 @@ def text_in(events: Sequence[EngineEvent]) -> str:
 
 def rendered(chat: ChatTemplate, calls: Calls) -> str:
     blocks = tuple(
-        ToolUseParam(id=f"toolu{number}", name=name, input=given)
+        ToolUseParam(id=f"toolu{number:04}", name=name, input=given)
         for number, (name, given) in enumerate(calls)
     )
     turns = (
@@ -215,7 +215,8 @@ def written_and_read(chat: ChatTemplate, allowed: Grammar, seed: int, *, eager: 
     if len(calls) > 1 and not notation.parallel:
         calls = calls[:1]
     numbered = [
-        Call(tool, given_, f"toolu{number}", number) for number, (tool, given_) in enumerate(calls)
+        Call(tool, given_, f"toolu{number:04}", number)
+        for number, (tool, given_) in enumerate(calls)
     ]
     written = notation.write(*numbered)
     # Large numbers have more digits when they are written than a grammar counts, and the texts of

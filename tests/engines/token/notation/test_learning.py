@@ -164,13 +164,6 @@ def test_answer_of_its_own_kind_has_an_opening_of_text() -> None:
             "a call goes on behind the mark that ends a turn",
         ),
         ("{{ raise_exception('no') if tools }}" + source(NAMED), "it does not write an answer"),
-        (
-            TOOLS.replace("tools or []", "[]")
-            + source(NAMED).removeprefix(TOOLS).replace(PROMPT, "")
-            + TOOLS
-            + PROMPT,
-            "its tools move as the conversation goes on",
-        ),
         (source("{{ f.name }}{{ f.arguments | tojson }}"), "nothing marks the beginning of a call"),
         (
             source("<|end|>{{ f.name }}|{{ f.arguments | tojson }}"),
@@ -207,6 +200,35 @@ def test_answer_of_its_own_kind_has_an_opening_of_text() -> None:
 )
 def test_other_templates_have_their_reason(text: str, why: str) -> None:
     assert reason(text) == why
+
+
+def test_notation_is_that_of_answers_that_results_follow() -> None:
+    """A template may write an identifier only where there is a result of that identifier."""
+    later = "<call>{{ f.name }}|{{ f.arguments | tojson }}{{ '' if last else '|' ~ c.id }}</call>"
+    told = BEGIN + "{% set last = loop.last %}"
+    found = learned(source(later, begin=told))
+    assert found.closing == f"|{IDENTIFIER}</call>"
+    second = "<call>{{ '' if loop.first and m is sameas messages[1] else '!' }}"
+    text = source(second + "{{ f.name }}|{{ f.arguments | tojson }}</call>")
+    assert reason(text) == "it writes calls in another way once the conversation goes on"
+
+
+def test_answer_of_calls_may_have_no_content_instead_of_an_empty_one() -> None:
+    says = "<|{{ m.role }}|>{{ m.content }}"
+    calls = "{% for m in messages %}{% if m.content is not none %}" + says + "{% else %}"
+    text = source(NAMED, begin=calls, before="<|assistant|>")
+    text = text.replace("{% if m.tool_calls %}", "").replace(
+        "</call>{% endfor %}", "</call>{% endfor %}"
+    )
+    found = learned(text)
+    assert found.empty is None
+    assert learned(source(NAMED)).empty == ""
+
+
+def test_tools_may_move_to_the_last_question() -> None:
+    moved = "{% if loop.last or m.role == 'user' %}" + TOOLS + "{% endif %}"
+    begin = BEGIN.replace("<|{{ m.role }}|>", moved + "<|{{ m.role }}|>")
+    assert learned(source(NAMED, begin=begin).removeprefix(TOOLS)).describes
 
 
 def test_template_may_write_calls_and_describe_no_tools() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from antiphon.core.late_tools import description_of
 from antiphon.core.prompt import Prompt, Thinking, Tool, Turn
+from antiphon.engines.token.notation.notation import Notation
 from antiphon.engines.token.prompt.reasoning_format import THINK
 from antiphon.engines.token.prompt.template import ChatTemplate
 from antiphon.engines.token.prompt.tool_prompt import call_instructions, tool_prompt
@@ -75,6 +76,8 @@ def messages(chat: ChatTemplate, turns: tuple[Turn, ...]) -> list[dict[str, Any]
                     function = {"name": name, "arguments": given}
                     call = {"type": "function", "id": identifier, "function": function}
                     message["tool_calls"] = [call]
+                    if isinstance(chat.syntax, Notation):
+                        message["content"] = message["content"] or chat.syntax.empty
                 case ToolResultParam(tool_use_id=identifier, content=content):
                     message = {"role": "tool", "tool_call_id": identifier, "name": "look"}
                     message["content"] = content

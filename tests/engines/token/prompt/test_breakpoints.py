@@ -43,6 +43,17 @@ LOOK = Tool(name="look", description="Look at it.", input_schema={"type": "objec
 FIND = Tool(name="find", description="Find it.", input_schema={"type": "object"})
 BARE_TOOL = Tool(name="bare", input_schema={"type": "object"})
 
+MOVING = (
+    "{% for m in messages %}"
+    "{% if m.role == 'user' and tools and loop.index0 == messages | map(attribute='role')"
+    " | list | length - (2 if messages[-1].role == 'assistant' else 1) %}"
+    "{{ tools | tojson }}{% endif %}<{{ m.role }}>{{ m.content }}"
+    "{% for c in m.tool_calls or [] %}<call>{{ c.function.name }}:"
+    "{{ c.function.arguments | tojson }}</call>{% endfor %}</{{ m.role }}>{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+"""It writes the tools before the last question."""
+
 texts = st.text(st.sampled_from("ab <|\n"), min_size=1, max_size=6).filter(str.strip)
 users = st.lists(texts.map(lambda text: TextParam(text=text)), min_size=1, max_size=3)
 results = st.one_of(texts, st.lists(texts.map(lambda text: TextParam(text=text)), max_size=3))
@@ -303,3 +314,24 @@ def test_block_that_cannot_be_shown_is_refused(native: str, unknown: Any) -> Non
     for content in ((unknown,), (result,), (result, unknown)):
         with pytest.raises(UnknownBlockError):
             chat.render(Prompt((Turn("user", content),), 1))
+
+
+@pytest.mark.parametrize("tools", [(LOOK, FIND), (BARE_TOOL,)])
+def test_prefixes_have_no_tools_where_these_move(tools: tuple[Tool, ...]) -> None:
+    chat = ChatTemplate(MOVING, bos="", eos="")
+    said = [
+        Turn(role, (TextParam(text=f"{role}, {number}"),))
+        for number, role in enumerate(("system", "user", "assistant", "user"))
+    ]
+    places = [(None, (0,)), *((turn, (0,)) for turn in range(len(said)))]
+    prompt = Prompt(
+        tuple(said), 1, tools=tools, breakpoints=tuple(Breakpoint(*place) for place in places)
+    )
+    rendered = chat.render(prompt)
+    prefixes = [
+        "".join(one.text for one in rendered.segments[: edge.at]) for edge in rendered.edges
+    ]
+    assert [prefix.endswith(", 1") for prefix in prefixes[:3]] == [False, True, False]
+    assert len(prefixes) == 4
+    assert not any(tools[0].name in prefix for prefix in prefixes[:3])
+    assert tools[0].name in prefixes[3]

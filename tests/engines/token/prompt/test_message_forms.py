@@ -42,6 +42,11 @@ NO_USER_BEHIND_RESULTS = (
     "{% for m in messages %}{% if m.role == 'user' and loop.previtem is defined"
     " and loop.previtem.role == 'tool' %}{{ raise_exception('Results') }}{% endif %}{% endfor %}"
 )
+ALTERNATES_BESIDE_CALLS = (
+    "{% set n = namespace(i=0) %}{% for m in messages if m.role in ['user', 'assistant']"
+    " and not m.tool_calls %}{% if (m.role == 'user') != (n.i % 2 == 0) %}"
+    "{{ raise_exception('Roles must alternate') }}{% endif %}{% set n.i = n.i + 1 %}{% endfor %}"
+)
 NO_REASONING = (
     "{% for m in messages %}{% if '<think>' in m.content %}"
     "{{ raise_exception('No reasoning') }}{% endif %}{% endfor %}"
@@ -94,6 +99,11 @@ def template(source: str) -> ChatTemplate:
         (NO_TEXT_BESIDE_CALLS, (USER, *called(1, text="I do.")), called(2, 3)),
         (ONE_CALL + QWEN_LIKE, (USER, *called(1, text="I do.")), called(2, 3)),
         (ONE_CALL + NO_TEXT_BESIDE_CALLS, (USER, *called(1)), called(2, 3, text="Again.")),
+        (
+            ALTERNATES_BESIDE_CALLS + NO_TEXT_BESIDE_CALLS,
+            (USER, *called(1, text="I do.")),
+            (ANSWER, USER, *followed(2)),
+        ),
         (NO_USER_BEHIND_RESULTS + QWEN_LIKE, (USER, *called(1, 2)), (ANSWER, *followed(3))),
     ],
 )
@@ -129,6 +139,15 @@ def test_text_stands_before_its_calls_where_a_template_writes_it_behind_them() -
     chat = template(TEXT_BEHIND_CALLS)
     written = text(chat, USER, *called(1, 2, text="I do."), tools=(LOOK,))
     assert written.index("I do.") < written.index("place 1") < written.index("place 2")
+
+
+def test_calls_have_an_empty_question_where_a_text_before_them_is_an_answer() -> None:
+    chat = template(ALTERNATES_BESIDE_CALLS + NO_TEXT_BESIDE_CALLS)
+    written = text(chat, USER, *called(1, text="I do."), ANSWER, USER, tools=(LOOK,))
+    assert "I do.<|im_end|>\n<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\n" in written
+    assert written.index("I do.") < written.index("place 1") < written.index("Seen.")
+    written = text(chat, USER, *called(1), ANSWER, USER, tools=(LOOK,))
+    assert "user\n<|im_end|>" not in written
 
 
 def test_user_joins_a_result_where_nobody_may_speak_behind_it() -> None:

@@ -169,6 +169,8 @@ class _ConstraintWriter:
             if self._request.prefilled:
                 return text
             text = f"{literal(syntax.text_opening)} {text}"
+        elif isinstance(syntax, Notation) and syntax.alone:
+            text = text or self._no_calls()
         if text is None:
             return self._text_and_calls(tools)
         return self._rules.add(either([text, self._calls(tools)]))

@@ -60,9 +60,35 @@ def call_of(given: Mapping[str, Any], number: int, *, as_text: bool) -> Message:
     return {"type": "function", "id": IDENTIFIERS[number], "function": function}
 
 
-def _answer(text: str, *calls: Message) -> list[Message]:
+class Way(msgspec.Struct, frozen=True):
+    """How calls are given to a template: what some templates take, others refuse or write wrongly.
+
+    `as_text`: arguments are a JSON text. `empty` is the content of an answer that consists of
+    calls. `followed`: the results of the calls follow, where the last answer is written in another
+    way than those before it.
+    """
+
+    as_text: bool = False
+    empty: str | None = ""
+    followed: bool = False
+
+
+WAYS: Final = tuple(
+    Way(as_text, empty, followed)
+    for followed in (False, True)
+    for empty in ("", None)
+    for as_text in (False, True)
+)
+"""The ways, the plainest first."""
+
+
+def _answer(text: str | None, *calls: Message) -> list[Message]:
     answer: Message = {"role": "assistant", "content": text}
     return [ASKED, answer | ({"tool_calls": list(calls)} if calls else {})]
+
+
+def _result(identifier: str) -> Message:
+    return {"role": "tool", "content": SAID, "tool_call_id": identifier, "name": NAME}
 
 
 def _rendered(render: Render, messages: Sequence[Message]) -> str | None:
@@ -76,15 +102,18 @@ class Frame(msgspec.Struct, frozen=True):
     """What stands around every answer.
 
     `prompt` ends where an answer begins, `plain` is the same with an answer of text. `begin` stands
-    before its text, `end` behind it, and `mark` at the beginning of the end if a turn follows.
-    `describes`: the template describes tools.
+    before its text, `end` behind it, and `mark` at the beginning of the end if a turn follows, with
+    which `ending` ends. `describes`: the template describes tools; `tools_move`: before the last
+    question.
     """
 
     prompt: str
     plain: str
     end: str
     mark: str
+    ending: str
     describes: bool
+    tools_move: bool
 
     @property
     def text_opening(self) -> str:
@@ -100,28 +129,28 @@ class Frame(msgspec.Struct, frozen=True):
         if plain is None or SAID not in plain:
             raise UnknownNotationError("it does not write an answer")
         longer = _rendered(render, [*_answer(SAID), {"role": "user", "content": "More."}]) or plain
-        described = longer.find(DESCRIPTION)
-        if described > longer.index(ASKED["content"]):
-            raise UnknownNotationError("its tools move as the conversation goes on")
         end, more = (text[text.index(SAID) + len(SAID) :] for text in (plain, longer))
         mark = MARK.match(more.lstrip())
+        ending = more[: more.index(mark[0]) + len(mark[0])] if mark else ""
         prompt = _rendered(render, [ASKED]) or plain
-        return cls(prompt, plain, end, mark[0] if mark else "", described >= 0)
+        described = longer.find(DESCRIPTION)
+        moves = described > longer.index(ASKED["content"])
+        return cls(prompt, plain, end, mark[0] if mark else "", ending, described >= 0, moves)
 
 
 class Lab:
     """Renders calls, and cuts off what stands before and behind them in every answer."""
 
-    def __init__(self, render: Render, frame: Frame, *, as_text: bool) -> None:
+    def __init__(self, render: Render, frame: Frame, way: Way) -> None:
         self._render = render
         self.frame = frame
-        self.as_text = as_text
+        self.way = way
 
     def takes(self, identifier: str) -> bool:
         """Whether the template takes a call and a result with this identifier."""
-        call = call_of({FIRST: TEXT}, 0, as_text=self.as_text) | {"id": identifier}
-        result = {"role": "tool", "content": SAID, "tool_call_id": identifier, "name": NAME}
-        return _rendered(self._render, [*_answer("", call), result]) is not None
+        call = call_of({FIRST: TEXT}, 0, as_text=self.way.as_text) | {"id": identifier}
+        messages = [*_answer(self.way.empty, call), _result(identifier)]
+        return _rendered(self._render, messages) is not None
 
     def writes_calls(self) -> bool:
         """Whether the template writes name and arguments, and these not as a text within JSON."""
@@ -130,9 +159,19 @@ class Lab:
 
     def rendered(self, *given: Mapping[str, Any], text: str = "") -> str | None:
         """Return an answer with calls, without what begins every answer."""
-        calls = [call_of(one, number, as_text=self.as_text) for number, one in enumerate(given)]
-        found = _rendered(self._render, _answer(text, *calls))
-        return None if found is None else found[self._start(found) :]
+        as_text = self.way.as_text
+        calls = [call_of(one, number, as_text=as_text) for number, one in enumerate(given)]
+        messages = _answer(text or self.way.empty, *calls)
+        if self.way.followed:
+            messages += [_result(call["id"]) for call in calls]
+        found = _rendered(self._render, messages)
+        if found is None:
+            return None
+        begun = found[self._start(found) :]
+        if not self.way.followed:
+            return begun
+        at = begun.find(self.frame.ending, begun.rfind(TEXT) if given[-1] else 0)
+        return begun[:at] if self.frame.ending and at >= 0 else None
 
     def calls(self, *given: Mapping[str, Any], text: str = "") -> str:
         """Return the calls of an answer, without what ends a turn.
@@ -142,6 +181,8 @@ class Lab:
         found = self.rendered(*given, text=text)
         if found is None:
             raise UnknownNotationError("it refuses a call that no result follows")
+        if self.way.followed:
+            return found
         own, others = UNIT.findall(found), UNIT.findall(self.frame.end)
         is_closed = False
         while own and others and own[-1] == others[-1]:

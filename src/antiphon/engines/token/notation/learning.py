@@ -1,7 +1,7 @@
 """Learns a notation: the same conversation is rendered with other calls, and compared."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +15,7 @@ from antiphon.engines.token.notation.lab import (
     SAID,
     SECOND,
     TEXT,
+    WAYS,
     Frame,
     Lab,
     Render,
@@ -48,17 +49,30 @@ PYTHON: Final = Spelling(true="True", false="False", null="None", quotes=Quotes(
 WORDS: Final = (JSON, PYTHON, Spelling(null="None"), Spelling(null=""))
 
 
-def learn(render: Render, end: str = "") -> Notation:
+def learn(render: Render, end: str, flaw_of: Callable[[Notation], str | None]) -> Notation:
     """Return the notation in which a template writes calls. Raises `UnknownNotationError`.
 
-    `end` is the text of the token that ends an answer, which no call can contain.
+    `end` is the text of the token that ends an answer, which no call can contain. A notation with
+    a flaw is not used.
     """
     frame = Frame.of(render)
-    for as_text in (False, True):
-        lab = Lab(render, frame, as_text=as_text)
-        if lab.writes_calls():
-            return _Learner(lab, end).notation()
-    raise UnknownNotationError("it does not write calls")
+    flaws: list[str] = []
+    unknown: list[str] = []
+    for way in WAYS:
+        lab = Lab(render, frame, way)
+        if not lab.writes_calls():
+            continue
+        try:
+            notation = _Learner(lab, end).notation()
+        except UnknownNotationError as error:
+            unknown.append(str(error))
+            continue
+        flaw = flaw_of(notation)
+        if flaw is None:
+            return notation
+        flaws.append(flaw)
+    reasons = [*flaws, *unknown, "it does not write calls"]
+    raise UnknownNotationError(reasons[0])
 
 
 class _Learner:
@@ -78,10 +92,16 @@ class _Learner:
             variant = _variant(opened, found.opening + found.lead, found.middle)
             found = msgspec.structs.replace(found, text_opening=opened, variant=variant)
         found = self._numbered(self._with_more_calls(found))
-        frame = self._lab.frame
+        frame, way = self._lab.frame, self._lab.way
         if any(end in text for end in self._ends for text in found.texts):
             raise UnknownNotationError("a call goes on behind the mark that ends a turn")
-        found = msgspec.structs.replace(found, describes=frame.describes)
+        found = msgspec.structs.replace(
+            found,
+            describes=frame.describes,
+            tools_move=frame.tools_move,
+            arguments_as_text=way.as_text,
+            empty=way.empty,
+        )
         return self._limited(_with_followers(found))
 
     def _limited(self, found: Notation) -> Notation:
@@ -119,7 +139,6 @@ class _Learner:
                     middle=middle,
                     closing=closing,
                     spelling=spelling,
-                    arguments_as_text=self._lab.as_text,
                 )
         return None
 
@@ -154,7 +173,6 @@ class _Learner:
             middle=middle,
             closing=closing,
             elements=self._with_places(shell, middle, closing),
-            arguments_as_text=self._lab.as_text,
         )
 
     def _with_places(self, shell: Elements, middle: str, closing: str) -> Elements:

@@ -58,10 +58,12 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
     `opening` is the mark at which calls begin in text; the first call goes on with `lead`.
     `spelling` is that of the arguments that are an object, if there are no `elements`.
     `identifier_length` is that of the identifiers that the template takes, 0 for any.
-    `arguments_as_text`: the template takes the arguments as a JSON text. With a `text_opening` an
+    `arguments_as_text`: the template takes the arguments as a JSON text. `empty` is the content of
+    an answer that consists of calls, as the template takes it. With a `text_opening` an
     answer begins with it and is text, or is calls: text and calls are messages of their own. Such
     calls may have a `variant`, which is read, and never written. Unless it `describes` tools, the
-    template writes their calls only.
+    template writes their calls only; `tools_move`: it describes them before the last question.
+    `alone`: an answer has text or calls.
     """
 
     opening: str
@@ -75,9 +77,12 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
     spelling: Spelling = JSON
     identifier_length: int = 0
     arguments_as_text: bool = False
+    empty: str | None = ""
     text_opening: str = ""
     variant: Variant | None = None
     describes: bool = True
+    tools_move: bool = False
+    alone: bool = False
 
     def write(self, *calls: Call) -> str:
         """Return the text of calls, as the template writes them."""

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
+from msgspec.structs import replace
+
 from antiphon.core.prompt import Tool
 from antiphon.engines.token.notation.calls import NotedCalls
 from antiphon.engines.token.notation.notation import Call, Notation
 
-Rendered: TypeAlias = Callable[[Sequence[Call]], str | None]
-"""Renders an answer with calls and their results; `None` if the template refuses it."""
+Rendered: TypeAlias = Callable[[Sequence[Sequence[Call]]], str | None]
+"""Renders a question, and answers with calls and their results; `None` if the template refuses."""
 
 PROBE: Final = Tool(
     name="probe_it",
@@ -54,13 +56,26 @@ def flaw(notation: Notation, *ways: Rendered) -> str | None:
     for calls in _tries(notation):
         written = notation.write(*calls)
         for rendered in ways:
-            text = rendered(calls)
+            text = rendered([calls])
             if text is None:
                 return "the template refuses a call, or drops or reorders its words"
             if text.count(written) != 1:
                 return f"it writes {calls[0].arguments!r} in another way"
         if _read(notation, written) != [(call.name, dict(call.arguments)) for call in calls]:
             return f"{calls[0].arguments!r} cannot be read back"
+    return _flaw_of_loop(notation, ways)
+
+
+def _flaw_of_loop(notation: Notation, ways: Sequence[Rendered]) -> str | None:
+    """Return why a notation is not that of a second answer to the same question."""
+    texts = [{"text": text} for text in TEXTS[:2]]
+    first, second = (_call(given, number) for number, given in enumerate(texts))
+    # A template may count the calls of an answer, or those of the conversation.
+    counted = {notation.write(replace(second, number=number)) for number in (0, 1)}
+    for rendered in ways:
+        text = rendered([[first], [second]]) or ""
+        if text.count(notation.write(first)) != 1 or sum(map(text.count, counted)) != 1:
+            return "it writes calls in another way once the conversation goes on"
     return None
 
 

@@ -46,9 +46,14 @@ class _End(msgspec.Struct, frozen=True):
 
 
 class BlockEnds:
-    """The ends of tools and blocks among the hidden texts of one rendering."""
+    """The ends of tools and blocks among the hidden texts of one rendering.
+
+    `tools_move`: the template writes the tools before the last question, so that nothing ends with
+    them in every longer conversation.
+    """
 
     def __init__(self) -> None:
+        self.tools_move = False
         self._ends: dict[BlockPosition, tuple[int, bool]] = {}
         self._turns_at: int | None = None
 
@@ -73,17 +78,21 @@ class BlockEnds:
         for breakpoint_ in breakpoints:
             wanted = _order((breakpoint_.turn, breakpoint_.path))
             last = max((position for position in ends if position <= wanted), default=None)
-            at = None if last is None else self._edge(ends[last], spans)
+            at = None if last is None else self._edge(last[0], ends[last], spans)
             if at:
                 edges.append(Edge(at, breakpoint_.ttl, breakpoint_.number))
         return tuple(edges)
 
-    def _edge(self, end: _End, spans: Spans) -> int | None:
+    def _edge(self, turn: int, end: _End, spans: Spans) -> int | None:
         """Return the first edge behind a block and behind all texts hidden before it.
 
         The block alone is not enough: a template may write tools behind the system prompt.
         """
-        if self._has_bare_tools and end.hidden <= (self._turns_at or 0):
+        if self.tools_move:
+            if turn < 0:
+                return None
+            spans = {text: span for text, span in spans.items() if text >= self._tools}
+        elif self._has_bare_tools and end.hidden <= (self._turns_at or 0):
             # The position of such tools is unknown, but lies before the turns.
             end = _End(self._turns_at or 0, with_text=False)
         floor = max((span[1] for text, span in spans.items() if text < end.hidden), default=0)
@@ -91,6 +100,13 @@ class BlockEnds:
             return floor
         behind = (span[0] for text, span in spans.items() if text >= end.hidden)
         return min((at for at in behind if at >= floor), default=None)
+
+    @property
+    def _tools(self) -> int:
+        """The number of texts hidden in tools."""
+        return max(
+            (hidden for (turn, _), (hidden, _) in self._ends.items() if turn is None), default=0
+        )
 
     @property
     def _has_bare_tools(self) -> bool:

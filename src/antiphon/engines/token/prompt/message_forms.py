@@ -31,6 +31,7 @@ class MessageForm(msgspec.Struct, frozen=True):
     - `system`: the system turns that keep their role; the others become turns of the user.
     - `calls_together`: a message may have several calls, else each call has one of its own.
     - `text_beside_calls`: a message may have text and calls, else the text has one of its own.
+    - `question_before_calls`: such calls are those of an empty question: an answer has one message.
     - `text_behind_results`: the user may speak behind a result, else the text joins the result.
     - `reasoning`: messages have their reasoning, else it is left out.
     - `reasoning_at_calls`: where a text has a message of its own, the reasoning stays with the
@@ -40,6 +41,7 @@ class MessageForm(msgspec.Struct, frozen=True):
     system: Systems = "all"
     calls_together: bool = True
     text_beside_calls: bool = True
+    question_before_calls: bool = False
     text_behind_results: bool = True
     reasoning: bool = True
     reasoning_at_calls: bool = False
@@ -79,6 +81,8 @@ class MessageForm(msgspec.Struct, frozen=True):
             return
         if not self.text_beside_calls and any(part.text for part in parts):
             yield ChatMessage(role, parts, (), "" if self.reasoning_at_calls else reasoning)
+            if self.question_before_calls:
+                yield ChatMessage("user", NOTHING)
             parts, reasoning = NOTHING, reasoning if self.reasoning_at_calls else ""
         for together in (calls,) if self.calls_together else zip(calls):
             yield ChatMessage(role, parts, together, reasoning)
@@ -100,6 +104,12 @@ OTHERS: Final = (
     FAITHFUL,
     MessageForm(calls_together=False, text_beside_calls=False),
     MessageForm(calls_together=False, text_beside_calls=False, text_behind_results=False),
+    MessageForm(
+        calls_together=False,
+        text_beside_calls=False,
+        question_before_calls=True,
+        text_behind_results=False,
+    ),
     MessageForm(reasoning=False),
 )
 
@@ -159,8 +169,13 @@ def form_for(
         in_order = [one for one in calls if _calls_in_order(render((*opening, *CALLED), one))]
         with_reasoning = CALLED_WITH_REASONING if reasons else CALLED
         form = _first(in_order or calls, lambda one: expresses(one, with_reasoning))
-        behind = [form, replace(form, text_behind_results=False)]
-        form = _first(behind, lambda one: expresses(one, FOLLOWED))
+        alternating = replace(form, question_before_calls=True, text_beside_calls=False)
+        behind = [
+            replace(one, text_behind_results=text)
+            for one in (form, alternating)
+            for text in (True, False)
+        ]
+        form = _first(behind, lambda one: expresses(one, FOLLOWED, ANSWERED))
     if reasons:
         reasoned = (REASONED, CALLED_WITH_REASONING) if native else (REASONED,)
         both = [form, replace(form, reasoning=False)]
@@ -231,6 +246,9 @@ FOLLOWED: Final = (
     Turn("user", (_said("Well."),)),
 )
 """Calls, of which the user says more behind their results."""
+
+ANSWERED: Final = (*CALLED, *FOLLOWED[3:])
+"""Calls with a text before them, and another text behind their results."""
 
 REASONED: Final = (
     Turn("user", (_said("Why?"),)),

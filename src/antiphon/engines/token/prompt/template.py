@@ -153,6 +153,8 @@ class ChatTemplate:
             )
             for system in (False, True)
         )
+        if self._notation is not None and self._form.question_before_calls:
+            self.syntax = self._notation = replace(self._notation, alone=True)
 
     def of(self, prompt: Prompt) -> "ChatTemplate":
         """Return the template of a prompt: this one, of a model that has no other."""
@@ -231,6 +233,7 @@ class ChatTemplate:
     ) -> Rendered | None:
         prefilled = messages[-1].role == "assistant"
         hidden = self._empty.fresh()
+        hidden.ends.tools_move = self._notation is not None and self._notation.tools_move
         offered = enumerate(tools)
         native = [tool_message(one, index, hidden) for index, one in offered if not one.deferred]
         text = self._run(
@@ -270,6 +273,8 @@ class ChatTemplate:
         else:
             fields["content"] = content
         if message.calls:
+            if self._notation is not None and fields.get("content") == "":
+                fields["content"] = self._notation.empty
             fields["tool_calls"] = [self._call(placed, hidden) for placed in message.calls]
         if message.role == "tool":
             fields["tool_call_id"] = self._identifier(message.call_id)
@@ -296,7 +301,9 @@ class ChatTemplate:
     ) -> Rendered | None:
         """Render a conversation in a form; `None` if the template cannot express it."""
         messages = form.of(chat_messages(turns, native=self.native))
-        tools = [PROBE_TOOL] if self.describes else []
+        # Tools that move to the last question would hide what else moves.
+        moves = self._notation is not None and self._notation.tools_move
+        tools = [PROBE_TOOL] if self.describes and not moves else []
         variables = self.reasoning.variables(Thinking(), None)
         try:
             return self._render(messages, tools, variables, breakpoints, budget=self._trials)
@@ -334,15 +341,16 @@ class ChatTemplate:
             self.unlearned = "it has no calls"
             return None
         try:
-            notation = self._notation = learn(self._written, self._tokens["eos_token"])
+            self._notation = learn(self._written, self._tokens["eos_token"], self._flaw_of)
         except UnknownNotationError as error:
             self.unlearned = str(error)
-            return None
-        # What a template decides by a text shows only where the text is not hidden.
-        self.unlearned = flaw(notation, self._hidden_calls, self._plain_calls)
-        if self.unlearned is not None:
             self._notation = None
         return self._notation
+
+    def _flaw_of(self, notation: Notation) -> str | None:
+        self._notation = notation
+        # What a template decides by a text shows only where the text is not hidden.
+        return flaw(notation, self._hidden_calls, self._plain_calls)
 
     def _written(self, messages: Sequence[Message], tool: Tool | None = None) -> str:
         """Render messages as they are, which hold no text of a caller."""
@@ -380,19 +388,24 @@ class ChatTemplate:
         finally:
             self._trials.take(budget.taken)
 
-    def _plain_calls(self, calls: Sequence[Call]) -> str | None:
+    def _plain_calls(self, answers: Sequence[Sequence[Call]]) -> str | None:
         """Render calls with their results, as they are."""
-        as_text = self._notation is not None and self._notation.arguments_as_text
-        given = [replace(one, identifier=self._identifier(one.identifier)) for one in calls]
+        notation = self._notation
+        given = [
+            [replace(one, identifier=self._identifier(one.identifier)) for one in calls]
+            for calls in answers
+        ]
+        if notation is None:
+            return None
         try:
-            return self._written(plain_messages(given, as_text=as_text), PROVED_TOOL)
+            return self._written(plain_messages(given, notation), PROVED_TOOL)
         except RefusedError:
             return None
 
-    def _hidden_calls(self, calls: Sequence[Call]) -> str | None:
+    def _hidden_calls(self, answers: Sequence[Sequence[Call]]) -> str | None:
         """Render calls with their results, by the way that those of callers take."""
         variables = self.reasoning.variables(Thinking(), None)
-        messages = chat_messages(turns_of(calls), native=True)
+        messages = chat_messages(turns_of(answers), native=True)
         try:
             rendered = self._render(messages, [PROVED_TOOL], variables, budget=self._trials)
         except TEMPLATE_ERRORS:

@@ -5,7 +5,7 @@ from typing import Final
 
 from antiphon.core.prompt import Tool, Turn
 from antiphon.engines.token.notation.lab import Message
-from antiphon.engines.token.notation.notation import Call
+from antiphon.engines.token.notation.notation import Call, Notation
 from antiphon.engines.token.prompt.jinja_environment import to_json
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
 
@@ -32,28 +32,32 @@ QUESTION = "Call it."
 RESULT = "It did."
 
 
-def plain_messages(calls: Sequence[Call], *, as_text: bool) -> list[Message]:
-    """Return the conversation as templates take it; `as_text`: with arguments as a JSON text."""
-    answer: Message = {"role": "assistant", "content": "", "tool_calls": []}
-    results: list[Message] = []
-    for call in calls:
-        given = dict(call.arguments)
-        function = {"name": call.name, "arguments": to_json(given) if as_text else given}
-        placed = {"type": "function", "id": call.identifier, "function": function}
-        answer["tool_calls"].append(placed)
-        result = {"role": "tool", "tool_call_id": call.identifier, "name": call.name}
-        results.append({**result, "content": RESULT})
-    return [{"role": "user", "content": QUESTION}, answer, *results]
+def plain_messages(answers: Sequence[Sequence[Call]], notation: Notation) -> list[Message]:
+    """Return the conversation as the template of a notation takes it."""
+    messages: list[Message] = [{"role": "user", "content": QUESTION}]
+    for calls in answers:
+        placed = [_placed(call, as_text=notation.arguments_as_text) for call in calls]
+        messages.append({"role": "assistant", "content": notation.empty, "tool_calls": placed})
+        for call in calls:
+            result = {"role": "tool", "tool_call_id": call.identifier, "name": call.name}
+            messages.append({**result, "content": RESULT})
+    return messages
 
 
-def turns_of(calls: Sequence[Call]) -> tuple[Turn, ...]:
+def _placed(call: Call, *, as_text: bool) -> Message:
+    given = dict(call.arguments)
+    function = {"name": call.name, "arguments": to_json(given) if as_text else given}
+    return {"type": "function", "id": call.identifier, "function": function}
+
+
+def turns_of(answers: Sequence[Sequence[Call]]) -> tuple[Turn, ...]:
     """Return the conversation as that of a caller."""
-    blocks = [
-        ToolUseParam(id=call.identifier, name=call.name, input=dict(call.arguments))
-        for call in calls
-    ]
-    results = [ToolResultParam(tool_use_id=call.id, content=RESULT) for call in blocks]
-    question = (TextParam(text=QUESTION),)
-    return (
-        Turn("user", question), Turn("assistant", tuple(blocks)), Turn("user", tuple(results)),
-    )  # fmt: skip
+    turns = [Turn("user", (TextParam(text=QUESTION),))]
+    for calls in answers:
+        blocks = [
+            ToolUseParam(id=call.identifier, name=call.name, input=dict(call.arguments))
+            for call in calls
+        ]
+        results = [ToolResultParam(tool_use_id=call.id, content=RESULT) for call in blocks]
+        turns += [Turn("assistant", tuple(blocks)), Turn("user", tuple(results))]
+    return tuple(turns)
