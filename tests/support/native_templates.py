@@ -32,6 +32,7 @@ NATIVE = [
     "mistralai-Mistral-Nemo-Instruct-2407",
     "mistralai-Ministral-3-14B-Reasoning-2512",
     "moonshotai-Kimi-K2",
+    "muse-glimmer",
     "openai-gpt-oss-120b",
     "poolside-Laguna-S-2.1",
     "poolside-Laguna-XS-2.1",
@@ -80,7 +81,6 @@ UNLEARNED = {
     "llama-cpp-rwkv-world": NO_CALLS,
     "meetkai-functionary-medium-v3.2": "nothing marks the beginning of a call",
     "microsoft-Phi-3.5-mini-instruct": NO_CALLS,
-    "muse-glimmer": "it writes a name elsewhere",
     "openbmb-MiniCPM5-1B": "it writes {'text': 'two\\nlines\\n'} in another way",
 }
 """Why the others are asked in the general format."""

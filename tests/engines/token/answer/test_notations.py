@@ -23,7 +23,7 @@ from antiphon.engines.token.answer.constraint import ConstraintRequest, constrai
 from antiphon.engines.token.answer.constraint_cache import ConstraintCache
 from antiphon.engines.token.answer.generation import GenerationInput, generate
 from antiphon.engines.token.answer.parser import AnswerParser
-from antiphon.engines.token.notation.notation import COUNT, Call, Notation, Variant
+from antiphon.engines.token.notation.notation import COUNT, NAME_AGAIN, Call, Notation, Variant
 from antiphon.engines.token.prompt.tool_prompt import call_instructions
 from support.elements import CALLED, QUOTED, TAGGED
 from support.gbnf import Grammar
@@ -100,6 +100,9 @@ def said(events: list[EngineEvent]) -> list[tuple[str, str]]:
     return found
 
 
+NAMED = Notation(opening="<c>", lead="", middle=f" {NAME_AGAIN}|", closing=f"</{NAME_AGAIN}>")
+NAMED_LIST = replace(NAMED, separator=f"</{NAME_AGAIN}>, ", closing=f"</{NAME_AGAIN}></c>")
+
 TWO = [
     (SECTION, 'Look. [C]0:add {"n": [1, 2]}; 1:write {"text": "a"} [/C]'),
     (
@@ -117,10 +120,14 @@ TWO = [
         ),
         "Look.<c>[add(n=[1, 2]), write(text='a')]</c>",
     ),
+    (NAMED, 'Look.<c>add add|{"n": [1, 2]}</add><c>write write|{"text": "a"}</write>'),
+    (NAMED_LIST, 'Look.<c>add add|{"n": [1, 2]}</add>, write write|{"text": "a"}</write></c>'),
 ]
 
 
-@pytest.mark.parametrize(("notation", "text"), TWO, ids=["section", "parameters", "called"])
+@pytest.mark.parametrize(
+    ("notation", "text"), TWO, ids=["section", "parameters", "called", "named", "named list"]
+)
 @given(st.lists(st.integers(0, 250), max_size=30))
 def test_calls_are_the_same_however_they_are_cut(
     notation: Notation, text: str, cuts: list[int]
@@ -225,6 +232,19 @@ def test_answer_with_channels_is_text_or_a_call() -> None:
     assert output.allows(call)
 
 
+@pytest.mark.parametrize(("notation", "text"), TWO[-2:])
+def test_name_is_the_same_wherever_it_stands(notation: Notation, text: str) -> None:
+    auto = grammar(ToolChoice(), syntax=notation)
+    assert auto.allows(text)
+    for other in ("add| write|", "</add> </write>"):
+        assert not auto.allows(text.replace(*other.split()))
+    one = grammar(ToolChoice(parallel=False), syntax=notation)
+    assert not one.allows(text)
+    assert one.allows(notation.write(Call("add", {"n": [1, 2]})))
+    head = text.replace("Look.", "").replace("write write", "write add")
+    assert said(events_of(notation, head)) != said(events_of(notation, text))
+
+
 def test_answer_is_text_or_calls_where_a_template_has_no_place_for_both() -> None:
     alone = grammar(ToolChoice(), syntax=replace(SECTION, alone=True))
     both = grammar(ToolChoice(), syntax=SECTION)
@@ -255,6 +275,19 @@ def test_mark_of_a_text_is_no_part_of_it(reasoned: bool) -> None:
         assert events_of(CHANNELS, cut, reason=FinishReason.MAX_TOKENS, reasoned=reasoned) == [
             Finished(FinishReason.MAX_TOKENS, 1)
         ]
+
+
+def test_mark_of_a_text_may_begin_as_a_call_does() -> None:
+    notation = replace(CHANNELS, opening=" to=", text_opening=" to=user<m>", variant=None)
+    for text, wanted in (
+        (" to=user<m>Hello to=add", ("text", "Hello to=add")),
+        (' to=add<m>{"n": [1, 2]}', ("add", '{"n": [1, 2]}')),
+        (" to=user<m to=add", ("text", " to=user<m to=add")),
+    ):
+        assert said(events_of(notation, text)) == said(events_of(notation, *text)) == [wanted]
+    auto = grammar(ToolChoice(), syntax=notation)
+    assert auto.allows(" to=user<m>Hello")
+    assert auto.allows(' to=add<m>{"n": [1, 2]}')
 
 
 def test_instructions_show_a_call_in_the_notation() -> None:

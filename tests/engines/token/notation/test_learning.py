@@ -2,10 +2,11 @@
 
 import pytest
 
-from antiphon.core.prompt import Prompt, Tool, Turn
+from antiphon.core.prompt import Prompt, Tool, ToolChoice, Turn
 from antiphon.engines.token.notation.notation import (
     COUNT,
     IDENTIFIER,
+    NAME_AGAIN,
     NEXT_IDENTIFIER,
     Notation,
     Variant,
@@ -82,6 +83,20 @@ def test_numbers_and_identifiers_are_slots() -> None:
     first = "{{ c.id }}|{{ f.name }}|{{ f.arguments | tojson }}{{ '' if loop.last else ', ' }}"
     found = learned(source(first, before="<calls>", after="</calls>"))
     assert (found.lead, found.separator) == (f"{IDENTIFIER}|", f", {NEXT_IDENTIFIER}|")
+
+
+def test_name_may_stand_in_several_places() -> None:
+    middle = "<call>{{ f.name }}|{{ f.name }}|{{ f.arguments | tojson }}</call>"
+    found = learned(source(middle))
+    assert (found.middle, found.closing) == (f"|{NAME_AGAIN}|", "</call>")
+    end = "{{ f.name }}|{{ f.arguments | tojson }}</{{ f.name }}>{{ '' if loop.last else ',' }}"
+    found = learned(source(end, before="<calls>", after="</calls>"))
+    assert (found.closing, found.separator) == (f"</{NAME_AGAIN}></calls>", f"</{NAME_AGAIN}>,")
+    tagged = "<{{ f.name }}>" + PARAMETERS.removeprefix("<call>{{ f.name }}|")
+    tagged = PARAMETERS.replace("{{ f.name }}", "{{ f.name }}>").replace(
+        "</call>", "</{{ f.name }}>"
+    )
+    assert learned(source(tagged)).closing == f"</{NAME_AGAIN}>"
 
 
 def test_identifiers_are_as_long_as_the_template_takes_them() -> None:
@@ -170,7 +185,7 @@ def test_answer_of_its_own_kind_has_an_opening_of_text() -> None:
             "a call begins with the mark that ends a turn",
         ),
         (
-            source("<call>{{ f.name }}{{ f.name }}</call>{{ f.arguments }}"),
+            source("<call>{{ f.name }}{{ f.name }}</call>{{ f.arguments | tojson }}"),
             "it writes a name elsewhere",
         ),
         (source(NAMED.replace("tojson", "tojson(indent=2)")), "arguments are no elements"),
@@ -229,6 +244,23 @@ def test_tools_may_move_to_the_last_question() -> None:
     moved = "{% if loop.last or m.role == 'user' %}" + TOOLS + "{% endif %}"
     begin = BEGIN.replace("<|{{ m.role }}|>", moved + "<|{{ m.role }}|>")
     assert learned(source(NAMED, begin=begin).removeprefix(TOOLS)).describes
+
+
+def test_text_is_begun_where_no_tool_can_be_called() -> None:
+    kinds = BEGIN.replace(
+        "{{ m.content }}",
+        "{% if m.role == 'assistant' and not m.tool_calls %} to=user<m>{% endif %}{{ m.content }}",
+    )
+    text = source(" to={{ f.name }}<m>{{ f.arguments | tojson }}", begin=kinds)
+    chat = ChatTemplate(text, bos="", eos="</s>")
+    asked = (Turn("user", (TextParam(text="Go."),)),)
+    for choice, tools, end in (
+        (ToolChoice(), (), "<|assistant|> to=user<m>"),
+        (ToolChoice(mode="none"), (Tool(name="a", input_schema={}),), "<|assistant|> to=user<m>"),
+        (ToolChoice(), (Tool(name="a", input_schema={}),), "<|assistant|>"),
+    ):
+        prompt = Prompt(asked, 1, tools=tools, tool_choice=choice)
+        assert "".join(one.text for one in chat.render(prompt).segments).endswith(end)
 
 
 def test_template_may_write_calls_and_describe_no_tools() -> None:

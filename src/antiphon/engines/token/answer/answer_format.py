@@ -55,10 +55,10 @@ class AnswerFormat:
 
     @property
     def text_opening(self) -> str:
-        """What a text begins with, where that tells it from calls."""
+        """What a text begins with, without space, where that tells it from calls."""
         if not self.tools or not isinstance(self.syntax, Notation):
             return ""
-        return self.syntax.text_opening
+        return self.syntax.text_opening.lstrip()
 
     @cached_property
     def first_openings(self) -> tuple[str, ...]:

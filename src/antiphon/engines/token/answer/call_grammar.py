@@ -7,9 +7,11 @@ from antiphon.core.prompt import Tool
 from antiphon.engines.token.notation.notation import (
     COUNT,
     IDENTIFIER,
+    NAME_AGAIN,
     NEXT_IDENTIFIER,
     Notation,
     Variant,
+    named_again,
     pieces,
 )
 from antiphon.engines.token.prompt.call_syntax import CallSyntax
@@ -96,13 +98,15 @@ class NotationGrammar:
         # The model may have a mark for what the template names by a word.
         space = variant.middle[: len(variant.middle) - len(variant.middle.lstrip())]
         marked = f'{literal(space)} ("<|" [a-z]+ "|>")?' if space else ""
-        middle = self._piece(variant.middle[len(space) :])
-        closing = self._piece(self._notation.closing)
+        middle = self._piece(variant.middle[len(space) :], tool)
+        closing = self._piece(self._notation.closing, tool)
         parts = (literal(tool.name), marked, middle, self._input(tool), closing)
         return " ".join(filter(None, parts))
 
     def within(self, tools: Sequence[Tool], *, more: bool) -> str:
         notation, rules = self._notation, self._rules
+        if NAME_AGAIN in notation.closing:
+            return self._named(tools, more=more)
         body = rules.add(either(map(self._body, tools)))
         closing = self._piece(notation.closing)
         if not more:
@@ -114,12 +118,30 @@ class NotationGrammar:
         again = rules.add(f"{before} {body} {closing}".rstrip())
         return f"{body} {closing} {again}*"
 
-    def _body(self, tool: Tool) -> str:
-        parts = (literal(tool.name), self._piece(self._notation.middle), self._input(tool))
-        return " ".join(filter(None, parts))
+    def _named(self, tools: Sequence[Tool], *, more: bool) -> str:
+        """Return the body for calls that end with the names of their tools."""
+        notation, rules = self._notation, self._rules
+        again, separator = "", notation.separator
+        if more:
+            again = rules.reserve()
+            if separator is None:
+                separator = notation.closing + notation.gap + notation.opening + notation.lead
+        alternatives = []
+        for tool in tools:
+            ends = [self._piece(notation.closing, tool)]
+            if separator is not None and more:
+                ends.append(f"{self._piece(separator, tool)} {again}")
+            alternatives.append(f"{self._body(tool)} {either(ends)}")
+        body = either(alternatives)
+        return rules.define(again, body) if more else body
 
-    def _piece(self, text: str) -> str:
-        return " ".join(map(self._terminal, pieces(text)))
+    def _body(self, tool: Tool) -> str:
+        middle = self._piece(self._notation.middle, tool)
+        return " ".join(filter(None, (literal(tool.name), middle, self._input(tool))))
+
+    def _piece(self, text: str, tool: Tool | None = None) -> str:
+        named = text if tool is None else named_again(text, tool.name)
+        return " ".join(map(self._terminal, pieces(named)))
 
     def _terminal(self, piece: str) -> str:
         length = self._notation.identifier_length

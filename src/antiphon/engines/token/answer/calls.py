@@ -28,7 +28,7 @@ class TaggedCalls:
     def reader(self, name: str) -> "_JsonReader":  # noqa: ARG002 - all inputs are written alike
         return _JsonReader()
 
-    def closing(self, text: str) -> Closing:
+    def closing(self, text: str, name: str) -> Closing:  # noqa: ARG002 - all calls end alike
         closing = self._syntax.closing
         found = match_spaced(text, "}", *((closing,) if closing else ()))
         is_open = not found.whole and found.length == len(text)

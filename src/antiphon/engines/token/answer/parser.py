@@ -85,6 +85,7 @@ class AnswerParser:
         self._opened = answer_format.syntax.opening
         self._scan = answer_format.calls.scan()
         self._input = answer_format.calls.reader("")
+        self._name = ""
         self._calls: set[tuple[str, str]] = set()
         self._streamed = False
 
@@ -251,7 +252,7 @@ class AnswerParser:
         if self._format.streamed:
             head = self._format.calls.head(self._held, HEAD, within=self._within)
             if head is not None and head.name in self._format.streamed:
-                self._streamed = True
+                self._streamed, self._name = True, head.name
                 self._input = self._format.calls.reader(head.name)
                 return _Step(head.length, Sign.STREAMED_HEAD, (ToolCallStart(head.name, 0),))
         found = self._scan.find(self._held, ended=end is not None)
@@ -308,7 +309,7 @@ class AnswerParser:
         return _Step(read.length, Sign.INPUT_END if read.ended else None, chunks)
 
     def _read_closing(self, end: FinishReason | None) -> _Step:
-        closing = self._format.calls.closing(self._held)
+        closing = self._format.calls.closing(self._held, self._name)
         if closing.open and not (closing.found and end is not None):
             return _Step(0) if end is None else _Step(len(self._held))
         if closing.found:

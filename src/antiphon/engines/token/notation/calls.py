@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from antiphon.core.prompt import Tool
-from antiphon.engines.token.notation.notation import Match, Notation, match
+from antiphon.engines.token.notation.notation import Match, Notation, match, named_again
 from antiphon.engines.token.notation.reader import ArgumentsReader, ElementReader, ObjectReader
 from antiphon.schemas.elements import kinds_of
 from antiphon.schemas.steps import Steps
@@ -66,8 +66,8 @@ class Calls(Protocol):
         """Return a reader for the input of one call of a tool."""
         ...
 
-    def closing(self, text: str) -> Closing:
-        """Find what stands behind an input, at the start of `text`."""
+    def closing(self, text: str, name: str) -> Closing:
+        """Find what stands behind the input of a call of a tool, at the start of `text`."""
         ...
 
 
@@ -90,7 +90,7 @@ class NotedCalls:
         name = _TOOL_NAME.match(text, begun.end)
         if name is None:
             return None
-        middle = self._middle(text, name.end())
+        middle = self._middle(text, name)
         # A name may go on in the next piece where nothing stands behind it.
         if middle.end is None or (not self._notation.middle and middle.end == len(text)):
             return None
@@ -98,9 +98,10 @@ class NotedCalls:
             return None
         return CallHead(name[0], middle.end)
 
-    def _middle(self, text: str, at: int) -> Match:
+    def _middle(self, text: str, name: re.Match[str]) -> Match:
         """Find what stands behind a name, in either order."""
-        found, variant = match(text, at, self._notation.middle), self._notation.variant
+        at, variant = name.end(), self._notation.variant
+        found = match(text, at, named_again(self._notation.middle, name[0]))
         if found.end is not None or variant is None:
             return found
         space = variant.middle[: len(variant.middle) - len(variant.middle.lstrip())]
@@ -120,14 +121,14 @@ class NotedCalls:
             tool = self._tools.get(name)
             schema: Any = True if tool is None else tool.input_schema
             self._kinds[name] = kinds_of(schema, Steps())
-        closers = [notation.closing, notation.separator or ""]
+        closers = [named_again(one, name) for one in (notation.closing, notation.separator or "")]
         return ElementReader(notation.elements, self._kinds[name], closers)
 
-    def closing(self, text: str) -> Closing:
+    def closing(self, text: str, name: str) -> Closing:
         notation = self._notation
-        closed = match(text, 0, notation.closing)
+        closed = match(text, 0, named_again(notation.closing, name))
         if notation.separator is not None:
-            more = match(text, 0, notation.separator)
+            more = match(text, 0, named_again(notation.separator, name))
             if more.end is not None:
                 return Closing(more.end, found=True, within=True)
             if more.open:
@@ -164,7 +165,7 @@ class _NotedScan:
         return self._closed(text, ended=ended) if self._ended else None
 
     def _closed(self, text: str, *, ended: bool) -> FoundCall | None:
-        closing = self._calls.closing(text[self._at :])
+        closing = self._calls.closing(text[self._at :], self._head.name if self._head else "")
         if closing.open and not (ended and closing.found):
             return None
         length = self._at + (closing.length if closing.found else 0)

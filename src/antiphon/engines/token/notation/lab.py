@@ -10,6 +10,8 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from antiphon.engines.token.notation.notation import NAME_AGAIN
+
 Message: TypeAlias = dict[str, Any]
 Render: TypeAlias = Callable[[Sequence[Message]], str]
 """Renders messages with the tool `TOOL`. Raises `RefusedError`.
@@ -205,6 +207,26 @@ class Lab:
                 break
             at += len(one)
         return at
+
+
+def split(text: str, word: str, others: int = 0) -> tuple[str, str]:
+    """Return what stands before and behind a word, which is there once behind `others` of it."""
+    parts = text.split(word)
+    if len(parts) != others + 2:
+        raise UnknownNotationError(f"it writes a {'name' if word == NAME else 'value'} elsewhere")
+    return word.join(parts[:-1]), parts[-1]
+
+
+def split_at_name(text: str, others: int = 0) -> tuple[str, str]:
+    """Return what stands before and behind the name of a call; if it is repeated, with slots.
+
+    `others` is how often the name of the call before stands there.
+    """
+    first, *rest = text.split(NAME)
+    if len(rest) <= others:
+        raise UnknownNotationError("it writes a name elsewhere")
+    before = NAME_AGAIN.join([first, *rest[:others]])
+    return before, NAME_AGAIN.join(rest[others:])
 
 
 def common_end(one: str, other: str) -> str:

@@ -22,10 +22,13 @@ from antiphon.engines.token.notation.lab import (
     UnknownNotationError,
     common_beginning,
     common_end,
+    split,
+    split_at_name,
 )
 from antiphon.engines.token.notation.notation import (
     COUNT,
     IDENTIFIER,
+    NAME_AGAIN,
     NEXT_IDENTIFIER,
     Notation,
     Variant,
@@ -84,7 +87,7 @@ class _Learner:
 
     def notation(self) -> Notation:
         one = self._lab.calls({FIRST: TEXT})
-        before, after = _split(one, NAME)
+        before, after = split_at_name(one)
         opening, lead = self._opening(before)
         found = self._as_object(opening, lead, after) or self._as_elements(opening, lead, after)
         if MARK.match(opening) is None:
@@ -95,6 +98,8 @@ class _Learner:
         frame, way = self._lab.frame, self._lab.way
         if any(end in text for end in self._ends for text in found.texts):
             raise UnknownNotationError("a call goes on behind the mark that ends a turn")
+        if found.middle.startswith(NAME_AGAIN):
+            raise UnknownNotationError("it writes a name elsewhere")
         found = msgspec.structs.replace(
             found,
             describes=frame.describes,
@@ -144,10 +149,10 @@ class _Learner:
 
     def _as_elements(self, opening: str, lead: str, after: str) -> Notation:
         """Return the notation if each argument is an element."""
-        none = _split(self._lab.calls({}), NAME)[1]
-        two = _split(self._lab.calls({FIRST: TEXT, SECOND: TEXT}), NAME)[1]
-        to_name, rest = _split(after, FIRST)
-        between, to_end = _split(rest, TEXT)
+        none = split_at_name(self._lab.calls({}))[1]
+        two = split_at_name(self._lab.calls({FIRST: TEXT, SECOND: TEXT}))[1]
+        to_name, rest = split(after, FIRST)
+        between, to_end = split(rest, TEXT)
         middle = common_beginning(to_name, none)
         closing = none[len(middle) :]
         if not to_end.endswith(closing):
@@ -182,7 +187,7 @@ class _Learner:
         raw = Spelling(quotes=Quotes(quote, quote, "none"), comma=",", colon=":")
         places, spellings = dict(shell.places), {}
         for kind, value in SAMPLES.items():
-            text = _split(self._lab.calls({FIRST: value}), NAME)[1]
+            text = split_at_name(self._lab.calls({FIRST: value}))[1]
             inner = text.removeprefix(middle + shell.before + FIRST).removesuffix(closing)
             places[kind], spellings[kind] = _placed(kind, value, inner, raw, around.after)
         return msgspec.structs.replace(shell, places=places, spellings=spellings)
@@ -195,12 +200,15 @@ class _Learner:
             return msgspec.structs.replace(found, parallel=False)
         arguments = found.arguments({FIRST: TEXT})
         parts = text.split(arguments)
-        if len(parts) != 1 + CALLS or text.count(NAME) != CALLS:
-            if text.count(NAME) == 1:
+        behind = found.closing.count(NAME_AGAIN)
+        names = 1 + found.middle.count(NAME_AGAIN) + behind
+        if len(parts) != 1 + CALLS or text.count(NAME) != CALLS * names:
+            if text.count(NAME) == names:
                 return msgspec.structs.replace(found, parallel=False)
             raise UnknownNotationError("several calls are written in another way")
-        between = [_split(part, NAME)[0] for part in parts[1:3]]
-        middles = [_split(part, NAME)[1] for part in parts[:3]]
+        between = [split_at_name(part, behind)[0] for part in parts[1:3]]
+        middles = [split_at_name(parts[0])[1]]
+        middles += [split_at_name(part, behind)[1] for part in parts[1:3]]
         separator = _with_count(*map(_with_slots, between, (0, 1)))
         middle = _with_count(*map(_with_slots, middles[1:], (1, 2)))
         found = msgspec.structs.replace(found, middle=middle)
@@ -247,21 +255,14 @@ def _with_followers(found: Notation) -> Notation:
     name = "[A-Za-z0-9_.-]{1,64}"
     followers = [
         re.escape(elements.separator + elements.before) + name + re.escape(between),
-        re.escape(found.closing),
+        re.escape(found.closing).replace(NAME_AGAIN, name),
     ]
     if found.separator is not None:
-        followers.append(re.escape(found.separator) + name + re.escape(found.middle))
+        between = re.escape(found.separator) + name + re.escape(found.middle)
+        followers.append(between.replace(NAME_AGAIN, name))
     return msgspec.structs.replace(
         found, elements=msgspec.structs.replace(elements, followers=tuple(followers))
     )
-
-
-def _split(text: str, word: str) -> tuple[str, str]:
-    """Return what stands before and behind a word, which is there once."""
-    before, found, after = text.partition(word)
-    if not found or word in after:
-        raise UnknownNotationError(f"it writes a {'name' if word == NAME else 'value'} elsewhere")
-    return before, after
 
 
 def _spellings(kind: str, raw: Spelling) -> Sequence[Spelling]:

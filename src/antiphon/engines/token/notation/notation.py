@@ -26,6 +26,9 @@ IDENTIFIER: Final = "\x01"
 NEXT_IDENTIFIER: Final = "\x02"
 """A slot in what stands between two calls: the identifier of the second one."""
 
+NAME_AGAIN: Final = "\x03"
+"""A slot: the name of the call, behind the place where it is read."""
+
 _SLOTS: Final = re.compile(f"([{COUNT}{IDENTIFIER}{NEXT_IDENTIFIER}])")
 _MARKS: Final = (
     re.compile(r"<[^<>\s]*>"),
@@ -88,6 +91,7 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
         """Return the text of calls, as the template writes them."""
         written: list[str] = []
         for index, call in enumerate(calls):
+            following = call if index == len(calls) - 1 else calls[index + 1]
             last = index == len(calls) - 1
             first = index == 0 or self.separator is None
             before = self.opening + self.lead if first else ""
@@ -95,7 +99,6 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
             if self.separator is not None and not last:
                 after = self.separator
             parts = (filled(one, call) for one in (before, call.name, self.middle))
-            following = call if last else calls[index + 1]
             written += [*parts, self.arguments(call.arguments), filled(after, call, following)]
         return "".join(written)
 
@@ -130,9 +133,14 @@ def pieces(text: str) -> Iterator[str]:
 
 def filled(text: str, call: Call, following: Call | None = None) -> str:
     """Return a text with what stands in its slots for one call, or between it and another one."""
-    counted = text.replace(COUNT, str((following or call).number))
+    counted = named_again(text, call.name).replace(COUNT, str((following or call).number))
     named = counted.replace(IDENTIFIER, call.identifier)
     return named.replace(NEXT_IDENTIFIER, (following or call).identifier)
+
+
+def named_again(text: str, name: str) -> str:
+    """Return a text with the name of its call in the slots for it."""
+    return text.replace(NAME_AGAIN, name)
 
 
 class Match(msgspec.Struct, frozen=True):

@@ -197,7 +197,9 @@ class ChatTemplate:
                 continue
             if rendered is not None:
                 end = self._end(prompt)
-                if end is None or expression[-1].reasoning:
+                if end is None:
+                    return self._begun(rendered, prompt)
+                if expression[-1].reasoning:
                     return rendered
                 if expression[-1].role != "assistant":
                     return end.opened(rendered) if reasons else end.closed(rendered)
@@ -221,6 +223,18 @@ class ChatTemplate:
         if tags is None or notation is None or not chooses(prompt):
             return tags
         return tags.choosing()
+
+    def _begun(self, rendered: Rendered, prompt: Prompt) -> Rendered:
+        """Add what a text begins with if an answer cannot be anything else."""
+        notation = self._notation
+        if notation is None or chooses(prompt) or prompt.turns[-1].role == "assistant":
+            return rendered
+        last = rendered.segments[-1]
+        begun = last.control and last.text.rstrip().endswith(notation.text_opening.rstrip())
+        if not notation.text_opening or begun:
+            return rendered
+        opening = Segment(notation.text_opening, control=True)
+        return Rendered([*rendered.segments, opening], rendered.edges)
 
     def _render(
         self,
