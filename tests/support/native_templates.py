@@ -29,6 +29,7 @@ NATIVE = [
     "google-gemma-4-31B-it-interleaved",
     "inclusionai-ling-3.0-flash",
     "meetkai-functionary-medium-v3.1",
+    "meetkai-functionary-medium-v3.2",
     "mistralai-Mistral-Nemo-Instruct-2407",
     "mistralai-Ministral-3-14B-Reasoning-2512",
     "moonshotai-Kimi-K2",
@@ -79,7 +80,6 @@ UNLEARNED = {
     "ibm-granite-granite-3.3-2B-Instruct": NO_CALLS,
     "llama-cpp-deepseek-r1": "it does not write an answer",
     "llama-cpp-rwkv-world": NO_CALLS,
-    "meetkai-functionary-medium-v3.2": "nothing marks the beginning of a call",
     "microsoft-Phi-3.5-mini-instruct": NO_CALLS,
     "openbmb-MiniCPM5-1B": "it writes {'text': 'two\\nlines\\n'} in another way",
 }

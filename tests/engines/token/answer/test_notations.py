@@ -245,6 +245,49 @@ def test_name_is_the_same_wherever_it_stands(notation: Notation, text: str) -> N
     assert said(events_of(notation, head)) != said(events_of(notation, text))
 
 
+BEGUN = Notation(opening=">>", lead="", middle="\n", closing="", text_opening="all\n", begun=True)
+
+
+def test_call_begins_with_its_name_where_the_prompt_has_its_opening() -> None:
+    auto, forced = (
+        grammar(ToolChoice(), syntax=BEGUN),
+        grammar(ToolChoice(mode="any"), syntax=BEGUN),
+    )
+    first, second = 'add\n{"n": [1, 2]}', '>>write\n{"text": "a"}'
+    calls = [("add", '{"n": [1, 2]}'), ("write", '{"text": "a"}')]
+    for text, wanted in (
+        (f"{first}{second}", calls),
+        (f"all\nLook > >there.{second}", [("text", "Look > >there."), calls[1]]),
+        ("all\nLook.", [("text", "Look.")]),
+    ):
+        assert said(events_of(BEGUN, text)) == said(events_of(BEGUN, *text)) == wanted
+        assert auto.allows(text)
+        assert forced.allows(text) == (wanted == calls)
+    assert not auto.allows(f">>{first}")
+    assert not auto.allows("all\nLook.>>other")
+    later = grammar(ToolChoice(mode="any"), syntax=BEGUN, again=True, start=False)
+    assert later.allows(f">>{first}")
+    assert not later.allows(first)
+    prefilled = grammar(ToolChoice(), syntax=BEGUN, prefilled=True)
+    text = f"all\nand so on{second}"
+    assert prefilled.allows(text)
+    assert said(events_of(BEGUN, *text, prefilled=True)) == [("text", text[:13]), calls[1]]
+
+
+@pytest.mark.parametrize("before", [(), ("all\nLook.>>",)])
+async def test_first_call_is_written_again_where_it_began(before: tuple[str, ...]) -> None:
+    wrong, right = 'add\n{"n": [1, 1]}', 'add\n{"n": [3, 4]}'
+    again = [*((">>",) if before else ()), right]
+    machine = ScriptedMachine([*before, wrong], again)
+    how = GenerationInput(tokens=[1, 2], room=100, syntax=BEGUN)
+    prompt = words_prompt(tools=(ADD,), tool_choice=ToolChoice())
+    events = [event async for event in generate(machine, ConstraintCache(), prompt, how)]
+    text = [("text", "Look.")] if before else []
+    assert said(events) == [*text, ("add", '{"n": [3, 4]}')]
+    grammar_again = Grammar(machine.asked[1].grammar or "")
+    assert grammar_again.allows("".join(again))
+
+
 def test_answer_is_text_or_calls_where_a_template_has_no_place_for_both() -> None:
     alone = grammar(ToolChoice(), syntax=replace(SECTION, alone=True))
     both = grammar(ToolChoice(), syntax=SECTION)

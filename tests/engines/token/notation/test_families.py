@@ -221,9 +221,11 @@ def written_and_read(chat: ChatTemplate, allowed: Grammar, seed: int, *, eager: 
     written = notation.write(*numbered)
     # Large numbers have more digits when they are written than a grammar counts, and the texts of
     # long answers take `Grammar` too deep.
+    # The prompt may end with what opens a call.
+    answer = written.removeprefix(notation.opening) if notation.begun else written
     if len(written) < MATCHED and re.search(r"[0-9]{12}|[eE][+-]?[0-9]", written) is None:
-        assert allowed.allows(written)
-    again = read(notation, written, random, eager=not eager)
+        assert allowed.allows(answer)
+    again = read(notation, answer, random, eager=not eager)
     assert (calls_in(again), text_in(again)) == (calls, "")
     assert rendered(chat, calls).count(written) == 1
     return len(calls)

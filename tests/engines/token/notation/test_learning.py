@@ -246,6 +246,21 @@ def test_tools_may_move_to_the_last_question() -> None:
     assert learned(source(NAMED, begin=begin).removeprefix(TOOLS)).describes
 
 
+def test_prompt_may_end_with_what_begins_a_call() -> None:
+    texts = BEGIN.replace(
+        "{{ m.content }}",
+        "{% if m.role != 'assistant' or m.content %}"
+        "{{ '>>all\n' if m.role == 'assistant' }}{{ m.content }}{% endif %}",
+    )
+    call = ">>{{ f.name }}\n{{ f.arguments | tojson }}"
+    text = source(call, begin=texts).removesuffix(PROMPT) + PROMPT.replace("|>", "|>>>")
+    found = learned(text)
+    assert (found.opening, found.lead, found.middle, found.closing) == (">>", "", "\n", "")
+    assert (found.text_opening, found.begun) == ("all\n", True)
+    other = learned(text.replace(PROMPT.replace("|>", "|>>>"), PROMPT))
+    assert (other.text_opening, other.begun) == (">>all\n", False)
+
+
 def test_text_is_begun_where_no_tool_can_be_called() -> None:
     kinds = BEGIN.replace(
         "{{ m.content }}",

@@ -1,5 +1,6 @@
 """A loop of ten turns is rendered as Jinja itself renders it, without sentinels, byte for byte."""
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache
@@ -73,7 +74,9 @@ def messages(chat: ChatTemplate, turns: tuple[Turn, ...]) -> list[dict[str, Any]
                     tags = chat.reasoning.tags or THINK
                     message["content"] = tags.begin + thought + tags.end
                 case ToolUseParam(id=identifier, name=name, input=given):
-                    function = {"name": name, "arguments": given}
+                    as_text = isinstance(chat.syntax, Notation) and chat.syntax.arguments_as_text
+                    arguments = json.dumps(given, ensure_ascii=False) if as_text else given
+                    function = {"name": name, "arguments": arguments}
                     call = {"type": "function", "id": identifier, "function": function}
                     message["tool_calls"] = [call]
                     if isinstance(chat.syntax, Notation):

@@ -20,13 +20,15 @@ class AnswerFormat:
     and generated again; without a grammar it is text. The inputs of the tools in `must_fit` are
     guaranteed. The inputs of the tools in `buffered` are never streamed, whatever the request says:
     they must fit, and the grammar alone does not ensure it. `forced`: the answer consists of calls
-    only. `reasoned`: the reasoning was a completion of its own, before the answer.
+    only. `reasoned`: the reasoning was a completion of its own, before the answer. `prefilled`: the
+    answer goes on with a text.
     """
 
     syntax: CallSyntax | Notation
     tools: tuple[Tool, ...] = ()
     tags: ReasoningTags | None = None
     reasoned: bool = False
+    prefilled: bool = False
     constrained: bool = False
     forced: bool = False
     must_fit: frozenset[str] = frozenset()
@@ -51,7 +53,10 @@ class AnswerFormat:
     @property
     def call_opening(self) -> str:
         """The tag that opens a call within text, or an empty text."""
-        return self.syntax.opening if self.tools and not self.text_opening else ""
+        joins = isinstance(self.syntax, Notation) and self.syntax.begun
+        if not self.tools or (self.text_opening and not joins):
+            return ""
+        return self.syntax.opening
 
     @property
     def text_opening(self) -> str:
@@ -60,14 +65,26 @@ class AnswerFormat:
             return ""
         return self.syntax.text_opening.lstrip()
 
+    @property
+    def start_of_text(self) -> str:
+        """What tells that an answer begins with a text, which it may be, or an empty text."""
+        return "" if self.forced or self.prefilled else self.text_opening
+
     @cached_property
     def first_openings(self) -> tuple[str, ...]:
         """The openings of a call that begins an answer, without space, where none follows text."""
         if not self.text_opening or not isinstance(self.syntax, Notation):
             return ()
+        if self.is_begun or self.prefilled:
+            return ()
         variant = self.syntax.variant
         other = () if variant is None else (variant.opening,)
         return tuple(opening.lstrip() for opening in (self.syntax.opening, *other))
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether the prompt ends with the opening of a call."""
+        return isinstance(self.syntax, Notation) and self.syntax.begun and not self.prefilled
 
     @property
     def bare_calls(self) -> bool:

@@ -42,10 +42,10 @@ class ConstraintRequest(msgspec.Struct, frozen=True):
     """Everything that the grammar of an answer depends on.
 
     `again`: a call has been rejected, and the next output is a call in its place, `within` the
-    section of another one. `tight`: that call is limited to what the grammar can enforce. `paths`
-    are those of the tools in the request of the caller, for errors; without them they are as they
-    stand here. `withdrawn`: the prompt describes tools, and all of them have been removed.
-    `prefilled`: the answer goes on with a text.
+    section of another one, or at the `start` of the answer. `tight`: that call is limited to what
+    the grammar can enforce. `paths` are those of the tools in the request of the caller, for
+    errors; without them they are as they stand here. `withdrawn`: the prompt describes tools, and
+    all of them have been removed. `prefilled`: the answer goes on with a text.
     """
 
     tools: tuple[Tool, ...]
@@ -54,6 +54,7 @@ class ConstraintRequest(msgspec.Struct, frozen=True):
     syntax: CallSyntax | Notation
     again: bool = False
     within: bool = False
+    start: bool = True
     tight: bool = False
     paths: tuple[str, ...] = ()
     withdrawn: bool = False
@@ -165,7 +166,7 @@ class _ConstraintWriter:
         syntax, schema = self._request.syntax, self._request.schema
         text = None if schema is None else self._output(schema)
         if isinstance(syntax, Notation) and syntax.text_opening:
-            text = text or self._rules.add(r"[^\x00]*")
+            text = text or self._free_text(tools, syntax)
             if self._request.prefilled:
                 return text
             text = f"{literal(syntax.text_opening)} {text}"
@@ -174,6 +175,13 @@ class _ConstraintWriter:
         if text is None:
             return self._text_and_calls(tools)
         return self._rules.add(either([text, self._calls(tools)]))
+
+    def _free_text(self, tools: Sequence[Tool], notation: Notation) -> str:
+        """Return the rule for a text that begins with a mark, and for calls that may follow it."""
+        if not notation.begun:
+            return self._rules.add(r"[^\x00]*")
+        calls = self._rules.add(self._calls_of.rest(tools, more=self._may_call_again))
+        return self._rules.until(notation.opening, calls, may_end=True)
 
     def _output(self, schema: Mapping[str, Any]) -> str:
         """Return the rule for a structured output; its schema must be fully enforced."""
@@ -258,7 +266,12 @@ class _ConstraintWriter:
         if self._request.within:
             calls = self._calls_of.within(tools, more=more)
             return self._rules.add(f"{calls} {text or ''}".rstrip())
-        calls = self._calls_of.whole(tools, more=more)
+        syntax, request = self._request.syntax, self._request
+        begun = isinstance(syntax, Notation) and syntax.begun
+        if begun and request.start and not request.prefilled:
+            calls = self._calls_of.rest(tools, more=more)
+        else:
+            calls = self._calls_of.whole(tools, more=more)
         return self._rules.add(f"{calls} {text or ''}".rstrip())
 
     @property

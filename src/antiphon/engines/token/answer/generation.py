@@ -168,6 +168,7 @@ class _Answer:
             self._given.syntax,
             again=self._again,
             within=self._within,
+            start=self._rejected_at in (None, 0),
             tight=ATTEMPTS - 1 in (self._misfits, self._cuts),
         )
 
@@ -206,6 +207,7 @@ class _Answer:
                 tools,
                 tags=given.tags,
                 reasoned=given.reasoned,
+                prefilled=prompt.turns[-1].role == "assistant",
                 constrained=True,
                 forced=prompt.tool_choice.mode in ("any", "tool"),
                 must_fit=must_fit,

@@ -138,7 +138,8 @@ class AnswerParser:
         if self._within:
             self._enter(Sign.RETRY_WITHIN)
         else:
-            self._enter(Sign.RETRY if self._format.call_opening else Sign.RETRY_FROM_START)
+            opened = self._format.call_opening and self._opened
+            self._enter(Sign.RETRY if opened else Sign.RETRY_FROM_START)
 
     def _rejection(self, name: str, why: str) -> Rejected:
         return Rejected(self._call_at, name, why, self._tokens, self._within)
@@ -171,7 +172,7 @@ class AnswerParser:
 
     def _drop_opening(self) -> None:
         """Drop a partial opening at the end; a single character of it may be text."""
-        if self._format.text_opening and self._is_undecided(self._held.lstrip(SPACE)):
+        if self._format.start_of_text and self._is_undecided(self._held.lstrip(SPACE)):
             if self.state in (State.START, State.AFTER_REASONING):
                 self._held = ""
             return
@@ -188,20 +189,27 @@ class AnswerParser:
             return _Step(space + len(opening), Sign.REASONING_OPENING)
         if end is None and self._is_undecided(begun):
             return _Step(0)
-        if self._format.bare_calls and begun.startswith("{"):
-            return _Step(0, Sign.CALL_OPENING)
-        text_opening = self._format.text_opening
-        marks = (text_opening, *self._format.first_openings)
+        start_of_text = self._format.start_of_text
+        marks = (start_of_text, *self._format.first_openings)
         mark = next((one for one in marks if one and begun.startswith(one)), None)
         if mark is not None:
             self._opened = self._held[: space + len(mark)]
-            sign = Sign.OTHER_TEXT if mark == text_opening else Sign.CALL_OPENING
+            sign = Sign.OTHER_TEXT if mark == start_of_text else Sign.CALL_OPENING
             return _Step(space + len(mark), sign)
+        if self._is_unopened_call(begun):
+            self._opened = ""
+            return _Step(0, Sign.CALL_OPENING)
         text_mark = self._format.text_mark
         if self.state is State.START and not (text_mark and begun.startswith(text_mark)):
             return _Step(0, Sign.OTHER_TEXT)
         text = begun.removeprefix(self._format.gap).lstrip(SPACE).removeprefix(text_mark)
         return _Step(len(self._held) - len(text), Sign.OTHER_TEXT)
+
+    def _is_unopened_call(self, begun: str) -> bool:
+        """Whether the beginning of an answer is a call without an opening."""
+        if self._format.bare_calls:
+            return begun.startswith("{")
+        return bool(begun) and self._format.is_begun
 
     def _is_undecided(self, begun: str) -> bool:
         """Whether the beginning of an answer may still become a tag, a gap or a call."""
@@ -211,7 +219,7 @@ class AnswerParser:
             calls = self._format.bare_calls or bool(self._format.first_openings)
             return bool(opening) or dropping or calls
         text_mark = self._format.text_mark
-        texts = (self._format.text_opening, text_mark, gap + text_mark)
+        texts = (self._format.start_of_text, text_mark, gap + text_mark)
         tags = (opening, gap, *texts, *self._format.first_openings)
         return any(tag.startswith(begun) for tag in tags if tag)
 
@@ -233,6 +241,7 @@ class AnswerParser:
             text = text.rstrip(SPACE)
         chunks = (TextChunk(text, 0),) if text else ()
         if found:
+            self._opened = opening
             return _Step(length + len(opening), Sign.CALL_OPENING, chunks)
         return _Step(len(text), None, chunks)
 
@@ -243,6 +252,7 @@ class AnswerParser:
         space = len(self._held) - len(text)
         opening = self._format.call_opening
         if opening and text.startswith(opening):
+            self._opened = opening
             return _Step(space + len(opening), Sign.CALL_OPENING)
         if end is None and opening.startswith(text):
             return _Step(0)

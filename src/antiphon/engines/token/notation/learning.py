@@ -88,12 +88,15 @@ class _Learner:
     def notation(self) -> Notation:
         one = self._lab.calls({FIRST: TEXT})
         before, after = split_at_name(one)
-        opening, lead = self._opening(before)
+        begun = "" if before else self._begun()
+        opening, lead = (begun, "") if begun else self._opening(before)
         found = self._as_object(opening, lead, after) or self._as_elements(opening, lead, after)
         if MARK.match(opening) is None:
             opened = self._lab.frame.text_opening
             variant = _variant(opened, found.opening + found.lead, found.middle)
-            found = msgspec.structs.replace(found, text_opening=opened, variant=variant)
+            found = msgspec.structs.replace(
+                found, text_opening=opened, variant=variant, begun=bool(begun)
+            )
         found = self._numbered(self._with_more_calls(found))
         frame, way = self._lab.frame, self._lab.way
         if any(end in text for end in self._ends for text in found.texts):
@@ -114,6 +117,14 @@ class _Learner:
         if self._lab.takes(LONG_IDENTIFIER):
             return found
         return msgspec.structs.replace(found, identifier_length=len(IDENTIFIERS[0]))
+
+    def _begun(self) -> str:
+        """Return what stands between a text and a call, if the prompt ends with it."""
+        beside = self._lab.rendered({FIRST: TEXT}, text=SAID) or ""
+        between = beside[beside.find(SAID) + len(SAID) :].partition(NAME)[0]
+        frame = self._lab.frame
+        fits = SAID in beside and between.strip() and frame.prompt.endswith(between)
+        return between if fits and frame.text_opening else ""
 
     def _opening(self, before: str) -> tuple[str, str]:
         """Return the mark at which calls begin in text, and what follows it up to the name."""

@@ -66,7 +66,8 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
     answer begins with it and is text, or is calls: text and calls are messages of their own. Such
     calls may have a `variant`, which is read, and never written. Unless it `describes` tools, the
     template writes their calls only; `tools_move`: it describes them before the last question.
-    `alone`: an answer has text or calls.
+    `alone`: an answer has text or calls. `begun`: the prompt ends with `opening`, so that an answer
+    of calls begins with a name, and calls may follow a text.
     """
 
     opening: str
@@ -86,6 +87,7 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
     describes: bool = True
     tools_move: bool = False
     alone: bool = False
+    begun: bool = False
 
     def write(self, *calls: Call) -> str:
         """Return the text of calls, as the template writes them."""
