@@ -16,6 +16,7 @@ RAW = Spelling(
     sorts=True,
 )
 COMPACT = Spelling(comma=",", colon=":")
+INDENTED = Spelling(indent=4, level=2)
 
 names = st.text("abcXYZ_", min_size=1, max_size=4)
 texts = st.text("ab'\" \n\\,:[]{}é漢", max_size=6)
@@ -27,7 +28,9 @@ values = st.recursive(
 
 
 @pytest.mark.parametrize(
-    "spelling", [JSON, COMPACT, PYTHON, RAW], ids=["json", "compact", "python", "raw"]
+    "spelling",
+    [JSON, COMPACT, PYTHON, RAW, INDENTED],
+    ids=["json", "compact", "python", "raw", "indented"],
 )
 @given(values)
 def test_what_is_written_is_read(spelling: Spelling, value: Any) -> None:
@@ -40,6 +43,16 @@ def test_each_spelling_has_its_words_and_quotes() -> None:
     assert PYTHON.write(value) == repr(value)
     assert RAW.write(value) == '{A:{c:true},b:[<|"|>it\'s<|"|>,1,None]}'
     assert [RAW.word(one) for one in (True, False, None)] == ["true", "false", "None"]
+
+
+def test_lines_are_indented_by_how_deep_the_value_stands() -> None:
+    value = {"a": [1, "two\nlines"], "b": {}}
+    lines = INDENTED.write(value).split("\n")
+    assert lines[0] == "{"
+    assert lines[1:3] == ['            "a": [', "                1,"]
+    assert lines[-2:] == ['            "b": {}', "        }"]
+    assert Spelling(indent=1).write([1]) == "[\n 1\n]"
+    assert INDENTED.write({}) == "{}"
 
 
 def test_each_spelling_is_read() -> None:

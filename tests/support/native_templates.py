@@ -5,6 +5,7 @@ NATIVE = [
     "Apriel-1.6-15b-Thinker-fixed",
     "ByteDance-Seed-OSS",
     "Cohere2MoE",
+    "CohereForAI-c4ai-command-r-plus-tool_use",
     "CohereForAI-c4ai-command-r7b-12-2024-tool_use",
     "GLM-4.6",
     "GLM-4.7-Flash",
@@ -64,7 +65,6 @@ GENERAL = [
 
 NO_CALLS = "it has no calls"
 UNLEARNED = {
-    "CohereForAI-c4ai-command-r-plus-tool_use": "arguments are no elements",
     "GigaChat3-10B-A1.8B": "a call begins with the mark that ends a turn",
     "HuggingFaceTB-SmolLM3-3B": NO_CALLS,
     "Kimi-K3": "a call begins with the mark that ends a turn",

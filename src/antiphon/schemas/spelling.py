@@ -44,7 +44,8 @@ class Spelling(msgspec.Struct, frozen=True):
     """The words, quotes and separators of values; the default is JSON as models are trained on it.
 
     `bare_keys`: names of properties have no quotes. `sorts`: properties come in the order of their
-    names, whatever their case.
+    names, whatever their case. With an `indent`, in spaces, each property and item of JSON has a
+    line of its own, and the value stands `level` levels deep.
     """
 
     true: str = "true"
@@ -55,6 +56,8 @@ class Spelling(msgspec.Struct, frozen=True):
     colon: str = ": "
     bare_keys: bool = False
     sorts: bool = False
+    indent: int = 0
+    level: int = 0
 
     def key(self, name: str) -> str:
         """Return the name of a property with what separates it from its value."""
@@ -65,6 +68,9 @@ class Spelling(msgspec.Struct, frozen=True):
 
     def write(self, value: Any) -> str:
         """Return a JSON value in this spelling."""
+        if self.indent:
+            lines = json.dumps(value, ensure_ascii=False, indent=self.indent)
+            return lines.replace("\n", "\n" + " " * (self.indent * self.level))
         if isinstance(value, str):
             return self.quotes.write(value)
         if value is None or isinstance(value, bool):
@@ -79,6 +85,8 @@ class Spelling(msgspec.Struct, frozen=True):
 
     def read(self, text: str) -> Any:
         """Return the value that `text` spells. Raises `ValueError` if it is none."""
+        if self.indent:
+            return json.loads(text)
         value, end = _Reader(self, text).value(0, 0)
         if end != len(text):
             raise ValueError

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from antiphon.schemas.check import first_error, fits
 from antiphon.schemas.grammars.gbnf import Rules
 from antiphon.schemas.grammars.json_grammar import DEPTH, JsonGrammar
+from antiphon.schemas.spelling import Spelling
 from antiphon.schemas.well_formed import DEEPEST, check_well_formed
 from support.examples import examples
 from support.gbnf import Grammar
@@ -190,3 +191,27 @@ def test_self_requiring_reference_with_siblings_has_no_grammar() -> None:
     part = {"type": "object", "properties": {"c": {"$ref": "#/$defs/b", "required": ["c"]}}}
     schema = {"type": "object", "properties": {"a": {"$ref": "#/$defs/b", "required": ["c"]}}}
     assert grammar({**schema, "required": ["a"], "$defs": {"b": part}}) == (None, set())
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"properties": {"a": {"type": "array", "items": {"type": "integer"}}}}, {"a": [1, 2]}),
+        ({"properties": {"a": {"prefixItems": [{"const": 1}]}}}, {"a": [1, "b", {"c": []}]}),
+        ({"properties": {"a": {"items": {"type": "boolean"}, "minItems": 1}}}, {"a": [True]}),
+        ({"properties": {"a": {"items": {"enum": [1, 2]}, "uniqueItems": True}}}, {"a": [2, 1]}),
+        ({}, {"b": {"c": {}, "d": [[1]]}, "e": None}),
+    ],
+)
+def test_indented_value_has_its_lines(schema: Any, value: Any) -> None:
+    rules = Rules()
+    with rules.spelled(Spelling(indent=2, level=1)):
+        rule = JsonGrammar(rules, {"type": "object", **schema}).rule()
+    found = Grammar(rules.text(rule or ""))
+    written = Spelling(indent=2, level=1).write(value)
+    assert found.allows(written)
+    assert found.allows("{}")
+    assert not found.allows(json.dumps({"a": [1, 2], "b": 1}))
+    assert not found.allows(written.replace(": ", ":\n"))
+    drawn = found.draw(7)
+    assert fits(json.loads(drawn), schema)

@@ -123,7 +123,7 @@ class Arrays:
         literals = [literal(self._rules.spelling.write(value)) for value in values]
         chosen = _Shuffled if len(values) <= SHUFFLED else _Ordered
         writer = chosen(self._rules, literals, self._least, most)
-        return self._rules.add(f'"[" {writer.rule()}')
+        return self._rules.add(f"{self._rules.opening('[')} {writer.rule()}")
 
 
 def _list(
@@ -131,16 +131,20 @@ def _list(
 ) -> str:
     members = f" {rules.comma} ".join(first)
     if item is None or most == len(first):
-        return rules.add(f'"[" {members} "]"')
+        return rules.add(_between(rules, members))
     more = rules.add(f"{rules.comma} {item}")
     least = min(least, MOST)
     most = None if most is None or most > MOST else most
     if first:
         rest = None if most is None else most - len(first)
         counted = times(more, max(0, least - len(first)), rest)
-        return rules.add(f'"[" {members} {counted} "]"')
+        return rules.add(_between(rules, f"{members} {counted}"))
     some = f"{item} {times(more, max(0, least - 1), None if most is None else most - 1)}"
-    return rules.add(f'"[" {some} "]"' if least else f'"[" ({some})? "]"')
+    return rules.add(_between(rules, some if least else f"({some})?"))
+
+
+def _between(rules: Rules, members: str) -> str:
+    return f"{rules.opening('[')} {members} {rules.closing(']')}"
 
 
 class _Shuffled:
@@ -159,7 +163,7 @@ class _Shuffled:
     def _after(self, taken: frozenset[int]) -> str:
         if taken not in self._known:
             comma = f"{self._rules.comma} " if taken else ""
-            alternatives = ['"]"'] if len(taken) >= self._least else []
+            alternatives = [self._rules.closing("]")] if len(taken) >= self._least else []
             if len(taken) < self._most:
                 alternatives += [
                     f"{comma}{value} {self._after(taken | {index})}"
@@ -183,7 +187,7 @@ class _Ordered:
         self._known: dict[tuple[int, int, bool], str | None] = {}
 
     def rule(self) -> str:
-        return self._after(0, 0, started=False) or '"]"'
+        return self._after(0, 0, started=False) or self._rules.closing("]")
 
     def _after(self, index: int, count: int, *, started: bool) -> str | None:
         """Return the rule for what may follow once the values before `index` are decided."""
@@ -191,7 +195,7 @@ class _Ordered:
             return None
         key = (index, count, started)
         if key not in self._known:
-            alternatives = ['"]"'] if count >= self._least else []
+            alternatives = [self._rules.closing("]")] if count >= self._least else []
             following = self._next(index, count, started=started)
             if following is not None:
                 alternatives.append(following)

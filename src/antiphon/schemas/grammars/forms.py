@@ -46,7 +46,8 @@ def form_of(rules: Rules) -> ObjectForm:
         rule = _bare(rules, of) if spelling.bare_keys else name_rule(rules, of)
         return None if rule is None else f"{rule} {colon}"
 
-    return ObjectForm('"{"', '"}"', rules.comma, spelling.sorts, spelling.key, other)
+    opening, closing = rules.opening("{"), rules.closing("}")
+    return ObjectForm(opening, closing, rules.comma, spelling.sorts, spelling.key, other)
 
 
 def element_form(

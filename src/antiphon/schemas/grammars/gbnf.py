@@ -22,6 +22,9 @@ TOTAL: Final = 4 * STEPS
 AUTOMATA: Final = 1_000_000
 """Steps for all automata of a grammar: up to 0.25 s. Strings beyond are left to the check."""
 
+INDENTATION: Final = 200
+"""The maximum number of spaces at the beginning of a line of JSON."""
+
 _ESCAPES: Final = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _IN_CLASS: Final = str.maketrans(
     {"]": "\\]", "[": "\\[", "^": "\\x5E", "-": "\\x2D", "\\": "\\\\", "\n": "\\n", "\r": "\\r",
@@ -83,8 +86,23 @@ class Rules:
 
     @property
     def comma(self) -> str:
-        """The terminal between two items or properties."""
+        """What stands between two items or properties."""
+        if self.spelling.indent:
+            return f'"," {self._line}'
         return literal(self.spelling.comma)
+
+    @property
+    def _line(self) -> str:
+        # How deep a value stands is no matter of a grammar, as its rules are those of all places.
+        return self.add(rf'"\n" " "{{0,{INDENTATION}}}')
+
+    def opening(self, bracket: str) -> str:
+        """Return what stands before the first item or property."""
+        return f"{literal(bracket)} {self._line}?" if self.spelling.indent else literal(bracket)
+
+    def closing(self, bracket: str) -> str:
+        """Return what stands behind the last item or property."""
+        return f"{self._line}? {literal(bracket)}" if self.spelling.indent else literal(bracket)
 
     @property
     def is_spent(self) -> bool:

@@ -31,7 +31,7 @@ def any_object(rules: Rules, value: str) -> str:
     """Return the body of a rule for any object with such values."""
     form = form_of(rules)
     other = f"{form.other(REST)} {value}"
-    return f'"{{" {_members(rules, form, [], [], _Others(other, 0, None))} "}}"'
+    return f"{form.opening} {_members(rules, form, [], [], _Others(other, 0, None))} {form.closing}"
 
 
 class Objects:

@@ -71,6 +71,15 @@ def test_compact_object_has_its_spelling() -> None:
     assert found.arguments({"a": [1, 2]}) == '{"a":[1,2]}'
 
 
+def test_indented_object_has_its_spelling() -> None:
+    found = learned(source(NAMED.replace("tojson", "tojson(indent=2)")))
+    assert found.arguments({"a": [1]}) == '{\n  "a": [\n    1\n  ]\n}'
+    deeper = "<call>{{ f.name }}|\n    {{ f.arguments | tojson(indent=4) | indent(4) }}\n</call>"
+    found = learned(source(deeper))
+    assert (found.middle, found.closing) == ("|\n    ", "\n</call>")
+    assert found.arguments({"a": 1}) == '{\n        "a": 1\n    }'
+
+
 def test_numbers_and_identifiers_are_slots() -> None:
     numbered = "<call>{{ f.name }}:{{ loop.index0 }}|{{ f.arguments | tojson }}</call>"
     assert learned(source(numbered)).middle == f":{COUNT}|"
@@ -188,7 +197,7 @@ def test_answer_of_its_own_kind_has_an_opening_of_text() -> None:
             source("<call>{{ f.name }}{{ f.name }}</call>{{ f.arguments | tojson }}"),
             "it writes a name elsewhere",
         ),
-        (source(NAMED.replace("tojson", "tojson(indent=2)")), "arguments are no elements"),
+        (source(PARAMETERS.replace("<p ", "<p{{ loop.index }} ")), "arguments are no elements"),
         (
             source(NAMED.replace("f.arguments | tojson", "f.arguments | tojson | upper")),
             "it does not write calls",
@@ -281,6 +290,38 @@ def test_text_is_begun_where_no_tool_can_be_called() -> None:
 def test_template_may_write_calls_and_describe_no_tools() -> None:
     assert learned(source(NAMED)).describes
     assert not learned(source(NAMED).removeprefix(TOOLS)).describes
+
+
+def test_types_are_said_in_other_words_where_a_template_needs_them() -> None:
+    """A template that writes types of Python has none for `null`, and wants those of objects."""
+    types = (
+        "{% set basic = ['integer', 'number', 'boolean', 'array'] %}"
+        "{% macro python(s) %}{% if s.type == 'string' %}str{% elif s.type == 'object' %}"
+        "Dict[{{ python(s.additionalProperties) }}]{% elif s.type in basic %}"
+        "Any{% elif s.type is iterable %}{% for t in s.type %}{{ python({'type': t}) }}|"
+        "{% endfor %}{% else %}Any{% endif %}"
+        "{% endmacro %}"
+    )
+    wanted = types + TOOLS.replace(
+        "{{ tool | tojson }}",
+        "{{ tool.function.description }}{{ tool.function.name }}:"
+        "{% for p in tool.function.parameters.properties.values() %}{{ python(p) }};{% endfor %}",
+    )
+    chat = ChatTemplate(wanted + source(NAMED).removeprefix(TOOLS), bos="", eos="</s>")
+    assert chat.native
+    schema = {
+        "type": "object",
+        "properties": {
+            "a": {"type": "object"},
+            "b": {"type": "null"},
+            "c": {"type": ["string", "null"]},
+            "d": {"type": "array", "items": {"type": "null"}},
+        },
+    }
+    question = Turn("user", (TextParam(text="Go."),))
+    prompt = Prompt((question,), 1, tools=(Tool(name="look", input_schema=schema),))
+    said = "".join(one.text for one in chat.render(prompt).segments)
+    assert said.startswith("look:Dict[];;;Any;")
 
 
 def test_tools_are_described_with_what_a_template_cannot_do_without() -> None:

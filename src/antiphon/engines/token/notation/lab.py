@@ -195,7 +195,8 @@ class Lab:
         # A turn with calls may end with a mark of its own.
         if last and ((others and not is_closed) or (last[0] == self.frame.mark)):
             return ends[: last.start()]
-        return "".join(own)
+        is_open = any(map(MARK.fullmatch, others))
+        return ends if is_open else "".join(own)
 
     def _start(self, found: str) -> int:
         """Return where an answer stops to be the same as one of text, or as every other."""

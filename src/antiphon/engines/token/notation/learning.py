@@ -1,7 +1,7 @@
 """Learns a notation: the same conversation is rendered with other calls, and compared."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -146,7 +146,7 @@ class _Learner:
 
     def _as_object(self, opening: str, lead: str, after: str) -> Notation | None:
         """Return the notation if the arguments are one object."""
-        for spelling in JSONS:
+        for spelling in (*JSONS, *_indented(after)):
             middle, found, closing = after.partition(spelling.write({FIRST: TEXT}))
             if found:
                 return Notation(
@@ -242,6 +242,15 @@ class _Learner:
         }
         slotted = {field: _with_slots(text, 0) for field, text in fields.items()}
         return msgspec.structs.replace(found, **slotted)
+
+
+def _indented(after: str) -> Iterator[Spelling]:
+    """Yield the spelling of an object whose properties have lines of their own."""
+    found = re.search(rf'\{{\n( +)"{FIRST}": "{TEXT}"\n( *)\}}', after)
+    if found is not None:
+        inner, outer = map(len, found.groups())
+        if inner > outer and outer % (inner - outer) == 0:
+            yield Spelling(indent=inner - outer, level=outer // (inner - outer))
 
 
 def _variant(text_opening: str, opening: str, middle: str) -> Variant | None:

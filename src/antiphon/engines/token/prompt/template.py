@@ -7,6 +7,7 @@ order, so a template that drops, hoists or reorders a turn is detected.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from datetime import datetime
 from hashlib import sha256
@@ -72,6 +73,7 @@ MOST_SOURCE: Final = 250_000
 # Errors of a template that does not fit a conversation, besides those of Jinja.
 TEMPLATE_ERRORS: Final = (
     jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError,
+    RecursionError,
 )  # fmt: skip
 
 
@@ -411,20 +413,21 @@ class ChatTemplate:
         ]
         if notation is None:
             return None
-        try:
-            return self._written(plain_messages(given, notation), PROVED_TOOL)
-        except RefusedError:
-            return None
+        for tools in described([PROVED_TOOL]):
+            with suppress(RefusedError):
+                return self._written(plain_messages(given, notation), tools[0])
+        return None
 
     def _hidden_calls(self, answers: Sequence[Sequence[Call]]) -> str | None:
         """Render calls with their results, by the way that those of callers take."""
         variables = self.reasoning.variables(Thinking(), None)
         messages = chat_messages(turns_of(answers), native=True)
-        try:
-            rendered = self._render(messages, [PROVED_TOOL], variables, budget=self._trials)
-        except TEMPLATE_ERRORS:
-            return None
-        return None if rendered is None else "".join(one.text for one in rendered.segments)
+        for tools in described([PROVED_TOOL]):
+            with suppress(*TEMPLATE_ERRORS):
+                rendered = self._render(messages, tools, variables, budget=self._trials)
+                if rendered is not None:
+                    return "".join(one.text for one in rendered.segments)
+        return None
 
 
 def chooses(prompt: Prompt) -> bool:

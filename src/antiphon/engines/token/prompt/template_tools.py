@@ -27,7 +27,9 @@ def described(tools: Sequence[Tool]) -> Iterator[Sequence[Tool]]:
             for tool in tools
         ]
         yield named
-        yield [replace(tool, input_schema=_with_types(tool.input_schema)) for tool in named]
+        typed = [replace(tool, input_schema=_with_types(tool.input_schema)) for tool in named]
+        yield typed
+        yield [replace(tool, input_schema=_explicit(tool.input_schema)) for tool in typed]
 
 
 def _with_types(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,6 +40,27 @@ def _with_types(schema: Mapping[str, Any]) -> dict[str, Any]:
         for name, own in named
     }
     return {**schema, "properties": properties}
+
+
+def _explicit(schema: Any) -> Any:
+    """Return a schema that says the same without the type of `null`, and what objects may have."""
+    if not isinstance(schema, Mapping):
+        return schema
+    said = dict(schema)
+    kind = said.get("type")
+    if kind == "null":
+        said["enum"] = [None]
+        del said["type"]
+    elif isinstance(kind, list) and "null" in kind and "anyOf" not in said:
+        said["anyOf"] = [{"enum": [None]} if one == "null" else {"type": one} for one in kind]
+        del said["type"]
+    elif kind == "object":
+        said.setdefault("additionalProperties", True)
+    if isinstance(said.get("properties"), Mapping):
+        said["properties"] = {name: _explicit(one) for name, one in said["properties"].items()}
+    if "items" in said:
+        said["items"] = _explicit(said["items"])
+    return said
 
 
 def function_of(description: dict[str, Any]) -> dict[str, Any]:
