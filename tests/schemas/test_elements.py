@@ -6,7 +6,7 @@ from antiphon.schemas.elements import Elements, Place, kinds_of, mark_in
 from antiphon.schemas.spelling import Quotes, Spelling
 from antiphon.schemas.steps import Steps
 from antiphon.schemas.values import DISJOINT_TYPES
-from support.elements import CALLED, QUOTED, TAGGED
+from support.elements import CALLED, QUOTED, TAGGED, WRAPPED
 
 GIVEN = {"b": "two\nlines", "a": True, "c": [None, "x"]}
 
@@ -19,6 +19,16 @@ def test_each_notation_writes_its_elements() -> None:
     assert QUOTED.write(GIVEN) == 'a:true,b:<|"|>two\nlines<|"|>,c:[None,<|"|>x<|"|>]'
     assert CALLED.write(GIVEN) == "b='two\nlines', a=True, c=[None, 'x']"
     assert TAGGED.write({}) == ""
+
+
+def test_text_has_a_wrap_if_a_character_in_it_asks_for_one() -> None:
+    assert WRAPPED.write({"a": "a & b", "b": "a\nb"}) == "<p a>a & b</p><p b><![a\nb]]></p>"
+    assert WRAPPED.is_writable("a\n</p>")
+    assert not WRAPPED.is_writable("a\n]]>")
+    assert WRAPPED.is_writable("]]>")
+    assert WRAPPED.text_end == Quotes("", "</p>", "none", without="\n<")
+    assert WRAPPED.wrapped == Quotes("<![", "]]>", "none", having="\n<")
+    assert TAGGED.wrapped is None
 
 
 def test_text_with_the_mark_behind_it_cannot_be_written() -> None:

@@ -1,6 +1,6 @@
 """Elements as templates of three families write them."""
 
-from antiphon.schemas.elements import Elements, Place
+from antiphon.schemas.elements import Elements, Place, Wrap
 from antiphon.schemas.spelling import Quotes, Spelling
 from antiphon.schemas.values import DISJOINT_TYPES
 
@@ -21,6 +21,13 @@ TAGGED = Elements(
     spellings={"boolean": _PYTHON, "null": _PYTHON},
 )
 """A parameter between tags; words as in Python, and all else as JSON."""
+
+WRAPPED = Elements(
+    "<p ",
+    dict.fromkeys(DISJOINT_TYPES, Place(">", "</p>")),
+    wrap=Wrap("<![", "]]>", "\n<"),
+)
+"""Parameters whose texts stand in a wrap if they have a line break or a bracket."""
 
 QUOTED = Elements(
     "",

@@ -36,6 +36,7 @@ NATIVE = [
     "moonshotai-Kimi-K2",
     "muse-glimmer",
     "openai-gpt-oss-120b",
+    "openbmb-MiniCPM5-1B",
     "poolside-Laguna-S-2.1",
     "poolside-Laguna-XS-2.1",
     "poolside-Laguna-XS.2",
@@ -81,6 +82,5 @@ UNLEARNED = {
     "llama-cpp-deepseek-r1": "it does not write an answer",
     "llama-cpp-rwkv-world": NO_CALLS,
     "microsoft-Phi-3.5-mini-instruct": NO_CALLS,
-    "openbmb-MiniCPM5-1B": "it writes {'text': 'two\\nlines\\n'} in another way",
 }
 """Why the others are asked in the general format."""

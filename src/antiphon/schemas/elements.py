@@ -25,13 +25,21 @@ class Place(msgspec.Struct, frozen=True):
     after: str
 
 
+class Wrap(msgspec.Struct, frozen=True):
+    """What stands around a text that has any of these characters; other texts have none of it."""
+
+    opening: str
+    closing: str
+    characters: str
+
+
 class Elements(msgspec.Struct, frozen=True):
     """How the properties of an object are written.
 
     `before` stands before each name, `separator` between two properties. `places` has the marks
     around a value, and `spellings` how it is spelled unless it is a text, by its type. `sorts`:
     properties come in the order of their names. `followers` are patterns of what stands behind a
-    text, if its mark is too common to end it alone.
+    text, if its mark is too common to end it alone. Some texts have a `wrap`.
     """
 
     before: str
@@ -40,6 +48,7 @@ class Elements(msgspec.Struct, frozen=True):
     spellings: Mapping[str, Spelling] = {}
     sorts: bool = False
     followers: tuple[str, ...] = ()
+    wrap: Wrap | None = None
 
     def spelling(self, kind: str) -> Spelling:
         return self.spellings.get(kind, JSON)
@@ -52,12 +61,21 @@ class Elements(msgspec.Struct, frozen=True):
     def _element(self, name: str, value: Any) -> str:
         kind = type_of(value)
         place = self.places[kind]
-        text = value if kind == "string" else self.spelling(kind).write(value)
+        text = self.text(value) if kind == "string" else self.spelling(kind).write(value)
         return f"{self.before}{name}{place.between}{text}{place.after}"
+
+    def text(self, text: str) -> str:
+        """Return a text as it stands between its marks."""
+        if self.wrap is None or not self.wraps(text):
+            return text
+        return self.wrap.opening + text + self.wrap.closing
+
+    def wraps(self, text: str) -> bool:
+        return self.wrap is not None and any(one in text for one in self.wrap.characters)
 
     def is_writable(self, text: str) -> bool:
         """Whether a text can be read back: it ends at the first mark behind it."""
-        quotes = self.text_end
+        quotes = self.wrapped if self.wraps(text) and self.wrapped else self.text_end
         if quotes.followers:
             return re.search(quotes.end, text) is None
         return (text + quotes.closing).find(quotes.closing) == len(text)
@@ -65,7 +83,17 @@ class Elements(msgspec.Struct, frozen=True):
     @property
     def text_end(self) -> Quotes:
         """The quotes of a text: nothing before it, and behind it the mark at which it ends."""
-        return Quotes("", mark_in(self.places["string"].after), "none", self.followers)
+        without = "" if self.wrap is None else self.wrap.characters
+        end = mark_in(self.places["string"].after)
+        return Quotes("", end, "none", self.followers, without=without)
+
+    @property
+    def wrapped(self) -> Quotes | None:
+        """The quotes of a text with a wrap; `None` if there is none."""
+        wrap = self.wrap
+        if wrap is None:
+            return None
+        return Quotes(wrap.opening, wrap.closing, "none", having=wrap.characters)
 
 
 def mark_in(text: str) -> str:

@@ -20,13 +20,21 @@ class Quotes(msgspec.Struct, frozen=True):
 
     `json` and `python` escape as these languages do. `none` escapes nothing: the text ends at the
     first `closing`, and cannot contain it. With `followers`, patterns of what may stand behind it,
-    a `closing` is one before any of these only: an apostrophe may then stand within the text.
+    a `closing` is one before any of these only: an apostrophe may then stand within the text. The
+    text has none of the characters of `without`, and at least one of those of `having`.
     """
 
     opening: str = '"'
     closing: str = '"'
     escapes: Literal["json", "python", "none"] = "json"
     followers: tuple[str, ...] = ()
+    without: str = ""
+    having: str = ""
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether not all texts have these quotes."""
+        return bool(self.without or self.having)
 
     @property
     def end(self) -> str:

@@ -10,10 +10,10 @@ from antiphon.schemas.check import fits
 from antiphon.schemas.elements import Elements
 from antiphon.schemas.grammars.element_grammar import ElementGrammar
 from antiphon.schemas.grammars.gbnf import Rules
-from support.elements import CALLED, QUOTED, TAGGED
+from support.elements import CALLED, QUOTED, TAGGED, WRAPPED
 from support.gbnf import Grammar
 
-ALL = {"tagged": TAGGED, "quoted": QUOTED, "called": CALLED}
+ALL = {"tagged": TAGGED, "quoted": QUOTED, "called": CALLED, "wrapped": WRAPPED}
 every = pytest.mark.parametrize("elements", ALL.values(), ids=ALL)
 SCHEMA = {
     "type": "object",
@@ -98,8 +98,9 @@ def test_value_that_does_not_fit_is_not_allowed(elements: Elements, value: Any) 
 
 @every
 def test_text_that_cannot_be_read_back_is_not_allowed(elements: Elements) -> None:
-    value = "it\n</parameter>'<|\"|>')"
-    assert not allowed(SCHEMA, elements, {"text": "t", "one": value})
+    value = "it\n</parameter>'<|\"|>')" if elements is not WRAPPED else "it\n]]>"
+    one = {**SCHEMA, "properties": {"text": {}, "one": {"enum": ["x", value]}}}
+    assert not allowed(one, elements, {"text": "t", "one": value})
     assert not allowed({"const": {"text": value}}, elements, {"text": value})
     assert allowed({"enum": [{"text": "x"}, {"text": value}, 1]}, elements, {"text": "x"})
 
@@ -186,9 +187,10 @@ def test_long_size_is_counted_without_a_bracket_or_left_to_the_check(elements: E
     schema = {"properties": {"t": text}, "required": ["t"]}
     grammar, unenforced = compiled(schema, elements)
     assert grammar is not None
-    assert unenforced == ({"minLength", "maxLength"} if elements is CALLED else set())
+    is_counted = elements not in (CALLED, WRAPPED)
+    assert unenforced == (set() if is_counted else {"minLength", "maxLength"})
     assert grammar.allows(elements.write({"t": "x"}))
-    if elements is not CALLED:
+    if is_counted:
         assert grammar.allows(elements.write({"t": "x" * 200}))
         assert not grammar.allows(elements.write({"t": "x" * 201}))
         assert not grammar.allows(elements.write({"t": "a < b"}))
@@ -218,3 +220,14 @@ def test_object_that_refers_to_itself_is_nested() -> None:
     for elements in (TAGGED, CALLED):
         assert allowed(schema, elements, value)
     assert allowed(schema, QUOTED, {"name": "x", "child": {"name": "y"}})
+
+
+def test_pattern_beyond_a_grammar_leaves_the_characters_of_a_wrap() -> None:
+    schema = {"properties": {"t": {"type": "string", "pattern": "a.{30}$"}}, "required": ["t"]}
+    grammar, unenforced = compiled(schema, WRAPPED)
+    assert grammar is not None
+    assert unenforced == {"pattern"}
+    assert grammar.allows("<p t>x</p>")
+    assert grammar.allows("<p t><![x\n]]></p>")
+    assert not grammar.allows("<p t>x\n</p>")
+    assert not grammar.allows("<p t><![x]]></p>")

@@ -4,12 +4,15 @@ A text is written as it is, up to the mark behind it; it cannot contain that mar
 their spelling.
 """
 
-from antiphon.schemas.elements import Elements
+from collections.abc import Iterator
+
+from antiphon.schemas.elements import Elements, Place
 from antiphon.schemas.grammars.forms import element_form
 from antiphon.schemas.grammars.gbnf import Rules, literal
 from antiphon.schemas.grammars.json_grammar import JsonGrammar
 from antiphon.schemas.grammars.objects import Objects
 from antiphon.schemas.grammars.strings import string
+from antiphon.schemas.spelling import Quotes
 from antiphon.schemas.values import DISJOINT_TYPES, type_of
 from antiphon.schemas.view import Subschemas, View
 
@@ -69,22 +72,30 @@ class ElementGrammar(JsonGrammar):
         elif not self._elements.is_writable(value):
             return None
         else:
-            text = value
+            text = self._elements.text(value)
         return literal(place.between + text + place.after)
 
     def _of_type(self, name: str, view: View, forbidden: tuple[str, ...]) -> str | None:
         kind = "number" if name == "integer" else name
         place = self._elements.places[kind]
         if kind == "string":
-            quotes = self._elements.text_end
-            rest = place.after[len(quotes.closing) :]
-            rule = self._note_unenforced(
-                string(self._rules, self._document, view, forbidden, quotes)
-            )
-            return None if rule is None else _joined(place.between, rule, rest)
+            return self._either([self._text(one, view, forbidden) for one in self._ends(place)])
         with self._rules.spelled(self._elements.spelling(kind)):
             rule = self._write_type(name, view, forbidden)
         return None if rule is None else _joined(place.between, rule, place.after)
+
+    def _ends(self, place: Place) -> Iterator[tuple[Quotes, str]]:
+        """Yield the quotes that a text may have, and what stands behind them."""
+        plain, wrapped = self._elements.text_end, self._elements.wrapped
+        yield plain, place.after[len(plain.closing) :]
+        if wrapped is not None:
+            yield wrapped, place.after
+
+    def _text(self, end: tuple[Quotes, str], view: View, forbidden: tuple[str, ...]) -> str | None:
+        quotes, rest = end
+        rule = self._note_unenforced(string(self._rules, self._document, view, forbidden, quotes))
+        between = self._elements.places["string"].between
+        return None if rule is None else _joined(between, rule, rest)
 
 
 def _joined(before: str, rule: str, after: str) -> str:

@@ -82,7 +82,7 @@ def string(
     least, most = sizes(view.keywords)
     if most is not None and most < least:
         return None, ()
-    if not view.patterns and not forbidden:
+    if not view.patterns and not forbidden and not quotes.is_limited:
         if not view.formats:
             return sized(rules, least, most, quotes)
         rule = _formatted(rules, view.formats, least, most, quotes)
@@ -170,7 +170,8 @@ def _matching(
     name = language_rule(rules, wide, quotes) if wide != strings else TOO_LARGE
     if name != TOO_LARGE:
         return name, (*unenforced, *_automaton_keywords(view, forbidden))
-    rule = sized(rules, least, most, quotes)[0]
+    limited = quotes.is_limited
+    rule = language_rule(rules, REST, quotes) if limited else sized(rules, least, most, quotes)[0]
     return rule, (*unenforced, *_automaton_keywords(view, forbidden))
 
 
@@ -194,6 +195,10 @@ def language_rule(rules: Rules, of: Language, quotes: Quotes | None = None) -> s
 def _write_language(rules: Rules, of: Language, quotes: Quotes) -> str | None:
     if quotes.escapes == "none" and quotes.closing:
         of = both(of, neither(language(quotes.end)))
+    if quotes.without:
+        of = both(of, neither(_any_of(quotes.without)))
+    if quotes.having:
+        of = both(of, _any_of(quotes.having))
     try:
         automaton = Automaton(of, rules.automata)
         states = _states(automaton)
@@ -204,6 +209,12 @@ def _write_language(rules: Rules, of: Language, quotes: Quotes) -> str | None:
         )
     except TooComplexError:
         return TOO_LARGE
+
+
+def _any_of(characters: str) -> Language:
+    """Return the language of the texts with one of some characters."""
+    escaped = "".join(f"\\u{ord(one):04x}" for one in characters)
+    return language(f"[{escaped}]")
 
 
 def _states(automaton: Automaton) -> dict[int, list[tuple[int, tuple[Span, ...]]]] | None:

@@ -25,7 +25,7 @@ from antiphon.engines.token.answer.generation import GenerationInput, generate
 from antiphon.engines.token.answer.parser import AnswerParser
 from antiphon.engines.token.notation.notation import COUNT, NAME_AGAIN, Call, Notation, Variant
 from antiphon.engines.token.prompt.tool_prompt import call_instructions
-from support.elements import CALLED, QUOTED, TAGGED
+from support.elements import CALLED, QUOTED, TAGGED, WRAPPED
 from support.gbnf import Grammar
 from support.scripted_machine import ScriptedMachine, words_prompt
 
@@ -115,6 +115,10 @@ TWO = [
         ),
     ),
     (
+        Notation(opening="<c ", lead="", middle=">", closing="</c>", elements=WRAPPED),
+        "Look.<c add><p n>[1, 2]</p></c><c write><p text>a</p></c>",
+    ),
+    (
         Notation(
             opening="<c>", lead="[", middle="(", closing=")]</c>", separator="), ", elements=CALLED
         ),
@@ -126,7 +130,9 @@ TWO = [
 
 
 @pytest.mark.parametrize(
-    ("notation", "text"), TWO, ids=["section", "parameters", "called", "named", "named list"]
+    ("notation", "text"),
+    TWO,
+    ids=["section", "elements", "wrapped", "called", "named", "list"],
 )
 @given(st.lists(st.integers(0, 250), max_size=30))
 def test_calls_are_the_same_however_they_are_cut(
@@ -136,6 +142,21 @@ def test_calls_are_the_same_however_they_are_cut(
     pieces = [text[start:end] for start, end in pairwise(edges)]
     expected = [("text", "Look."), ("add", '{"n": [1, 2]}'), ("write", '{"text": "a"}')]
     assert said(events_of(notation, *pieces)) == expected
+
+
+@given(st.lists(st.integers(0, 80), max_size=20))
+def test_wrap_is_no_part_of_a_text(cuts: list[int]) -> None:
+    notation = Notation(opening="<c ", lead="", middle=">", closing="</c>", elements=WRAPPED)
+    given_ = {"text": "]] > <![ </p>", "size": 7, "mixed": "two\n"}
+    text = notation.write(Call("write", given_))
+    edges = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
+    pieces = [text[start:end] for start, end in pairwise(edges)]
+    ((name, read),) = said(events_of(notation, *pieces))
+    assert (name, json.loads(read)) == ("write", given_)
+    allowed = grammar(ToolChoice(), syntax=notation)
+    assert allowed.allows(text)
+    assert not allowed.allows(text.replace("<![two\n]]>", "<![two]]>"))
+    assert not allowed.allows(text.replace("<![two\n]]>", "two\n"))
 
 
 def test_text_of_a_parameter_is_streamed_as_it_comes() -> None:

@@ -13,6 +13,7 @@ from antiphon.engines.token.notation.notation import (
 )
 from antiphon.engines.token.prompt.call_syntax import TAGGED
 from antiphon.engines.token.prompt.template import ChatTemplate
+from antiphon.schemas.elements import Wrap
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
 
 TOOLS = "{% for tool in tools or [] %}{{ tool | tojson }}\n{% endfor %}"
@@ -69,6 +70,19 @@ def test_compact_object_has_its_spelling() -> None:
     compact = NAMED.replace("tojson", "tojson(separators=(',', ':'))")
     found = learned(source(compact))
     assert found.arguments({"a": [1, 2]}) == '{"a":[1,2]}'
+
+
+def test_text_may_have_a_wrap_because_of_a_character_in_it() -> None:
+    marked = "{% if v is string and ('<' in v or '\n' in v) %}<![{{ v }}]]>{% else %}"
+    wrapped = PARAMETERS.replace("{{ v if", f"{marked}{{{{ v if").replace(
+        "tojson }}</p>", "tojson }}{% endif %}</p>"
+    )
+    found = learned(source(wrapped))
+    assert found.elements is not None
+    assert found.elements.wrap == Wrap("<![", "]]>", "\n<")
+    assert {"<![", "]]>"} <= set(found.marks)
+    two = wrapped.replace("{% if v is", "{% if v is string and '&' in v %}&{{ v }}&{% elif v is")
+    assert reason(source(two)) == "it writes {'text': 'two\\nlines\\n'} in another way"
 
 
 def test_indented_object_has_its_spelling() -> None:
@@ -217,6 +231,12 @@ def test_answer_of_its_own_kind_has_an_opening_of_text() -> None:
                 PARAMETERS.replace(
                     "v if v is string", "'!' if v is string and '<' in v else v if v is string"
                 )
+            ),
+            "the template refuses a call, or drops or reorders its words",
+        ),
+        (
+            source(
+                PARAMETERS.replace("v if v is string", "v | replace('&', '&amp;') if v is string")
             ),
             "it writes {'text': 'a & <b> c'} in another way",
         ),

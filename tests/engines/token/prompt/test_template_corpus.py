@@ -133,6 +133,7 @@ STRIPPING: Mapping[str, Stripped] = {
     "upstage-Solar-Open-100B": after_the_last_directive,
     "deepseek-ai-DeepSeek-V3.2": answers_after_the_last_directive,
     "openai-gpt-oss-120b": at_a_call_until_a_text,
+    "openbmb-MiniCPM5-1B": after_the_last_question,
 }
 """Templates that take back reasoning, and from where.
 

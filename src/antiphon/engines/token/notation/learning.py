@@ -1,6 +1,7 @@
 """Learns a notation: the same conversation is rendered with other calls, and compared."""
 
 import re
+import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -33,7 +34,7 @@ from antiphon.engines.token.notation.notation import (
     Notation,
     Variant,
 )
-from antiphon.schemas.elements import Elements, Place
+from antiphon.schemas.elements import Elements, Place, Wrap
 from antiphon.schemas.spelling import JSON, Quotes, Spelling
 
 SAMPLES: Final[Mapping[str, Any]] = {
@@ -44,6 +45,9 @@ SAMPLES: Final[Mapping[str, Any]] = {
     "object": {"zeb": "glim", "ape": [None, False]},
 }
 """A value of each type but text, which no template has by itself."""
+
+CHARACTERS: Final = "\n\t" + string.punctuation
+"""Characters that a template may write in another way than the rest of a text."""
 
 CALLS: Final = len(IDENTIFIERS)
 
@@ -201,7 +205,33 @@ class _Learner:
             text = split_at_name(self._lab.calls({FIRST: value}))[1]
             inner = text.removeprefix(middle + shell.before + FIRST).removesuffix(closing)
             places[kind], spellings[kind] = _placed(kind, value, inner, raw, around.after)
-        return msgspec.structs.replace(shell, places=places, spellings=spellings)
+        wrap = self._wrap(shell, middle, closing)
+        return msgspec.structs.replace(shell, places=places, spellings=spellings, wrap=wrap)
+
+    def _wrap(self, shell: Elements, middle: str, closing: str) -> Wrap | None:
+        """Find what stands around a text because of a character in it."""
+        place = shell.places["string"]
+        before, after = middle + shell.before + FIRST + place.between, place.after + closing
+        around: dict[tuple[str, str], str] = {}
+        for character in self._telling(before, after):
+            text = f"{TEXT}{character}{TEXT}"
+            written = split_at_name(self._lab.calls({FIRST: text}))[1]
+            inner = written.removeprefix(before).removesuffix(after)
+            if inner.count(text) != 1:
+                return None
+            if inner != text and len(inner) + len(before + after) == len(written):
+                opening, closing = split(inner, text)
+                around[opening, closing] = around.get((opening, closing), "") + character
+        if len(around) != 1:
+            return None
+        ((opening, closing), characters) = around.popitem()
+        return Wrap(opening, closing, characters)
+
+    def _telling(self, before: str, after: str) -> str:
+        """Return characters by which a template may decide; none if all together change nothing."""
+        text = f"{TEXT}{CHARACTERS}{TEXT}"
+        written = split_at_name(self._lab.calls({FIRST: text}))[1]
+        return "" if written == f"{before}{text}{after}" else CHARACTERS
 
     def _with_more_calls(self, found: Notation) -> Notation:
         """Find what stands between two calls."""

@@ -122,6 +122,8 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
             places = self.elements.places.values()
             texts += [self.elements.before, self.elements.separator]
             texts += [text for place in places for text in (place.between, place.after)]
+            wrapped = self.elements.wrapped
+            texts += [] if wrapped is None else [wrapped.opening, wrapped.closing]
             for one in self.elements.spellings.values():
                 texts += [one.quotes.opening, one.quotes.closing]
         found = [one for text in texts for marks in _MARKS for one in (text, *marks.findall(text))]

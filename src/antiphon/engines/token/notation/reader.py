@@ -110,8 +110,8 @@ class ElementReader:
         self._kinds = kinds
         self._closers = [closer for closer in closers if closer]
         self._betweens = sorted({one.between for one in elements.places.values()}, key=len)
-        self._end = elements.text_end
-        self._pattern = re.compile(self._end.end)
+        self._quotes = self._plain = elements.text_end
+        self._begun = False
         self._count = 0
         self._candidates: frozenset[str] = frozenset()
         self._allowed: frozenset[str] = frozenset()
@@ -132,11 +132,25 @@ class ElementReader:
 
     def _next(self, text: str) -> tuple[int, str] | None:
         """Return how much one more part takes, and its JSON; `None` if it is not whole."""
+        elements = self._elements
         if not self._candidates:
             return self._name(text)
+        if not self._begun:
+            wrapped = elements.wrapped if "string" in self._candidates else None
+            if wrapped is not None and wrapped.opening.startswith(text[: len(wrapped.opening)]):
+                return self._wrap(text, wrapped)
+            self._begun = True
         if self._candidates == {"string"}:
             return self._text(text)
         return self._value(text)
+
+    def _wrap(self, text: str, wrapped: Quotes) -> tuple[int, str] | None:
+        """Read what stands before a text with a wrap."""
+        if len(text) < len(wrapped.opening):
+            return None
+        quote = "" if self._candidates == {"string"} else '"'
+        self._candidates, self._quotes, self._begun = frozenset({"string"}), wrapped, True
+        return len(wrapped.opening), quote
 
     def _name(self, text: str) -> tuple[int, str] | None:
         if not text:
@@ -176,23 +190,29 @@ class ElementReader:
 
     def _text(self, text: str) -> tuple[int, str] | None:
         after = self._elements.places["string"].after
+        if self._quotes is not self._plain:
+            after = self._quotes.closing + after
         at = self._text_end(text)
         if at is None:
             at = self._certain(text)
             return (at, _inside(text[:at])) if at else None
         if not text.startswith(after, at):
             return (at, _inside(text[:at])) if at else None
-        self._candidates = frozenset()
+        self._end_value()
         return at + len(after), _inside(text[:at]) + '"'
 
+    def _end_value(self) -> None:
+        self._candidates, self._value_end = frozenset(), None
+        self._quotes, self._begun = self._plain, False
+
     def _text_end(self, text: str) -> int | None:
-        found = self._pattern.search(text)
+        found = re.search(self._quotes.end, text)
         return None if found is None else found.start()
 
     def _certain(self, text: str) -> int:
         """Return the number of characters that belong to a text, whatever comes."""
-        mark = self._end.closing
-        if self._end.followers:
+        mark = self._quotes.closing
+        if self._quotes.followers:
             at = text.find(mark, max(0, len(text) - FOLLOWER))
             return at if at >= 0 else len(text) - _begun(text, mark)
         return len(text) - _begun(text, mark)
@@ -205,7 +225,7 @@ class ElementReader:
         if end is None or not text.startswith(after, end):
             return None
         value = self._valued(text[:end])
-        self._candidates, self._value_end = frozenset(), None
+        self._end_value()
         return end + len(after), json.dumps(value, ensure_ascii=False)
 
     def _end_of_value(self, text: str, after: str) -> int | None:

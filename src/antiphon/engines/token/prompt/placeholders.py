@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, chain
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -89,7 +89,7 @@ class Placeholders:
             return value
         self._anywhere.add(len(self._texts))
         self._texts.append(value)
-        return _Hidden(self._sentinel(len(self._texts) - 1))
+        return _Hidden(self._sentinel(len(self._texts) - 1), value)
 
     def content(self, parts: Sequence[TextPart], *, last: bool) -> str:
         """Hide the texts of a message; the end of the `last` one is kept untrimmed."""
@@ -177,9 +177,21 @@ class Placeholders:
 
 
 class _Hidden(str):
-    """A sentinel that says so where a template writes it as Python does: in a list, say."""
+    """A sentinel that says so where a template writes it as Python does: in a list, say.
 
-    __slots__ = ()
+    What it contains is what its text does: a template may write some texts in another way.
+    """
+
+    __slots__ = ("_text",)
+    _text: str
+
+    def __new__(cls, sentinel: str, text: str) -> Self:
+        hidden = super().__new__(cls, sentinel)
+        hidden._text = text
+        return hidden
+
+    def __contains__(self, part: object) -> bool:
+        return isinstance(part, str) and part in self._text
 
     def __repr__(self) -> str:
         return self.replace(_CLOSE, _AS_PYTHON)
