@@ -9,9 +9,11 @@ NATIVE = [
     "CohereForAI-c4ai-command-r7b-12-2024-tool_use",
     "GLM-4.6",
     "GLM-4.7-Flash",
+    "GigaChat3-10B-A1.8B",
     "GigaChat3.1-10B-A1.8B",
     "Kimi-K2-Instruct",
     "Kimi-K2-Thinking",
+    "Kimi-K3",
     "LFM2.5-8B-A1B",
     "MiniMax-M1",
     "MiniMax-M2",
@@ -66,9 +68,7 @@ GENERAL = [
 
 NO_CALLS = "it has no calls"
 UNLEARNED = {
-    "GigaChat3-10B-A1.8B": "a call begins with the mark that ends a turn",
     "HuggingFaceTB-SmolLM3-3B": NO_CALLS,
-    "Kimi-K3": "a call begins with the mark that ends a turn",
     "LFM2-8B-A1B": NO_CALLS,
     "LFM2.5-Instruct": NO_CALLS,
     "MiniMax-M3": "it writes a value elsewhere",

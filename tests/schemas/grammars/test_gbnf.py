@@ -92,3 +92,13 @@ def test_schemas_beyond_the_total_steps_raise_too_complex() -> None:
     assert rules.is_spent
     with pytest.raises(TooComplexError), rules.share():
         rules.steps.take()
+
+
+def test_text_that_begins_in_another_way_is_told_from_one_that_does_not() -> None:
+    rules = Rules()
+    rule = rules.unless("abc", rules.add('"!"'), rules.add("[a-z]*"))
+    grammar = Grammar(rules.text(rule))
+    for text in ("abc!", "", "a", "ab", "x", "ax", "abx", "aabc"):
+        assert grammar.allows(text)
+    for text in ("abc", "abcd", "abc!x", "ab!!"):
+        assert not grammar.allows(text)

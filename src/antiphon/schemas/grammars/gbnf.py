@@ -146,6 +146,17 @@ class Rules:
             raise TooComplexError
         return text
 
+    def unless(self, beginning: str, then: str, other: str) -> str:
+        """Return the rule for `beginning` and `then`, or for `other` that begins in another way.
+
+        `other` may be empty, and so may the text as a whole.
+        """
+        following = then
+        for character in reversed(beginning):
+            apart = f"{_none_of({character})} {other}"
+            following = self.add(f'"" | {literal(character)} {following} | {apart}')
+        return following
+
     def until(
         self, ending: str, then: str | None = None, *, may_end: bool = False, opening: str = ""
     ) -> str:

@@ -266,6 +266,64 @@ def test_name_is_the_same_wherever_it_stands(notation: Notation, text: str) -> N
     assert said(events_of(notation, head)) != said(events_of(notation, text))
 
 
+CLOSED = Notation(
+    opening="<end>", lead=" text<tools>", middle="|", closing="</tools>", closes_text=True
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "is_over"),
+    [
+        ("Look.<end> text<other>It goes on", [("text", "Look.")], True),
+        ("Look.<end>", [("text", "Look.")], False),
+        ("Look.<end> te", [("text", "Look.")], False),
+        ("Look.<en", [("text", "Look.<en")], False),
+        ('<end> text<tools>add|{"n": [1, 2]}</tools>', [("add", '{"n": [1, 2]}')], False),
+        (
+            'Look.<end> text<tools>add|{"n": [1, 2]}</tools><end> turn',
+            [("text", "Look."), ("add", '{"n": [1, 2]}')],
+            True,
+        ),
+    ],
+)
+def test_what_ends_a_text_ends_the_answer_unless_a_call_follows(
+    text: str, wanted: list[tuple[str, str]], is_over: bool
+) -> None:
+    for pieces in ([text], [*text]):
+        parser = AnswerParser(AnswerFormat(CLOSED, TOOLS, constrained=True))
+        events = [event for piece in pieces for event in parser.feed(piece, 1)]
+        assert parser.ended == is_over
+        assert said([*events, *parser.finish(FinishReason.END_TURN, 0)]) == wanted
+    assert grammar(ToolChoice(), syntax=CLOSED).allows(text.removesuffix("<end> turn"))
+    forced = grammar(ToolChoice(mode="any"), syntax=CLOSED)
+    assert forced.allows(text) == text.startswith("<end>")
+
+
+def test_no_unknown_tool_is_called_where_a_text_ends_as_a_call_begins() -> None:
+    auto = grammar(ToolChoice(), syntax=CLOSED)
+    none = grammar(ToolChoice(mode="none"), syntax=CLOSED)
+    assert not auto.allows("Look.<end> text<tools>other|{}</tools>")
+    assert not auto.allows('Look.<end> text<tools>add|{"n": 7}</tools>')
+    assert none.allows("Look.<end> text<other>")
+    text = 'Look.<end> text<tools>add|{"n": [1, 2]}</tools>'
+    for tools in ((), TOOLS):
+        parser = AnswerParser(AnswerFormat(CLOSED, tools, constrained=True))
+        events = parser.feed(text, 1)
+        assert parser.ended == (not tools)
+        assert said(events)[0] == ("text", "Look.")
+        assert len(said(events)) == (2 if tools else 1)
+
+
+async def test_text_ends_at_its_mark_where_no_tools_are() -> None:
+    machine = ScriptedMachine(["Look.", "<end>", " text", "<other>"])
+    how = GenerationInput(tokens=[1, 2], room=100, syntax=CLOSED)
+    events = [one async for one in generate(machine, ConstraintCache(), words_prompt(), how)]
+    assert said(events) == [("text", "Look.")]
+    assert "<end>" in machine.asked[0].shown
+    assert isinstance(events[-1], Finished)
+    assert events[-1].reason is FinishReason.END_TURN
+
+
 BEGUN = Notation(opening=">>", lead="", middle="\n", closing="", text_opening="all\n", begun=True)
 
 

@@ -24,6 +24,9 @@ EAGER = TAGGED.before("eager") + "{"
 SECTIONS = AnswerFormat(
     Notation(opening="[C]", lead="", middle=" ", separator="; ", closing=" [/C]"), TOOLS
 )
+CLOSED = AnswerFormat(
+    Notation(opening="[C", lead="]tools ", middle=" ", closing="[/C]", closes_text=True), TOOLS
+)
 BOUND_SECTIONS = replace(SECTIONS, constrained=True)
 
 # How each row of the table comes about: what has been read before, and what is read then.
@@ -46,6 +49,7 @@ ROWS = {
     (State.CALL, Sign.REJECTED_CALL): (BOUND, UNFIT_CALL[:-1], ">"),
     (State.CALL, Sign.OTHER_TEXT): (FREE, UNFIT_CALL[:-1], ">"),
     (State.CALL, Sign.REPEATED_CALL): (FORCED, CALLED + CALLED[:-1], ">"),
+    (State.CALL, Sign.ANSWER_END): (CLOSED, "Hi[C", "]!"),
     (State.AFTER_CALL, Sign.ANSWER_END): (FORCED, CALLED + "\n<tool", "s"),
     (State.ARGUMENTS, Sign.INPUT_END): (FREE, EAGER, "}"),
     (State.CLOSING, Sign.CALL_CLOSING): (FREE, EAGER + "}}\n</tool_call", ">"),

@@ -290,6 +290,36 @@ def test_prompt_may_end_with_what_begins_a_call() -> None:
     assert (other.text_opening, other.begun) == (">>all\n", False)
 
 
+def test_call_may_begin_with_what_ends_a_text() -> None:
+    ended = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>"
+    call = "calls<|is|>{{ f.name }}|{{ f.arguments | tojson }}<|end|>"
+    text = source(call, begin=ended).replace("{% if m.role == 'assistant' %}<|end|>{% endif %}", "")
+    found = learned(text)
+    assert (found.opening, found.lead, found.closing) == ("<|end|>", "calls<|is|>", "")
+    assert found.closes_text
+    chat = ChatTemplate(text, bos="", eos="<|end|>")
+    assert chat.unlearned == "a call begins with the mark that ends a turn"
+
+
+def test_calls_may_end_with_a_part_of_what_ends_a_turn() -> None:
+    ended = "{% for m in messages %}<o>{{ m.role }}<s>{{ m.content }}"
+    call = "<o>{{ f.name }}<s>{{ f.arguments | tojson }}<c>call<s>"
+    text = source(call, before="<c>text<s>", begin=ended)
+    text = text.replace("{% if m.role == 'assistant' %}<|end|>{% endif %}", "<c>turn<s>")
+    spoken = "{% elif m.role == 'assistant' %}<c>text<s>{% endif %}<c>turn"
+    text = text.replace("{% endif %}<c>turn", spoken)
+    found = learned(text.replace("<|assistant|>", "<o>assistant<s>"))
+    assert (found.opening, found.lead) == ("<c>", "text<s><o>")
+    assert (found.middle, found.closing) == ("<s>", "<c>call<s>")
+    assert found.closes_text
+
+
+def test_calls_are_counted_from_the_first_number() -> None:
+    counted = "<call>{{ f.name }}:{{ loop.index + 2 }}|{{ f.arguments | tojson }}</call>"
+    found = learned(source(counted))
+    assert (found.middle, found.first_number) == (f":{COUNT}|", 3)
+
+
 def test_text_is_begun_where_no_tool_can_be_called() -> None:
     kinds = BEGIN.replace(
         "{{ m.content }}",

@@ -40,6 +40,11 @@ def test_slots_match_any_number_or_identifier() -> None:
     assert match("x) a]</calls>", 1, closing) == Match(13)
 
 
+def test_number_of_the_first_call_may_be_another() -> None:
+    counted = Notation(opening="<c>", lead="", middle=f":{COUNT} ", closing="</c>", first_number=1)
+    assert counted.write(*CALLS[:2]) == '<c>a:1 {"n": 1}</c><c>b:2 {}</c>'
+
+
 def test_marks_are_all_texts_that_may_be_control_tokens() -> None:
     marks = Notation(
         opening="[CALL]",
@@ -48,6 +53,7 @@ def test_marks_are_all_texts_that_may_be_control_tokens() -> None:
         closing="</invoke>\n</calls>",
         elements=QUOTED,
     ).marks
-    wanted = {"[CALL]", "<｜DS｜invoke", "｜DS｜", "<|args|>", "</invoke>", "</calls>", '<|"|>'}  # noqa: RUF001
+    wide = {"<｜DS｜invoke", "｜DS｜"}  # noqa: RUF001
+    wanted = {"[CALL]", "<|args|>", "</invoke>", "</invoke>\n", "</calls>", '<|"|>'} | wide
     assert wanted <= set(marks)
     assert "" not in marks

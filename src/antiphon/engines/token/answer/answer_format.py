@@ -54,9 +54,16 @@ class AnswerFormat:
     def call_opening(self) -> str:
         """The tag that opens a call within text, or an empty text."""
         joins = isinstance(self.syntax, Notation) and self.syntax.begun
+        if self.closes_text:
+            return self.syntax.opening
         if not self.tools or (self.text_opening and not joins):
             return ""
         return self.syntax.opening
+
+    @property
+    def closes_text(self) -> bool:
+        """Whether the opening of a call ends a text, and an answer without calls."""
+        return isinstance(self.syntax, Notation) and self.syntax.closes_text
 
     @property
     def text_opening(self) -> str:

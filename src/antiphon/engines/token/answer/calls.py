@@ -22,6 +22,9 @@ class TaggedCalls:
     def head(self, text: str, limit: int | None = None, *, within: bool = False) -> CallHead | None:  # noqa: ARG002 - there are no sections
         return self._head.match(text, limit)
 
+    def may_begin(self, text: str) -> bool:  # noqa: ARG002 - an opening opens nothing else
+        return True
+
     def scan(self, *, within: bool = False) -> "_TaggedScan":  # noqa: ARG002 - there are no sections
         return _TaggedScan(self._syntax)
 

@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from antiphon.core.prompt import Prompt, Tool, ToolChoice
 from antiphon.engines.step_runner import BRIEF
@@ -19,7 +20,7 @@ from antiphon.engines.token.answer.call_grammar import (
     NotationGrammar,
     TaggedGrammar,
 )
-from antiphon.engines.token.notation.notation import Notation
+from antiphon.engines.token.notation.notation import Notation, pieces
 from antiphon.engines.token.prompt.call_syntax import CallSyntax
 from antiphon.schemas.elements import Elements
 from antiphon.schemas.grammars.element_grammar import ElementGrammar
@@ -30,6 +31,7 @@ from antiphon.schemas.spelling import JSON, Spelling
 from antiphon.schemas.steps import Steps, TooComplexError, Work
 
 SCHEMA: Final = "output_config.format.schema"
+ANYTHING: Final = r"[^\x00]*"
 PLAIN: Final[Mapping[str, Any]] = {"type": "object"}
 """Replaces the schema of an input that is too complex to be enforced."""
 
@@ -179,7 +181,7 @@ class _ConstraintWriter:
     def _free_text(self, tools: Sequence[Tool], notation: Notation) -> str:
         """Return the rule for a text that begins with a mark, and for calls that may follow it."""
         if not notation.begun:
-            return self._rules.add(r"[^\x00]*")
+            return self._rules.add(ANYTHING)
         calls = self._rules.add(self._calls_of.rest(tools, more=self._may_call_again))
         return self._rules.until(notation.opening, calls, may_end=True)
 
@@ -244,16 +246,33 @@ class _ConstraintWriter:
             ) from error
 
     def _no_calls(self) -> str | None:
-        opening = self._calls_of.opening
+        opening, syntax = self._calls_of.opening, self._request.syntax
+        if isinstance(syntax, Notation) and syntax.closes_text:
+            # The model ends its text so; the answer has ended then.
+            return self._rules.until(opening, self._rules.add(ANYTHING), may_end=True)
         return self._rules.until(opening, may_end=True) if opening else None
 
     def _text_and_calls(self, tools: Sequence[Tool]) -> str:
         opening = self._calls_of.opening
         if opening:
-            calls = self._rules.add(self._calls_of.rest(tools, more=self._may_call_again))
-            return self._rules.until(opening, calls, may_end=True)
+            calls = self._calls_of.rest(tools, more=self._may_call_again)
+            syntax = self._request.syntax
+            if isinstance(syntax, Notation) and syntax.closes_text:
+                calls = self._calls_or_end(syntax, tools)
+            return self._rules.until(opening, self._rules.add(calls), may_end=True)
         text = self._rules.add(r'"" | [^{ \t\r\n] [^\x00]*')
         return self._rules.add(either([text, self._calls(tools)]))
+
+    def _calls_or_end(self, notation: Notation, tools: Sequence[Tool]) -> str:
+        """Return the body for what follows the end of a text: a call, or anything else.
+
+        The answer ends where it is no call.
+        """
+        lead = next(pieces(notation.lead))
+        shorter = replace(notation, lead=notation.lead.removeprefix(lead))
+        calls = NotationGrammar(self._rules, shorter, self._input)
+        rest = self._rules.add(calls.rest(tools, more=self._may_call_again))
+        return self._rules.unless(lead, rest, self._rules.add(ANYTHING))
 
     def _calls(self, tools: Sequence[Tool]) -> str:
         """Return the rule for calls and nothing before them.

@@ -198,7 +198,9 @@ class _Answer:
         """Return a parser if the answer may contain anything but text."""
         given, prompt = self._given, self._prompt
         tools = prompt.callable_tools if prompt.tool_choice.mode != "none" else ()
-        if not tools and given.tags is None:
+        syntax = given.syntax
+        ends = isinstance(syntax, Notation) and syntax.closes_text
+        if not tools and given.tags is None and not ends:
             return None
         must_fit = constraint_request(prompt, given.syntax).must_fit
         return AnswerParser(

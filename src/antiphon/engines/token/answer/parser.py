@@ -259,6 +259,12 @@ class AnswerParser:
         return _Step(len(self._held), Sign.ANSWER_END)
 
     def _read_call(self, end: FinishReason | None) -> _Step:
+        if self._format.closes_text and not self._within:
+            calls = self._format.calls
+            if not self._format.tools or not calls.may_begin(self._held):
+                return _Step(len(self._held), Sign.ANSWER_END)
+            if end is FinishReason.END_TURN and calls.head(self._held) is None:
+                return _Step(len(self._held), Sign.ANSWER_END)
         if self._format.streamed:
             head = self._format.calls.head(self._held, HEAD, within=self._within)
             if head is not None and head.name in self._format.streamed:

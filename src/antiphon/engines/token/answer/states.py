@@ -31,7 +31,8 @@ raises `KeyError`.
           ├─ not a call ───────────────► TEXT
           ├─ rejected call ────────────► REJECTED ── retry ──► TEXT, or START without an opening,
           │                                                    or CALL within a section
-          └─ repeated call ────────────► ENDED                 (in a forced answer)
+          ├─ repeated call ────────────► ENDED                 (in a forced answer)
+          └─ anything else ────────────► ENDED                 (where an opening ends a text)
 
     AFTER_CALL ── text ──► ENDED                               (in a forced answer)
 
@@ -53,8 +54,9 @@ What each state reads
 `AFTER_CALL`       Like `TEXT`, but space at the end of the answer is dropped.
 `REJECTED`         After a rejected call. Nothing is read until the retry.
 `ENDED`            A forced answer consists of calls only. It ends where the model begins to write
-                   anything else behind a call, or makes a call for the second time. Nothing is
-                   read any more.
+                   anything else behind a call, or makes a call for the second time. Where the
+                   opening of a call is also what ends a text, so does any answer, if what follows
+                   is no call. Nothing is read any more.
 
 What is held back at the end of a piece
 ---------------------------------------
@@ -124,7 +126,7 @@ class Sign(Enum):
     WHOLE_CALL = auto()  # an accepted call
     REJECTED_CALL = auto()  # a call whose input does not fit
     REPEATED_CALL = auto()  # a call that a forced answer has made before
-    ANSWER_END = auto()  # text behind the calls of a forced answer
+    ANSWER_END = auto()  # text behind the calls of a forced answer, or the end of a text
     INPUT_END = auto()
     CALL_CLOSING = auto()
     NEXT_CALL = auto()  # an accepted call, or the closing of a streamed one, with another behind it
@@ -150,6 +152,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[Sign, State]]] = {
         Sign.NEXT_CALL: State.CALL,
         Sign.REJECTED_CALL: State.REJECTED,
         Sign.REPEATED_CALL: State.ENDED,
+        Sign.ANSWER_END: State.ENDED,
         Sign.OTHER_TEXT: State.TEXT,
     },
     State.ARGUMENTS: {Sign.INPUT_END: State.CLOSING},

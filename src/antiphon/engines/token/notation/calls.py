@@ -60,6 +60,10 @@ class Calls(Protocol):
         """Return the head at the start of `text`, if it ends within `limit` characters."""
         ...
 
+    def may_begin(self, text: str) -> bool:
+        """Whether a text behind an opening is a call, or may become one."""
+        ...
+
     def scan(self, *, within: bool = False) -> CallScan: ...
 
     def reader(self, name: str) -> ArgumentsReader:
@@ -109,6 +113,10 @@ class NotedCalls:
         if marked is not None:
             return match(text, marked.end(), variant.middle[len(space) :])
         return match(text, at, variant.middle)
+
+    def may_begin(self, text: str) -> bool:
+        begun = match(text, 0, self._notation.lead)
+        return begun.open or begun.end is not None
 
     def scan(self, *, within: bool = False) -> "_NotedScan":
         return _NotedScan(self, within=within)

@@ -105,8 +105,8 @@ class Frame(msgspec.Struct, frozen=True):
 
     `prompt` ends where an answer begins, `plain` is the same with an answer of text. `begin` stands
     before its text, `end` behind it, and `mark` at the beginning of the end if a turn follows, with
-    which `ending` ends. `describes`: the template describes tools; `tools_move`: before the last
-    question.
+    which `ending` ends. `asked` is what stands behind the question. `describes`: the template
+    describes tools; `tools_move`: before the last question.
     """
 
     prompt: str
@@ -114,6 +114,7 @@ class Frame(msgspec.Struct, frozen=True):
     end: str
     mark: str
     ending: str
+    asked: str
     describes: bool
     tools_move: bool
 
@@ -137,7 +138,9 @@ class Frame(msgspec.Struct, frozen=True):
         prompt = _rendered(render, [ASKED]) or plain
         described = longer.find(DESCRIPTION)
         moves = described > longer.index(ASKED["content"])
-        return cls(prompt, plain, end, mark[0] if mark else "", ending, described >= 0, moves)
+        asked = prompt[prompt.rfind(ASKED["content"]) + len(ASKED["content"]) :]
+        found = mark[0] if mark else ""
+        return cls(prompt, plain, end, found, ending, asked, described >= 0, moves)
 
 
 class Lab:
@@ -185,6 +188,9 @@ class Lab:
             raise UnknownNotationError("it refuses a call that no result follows")
         if self.way.followed:
             return found
+        ended = self._with_end_of_turns(found)
+        if ended is not None:
+            return ended
         own, others = UNIT.findall(found), UNIT.findall(self.frame.end)
         is_closed = False
         while own and others and own[-1] == others[-1]:
@@ -197,6 +203,20 @@ class Lab:
             return ends[: last.start()]
         is_open = any(map(MARK.fullmatch, others))
         return ends if is_open else "".join(own)
+
+    def _with_end_of_turns(self, found: str) -> str | None:
+        """Return calls without what ends the turn of a user, if it ends all turns.
+
+        Where a mark ends more than turns, more than the end of a turn may be common to two ends.
+        """
+        if self.frame.mark and found.count(self.frame.mark) <= 1:
+            return None
+        end = self.frame.end
+        for at in range(len(end)):
+            tail = end[at:]
+            if self.frame.asked.startswith(tail) and found.endswith(tail) and MARK.match(tail):
+                return found.removesuffix(tail)
+        return None
 
     def _start(self, found: str) -> int:
         """Return where an answer stops to be the same as one of text, or as every other."""

@@ -87,7 +87,7 @@ class _Learner:
 
     def __init__(self, lab: Lab, end: str) -> None:
         self._lab = lab
-        self._ends = [one for one in (end, lab.frame.mark) if one]
+        self._end = end
 
     def notation(self) -> Notation:
         one = self._lab.calls({FIRST: TEXT})
@@ -103,7 +103,9 @@ class _Learner:
             )
         found = self._numbered(self._with_more_calls(found))
         frame, way = self._lab.frame, self._lab.way
-        if any(end in text for end in self._ends for text in found.texts):
+        closes = opening == frame.mark
+        ends = [end for end in (self._end, "" if closes else frame.mark) if end]
+        if any(end in text for end in ends for text in found.texts):
             raise UnknownNotationError("a call goes on behind the mark that ends a turn")
         if found.middle.startswith(NAME_AGAIN):
             raise UnknownNotationError("it writes a name elsewhere")
@@ -111,6 +113,7 @@ class _Learner:
             found,
             describes=frame.describes,
             tools_move=frame.tools_move,
+            closes_text=closes,
             arguments_as_text=way.as_text,
             empty=way.empty,
         )
@@ -144,7 +147,9 @@ class _Learner:
         opening = begin if found is None else found[0]
         if not opening or (found is None and opening[0] in "{["):
             raise UnknownNotationError("nothing marks the beginning of a call")
-        if opening == self._lab.frame.mark:
+        # What follows tells whether a turn ends there; the model's own end cannot be followed.
+        is_told = begin[len(opening) :].strip() and opening != self._end
+        if opening == self._lab.frame.mark and not is_told:
             raise UnknownNotationError("a call begins with the mark that ends a turn")
         return opening, begin[len(opening) :]
 
@@ -253,6 +258,8 @@ class _Learner:
         separator = _with_count(*map(_with_slots, between, (0, 1)))
         middle = _with_count(*map(_with_slots, middles[1:], (1, 2)))
         found = msgspec.structs.replace(found, middle=middle)
+        if COUNT in middle:
+            found = msgspec.structs.replace(found, first_number=_first_number(middle, middles[0]))
         whole = _with_slots(found.opening + found.lead, 0)
         if COUNT in separator:
             whole = re.sub(r"\d+", COUNT, whole)
@@ -294,6 +301,13 @@ def _variant(text_opening: str, opening: str, middle: str) -> Variant | None:
     if found is None:
         return None
     return Variant(found[0] + opening, middle[found.end() :])
+
+
+def _first_number(slotted: str, text: str) -> int:
+    """Return the number of the first call."""
+    pattern = re.escape(slotted).replace(re.escape(COUNT), r"(\d+)", 1).replace(COUNT, r"\d+")
+    found = re.fullmatch(pattern, text)
+    return int(found[1]) if found else 0
 
 
 def _with_followers(found: Notation) -> Notation:

@@ -32,6 +32,7 @@ NAME_AGAIN: Final = "\x03"
 _SLOTS: Final = re.compile(f"([{COUNT}{IDENTIFIER}{NEXT_IDENTIFIER}])")
 _MARKS: Final = (
     re.compile(r"<[^<>\s]*>"),
+    re.compile(r"<[^<>\s]*>\s+"),
     re.compile(r"<[^<>\s]*(?=[ =])"),
     re.compile(r"\[[A-Z_/]+\]"),
     re.compile(r"[|｜][^|｜\s]+[|｜]"),  # noqa: RUF001 - marks have a wide bar
@@ -67,7 +68,8 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
     calls may have a `variant`, which is read, and never written. Unless it `describes` tools, the
     template writes their calls only; `tools_move`: it describes them before the last question.
     `alone`: an answer has text or calls. `begun`: the prompt ends with `opening`, so that an answer
-    of calls begins with a name, and calls may follow a text.
+    of calls begins with a name, and calls may follow a text. `closes_text`: `opening` ends a text,
+    and the answer, unless `lead` follows. The first call has the number `first_number`.
     """
 
     opening: str
@@ -88,6 +90,8 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
     tools_move: bool = False
     alone: bool = False
     begun: bool = False
+    closes_text: bool = False
+    first_number: int = 0
 
     def write(self, *calls: Call) -> str:
         """Return the text of calls, as the template writes them."""
@@ -100,9 +104,17 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
             after = self.closing + ("" if last else self.gap)
             if self.separator is not None and not last:
                 after = self.separator
-            parts = (filled(one, call) for one in (before, call.name, self.middle))
-            written += [*parts, self.arguments(call.arguments), filled(after, call, following)]
+            parts = (self._filled(one, call) for one in (before, call.name, self.middle))
+            after = self._filled(after, call, following)
+            written += [*parts, self.arguments(call.arguments), after]
         return "".join(written)
+
+    def _filled(self, text: str, call: Call, following: Call | None = None) -> str:
+        """Return a text with what stands in its slots for one call, or between two."""
+        number = self.first_number + (following or call).number
+        counted = named_again(text, call.name).replace(COUNT, str(number))
+        named = counted.replace(IDENTIFIER, call.identifier)
+        return named.replace(NEXT_IDENTIFIER, (following or call).identifier)
 
     def arguments(self, given: Mapping[str, Any]) -> str:
         if self.elements is not None:
@@ -117,7 +129,7 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def marks(self) -> tuple[str, ...]:
         """The texts that may be control tokens of the model."""
-        texts = [self.text_opening, *self.texts]
+        texts = [self.text_opening, self.opening + self.lead, *self.texts]
         if self.elements is not None:
             places = self.elements.places.values()
             texts += [self.elements.before, self.elements.separator]
@@ -133,13 +145,6 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
 def pieces(text: str) -> Iterator[str]:
     """Yield the literal texts and the slots of a text, in order."""
     yield from filter(None, _SLOTS.split(text))
-
-
-def filled(text: str, call: Call, following: Call | None = None) -> str:
-    """Return a text with what stands in its slots for one call, or between it and another one."""
-    counted = named_again(text, call.name).replace(COUNT, str((following or call).number))
-    named = counted.replace(IDENTIFIER, call.identifier)
-    return named.replace(NEXT_IDENTIFIER, (following or call).identifier)
 
 
 def named_again(text: str, name: str) -> str:
