@@ -12,6 +12,7 @@ from antiphon.engines.token.notation.notation import (
     Variant,
 )
 from antiphon.engines.token.prompt.call_syntax import TAGGED
+from antiphon.engines.token.prompt.reasoning_format import ReasoningTags
 from antiphon.engines.token.prompt.template import ChatTemplate
 from antiphon.schemas.elements import Wrap
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
@@ -288,6 +289,15 @@ def test_prompt_may_end_with_what_begins_a_call() -> None:
     assert (found.text_opening, found.begun) == ("all\n", True)
     other = learned(text.replace(PROMPT.replace("|>", "|>>>"), PROMPT))
     assert (other.text_opening, other.begun) == (">>all\n", False)
+
+
+def test_empty_thoughts_are_no_part_of_a_call() -> None:
+    text = source(NAMED, before="<plan>{{ m.plan }}\n</plan>\n")
+    tags = ReasoningTags("<plan>", "</plan>")
+    chat = ChatTemplate(text, bos="", eos="</s>", tags=tags)
+    assert isinstance(chat.syntax, Notation)
+    assert (chat.syntax.opening, chat.syntax.lead) == ("<call>", "")
+    assert learned(text).opening == "<plan>"
 
 
 def test_call_may_begin_with_what_ends_a_text() -> None:

@@ -3,7 +3,7 @@
 import re
 import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -49,6 +49,9 @@ SAMPLES: Final[Mapping[str, Any]] = {
 CHARACTERS: Final = "\n\t" + string.punctuation
 """Characters that a template may write in another way than the rest of a text."""
 
+Thoughts: TypeAlias = tuple[str, str] | None
+"""The opening and the closing of thoughts."""
+
 CALLS: Final = len(IDENTIFIERS)
 
 JSONS: Final = (JSON, Spelling(comma=",", colon=":"))
@@ -56,11 +59,14 @@ PYTHON: Final = Spelling(true="True", false="False", null="None", quotes=Quotes(
 WORDS: Final = (JSON, PYTHON, Spelling(null="None"), Spelling(null=""))
 
 
-def learn(render: Render, end: str, flaw_of: Callable[[Notation], str | None]) -> Notation:
+def learn(
+    render: Render, end: str, flaw_of: Callable[[Notation], str | None], thoughts: Thoughts = None
+) -> Notation:
     """Return the notation in which a template writes calls. Raises `UnknownNotationError`.
 
     `end` is the text of the token that ends an answer, which no call can contain. A notation with
-    a flaw is not used.
+    a flaw is not used. `thoughts` are the marks around thoughts, which are no part of a call where
+    a template writes them with nothing in between.
     """
     frame = Frame.of(render)
     flaws: list[str] = []
@@ -70,7 +76,7 @@ def learn(render: Render, end: str, flaw_of: Callable[[Notation], str | None]) -
         if not lab.writes_calls():
             continue
         try:
-            notation = _Learner(lab, end).notation()
+            notation = _Learner(lab, end, thoughts).notation()
         except UnknownNotationError as error:
             unknown.append(str(error))
             continue
@@ -85,13 +91,16 @@ def learn(render: Render, end: str, flaw_of: Callable[[Notation], str | None]) -
 class _Learner:
     """Finds the parts of a notation, one after the other."""
 
-    def __init__(self, lab: Lab, end: str) -> None:
+    def __init__(self, lab: Lab, end: str, thoughts: Thoughts) -> None:
         self._lab = lab
         self._end = end
+        marks = r"\s*".join(map(re.escape, thoughts or ()))
+        self._empty_thoughts = re.compile(rf"\s*{marks}")
 
     def notation(self) -> Notation:
         one = self._lab.calls({FIRST: TEXT})
         before, after = split_at_name(one)
+        before = self._empty_thoughts.sub("", before, count=1) if self._begins(before) else before
         begun = "" if before else self._begun()
         opening, lead = (begun, "") if begun else self._opening(before)
         found = self._as_object(opening, lead, after) or self._as_elements(opening, lead, after)
@@ -124,6 +133,11 @@ class _Learner:
         if self._lab.takes(LONG_IDENTIFIER):
             return found
         return msgspec.structs.replace(found, identifier_length=len(IDENTIFIERS[0]))
+
+    def _begins(self, before: str) -> bool:
+        """Whether empty thoughts stand before calls, and not only space."""
+        found = self._empty_thoughts.match(before)
+        return found is not None and bool(found[0].strip())
 
     def _begun(self) -> str:
         """Return what stands between a text and a call, if the prompt ends with it."""

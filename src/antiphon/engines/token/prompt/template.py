@@ -357,7 +357,11 @@ class ChatTemplate:
             self.unlearned = "it has no calls"
             return None
         try:
-            self._notation = learn(self._written, self._tokens["eos_token"], self._flaw_of)
+            tags = self.reasoning.tags
+            thoughts = None if tags is None else (tags.opening, tags.closing)
+            self._notation = learn(
+                self._written, self._tokens["eos_token"], self._flaw_of, thoughts
+            )
         except UnknownNotationError as error:
             self.unlearned = str(error)
             self._notation = None
