@@ -28,9 +28,11 @@ NATIVE = [
     "deepseek-ai-DeepSeek-V3.2",
     "deepseek-ai-DeepSeek-V4",
     "deepseek-ai-DeepSeek-V4-Flash-0731",
+    "fireworks-ai-llama-3-firefunction-v2",
     "google-gemma-4-31B-it",
     "google-gemma-4-31B-it-interleaved",
     "inclusionai-ling-3.0-flash",
+    "llama-cpp-deepseek-r1",
     "meetkai-functionary-medium-v3.1",
     "meetkai-functionary-medium-v3.2",
     "mistralai-Mistral-Nemo-Instruct-2407",
@@ -76,10 +78,8 @@ UNLEARNED = {
     "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B": (
         "it writes calls in another way once the conversation goes on"
     ),
-    "fireworks-ai-llama-3-firefunction-v2": "it does not write an answer",
     "google-gemma-2-2b-it": NO_CALLS,
     "ibm-granite-granite-3.3-2B-Instruct": NO_CALLS,
-    "llama-cpp-deepseek-r1": "it does not write an answer",
     "llama-cpp-rwkv-world": NO_CALLS,
     "microsoft-Phi-3.5-mini-instruct": NO_CALLS,
 }

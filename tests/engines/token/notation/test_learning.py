@@ -1,5 +1,8 @@
 """Notations of small templates, each with one property of a family's."""
 
+import json
+from datetime import datetime
+
 import pytest
 
 from antiphon.core.prompt import Prompt, Tool, ToolChoice, Turn
@@ -12,6 +15,7 @@ from antiphon.engines.token.notation.notation import (
     Variant,
 )
 from antiphon.engines.token.prompt.call_syntax import TAGGED
+from antiphon.engines.token.prompt.jinja_environment import to_json
 from antiphon.engines.token.prompt.reasoning_format import ReasoningTags
 from antiphon.engines.token.prompt.template import ChatTemplate
 from antiphon.schemas.elements import Wrap
@@ -350,6 +354,33 @@ def test_text_is_begun_where_no_tool_can_be_called() -> None:
 def test_template_may_write_calls_and_describe_no_tools() -> None:
     assert learned(source(NAMED)).describes
     assert not learned(source(NAMED).removeprefix(TOOLS)).describes
+
+
+def test_what_a_filter_yields_is_a_list() -> None:
+    listed = "{% if tools %}{{ tools | map(attribute='function') | tojson }}{% endif %}"
+    text = listed + source(NAMED).removeprefix(TOOLS)
+    chat = ChatTemplate(text, bos="", eos="</s>")
+    assert chat.describes
+    tool = Tool(name="look", description='Say "so".', input_schema={"type": "object"})
+    prompt = Prompt((Turn("user", (TextParam(text="Go."),)),), 1, tools=(tool,))
+    said = "".join(one.text for one in chat.render(prompt).segments)
+    assert said.startswith('[{"name": "look", "description": "Say \\"so\\".", ')
+    with pytest.raises(TypeError):
+        to_json(object())
+
+
+def test_tools_may_be_read_by_an_older_name() -> None:
+    older = "{{ functions + '\n' + datetime }}"
+    text = older + source(NAMED).removeprefix(TOOLS)
+    today = datetime(2026, 11, 29, 12, 0)  # noqa: DTZ001 - a local date, as templates write it
+    chat = ChatTemplate(text, bos="", eos="</s>", now=lambda: today)
+    assert chat.describes
+    tool = Tool(name="look", description='Say "so".', input_schema={"type": "object"})
+    question = (Turn("user", (TextParam(text="Go."),)),)
+    prompts = (Prompt(question, 1, tools=tools) for tools in ((tool,), ()))
+    some, none = ("".join(one.text for one in chat.render(one).segments) for one in prompts)
+    assert json.loads(some.partition("\n2026-11-29<")[0])[0]["description"] == 'Say "so".'
+    assert none.startswith("[]\n2026-11-29<")
 
 
 def test_types_are_said_in_other_words_where_a_template_needs_them() -> None:

@@ -106,6 +106,8 @@ def test_loop_is_rendered_as_by_the_reference(
         .render(
             messages=messages(chat, turns),
             tools=described,
+            functions=json.dumps([one["function"] for one in described], indent=4),
+            datetime=f"{now:%Y-%m-%d}",
             documents=None,
             add_generation_prompt=True,
             bos_token="<s>",

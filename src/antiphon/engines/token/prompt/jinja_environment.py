@@ -6,7 +6,7 @@ in transformers.
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import wraps
 from typing import Any, Final, NoReturn
@@ -169,6 +169,18 @@ def to_json(  # the parameters are those of transformers, in their order
     # ASCII, so `ensure_ascii` is not followed.
     return json_of_hidden(
         json.dumps(
-            value, ensure_ascii=False, indent=indent, separators=separators, sort_keys=sort_keys
+            value,
+            ensure_ascii=False,
+            indent=indent,
+            separators=separators,
+            sort_keys=sort_keys,
+            default=_listed,
         )
     )
+
+
+def _listed(value: object) -> list[Any]:
+    """Return what a filter yields (`map`, `select`) as a list, as llama.cpp does."""
+    if isinstance(value, Iterator):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} is no JSON")

@@ -177,7 +177,8 @@ def form_for(
         ]
         form = _first(behind, lambda one: expresses(one, FOLLOWED, ANSWERED))
     if reasons:
-        reasoned = (REASONED, CALLED_WITH_REASONING) if native else (REASONED,)
+        called = (CALLED_WITH_REASONING, CALLED_AFTER_REASONING) if native else ()
+        reasoned = (REASONED, *called)
         both = [form, replace(form, reasoning=False)]
         form = _first(both, lambda one: expresses(one, *reasoned))
     return form
@@ -260,3 +261,10 @@ CALLED_WITH_REASONING: Final = (
     replace(CALLED[1], content=(REASONED[1].content[0], *CALLED[1].content)),
     _RESULTS,
 )
+
+CALLED_AFTER_REASONING: Final = (
+    CALLED[0],
+    replace(CALLED[1], content=(REASONED[1].content[0], *_CALLS)),
+    _RESULTS,
+)
+"""The same without a text: reasoning without a field of its own is the only content then."""

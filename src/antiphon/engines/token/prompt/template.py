@@ -19,6 +19,7 @@ import jinja2
 import jinja2.ext
 import jinja2.nodes
 import jinja2.parser
+from jinja2.meta import find_undeclared_variables
 from msgspec.structs import replace
 
 from antiphon.core.late_tools import description_of
@@ -104,6 +105,7 @@ class ChatTemplate:
     ) -> None:
         self._tokens = {"bos_token": bos, "eos_token": eos}
         self._source = source
+        self._now = now
         self._empty = Placeholders.beside(source)
         self._jinja = environment(now)
         self._trials = Budget(TRIAL_STEPS, TRIAL_SECONDS)
@@ -122,6 +124,7 @@ class ChatTemplate:
         try:
             tree = self._jinja.parse(source)
             reads = reads_of(tree)
+            self._reads_functions = "functions" in find_undeclared_variables(tree)
             self._template = self._jinja.from_string(tree)
         except (RecursionError, MemoryError) as error:
             raise TemplateUnusableError("it nests too deeply") from error
@@ -268,6 +271,11 @@ class ChatTemplate:
 
     def _run(self, budget: Budget, *, messages: Sequence[Message], **variables: Any) -> str:
         given = {"messages": self._content.of(messages), **variables}
+        if self._reads_functions:
+            # The names that were used before templates had tools: a text of JSON, and a date.
+            functions = [tool["function"] for tool in variables["tools"] or ()]
+            date = f"{self._now():%Y-%m-%d}"
+            given |= {"functions": to_json(functions, indent=4), "datetime": date}
         return bounded(self._jinja, self._template, given, budget)
 
     def _message(self, message: ChatMessage, hidden: Placeholders, *, last: bool) -> dict[str, Any]:
