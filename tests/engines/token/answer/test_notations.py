@@ -324,6 +324,41 @@ async def test_text_ends_at_its_mark_where_no_tools_are() -> None:
     assert events[-1].reason is FinishReason.END_TURN
 
 
+BARE = Notation(
+    opening="", lead='[{"f": "', middle='", "in": ', separator='}, {"f": "', closing="}]"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Look.", [("text", "Look.")]),
+        ('[{"g": 1}] it is', [("text", '[{"g": 1}] it is')]),
+        ("[1] says so", [("text", "[1] says so")]),
+        ("[", [("text", "[")]),
+        ("", []),
+        (
+            '[{"f": "add", "in": {"n": [1, 2]}}, {"f": "write", "in": {}}]',
+            [("add", '{"n": [1, 2]}'), ("write", "{}")],
+        ),
+    ],
+)
+def test_answer_that_begins_as_a_call_is_one(text: str, wanted: list[tuple[str, str]]) -> None:
+    assert said(events_of(BARE, text)) == said(events_of(BARE, *text)) == wanted
+    assert grammar(ToolChoice(), syntax=BARE).allows(text)
+    forced = grammar(ToolChoice(mode="any"), syntax=BARE)
+    assert forced.allows(text) == (wanted[:1] == [("add", '{"n": [1, 2]}')])
+    parser = AnswerParser(AnswerFormat(BARE, TOOLS, constrained=True))
+    streamed = [event for one in text for event in parser.feed(one, 1)]
+    assert said(streamed) == (wanted if text != "[" else [])
+
+
+def test_no_unknown_tool_is_called_by_an_answer_that_begins_as_a_call() -> None:
+    auto = grammar(ToolChoice(), syntax=BARE)
+    assert not auto.allows('[{"f": "other", "in": {}}]')
+    assert not auto.allows('[{"f": "add", "in": {"n": 7}}]')
+
+
 BEGUN = Notation(opening=">>", lead="", middle="\n", closing="", text_opening="all\n", begun=True)
 
 

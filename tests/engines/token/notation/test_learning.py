@@ -356,6 +356,21 @@ def test_template_may_write_calls_and_describe_no_tools() -> None:
     assert not learned(source(NAMED).removeprefix(TOOLS)).describes
 
 
+def test_answer_may_begin_as_a_call_without_a_mark() -> None:
+    listed = "{{ f | tojson }}{{ '' if loop.last else ', ' }}"
+    found = learned(source(listed, before="[", after="]"))
+    assert (found.opening, found.lead) == ("", '[{"name": "')
+    assert (found.separator, found.closing) == ('}, {"name": "', "}]")
+    pythonic = (
+        '{{ f.name }}({% for k, v in f.arguments.items() %}{{ k }}="{{ v }}"'
+        "{{ '' if loop.last else ', ' }}{% endfor %}){{ '' if loop.last else ', ' }}"
+    )
+    found = learned(source(pythonic, before="[", after="]"))
+    assert (found.opening, found.lead, found.closing) == ("", "[", ")]")
+    assert found.elements is not None
+    assert found.arguments({"a": 7, "b": "x"}) == 'a="7", b="x"'
+
+
 def test_what_a_filter_yields_is_a_list() -> None:
     listed = "{% if tools %}{{ tools | map(attribute='function') | tojson }}{% endif %}"
     text = listed + source(NAMED).removeprefix(TOOLS)

@@ -95,7 +95,7 @@ class AnswerFormat:
 
     @property
     def bare_calls(self) -> bool:
-        """Whether an answer that begins with a brace is a call."""
+        """Whether an answer that begins as a call is one."""
         return bool(self.tools) and not self.syntax.opening
 
     @property

@@ -22,8 +22,8 @@ class TaggedCalls:
     def head(self, text: str, limit: int | None = None, *, within: bool = False) -> CallHead | None:  # noqa: ARG002 - there are no sections
         return self._head.match(text, limit)
 
-    def may_begin(self, text: str) -> bool:  # noqa: ARG002 - an opening opens nothing else
-        return True
+    def may_begin(self, text: str) -> bool:
+        return bool(self._syntax.opening) or text.startswith("{")
 
     def scan(self, *, within: bool = False) -> "_TaggedScan":  # noqa: ARG002 - there are no sections
         return _TaggedScan(self._syntax)

@@ -260,13 +260,16 @@ class _ConstraintWriter:
             if isinstance(syntax, Notation) and syntax.closes_text:
                 calls = self._calls_or_end(syntax, tools)
             return self._rules.until(opening, self._rules.add(calls), may_end=True)
+        syntax = self._request.syntax
+        if isinstance(syntax, Notation):
+            return self._rules.add(self._calls_or_end(syntax, tools))
         text = self._rules.add(r'"" | [^{ \t\r\n] [^\x00]*')
         return self._rules.add(either([text, self._calls(tools)]))
 
     def _calls_or_end(self, notation: Notation, tools: Sequence[Tool]) -> str:
-        """Return the body for what follows the end of a text: a call, or anything else.
+        """Return the body for a call without its opening, or for what does not begin so.
 
-        The answer ends where it is no call.
+        The answer ends there, or is a text, if calls have no opening.
         """
         lead = next(pieces(notation.lead))
         shorter = replace(notation, lead=notation.lead.removeprefix(lead))

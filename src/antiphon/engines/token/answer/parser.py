@@ -208,7 +208,7 @@ class AnswerParser:
     def _is_unopened_call(self, begun: str) -> bool:
         """Whether the beginning of an answer is a call without an opening."""
         if self._format.bare_calls:
-            return begun.startswith("{")
+            return bool(begun) and self._format.calls.may_begin(begun)
         return bool(begun) and self._format.is_begun
 
     def _is_undecided(self, begun: str) -> bool:
@@ -271,10 +271,16 @@ class AnswerParser:
                 self._streamed, self._name = True, head.name
                 self._input = self._format.calls.reader(head.name)
                 return _Step(head.length, Sign.STREAMED_HEAD, (ToolCallStart(head.name, 0),))
+        if self._format.bare_calls and not self._within and not self._may_be_call:
+            return _Step(0, Sign.OTHER_TEXT)
         found = self._scan.find(self._held, ended=end is not None)
         if found is not None:
             return self._checked(found)
         return _Step(0) if end is None else self._unfinished(end)
+
+    @property
+    def _may_be_call(self) -> bool:
+        return self._format.calls.may_begin(self._held.lstrip(SPACE))
 
     def _checked(self, found: FoundCall) -> _Step:
         """Decide whether a whole call is reported, rejected, or text."""

@@ -159,7 +159,9 @@ class _Learner:
             begin = common_end(begin, beside[start + len(SAID) : name]).lstrip()
         found = MARK.match(begin)
         opening = begin if found is None else found[0]
-        if not opening or (found is None and opening[0] in "{["):
+        if opening and found is None and opening[0] in "{[":
+            return "", opening
+        if not opening:
             raise UnknownNotationError("nothing marks the beginning of a call")
         # What follows tells whether a turn ends there; the model's own end cannot be followed.
         is_told = begin[len(opening) :].strip() and opening != self._end

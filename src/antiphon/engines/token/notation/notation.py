@@ -59,7 +59,8 @@ class Variant(msgspec.Struct, frozen=True):
 class Notation(msgspec.Struct, frozen=True, kw_only=True):
     """How calls are written.
 
-    `opening` is the mark at which calls begin in text; the first call goes on with `lead`.
+    `opening` is the mark at which calls begin in text; the first call goes on with `lead`. Without
+    an `opening`, an answer that begins with `lead` is calls.
     `spelling` is that of the arguments that are an object, if there are no `elements`.
     `identifier_length` is that of the identifiers that the template takes, 0 for any.
     `arguments_as_text`: the template takes the arguments as a JSON text. `empty` is the content of
