@@ -124,6 +124,10 @@ TWO = [
         ),
         "Look.<c>[add(n=[1, 2]), write(text='a')]</c>",
     ),
+    (
+        replace(SECTION, lead="", separator="|\n", closing="|\n[/C]"),
+        'Look.[C]add {"n": [1, 2]}|\nwrite {"text": "a"}|\n[/C]',
+    ),
     (NAMED, 'Look.<c>add add|{"n": [1, 2]}</add><c>write write|{"text": "a"}</write>'),
     (NAMED_LIST, 'Look.<c>add add|{"n": [1, 2]}</add>, write write|{"text": "a"}</write></c>'),
 ]
@@ -132,7 +136,7 @@ TWO = [
 @pytest.mark.parametrize(
     ("notation", "text"),
     TWO,
-    ids=["section", "elements", "wrapped", "called", "named", "list"],
+    ids=["section", "elements", "wrapped", "called", "begun", "named", "list"],
 )
 @given(st.lists(st.integers(0, 250), max_size=30))
 def test_calls_are_the_same_however_they_are_cut(

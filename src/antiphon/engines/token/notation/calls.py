@@ -135,15 +135,14 @@ class NotedCalls:
     def closing(self, text: str, name: str) -> Closing:
         notation = self._notation
         closed = match(text, 0, named_again(notation.closing, name))
+        more = Match(None)
         if notation.separator is not None:
             more = match(text, 0, named_again(notation.separator, name))
-            if more.end is not None:
-                return Closing(more.end, found=True, within=True)
-            if more.open:
-                return Closing(closed.end or 0, closed.end is not None, open=True)
-        if closed.end is not None:
-            return Closing(closed.end, found=True)
-        return Closing(0, found=False, open=closed.open)
+        # One may begin with the other.
+        within = (more.end or 0) > (closed.end or 0)
+        end = max(more.end or 0, closed.end or 0)
+        found = more.end is not None or closed.end is not None
+        return Closing(end, found, open=more.open or closed.open, within=within)
 
 
 class _NotedScan:
