@@ -6,7 +6,7 @@ from antiphon.schemas.elements import Elements, Place, kinds_of, mark_in
 from antiphon.schemas.spelling import Quotes, Spelling
 from antiphon.schemas.steps import Steps
 from antiphon.schemas.values import DISJOINT_TYPES
-from support.elements import CALLED, QUOTED, TAGGED, WRAPPED
+from support.elements import CALLED, QUOTED, QUOTED_JSON, REPEATED, TAGGED, WRAPPED
 
 GIVEN = {"b": "two\nlines", "a": True, "c": [None, "x"]}
 
@@ -29,6 +29,13 @@ def test_text_has_a_wrap_if_a_character_in_it_asks_for_one() -> None:
     assert WRAPPED.text_end == Quotes("", "</p>", "none", without="\n<")
     assert WRAPPED.wrapped == Quotes("<![", "]]>", "none", having="\n<")
     assert TAGGED.wrapped is None
+
+
+def test_text_may_have_quotes() -> None:
+    assert QUOTED_JSON.write({"a": 'x"\n', "b": [None]}) == 'a="x\\"\\n", b=[null]'
+    assert REPEATED.write({"a": "it's", "b": [None]}) == 'a="it\'s", b=[None]'
+    assert QUOTED_JSON.is_writable('"')
+    assert CALLED.quoted is None
 
 
 def test_text_with_the_mark_behind_it_cannot_be_written() -> None:

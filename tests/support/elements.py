@@ -22,6 +22,22 @@ TAGGED = Elements(
 )
 """A parameter between tags; words as in Python, and all else as JSON."""
 
+QUOTED_JSON = Elements(
+    "",
+    dict.fromkeys(DISJOINT_TYPES, Place("=", "")),
+    separator=", ",
+    spellings={"string": Spelling()},
+)
+"""Arguments of a call whose texts are those of JSON."""
+
+REPEATED = Elements(
+    "",
+    dict.fromkeys(DISJOINT_TYPES, Place("=", "")),
+    separator=", ",
+    spellings=dict.fromkeys(DISJOINT_TYPES, _PYTHON),
+)
+"""Arguments of a call as Python writes all of them."""
+
 WRAPPED = Elements(
     "<p ",
     dict.fromkeys(DISJOINT_TYPES, Place(">", "</p>")),

@@ -37,7 +37,8 @@ class Elements(msgspec.Struct, frozen=True):
     """How the properties of an object are written.
 
     `before` stands before each name, `separator` between two properties. `places` has the marks
-    around a value, and `spellings` how it is spelled unless it is a text, by its type. `sorts`:
+    around a value, and `spellings` how it is spelled, by its type; a text without a spelling stands
+    as it is. `sorts`:
     properties come in the order of their names. `followers` are patterns of what stands behind a
     text, if its mark is too common to end it alone. Some texts have a `wrap`.
     """
@@ -64,8 +65,15 @@ class Elements(msgspec.Struct, frozen=True):
         text = self.text(value) if kind == "string" else self.spelling(kind).write(value)
         return f"{self.before}{name}{place.between}{text}{place.after}"
 
+    @property
+    def quoted(self) -> Spelling | None:
+        """The spelling of texts; `None` if they stand as they are."""
+        return self.spellings.get("string")
+
     def text(self, text: str) -> str:
         """Return a text as it stands between its marks."""
+        if self.quoted is not None:
+            return self.quoted.write(text)
         if self.wrap is None or not self.wraps(text):
             return text
         return self.wrap.opening + text + self.wrap.closing
@@ -75,6 +83,8 @@ class Elements(msgspec.Struct, frozen=True):
 
     def is_writable(self, text: str) -> bool:
         """Whether a text can be read back: it ends at the first mark behind it."""
+        if self.quoted is not None:
+            return True
         quotes = self.wrapped if self.wraps(text) and self.wrapped else self.text_end
         if quotes.followers:
             return re.search(quotes.end, text) is None

@@ -10,10 +10,12 @@ from antiphon.schemas.check import fits
 from antiphon.schemas.elements import Elements
 from antiphon.schemas.grammars.element_grammar import ElementGrammar
 from antiphon.schemas.grammars.gbnf import Rules
-from support.elements import CALLED, QUOTED, TAGGED, WRAPPED
+from support.elements import CALLED, QUOTED, QUOTED_JSON, REPEATED, TAGGED, WRAPPED
 from support.gbnf import Grammar
 
-ALL = {"tagged": TAGGED, "quoted": QUOTED, "called": CALLED, "wrapped": WRAPPED}
+RAW = {"tagged": TAGGED, "quoted": QUOTED, "called": CALLED, "wrapped": WRAPPED}
+ALL = {**RAW, "json": QUOTED_JSON, "python": REPEATED}
+raw = pytest.mark.parametrize("elements", RAW.values(), ids=RAW)
 every = pytest.mark.parametrize("elements", ALL.values(), ids=ALL)
 SCHEMA = {
     "type": "object",
@@ -96,7 +98,7 @@ def test_value_that_does_not_fit_is_not_allowed(elements: Elements, value: Any) 
     assert not allowed(SCHEMA, elements, value)
 
 
-@every
+@raw
 def test_text_that_cannot_be_read_back_is_not_allowed(elements: Elements) -> None:
     value = "it\n</parameter>'<|\"|>')" if elements is not WRAPPED else "it\n]]>"
     one = {**SCHEMA, "properties": {"text": {}, "one": {"enum": ["x", value]}}}
@@ -181,7 +183,7 @@ def test_schema_without_an_object_has_no_rule(elements: Elements, schema: Any) -
     assert compiled(schema, elements)[0] is None
 
 
-@every
+@raw
 def test_long_size_is_counted_without_a_bracket_or_left_to_the_check(elements: Elements) -> None:
     text = {"type": "string", "maxLength": 200}
     schema = {"properties": {"t": text}, "required": ["t"]}

@@ -78,7 +78,7 @@ class ElementGrammar(JsonGrammar):
     def _of_type(self, name: str, view: View, forbidden: tuple[str, ...]) -> str | None:
         kind = "number" if name == "integer" else name
         place = self._elements.places[kind]
-        if kind == "string":
+        if kind == "string" and self._elements.quoted is None:
             return self._either([self._text(one, view, forbidden) for one in self._ends(place)])
         with self._rules.spelled(self._elements.spelling(kind)):
             rule = self._write_type(name, view, forbidden)

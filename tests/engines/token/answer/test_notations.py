@@ -25,7 +25,8 @@ from antiphon.engines.token.answer.generation import GenerationInput, generate
 from antiphon.engines.token.answer.parser import AnswerParser
 from antiphon.engines.token.notation.notation import COUNT, NAME_AGAIN, Call, Notation, Variant
 from antiphon.engines.token.prompt.tool_prompt import call_instructions
-from support.elements import CALLED, QUOTED, TAGGED, WRAPPED
+from antiphon.schemas.elements import Elements
+from support.elements import CALLED, QUOTED, QUOTED_JSON, REPEATED, TAGGED, WRAPPED
 from support.gbnf import Grammar
 from support.scripted_machine import ScriptedMachine, words_prompt
 
@@ -146,6 +147,27 @@ def test_calls_are_the_same_however_they_are_cut(
     pieces = [text[start:end] for start, end in pairwise(edges)]
     expected = [("text", "Look."), ("add", '{"n": [1, 2]}'), ("write", '{"text": "a"}')]
     assert said(events_of(notation, *pieces)) == expected
+
+
+@pytest.mark.parametrize("elements", [QUOTED_JSON, REPEATED])
+@given(st.lists(st.integers(0, 90), max_size=20))
+def test_quotes_are_no_part_of_a_text(elements: Elements, cuts: list[int]) -> None:
+    notation = Notation(opening="<c>", lead="", middle="(", closing=")</c>", elements=elements)
+    given_ = {"text": 'it\'s "x", y=\\\n)</c>', "size": 7, "mixed": "two", "list": ["a", None]}
+    text = notation.write(Call("write", given_), Call("write", {"mixed": None}))
+    edges = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
+    pieces = [text[start:end] for start, end in pairwise(edges)]
+    calls = [(name, json.loads(read)) for name, read in said(events_of(notation, *pieces))]
+    assert calls == [("write", given_), ("write", {"mixed": None})]
+
+
+def test_text_in_quotes_of_json_is_streamed_as_it_comes() -> None:
+    notation = Notation(opening="<c>", lead="", middle="(", closing=")</c>", elements=QUOTED_JSON)
+    parser = AnswerParser(AnswerFormat(notation, TOOLS, constrained=True))
+    parser.feed("<c>write(text=", 1)
+    pieces = ['"one', " two\\", '"', '"', ", size=4)</c>"]
+    sent = ["".join(getattr(event, "text", "") for event in parser.feed(one, 1)) for one in pieces]
+    assert sent == ['"one', " two", '\\"', '"', ', "size": 4}']
 
 
 @given(st.lists(st.integers(0, 80), max_size=20))

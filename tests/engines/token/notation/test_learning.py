@@ -90,6 +90,19 @@ def test_text_may_have_a_wrap_because_of_a_character_in_it() -> None:
     assert reason(source(two)) == "it writes {'text': 'two\\nlines\\n'} in another way"
 
 
+def test_text_may_be_quoted_as_other_values_are() -> None:
+    called = (
+        "<call>{{ f.name }}({% for k, v in f.arguments.items() %}{{ k }}={{ v | tojson }}"
+        "{{ '' if loop.last else ', ' }}{% endfor %})</call>"
+    )
+    found = learned(source(called))
+    assert found.elements is not None
+    assert found.arguments({"a": 'x"', "b": None}) == 'a="x\\"", b=null'
+    python = called.replace("v | tojson", "[v] | string | trim('[]')")
+    found = learned(source(python.replace("[v] | string | trim('[]')", "'%r' | format(v)")))
+    assert found.arguments({"a": "x", "b": None}) == "a='x', b=None"
+
+
 def test_indented_object_has_its_spelling() -> None:
     found = learned(source(NAMED.replace("tojson", "tojson(indent=2)")))
     assert found.arguments({"a": [1]}) == '{\n  "a": [\n    1\n  ]\n}'

@@ -218,16 +218,35 @@ class _Learner:
 
     def _with_places(self, shell: Elements, middle: str, closing: str) -> Elements:
         """Find what stands around values of each type, and how they are spelled."""
+        quoted = self._quoted(shell, middle, closing)
+        if quoted is not None:
+            shell = quoted
         around = shell.places["string"]
         quote = around.after if around.between.endswith(around.after) else '"'
         raw = Spelling(quotes=Quotes(quote, quote, "none"), comma=",", colon=":")
-        places, spellings = dict(shell.places), {}
+        places, spellings = dict(shell.places), dict(shell.spellings)
         for kind, value in SAMPLES.items():
             text = split_at_name(self._lab.calls({FIRST: value}))[1]
             inner = text.removeprefix(middle + shell.before + FIRST).removesuffix(closing)
             places[kind], spellings[kind] = _placed(kind, value, inner, raw, around.after)
-        wrap = self._wrap(shell, middle, closing)
+        wrap = None if quoted else self._wrap(shell, middle, closing)
         return msgspec.structs.replace(shell, places=places, spellings=spellings, wrap=wrap)
+
+    def _quoted(self, shell: Elements, middle: str, closing: str) -> Elements | None:
+        """Return elements whose texts are spelled, if quotes in a text are escaped."""
+        place = shell.places["string"]
+        text = f"{TEXT}'\"\\\n{TEXT}"
+        written = split_at_name(self._lab.calls({FIRST: text}))[1]
+        for spelling in (JSON, PYTHON):
+            quote = spelling.quotes.opening
+            if place.between.endswith(quote) and place.after.startswith(quote):
+                inner = Place(place.between[: -len(quote)], place.after[len(quote) :])
+                around = f"{middle}{shell.before}{FIRST}{inner.between}", inner.after + closing
+                if written == spelling.write(text).join(around):
+                    return msgspec.structs.replace(
+                        shell, places={"string": inner}, spellings={"string": spelling}
+                    )
+        return None
 
     def _wrap(self, shell: Elements, middle: str, closing: str) -> Wrap | None:
         """Find what stands around a text because of a character in it."""
@@ -329,7 +348,9 @@ def _first_number(slotted: str, text: str) -> int:
 def _with_followers(found: Notation) -> Notation:
     """Find what stands behind a text, if its mark is no bracket: texts have such marks within."""
     elements = found.elements
-    if elements is None or any(one in elements.text_end.closing for one in "<>[](){}"):
+    if elements is None or elements.quoted is not None:
+        return found
+    if any(one in elements.text_end.closing for one in "<>[](){}"):
         return found
     between = min((place.between for place in elements.places.values()), key=len)
     name = "[A-Za-z0-9_.-]{1,64}"

@@ -9,11 +9,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from antiphon.schemas.elements import Elements
-from antiphon.schemas.spelling import Quotes, Spelling
+from antiphon.schemas.spelling import JSON, Quotes, Spelling
 from antiphon.schemas.values import is_of, type_of
 
 FOLLOWER: Final = 100
 """The maximum length of what stands behind a text, where it tells whether the text ends."""
+
+
+_QUOTED: Final = re.compile(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"")
+_INSIDE: Final = re.compile(r'(?:[^"\\]|\\.)+', re.DOTALL)
 
 
 class Progress(NamedTuple):
@@ -111,7 +115,9 @@ class ElementReader:
         self._closers = [closer for closer in closers if closer]
         self._betweens = sorted({one.between for one in elements.places.values()}, key=len)
         self._quotes = self._plain = elements.text_end
+        self._quoted = elements.quoted
         self._begun = False
+        self._inside = False
         self._count = 0
         self._candidates: frozenset[str] = frozenset()
         self._allowed: frozenset[str] = frozenset()
@@ -137,12 +143,40 @@ class ElementReader:
             return self._name(text)
         if not self._begun:
             wrapped = elements.wrapped if "string" in self._candidates else None
+            if self._quoted is not None and not self._tell_quote(text):
+                return None
             if wrapped is not None and wrapped.opening.startswith(text[: len(wrapped.opening)]):
                 return self._wrap(text, wrapped)
             self._begun = True
         if self._candidates == {"string"}:
-            return self._text(text)
+            return self._text(text) if self._quoted is None else self._quoted_text(text)
         return self._value(text)
+
+    def _tell_quote(self, text: str) -> bool:
+        """Find out by its quote whether a value is a text; return false if that is undecided."""
+        if text:
+            kinds = self._candidates - {"string"}
+            self._candidates = frozenset({"string"}) if text[0] in "\"'" else kinds
+        return bool(text)
+
+    def _quoted_text(self, text: str) -> tuple[int, str] | None:
+        """Read a text in quotes; the JSON of one in those of JSON is passed on as it comes."""
+        spelling, after = self._quoted or JSON, self._elements.places["string"].after
+        if spelling.quotes.escapes != "json":
+            whole = _QUOTED.match(text)
+            if whole is None or not text.startswith(after, whole.end()):
+                return None
+            self._end_value()
+            return whole.end() + len(after), json.dumps(spelling.read(whole[0]), ensure_ascii=False)
+        if not self._inside:
+            self._inside = True
+            return 1, text[0]
+        inner = _INSIDE.match(text)
+        length = 0 if inner is None else inner.end()
+        if not text.startswith(f'"{after}', length):
+            return (length, text[:length]) if length else None
+        self._end_value()
+        return length + 1 + len(after), text[: length + 1]
 
     def _wrap(self, text: str, wrapped: Quotes) -> tuple[int, str] | None:
         """Read what stands before a text with a wrap."""
@@ -180,7 +214,8 @@ class ElementReader:
         self._candidates = candidates & kinds or candidates
         begin = (", " if self._count else "{") + json.dumps(name, ensure_ascii=False) + ": "
         self._count += 1
-        return at + len(mark), begin + ('"' if self._candidates == {"string"} else "")
+        is_raw = self._candidates == {"string"} and self._quoted is None
+        return at + len(mark), begin + ('"' if is_raw else "")
 
     def _ends(self, text: str, lead: str) -> bool:
         """Whether no element begins here."""
@@ -203,7 +238,7 @@ class ElementReader:
 
     def _end_value(self) -> None:
         self._candidates, self._value_end = frozenset(), None
-        self._quotes, self._begun = self._plain, False
+        self._quotes, self._begun, self._inside = self._plain, False, False
 
     def _text_end(self, text: str) -> int | None:
         found = re.search(self._quotes.end, text)
