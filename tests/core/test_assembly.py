@@ -481,3 +481,14 @@ def test_usage_says_the_service_tier_of_the_answer() -> None:
     stream = [assembly.start(), *assembly.feed(end)]
     assert fold(stream).usage.service_tier == assembly.usage.service_tier == "batch"
     assert started_assembly().start().message.usage.service_tier == "standard"
+
+
+def test_id_of_a_call_ends_with_what_the_model_wrote_as_its_identifier() -> None:
+    assembly = started_assembly(tool_use_id=lambda: "toolu_01abcdefghijklmnop")
+    events = [assembly.start(), *assembly.feed(ToolCallStart("look", 1, "XYZ000001"))]
+    events += [
+        *assembly.feed(ToolCallStart("look", 1)),
+        *assembly.feed(Finished(FinishReason.END_TURN)),
+    ]
+    calls = [block for block in fold(events).content if isinstance(block, ToolUseBlock)]
+    assert [call.id for call in calls] == ["toolu_01abcdefgXYZ000001", "toolu_01abcdefghijklmnop"]

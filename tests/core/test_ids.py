@@ -14,6 +14,7 @@ from antiphon.core.ids import (
     checked_secret,
     hash_secret,
     hint,
+    identifier_in,
     increase_request_id,
     invite_id,
     make_secret,
@@ -26,6 +27,7 @@ from antiphon.core.ids import (
     spend_limit_id,
     tool_use_id,
     user_id,
+    with_identifier,
     workspace_id,
 )
 
@@ -153,3 +155,23 @@ def test_entropy_is_made_again_by_the_same_credential_only() -> None:
     assert made == repeatable_entropy("sk-one", b"nonce")
     assert made != repeatable_entropy("sk-two", b"nonce")
     assert made != repeatable_entropy("sk-one", b"other")
+
+
+@given(st.text("abcXYZ019", min_size=1, max_size=12), st.binary(min_size=22, max_size=22))
+def test_identifier_of_the_model_is_the_end_of_the_id_of_a_call(own: str, entropy: bytes) -> None:
+    call = with_identifier(tool_use_id(entropy), own)
+    assert identifier_in(call, len(own)) == own
+    assert len(call) == len(tool_use_id(entropy))
+    assert call[: -len(own)] == tool_use_id(entropy)[: -len(own)]
+
+
+def test_id_of_a_call_stays_as_it_is_without_room_for_an_identifier() -> None:
+    call = tool_use_id(bytes(ID_ENTROPY))
+    assert with_identifier(call, "") == call
+    assert with_identifier(call, "a" * 13) == call
+
+
+def test_ids_that_were_made_elsewhere_have_their_end_if_it_fits() -> None:
+    assert identifier_in("call_abcdefghi", 9) == "abcdefghi"
+    for other in ("abc", "call-1-2-3-4", "toolu_é12345678"):
+        assert identifier_in(other, 9) is None

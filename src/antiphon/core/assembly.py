@@ -15,6 +15,7 @@ import msgspec
 
 from antiphon.core.citations.claims import ClaimScanner, Passage, Passages
 from antiphon.core.citations.sources import Sources
+from antiphon.core.ids import with_identifier
 from antiphon.core.prompt import (
     EngineEvent,
     Finished,
@@ -184,8 +185,8 @@ class Assembly:
                 return self._end_thought(proof)
             case RedactedThought(proof=proof):
                 return self._redacted(proof)
-            case ToolCallStart(name=name):
-                return self._start_call(name)
+            case ToolCallStart(name=name, identifier=identifier):
+                return self._start_call(name, identifier)
             case Finished(reason=reason, refusal=refusal):
                 return self._end(self._reason(reason), None, refusal)
         raise RuntimeError("the message has started")
@@ -257,9 +258,10 @@ class Assembly:
         hidden = StartedRedactedThinking(data=self._spec.sign("", proof))
         return [*self._begin(hidden), *self._close()]
 
-    def _start_call(self, name: str) -> list[StreamEvent]:
+    def _start_call(self, name: str, identifier: str) -> list[StreamEvent]:
         self._called = True
-        return self._begin(StartedToolUse(id=self._spec.tool_use_id(), name=name))
+        call = with_identifier(self._spec.tool_use_id(), identifier)
+        return self._begin(StartedToolUse(id=call, name=name))
 
     def _feed_input(self, event: ToolCallJson) -> list[StreamEvent]:
         if self._open is not StartedToolUse:

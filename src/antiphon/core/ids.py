@@ -7,6 +7,7 @@ import hmac
 from base64 import urlsafe_b64encode
 from functools import lru_cache
 from hashlib import sha256
+from typing import Final
 from uuid import UUID
 
 ID_ENTROPY = 22
@@ -49,6 +50,30 @@ def run_id(seconds: float, entropy: bytes) -> str:
 def tool_use_id(entropy: bytes) -> str:
     """`toolu_01` and 22 characters."""
     return public_id("toolu_01", entropy)
+
+
+MODELS_OWN: Final = 12
+"""The maximum length of an identifier of a model's own in the id of a call."""
+
+
+def with_identifier(call: str, identifier: str) -> str:
+    """Return the id of a call with the model's own identifier at its end, if it has room for it.
+
+    What stands before it is as random as before, so a model may write the same one twice.
+    """
+    if not identifier or len(identifier) > MODELS_OWN:
+        return call
+    return call[: -len(identifier)] + identifier
+
+
+def identifier_in(call: str, length: int) -> str | None:
+    """Return the model's own identifier of this length from the id of a call.
+
+    Any id that ends with so many letters and digits has one, `None` is for all others: a call that
+    was made elsewhere has the end of its id, the same each time.
+    """
+    own = call[-length:]
+    return own if len(own) == length and own.isascii() and own.isalnum() else None
 
 
 def api_key_id(entropy: bytes) -> str:

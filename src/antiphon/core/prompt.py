@@ -208,10 +208,14 @@ class RedactedThought(msgspec.Struct, frozen=True, gc=False):
 
 
 class ToolCallStart(msgspec.Struct, frozen=True, gc=False):
-    """The model calls a tool. Its input follows in `ToolCallJson`, up to any other event."""
+    """The model calls a tool. Its input follows in `ToolCallJson`, up to any other event.
+
+    `identifier` is what the model itself has written as that of the call, letters and digits.
+    """
 
     name: str
     tokens: int
+    identifier: str = ""
 
 
 class ToolCallJson(msgspec.Struct, frozen=True, gc=False):

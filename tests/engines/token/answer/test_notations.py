@@ -23,7 +23,15 @@ from antiphon.engines.token.answer.constraint import ConstraintRequest, constrai
 from antiphon.engines.token.answer.constraint_cache import ConstraintCache
 from antiphon.engines.token.answer.generation import GenerationInput, generate
 from antiphon.engines.token.answer.parser import AnswerParser
-from antiphon.engines.token.notation.notation import COUNT, NAME_AGAIN, Call, Notation, Variant
+from antiphon.engines.token.notation.notation import (
+    COUNT,
+    IDENTIFIER,
+    NAME_AGAIN,
+    NEXT_IDENTIFIER,
+    Call,
+    Notation,
+    Variant,
+)
 from antiphon.engines.token.prompt.tool_prompt import call_instructions
 from antiphon.schemas.elements import Elements
 from support.elements import CALLED, QUOTED, QUOTED_JSON, REPEATED, TAGGED, WRAPPED
@@ -478,3 +486,45 @@ def test_instructions_show_a_call_in_the_notation() -> None:
         "<tool_call>\n<function=the name of the tool>\n<parameter=the name of an argument>\n"
         "its value\n</parameter>\n</function>\n</tool_call>"
     )
+
+
+NAMED_CALLS = "abcdefgh1", "abcdefgh2", "abcdefgh3"
+IDENTIFIED = {
+    "middle": Notation(
+        opening="[C]", lead="", middle=f"[I]{IDENTIFIER}[A]", closing="", identifier_length=9
+    ),
+    "lead": Notation(
+        opening="[C]",
+        lead=f"{IDENTIFIER} ",
+        middle=" ",
+        separator=f"; {NEXT_IDENTIFIER} ",
+        closing="[/C]",
+        identifier_length=9,
+    ),
+    "closing": Notation(
+        opening="[C]",
+        lead="",
+        middle=" ",
+        separator=f" {IDENTIFIER}; ",
+        closing=f" {IDENTIFIER}[/C]",
+        identifier_length=9,
+    ),
+}
+
+
+@pytest.mark.parametrize("where", IDENTIFIED)
+@pytest.mark.parametrize("eager", [False, True])
+def test_calls_keep_the_identifiers_of_the_model(where: str, eager: bool) -> None:
+    notation = IDENTIFIED[where]
+    calls = [Call("write", {"size": n}, one, n) for n, one in enumerate(NAMED_CALLS)]
+    tools = (replace(WRITE, eager_input_streaming=eager),)
+    text = notation.write(*calls)
+    for pieces in ([text], [*text]):
+        parser = AnswerParser(AnswerFormat(notation, tools, constrained=True))
+        events = [event for piece in pieces for event in parser.feed(piece, 1)]
+        starts = [one for one in events if isinstance(one, ToolCallStart)]
+        # What stands behind an input that is streamed comes too late.
+        known = ["", "", ""] if eager and where == "closing" else [*NAMED_CALLS]
+        assert [one.identifier for one in starts] == known
+    assert grammar(ToolChoice(mode="any"), syntax=notation).allows(text)
+    assert not grammar(ToolChoice(), syntax=notation).allows(text.replace("abcdefgh2", "abc"))

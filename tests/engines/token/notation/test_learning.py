@@ -5,6 +5,7 @@ from datetime import datetime
 
 import pytest
 
+from antiphon.core.ids import tool_use_id, with_identifier
 from antiphon.core.prompt import Prompt, Tool, ToolChoice, Turn
 from antiphon.engines.token.notation.notation import (
     COUNT,
@@ -153,6 +154,24 @@ def test_identifiers_are_as_long_as_the_template_takes_them() -> None:
     )
     said = "".join(one.text for one in chat.render(Prompt(turns, 1)).segments)
     assert len(said.split("<call>")[1].split("|")[0]) == 9
+
+
+def test_call_is_rendered_with_what_the_model_wrote_as_its_identifier() -> None:
+    known = "<call>{{ f.name }}|{{ c.id }}|{{ f.arguments | tojson }}</call>"
+    chat = ChatTemplate(source(known), bos="", eos="</s>")
+    assert isinstance(chat.syntax, Notation)
+    assert chat.syntax.identifier_length == 9
+    ids = [with_identifier(tool_use_id(bytes(22)), own) for own in ("abcDEF123", "abcDEF456")]
+    assert len({*ids}) == 2
+    blocks = tuple(ToolUseParam(id=one, name="look", input={}) for one in (*ids, "call-1"))
+    turns = (
+        Turn("user", (TextParam(text="Look."),)),
+        Turn("assistant", blocks),
+        Turn("user", tuple(ToolResultParam(tool_use_id=one.id, content="Seen.") for one in blocks)),
+    )
+    said = "".join(one.text for one in chat.render(Prompt(turns, 1)).segments)
+    assert "<call>look|abcDEF123|{}</call><call>look|abcDEF456|{}</call>" in said
+    assert len(said.split("<call>look|")[3].split("|")[0]) == 9
 
 
 def test_arguments_are_elements_where_each_has_its_marks() -> None:

@@ -31,13 +31,15 @@ def test_calls_of_their_own_have_a_gap_between_them() -> None:
 
 def test_slots_match_any_number_or_identifier() -> None:
     closing = LISTED.closing
-    assert match(") toolu_1]</calls>!", 0, closing) == Match(18)
+    assert match(") toolu_1]</calls>!", 0, closing) == Match(18, identifier="toolu_1")
     assert match(") toolu_1]</ca", 0, closing) == Match(None, open=True)
     assert match(")", 0, closing) == Match(None, open=True)
     assert match(") ", 0, closing) == Match(None, open=True)
     assert match(") ]", 0, closing) == Match(None)
     assert match("] x", 0, closing) == Match(None)
-    assert match("x) a]</calls>", 1, closing) == Match(13)
+    assert match("x) a]</calls>", 1, closing) == Match(13, identifier="a")
+    between = match(") one, two 1", 0, LISTED.separator or "")
+    assert (between.identifier, between.following) == ("one", "two")
 
 
 def test_number_of_the_first_call_may_be_another() -> None:

@@ -86,6 +86,7 @@ class AnswerParser:
         self._scan = answer_format.calls.scan()
         self._input = answer_format.calls.reader("")
         self._name = ""
+        self._identifier = ""  # of the next call of a section, which stands before it
         self._calls: set[tuple[str, str]] = set()
         self._streamed = False
 
@@ -270,7 +271,8 @@ class AnswerParser:
             if head is not None and head.name in self._format.streamed:
                 self._streamed, self._name = True, head.name
                 self._input = self._format.calls.reader(head.name)
-                return _Step(head.length, Sign.STREAMED_HEAD, (ToolCallStart(head.name, 0),))
+                start = ToolCallStart(head.name, 0, self._identifier or head.identifier)
+                return _Step(head.length, Sign.STREAMED_HEAD, (start,))
         if self._format.bare_calls and not self._within and not self._may_be_call:
             return _Step(0, Sign.OTHER_TEXT)
         found = self._scan.find(self._held, ended=end is not None)
@@ -285,7 +287,7 @@ class AnswerParser:
     def _checked(self, found: FoundCall) -> _Step:
         """Decide whether a whole call is reported, rejected, or text."""
         answer_format = self._format
-        length, call, within = found
+        length, call, within = found.length, found.call, found.within
         tool = None if call is None else answer_format.tools_by_name.get(call[0])
         why = None if call is None or tool is None else self._error_in(call[1], tool)
         if call is None or tool is None or (why is not None and not answer_format.constrained):
@@ -300,7 +302,8 @@ class AnswerParser:
             return _Step(length, Sign.REPEATED_CALL)
         self._calls.add(whole)
         sign = Sign.NEXT_CALL if within else Sign.WHOLE_CALL
-        return _Step(length, sign, (*_call_events(*whole),))
+        own, self._identifier = self._identifier or found.identifier, found.following
+        return _Step(length, sign, (*_call_events(*whole, own),))
 
     def _error_in(self, given: object, tool: Tool) -> str | None:
         """Return the error of an input; one too complex to check is an error if it must fit."""
@@ -335,6 +338,7 @@ class AnswerParser:
         if closing.open and not (closing.found and end is not None):
             return _Step(0) if end is None else _Step(len(self._held))
         if closing.found:
+            self._identifier = closing.following
             return _Step(closing.length, Sign.NEXT_CALL if closing.within else Sign.CALL_CLOSING)
         return _Step(0, Sign.OTHER_TEXT)
 
@@ -355,7 +359,9 @@ class AnswerParser:
     }
 
 
-def _call_events(name: str, given: str) -> Iterator[ToolCallStart | ToolCallJson]:
-    yield ToolCallStart(name, 0)
+def _call_events(
+    name: str, given: str, identifier: str = ""
+) -> Iterator[ToolCallStart | ToolCallJson]:
+    yield ToolCallStart(name, 0, identifier)
     for fragment in fragments(given):
         yield ToolCallJson(fragment, 0)

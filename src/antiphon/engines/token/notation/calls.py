@@ -16,21 +16,25 @@ from antiphon.schemas.steps import Steps
 
 
 class CallHead(NamedTuple):
-    """The head of a call: the name of its tool, and the length of the head."""
+    """The head of a call: the name of its tool, its length, and its identifier if it has one."""
 
     name: str
     length: int
+    identifier: str = ""
 
 
 class FoundCall(NamedTuple):
     """A call in a text: its length, name and input if it is well formed, and if more follow.
 
-    `within`: what follows is another call of the same section, without an opening.
+    `within`: what follows is another call of the same section, without an opening. The identifiers
+    are that of the call and that of the next one, as far as they are written.
     """
 
     length: int
     call: tuple[str, dict[str, Any]] | None
     within: bool = False
+    identifier: str = ""
+    following: str = ""
 
 
 class Closing(NamedTuple):
@@ -40,6 +44,8 @@ class Closing(NamedTuple):
     found: bool
     open: bool = False
     within: bool = False
+    identifier: str = ""
+    following: str = ""
 
 
 class CallScan(Protocol):
@@ -100,7 +106,7 @@ class NotedCalls:
             return None
         if limit is not None and middle.end > limit:
             return None
-        return CallHead(name[0], middle.end)
+        return CallHead(name[0], middle.end, begun.identifier or middle.identifier)
 
     def _middle(self, text: str, name: re.Match[str]) -> Match:
         """Find what stands behind a name, in either order."""
@@ -142,7 +148,15 @@ class NotedCalls:
         within = (more.end or 0) > (closed.end or 0)
         end = max(more.end or 0, closed.end or 0)
         found = more.end is not None or closed.end is not None
-        return Closing(end, found, open=more.open or closed.open, within=within)
+        last = more if within else closed
+        return Closing(
+            end,
+            found,
+            open=more.open or closed.open,
+            within=within,
+            identifier=last.identifier,
+            following=last.following,
+        )
 
 
 class _NotedScan:
@@ -176,7 +190,8 @@ class _NotedScan:
         if closing.open and not (ended and closing.found):
             return None
         length = self._at + (closing.length if closing.found else 0)
-        return FoundCall(length, self._call(), within=closing.within)
+        own = closing.identifier or (self._head.identifier if self._head else "")
+        return FoundCall(length, self._call(), closing.within, own, closing.following)
 
     def _call(self) -> tuple[str, dict[str, Any]] | None:
         try:

@@ -129,8 +129,12 @@ class _Learner:
         return self._limited(_with_followers(found))
 
     def _limited(self, found: Notation) -> Notation:
-        """Find out whether a template takes identifiers of one length only."""
-        if self._lab.takes(LONG_IDENTIFIER):
+        """Find out whether a template takes identifiers of one length only.
+
+        Where the model writes them itself, they have to fit in the ids of calls.
+        """
+        texts = (*found.texts, found.gap)
+        if self._lab.takes(LONG_IDENTIFIER) and not any(IDENTIFIER in text for text in texts):
             return found
         return msgspec.structs.replace(found, identifier_length=len(IDENTIFIERS[0]))
 

@@ -154,22 +154,30 @@ def named_again(text: str, name: str) -> str:
 
 
 class Match(msgspec.Struct, frozen=True):
-    """Where a text with slots ends; `None` if it is not there, or not yet if `open`."""
+    """Where a text with slots ends; `None` if it is not there, or not yet if `open`.
+
+    The identifiers that stand in it are that of the call and that of the next one.
+    """
 
     end: int | None
     open: bool = False
+    identifier: str = ""
+    following: str = ""
 
 
 def match(text: str, at: int, wanted: str) -> Match:
     """Find `wanted`, whose slots match any number or identifier, at one place of a text."""
+    found_in: dict[str, str] = {}
     for piece in pieces(wanted):
         if _SLOTS.match(piece):
             found = _NAME.match(text, at)
             if found is None:
                 return Match(None, open=at == len(text))
             at = found.end()
+            found_in[piece] = found[0]
         elif text.startswith(piece, at):
             at += len(piece)
         else:
             return Match(None, open=piece.startswith(text[at:]))
-    return Match(at)
+    own, following = found_in.get(IDENTIFIER, ""), found_in.get(NEXT_IDENTIFIER, "")
+    return Match(at, identifier=own, following=following)

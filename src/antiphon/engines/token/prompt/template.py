@@ -22,6 +22,7 @@ import jinja2.parser
 from jinja2.meta import find_undeclared_variables
 from msgspec.structs import replace
 
+from antiphon.core.ids import identifier_in
 from antiphon.core.late_tools import description_of
 from antiphon.core.prompt import Breakpoint, Prompt, Thinking, Tool, Turn
 from antiphon.engines.token.notation.lab import (
@@ -318,7 +319,9 @@ class ChatTemplate:
     def _identifier(self, of: str) -> str:
         """Return the identifier of a call, as long as the template takes it."""
         length = 0 if self._notation is None else self._notation.identifier_length
-        return of if length in (0, len(of)) else sha256(of.encode()).hexdigest()[:length]
+        if length in (0, len(of)):
+            return of
+        return identifier_in(of, length) or sha256(of.encode()).hexdigest()[:length]
 
     def _tried(
         self, turns: Sequence[Turn], form: MessageForm, breakpoints: Sequence[Breakpoint] = ()
