@@ -364,6 +364,11 @@ def test_calls_are_counted_from_the_first_number() -> None:
     counted = "<call>{{ f.name }}:{{ loop.index + 2 }}|{{ f.arguments | tojson }}</call>"
     found = learned(source(counted))
     assert (found.middle, found.first_number) == (f":{COUNT}|", 3)
+    leading = "{{ loop.index }}:{{ f.name }}|{{ f.arguments | tojson }}"
+    listed = source(f"{leading}{{{{ '' if loop.last else ', ' }}}}", before="<calls>[", after="]")
+    found = learned(listed)
+    assert (found.lead, found.separator) == (f"[{COUNT}:", f", {COUNT}:")
+    assert found.first_number == 1
 
 
 def test_text_is_begun_where_no_tool_can_be_called() -> None:

@@ -1,12 +1,16 @@
 """Learns a notation: the same conversation is rendered with other calls, and compared."""
 
 import re
-import string
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
 
 import msgspec
 
+from antiphon.engines.token.notation.element_learning import (
+    JSONS,
+    ElementLearner,
+    with_followers,
+)
 from antiphon.engines.token.notation.lab import (
     FIRST,
     IDENTIFIERS,
@@ -14,16 +18,13 @@ from antiphon.engines.token.notation.lab import (
     MARK,
     NAME,
     SAID,
-    SECOND,
     TEXT,
     WAYS,
     Frame,
     Lab,
     Render,
     UnknownNotationError,
-    common_beginning,
     common_end,
-    split,
     split_at_name,
 )
 from antiphon.engines.token.notation.notation import (
@@ -34,29 +35,12 @@ from antiphon.engines.token.notation.notation import (
     Notation,
     Variant,
 )
-from antiphon.schemas.elements import Elements, Place, Wrap
-from antiphon.schemas.spelling import JSON, Quotes, Spelling
-
-SAMPLES: Final[Mapping[str, Any]] = {
-    "number": 7301,
-    "boolean": True,
-    "null": None,
-    "array": [7301, "glim", True, None],
-    "object": {"zeb": "glim", "ape": [None, False]},
-}
-"""A value of each type but text, which no template has by itself."""
-
-CHARACTERS: Final = "\n\t" + string.punctuation
-"""Characters that a template may write in another way than the rest of a text."""
+from antiphon.schemas.spelling import Spelling
 
 Thoughts: TypeAlias = tuple[str, str] | None
 """The opening and the closing of thoughts."""
 
 CALLS: Final = len(IDENTIFIERS)
-
-JSONS: Final = (JSON, Spelling(comma=",", colon=":"))
-PYTHON: Final = Spelling(true="True", false="False", null="None", quotes=Quotes("'", "'", "python"))
-WORDS: Final = (JSON, PYTHON, Spelling(null="None"), Spelling(null=""))
 
 
 def learn(
@@ -103,7 +87,16 @@ class _Learner:
         before = self._empty_thoughts.sub("", before, count=1) if self._begins(before) else before
         begun = "" if before else self._begun()
         opening, lead = (begun, "") if begun else self._opening(before)
-        found = self._as_object(opening, lead, after) or self._as_elements(opening, lead, after)
+        found = self._as_object(opening, lead, after)
+        if found is None:
+            arguments = ElementLearner(self._lab).learn(after)
+            found = Notation(
+                opening=opening,
+                lead=lead,
+                middle=arguments.middle,
+                closing=arguments.closing,
+                elements=arguments.elements,
+            )
         if MARK.match(opening) is None:
             opened = self._lab.frame.text_opening
             variant = _variant(opened, found.opening + found.lead, found.middle)
@@ -126,7 +119,7 @@ class _Learner:
             arguments_as_text=way.as_text,
             empty=way.empty,
         )
-        return self._limited(_with_followers(found))
+        return self._limited(with_followers(found))
 
     def _limited(self, found: Notation) -> Notation:
         """Find out whether a template takes identifiers of one length only.
@@ -187,96 +180,6 @@ class _Learner:
                 )
         return None
 
-    def _as_elements(self, opening: str, lead: str, after: str) -> Notation:
-        """Return the notation if each argument is an element."""
-        none = split_at_name(self._lab.calls({}))[1]
-        two = split_at_name(self._lab.calls({FIRST: TEXT, SECOND: TEXT}))[1]
-        to_name, rest = split(after, FIRST)
-        between, to_end = split(rest, TEXT)
-        middle = common_beginning(to_name, none)
-        closing = none[len(middle) :]
-        if not to_end.endswith(closing):
-            raise UnknownNotationError("arguments are no elements")
-        end = to_end[: len(to_end) - len(closing)]
-        sorts = two.find(SECOND) < two.find(FIRST)
-        former, later = (SECOND, FIRST) if sorts else (FIRST, SECOND)
-        first = f"{to_name}{former}{between}{TEXT}{end}"
-        before = to_name[len(middle) :]
-        second = f"{before}{later}{between}{TEXT}{to_end}"
-        if not (two.startswith(first) and two.endswith(second)):
-            raise UnknownNotationError("arguments are no elements")
-        separator = two[len(first) : len(two) - len(second)]
-        shell = Elements(
-            before=before,
-            places={"string": Place(between, end)},
-            separator=separator,
-            sorts=sorts,
-        )
-        return Notation(
-            opening=opening,
-            lead=lead,
-            middle=middle,
-            closing=closing,
-            elements=self._with_places(shell, middle, closing),
-        )
-
-    def _with_places(self, shell: Elements, middle: str, closing: str) -> Elements:
-        """Find what stands around values of each type, and how they are spelled."""
-        quoted = self._quoted(shell, middle, closing)
-        if quoted is not None:
-            shell = quoted
-        around = shell.places["string"]
-        quote = around.after if around.between.endswith(around.after) else '"'
-        raw = Spelling(quotes=Quotes(quote, quote, "none"), comma=",", colon=":")
-        places, spellings = dict(shell.places), dict(shell.spellings)
-        for kind, value in SAMPLES.items():
-            text = split_at_name(self._lab.calls({FIRST: value}))[1]
-            inner = text.removeprefix(middle + shell.before + FIRST).removesuffix(closing)
-            places[kind], spellings[kind] = _placed(kind, value, inner, raw, around.after)
-        wrap = None if quoted else self._wrap(shell, middle, closing)
-        return msgspec.structs.replace(shell, places=places, spellings=spellings, wrap=wrap)
-
-    def _quoted(self, shell: Elements, middle: str, closing: str) -> Elements | None:
-        """Return elements whose texts are spelled, if quotes in a text are escaped."""
-        place = shell.places["string"]
-        text = f"{TEXT}'\"\\\n{TEXT}"
-        written = split_at_name(self._lab.calls({FIRST: text}))[1]
-        for spelling in (JSON, PYTHON):
-            quote = spelling.quotes.opening
-            if place.between.endswith(quote) and place.after.startswith(quote):
-                inner = Place(place.between[: -len(quote)], place.after[len(quote) :])
-                around = f"{middle}{shell.before}{FIRST}{inner.between}", inner.after + closing
-                if written == spelling.write(text).join(around):
-                    return msgspec.structs.replace(
-                        shell, places={"string": inner}, spellings={"string": spelling}
-                    )
-        return None
-
-    def _wrap(self, shell: Elements, middle: str, closing: str) -> Wrap | None:
-        """Find what stands around a text because of a character in it."""
-        place = shell.places["string"]
-        before, after = middle + shell.before + FIRST + place.between, place.after + closing
-        around: dict[tuple[str, str], str] = {}
-        for character in self._telling(before, after):
-            text = f"{TEXT}{character}{TEXT}"
-            written = split_at_name(self._lab.calls({FIRST: text}))[1]
-            inner = written.removeprefix(before).removesuffix(after)
-            if inner.count(text) != 1:
-                return None
-            if inner != text and len(inner) + len(before + after) == len(written):
-                opening, closing = split(inner, text)
-                around[opening, closing] = around.get((opening, closing), "") + character
-        if len(around) != 1:
-            return None
-        ((opening, closing), characters) = around.popitem()
-        return Wrap(opening, closing, characters)
-
-    def _telling(self, before: str, after: str) -> str:
-        """Return characters by which a template may decide; none if all together change nothing."""
-        text = f"{TEXT}{CHARACTERS}{TEXT}"
-        written = split_at_name(self._lab.calls({FIRST: text}))[1]
-        return "" if written == f"{before}{text}{after}" else CHARACTERS
-
     def _with_more_calls(self, found: Notation) -> Notation:
         """Find what stands between two calls."""
         try:
@@ -301,7 +204,9 @@ class _Learner:
             found = msgspec.structs.replace(found, first_number=_first_number(middle, middles[0]))
         whole = _with_slots(found.opening + found.lead, 0)
         if COUNT in separator:
-            whole = re.sub(r"\d+", COUNT, whole)
+            counted = re.sub(r"\d+", COUNT, whole)
+            whole, number = counted, _first_number(counted, whole)
+            found = msgspec.structs.replace(found, first_number=number)
         found = msgspec.structs.replace(found, lead=whole[len(found.opening) :])
         if separator.startswith(found.closing) and separator.replace(
             NEXT_IDENTIFIER, IDENTIFIER
@@ -347,50 +252,6 @@ def _first_number(slotted: str, text: str) -> int:
     pattern = re.escape(slotted).replace(re.escape(COUNT), r"(\d+)", 1).replace(COUNT, r"\d+")
     found = re.fullmatch(pattern, text)
     return int(found[1]) if found else 0
-
-
-def _with_followers(found: Notation) -> Notation:
-    """Find what stands behind a text, if its mark is no bracket: texts have such marks within."""
-    elements = found.elements
-    if elements is None or elements.quoted is not None:
-        return found
-    if any(one in elements.text_end.closing for one in "<>[](){}"):
-        return found
-    between = min((place.between for place in elements.places.values()), key=len)
-    name = "[A-Za-z0-9_.-]{1,64}"
-    followers = [
-        re.escape(elements.separator + elements.before) + name + re.escape(between),
-        re.escape(found.closing).replace(NAME_AGAIN, name),
-    ]
-    if found.separator is not None:
-        between = re.escape(found.separator) + name + re.escape(found.middle)
-        followers.append(between.replace(NAME_AGAIN, name))
-    return msgspec.structs.replace(
-        found, elements=msgspec.structs.replace(elements, followers=tuple(followers))
-    )
-
-
-def _spellings(kind: str, raw: Spelling) -> Sequence[Spelling]:
-    if kind in ("array", "object"):
-        raws = [
-            msgspec.structs.replace(raw, null=null, bare_keys=bare, sorts=sorts)
-            for null in ("null", "None")
-            for bare in (True, False)
-            for sorts in (True, False)
-        ]
-        return [*JSONS, PYTHON, *raws]
-    return WORDS
-
-
-def _placed(kind: str, value: Any, inner: str, raw: Spelling, after: str) -> tuple[Place, Spelling]:
-    """Return what stands around a value, and its spelling."""
-    ends = (after, "") if inner.endswith(after) else ("",)
-    for end in ends:
-        for spelling in _spellings(kind, raw):
-            text = spelling.write(value)
-            if text and inner.endswith(text + end):
-                return Place(inner[: len(inner) - len(text + end)], end), spelling
-    raise UnknownNotationError(f"a value of the type {kind} is not there")
 
 
 def _with_slots(text: str, number: int) -> str:
