@@ -53,6 +53,18 @@ def loop(*, thinks: bool) -> tuple[Turn, ...]:
     return tuple(turns)
 
 
+def called(chat: ChatTemplate, block: ToolUseParam, content: object) -> dict[str, Any]:
+    """Return a call and the content beside it, as the template takes them."""
+    arguments: Any = block.input
+    if isinstance(chat.syntax, Notation):
+        content = content or chat.syntax.empty
+        if chat.syntax.arguments_as_text:
+            arguments = json.dumps(arguments, ensure_ascii=False)
+    function = {"name": block.name, "arguments": arguments}
+    call = {"type": "function", "id": block.id, "function": function}
+    return {"content": content, "tool_calls": [call]}
+
+
 def messages(chat: ChatTemplate, turns: tuple[Turn, ...]) -> list[dict[str, Any]]:
     """Return turns in the form of transformers."""
     found: list[dict[str, Any]] = []
@@ -73,14 +85,8 @@ def messages(chat: ChatTemplate, turns: tuple[Turn, ...]) -> list[dict[str, Any]
                 case ThinkingParam(thinking=thought) if chat.reasoning.kept != "never":
                     tags = chat.reasoning.tags or THINK
                     message["content"] = tags.begin + thought + tags.end
-                case ToolUseParam(id=identifier, name=name, input=given):
-                    as_text = isinstance(chat.syntax, Notation) and chat.syntax.arguments_as_text
-                    arguments = json.dumps(given, ensure_ascii=False) if as_text else given
-                    function = {"name": name, "arguments": arguments}
-                    call = {"type": "function", "id": identifier, "function": function}
-                    message["tool_calls"] = [call]
-                    if isinstance(chat.syntax, Notation):
-                        message["content"] = message["content"] or chat.syntax.empty
+                case ToolUseParam():
+                    message |= called(chat, block, message["content"])
                 case ToolResultParam(tool_use_id=identifier, content=content):
                     message = {"role": "tool", "tool_call_id": identifier, "name": "look"}
                     message["content"] = content

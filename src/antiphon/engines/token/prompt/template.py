@@ -52,6 +52,7 @@ from antiphon.engines.token.prompt.message_forms import MessageForm, expressions
 from antiphon.engines.token.prompt.placeholders import (
     Placeholders,
     Rendered,
+    Segment,
 )
 from antiphon.engines.token.prompt.prompt_end import PromptEnd
 from antiphon.engines.token.prompt.reasoning_format import ReasoningFormat, ReasoningTags
