@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from antiphon.core.prompt import (
     Prompt,
     TextChunk,
+    Thinking,
     Tool,
     ToolCallJson,
     ToolCallStart,
@@ -175,6 +176,18 @@ def test_every_template_is_native_or_has_its_reason(compiled: Compiled) -> None:
         assert compiled(name).native
     reasons = {name: compiled(name).unlearned for name in UNLEARNED}
     assert reasons == UNLEARNED
+
+
+def test_text_has_begun_where_calls_begin_at_its_end(compiled: Compiled) -> None:
+    for name, gap in (
+        ("Kimi-K3", "<|open|>response<|sep|>"),
+        ("openai-gpt-oss-120b", "<|start|>assistant"),
+    ):
+        turns = (Turn("user", (TextParam(text="Go."),)),)
+        thinking = Thinking(mode="enabled", budget=1024)
+        tags = compiled(name).tags(Prompt(turns, 1, tools=TOOLS, thinking=thinking))
+        assert tags is not None
+        assert tags.gap == gap
 
 
 seeds = st.integers(0, 2**32)

@@ -224,10 +224,11 @@ class ChatTemplate:
     def tags(self, prompt: Prompt) -> ReasoningTags | None:
         """Return the tags of reasoning for the answer to `prompt`.
 
-        Where a text begins with a mark and a call with another one, the model writes it itself.
+        Where a text begins with a mark and a call with another one, the model writes it itself;
+        but calls may begin where a text ends.
         """
         tags, notation = self.reasoning.tags, self._notation
-        if tags is None or notation is None or not chooses(prompt):
+        if tags is None or notation is None or notation.closes_text or not chooses(prompt):
             return tags
         return tags.choosing()
 
