@@ -422,6 +422,25 @@ def test_call_begins_with_its_name_where_the_prompt_has_its_opening() -> None:
     assert said(events_of(BEGUN, *text, prefilled=True)) == [("text", text[:13]), calls[1]]
 
 
+def test_tool_with_the_name_of_a_text_is_called_only_if_it_must_be() -> None:
+    tool = Tool(name="all", input_schema={"type": "object"})
+    for notation, call in (
+        (BEGUN, "all\n{}"),
+        (
+            replace(CHANNELS, opening=" to=", text_opening=" to=all<m>", variant=None),
+            " to=all<m>{}",
+        ),
+    ):
+        forced = ToolChoice(mode="any", parallel=False)
+        assert grammar(forced, syntax=notation, tools=(tool,)).allows(call)
+        format_ = AnswerFormat(notation, (tool,), constrained=True, forced=True)
+        assert said([*AnswerParser(format_).feed(call, 1)]) == [("all", "{}")]
+        auto = grammar(ToolChoice(), syntax=notation, tools=(tool, ADD))
+        assert auto.allows(call + ">")  # a text
+        assert said(events_of(notation, call)) == [("text", "{}")]
+        assert grammar(ToolChoice(), syntax=notation, tools=(tool,)).allows(call)
+
+
 @pytest.mark.parametrize("before", [(), ("all\nLook.>>",)])
 async def test_first_call_is_written_again_where_it_began(before: tuple[str, ...]) -> None:
     wrong, right = 'add\n{"n": [1, 1]}', 'add\n{"n": [3, 4]}'

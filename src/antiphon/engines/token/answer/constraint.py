@@ -168,10 +168,13 @@ class _ConstraintWriter:
         syntax, schema = self._request.syntax, self._request.schema
         text = None if schema is None else self._output(schema)
         if isinstance(syntax, Notation) and syntax.text_opening:
+            tools = [tool for tool in tools if not syntax.is_text(tool.name)]
             text = text or self._free_text(tools, syntax)
             if self._request.prefilled:
                 return text
             text = f"{literal(syntax.text_opening)} {text}"
+            if not tools:
+                return self._rules.add(text)
         elif isinstance(syntax, Notation) and syntax.alone:
             text = text or self._no_calls()
         if text is None:
@@ -180,7 +183,7 @@ class _ConstraintWriter:
 
     def _free_text(self, tools: Sequence[Tool], notation: Notation) -> str:
         """Return the rule for a text that begins with a mark, and for calls that may follow it."""
-        if not notation.begun:
+        if not notation.begun or not tools:
             return self._rules.add(ANYTHING)
         calls = self._rules.add(self._calls_of.rest(tools, more=self._may_call_again))
         return self._rules.until(notation.opening, calls, may_end=True)

@@ -122,6 +122,12 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
             return self.elements.write(given)
         return self.spelling.write(dict(given))
 
+    def is_text(self, name: str) -> bool:
+        """Whether a call of a tool with this name would be read as a text."""
+        before = "" if self.begun else self.opening
+        text = f"{before}{self.lead}{name}{self.middle}"
+        return bool(self.text_opening) and text.startswith(self.text_opening)
+
     @property
     def texts(self) -> tuple[str, ...]:
         """What stands around names and arguments."""
