@@ -6,7 +6,7 @@ from antiphon.schemas.elements import Elements, Place, kinds_of, mark_in
 from antiphon.schemas.spelling import Quotes, Spelling
 from antiphon.schemas.steps import Steps
 from antiphon.schemas.values import DISJOINT_TYPES
-from support.elements import CALLED, QUOTED, QUOTED_JSON, REPEATED, TAGGED, WRAPPED
+from support.elements import CALLED, QUOTED, QUOTED_JSON, REPEATED, TAGGED, TAGS, WRAPPED
 
 GIVEN = {"b": "two\nlines", "a": True, "c": [None, "x"]}
 
@@ -29,6 +29,14 @@ def test_text_has_a_wrap_if_a_character_in_it_asks_for_one() -> None:
     assert WRAPPED.text_end == Quotes("", "</p>", "none", without="\n<")
     assert WRAPPED.wrapped == Quotes("<![", "]]>", "none", having="\n<")
     assert TAGGED.wrapped is None
+
+
+def test_name_may_stand_again_behind_a_value() -> None:
+    assert TAGS.write({"a": "x", "b": None}) == "<a>x</a>\n<b>None</b>\n"
+    assert TAGS.is_writable("</b>", "a")
+    assert not TAGS.is_writable("</a>", "a")
+    assert TAGS.repeats
+    assert not TAGGED.repeats
 
 
 def test_text_may_have_quotes() -> None:

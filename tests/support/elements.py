@@ -1,6 +1,6 @@
 """Elements as templates of three families write them."""
 
-from antiphon.schemas.elements import Elements, Place, Wrap
+from antiphon.schemas.elements import PROPERTY, Elements, Place, Wrap
 from antiphon.schemas.spelling import Quotes, Spelling
 from antiphon.schemas.values import DISJOINT_TYPES
 
@@ -37,6 +37,11 @@ REPEATED = Elements(
     spellings=dict.fromkeys(DISJOINT_TYPES, _PYTHON),
 )
 """Arguments of a call as Python writes all of them."""
+
+TAGS = Elements(
+    "<", dict.fromkeys(DISJOINT_TYPES, Place(">", f"</{PROPERTY}>\n")), spellings={"null": _PYTHON}
+)
+"""Each property is a tag, and its name stands again in the closing one."""
 
 WRAPPED = Elements(
     "<p ",

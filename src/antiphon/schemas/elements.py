@@ -7,7 +7,7 @@ Texts stand as they are and end at a mark; other values are spelled.
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -17,12 +17,19 @@ from antiphon.schemas.spelling import JSON, Quotes, Spelling, in_order
 from antiphon.schemas.steps import Steps, TooComplexError
 from antiphon.schemas.values import DISJOINT_TYPES, type_of
 
+PROPERTY: Final = "\x03"
+"""Stands for the name of a property where it is repeated behind its value."""
+
 
 class Place(msgspec.Struct, frozen=True):
     """What stands between the name of a property and its value, and behind the value."""
 
     between: str
     after: str
+
+    def end(self, name: str) -> str:
+        """Return what stands behind the value of one property."""
+        return self.after.replace(PROPERTY, name)
 
 
 class Wrap(msgspec.Struct, frozen=True):
@@ -63,7 +70,7 @@ class Elements(msgspec.Struct, frozen=True):
         kind = type_of(value)
         place = self.places[kind]
         text = self.text(value) if kind == "string" else self.spelling(kind).write(value)
-        return f"{self.before}{name}{place.between}{text}{place.after}"
+        return f"{self.before}{name}{place.between}{text}{place.end(name)}"
 
     @property
     def quoted(self) -> Spelling | None:
@@ -81,11 +88,17 @@ class Elements(msgspec.Struct, frozen=True):
     def wraps(self, text: str) -> bool:
         return self.wrap is not None and any(one in text for one in self.wrap.characters)
 
-    def is_writable(self, text: str) -> bool:
-        """Whether a text can be read back: it ends at the first mark behind it."""
+    @property
+    def repeats(self) -> bool:
+        """Whether the name of a property stands again behind its value."""
+        return any(PROPERTY in place.after for place in self.places.values())
+
+    def is_writable(self, text: str, name: str = "") -> bool:
+        """Whether the text of a property can be read back: it ends at the first mark behind it."""
         if self.quoted is not None:
             return True
-        quotes = self.wrapped if self.wraps(text) and self.wrapped else self.text_end
+        plain = self.text_end_of(name)
+        quotes = self.wrapped if self.wraps(text) and self.wrapped else plain
         if quotes.followers:
             return re.search(quotes.end, text) is None
         return (text + quotes.closing).find(quotes.closing) == len(text)
@@ -93,8 +106,12 @@ class Elements(msgspec.Struct, frozen=True):
     @property
     def text_end(self) -> Quotes:
         """The quotes of a text: nothing before it, and behind it the mark at which it ends."""
+        return self.text_end_of("")
+
+    def text_end_of(self, name: str) -> Quotes:
+        """Return the quotes of the text of one property."""
         without = "" if self.wrap is None else self.wrap.characters
-        end = mark_in(self.places["string"].after)
+        end = mark_in(self.places["string"].end(name))
         return Quotes("", end, "none", self.followers, without=without)
 
     @property

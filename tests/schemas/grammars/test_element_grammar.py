@@ -10,11 +10,11 @@ from antiphon.schemas.check import fits
 from antiphon.schemas.elements import Elements
 from antiphon.schemas.grammars.element_grammar import ElementGrammar
 from antiphon.schemas.grammars.gbnf import Rules
-from support.elements import CALLED, QUOTED, QUOTED_JSON, REPEATED, TAGGED, WRAPPED
+from support.elements import CALLED, QUOTED, QUOTED_JSON, REPEATED, TAGGED, TAGS, WRAPPED
 from support.gbnf import Grammar
 
 RAW = {"tagged": TAGGED, "quoted": QUOTED, "called": CALLED, "wrapped": WRAPPED}
-ALL = {**RAW, "json": QUOTED_JSON, "python": REPEATED}
+ALL = {**RAW, "tags": TAGS, "json": QUOTED_JSON, "python": REPEATED}
 raw = pytest.mark.parametrize("elements", RAW.values(), ids=RAW)
 every = pytest.mark.parametrize("elements", ALL.values(), ids=ALL)
 SCHEMA = {
@@ -119,7 +119,7 @@ def test_drawn_elements_end_each_text_at_its_mark(elements: Elements, seed: int)
     assert "text" in marks
 
 
-@every
+@pytest.mark.parametrize("elements", [one for one in ALL.values() if one is not TAGS])
 def test_other_names_are_words(elements: Elements) -> None:
     schema = {"type": "object", "additionalProperties": {"type": "string"}}
     assert allowed(schema, elements, {"a-b.c": "x", "d": "y"})
@@ -233,3 +233,19 @@ def test_pattern_beyond_a_grammar_leaves_the_characters_of_a_wrap() -> None:
     assert grammar.allows("<p t><![x\n]]></p>")
     assert not grammar.allows("<p t>x\n</p>")
     assert not grammar.allows("<p t><![x]]></p>")
+
+
+def test_text_ends_at_the_closing_tag_of_its_property() -> None:
+    schema = {"properties": {"a": {"type": "string"}, "b": {"enum": ["x", "</b>"]}}}
+    assert allowed(schema, TAGS, {"a": "</b> </c>", "b": "x"})
+    for text in ("<a>x</b>\n", "<a>x</a> </a>\n", "<b></b></b>\n"):
+        grammar, _ = compiled(schema, TAGS)
+        assert grammar is not None
+        assert not grammar.allows(text)
+
+
+def test_other_names_are_not_written_where_they_are_repeated() -> None:
+    schema = {"type": "object", "additionalProperties": {"type": "string"}}
+    assert not allowed(schema, TAGS, {"a": "x"})
+    assert allowed(schema, TAGS, {})
+    assert compiled({**schema, "minProperties": 2}, TAGS)[0] is not None

@@ -46,50 +46,56 @@ class ElementGrammar(JsonGrammar):
 
     def _is_writable(self, value: object) -> bool:
         return isinstance(value, dict) and all(
-            self._elements.is_writable(one) for one in value.values() if isinstance(one, str)
+            self._elements.is_writable(one, name)
+            for name, one in value.items()
+            if isinstance(one, str)
         )
 
-    def _value_of(self, subschemas: Subschemas) -> str | None:
-        """Return the rule of a value with its marks."""
-        view = self._document.view(subschemas)
-        return self._either([self._value(one) for one in self._alternatives.of(view)])
+    def _value_of(self, subschemas: Subschemas, name: str | None) -> str | None:
+        """Return the rule of a value with its marks; `None` if these need a name that is any."""
+        if name is None and self._elements.repeats:
+            return None
+        view, own = self._document.view(subschemas), name or ""
+        return self._either([self._value(one, own) for one in self._alternatives.of(view)])
 
-    def _value(self, view: View) -> str | None:
+    def _value(self, view: View, own: str) -> str | None:
         self.unenforced |= view.unenforced
         if view.values is not None:
-            return self._either([self._literal(one) for one in self._values(view)])
+            return self._either([self._literal(one, own) for one in self._values(view)])
         remaining, forbidden = self._without_negations(view)
         if remaining is None:
             return None
         types = remaining.implied_types or DISJOINT_TYPES
-        return self._either([self._of_type(name, remaining, forbidden) for name in types])
+        return self._either([self._of_type(name, remaining, forbidden, own) for name in types])
 
-    def _literal(self, value: object) -> str | None:
+    def _literal(self, value: object, own: str) -> str | None:
         kind = type_of(value)
         place = self._elements.places[kind]
         if not isinstance(value, str):
             text = self._elements.spelling(kind).write(value)
-        elif not self._elements.is_writable(value):
+        elif not self._elements.is_writable(value, own):
             return None
         else:
             text = self._elements.text(value)
-        return literal(place.between + text + place.after)
+        return literal(place.between + text + place.end(own))
 
-    def _of_type(self, name: str, view: View, forbidden: tuple[str, ...]) -> str | None:
+    def _of_type(self, name: str, view: View, forbidden: tuple[str, ...], own: str) -> str | None:
         kind = "number" if name == "integer" else name
         place = self._elements.places[kind]
         if kind == "string" and self._elements.quoted is None:
-            return self._either([self._text(one, view, forbidden) for one in self._ends(place)])
+            return self._either(
+                [self._text(one, view, forbidden) for one in self._ends(place, own)]
+            )
         with self._rules.spelled(self._elements.spelling(kind)):
             rule = self._write_type(name, view, forbidden)
-        return None if rule is None else _joined(place.between, rule, place.after)
+        return None if rule is None else _joined(place.between, rule, place.end(own))
 
-    def _ends(self, place: Place) -> Iterator[tuple[Quotes, str]]:
+    def _ends(self, place: Place, own: str) -> Iterator[tuple[Quotes, str]]:
         """Yield the quotes that a text may have, and what stands behind them."""
-        plain, wrapped = self._elements.text_end, self._elements.wrapped
-        yield plain, place.after[len(plain.closing) :]
+        plain, wrapped = self._elements.text_end_of(own), self._elements.wrapped
+        yield plain, place.end(own)[len(plain.closing) :]
         if wrapped is not None:
-            yield wrapped, place.after
+            yield wrapped, place.end(own)
 
     def _text(self, end: tuple[Quotes, str], view: View, forbidden: tuple[str, ...]) -> str | None:
         quotes, rest = end

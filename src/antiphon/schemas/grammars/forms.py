@@ -22,7 +22,8 @@ class ObjectForm(msgspec.Struct, frozen=True):
 
     `name` writes the name of a property with all that stands before its value. `other` returns the
     rule for one of a language of names, or None if it cannot be written. `value` returns the rule
-    of a value; without it, the value is spelled as others are.
+    of a value by the name of its property, `None` if that is any; without it, the value is spelled
+    as others are.
     """
 
     opening: str
@@ -31,7 +32,7 @@ class ObjectForm(msgspec.Struct, frozen=True):
     sorts: bool
     name: Callable[[str], str]
     other: Callable[[Language], str | None]
-    value: Callable[[Subschemas], str | None] | None = None
+    value: Callable[[Subschemas, str | None], str | None] | None = None
 
     def pair(self, name: str, value: str) -> str:
         return f"{literal(self.name(name))} {value}"
@@ -51,7 +52,7 @@ def form_of(rules: Rules) -> ObjectForm:
 
 
 def element_form(
-    rules: Rules, elements: Elements, value: Callable[[Subschemas], str | None]
+    rules: Rules, elements: Elements, value: Callable[[Subschemas, str | None], str | None]
 ) -> ObjectForm:
     """Return the form of an object whose properties are elements; a value has its marks."""
     before = elements.before

@@ -26,7 +26,6 @@ class OtherNames:
         self, context: Context, view: View, known: Sequence[str], form: ObjectForm
     ) -> None:
         self._form = form
-        self._value = form.value or context.rule_of
         self._context = context
         self._view = view
         self._known = known
@@ -41,7 +40,7 @@ class OtherNames:
             return []
         found: list[tuple[str, str]] = []
         for of, subschemas in self._kinds(wanted=wanted):
-            value = self._value(subschemas)
+            value = self._value(subschemas, None)
             name = None if value is None else self._form.other(of)
             if value is not None and name is not None:
                 found.append((name, value))
@@ -50,10 +49,15 @@ class OtherNames:
     def distinct_names(self) -> Iterator[tuple[str, str]]:
         """Yield distinct names and the rules for their values."""
         for of, subschemas in self._kinds(wanted=True):
-            value = self._value(subschemas)
-            if value is not None:
-                for name in names_in(self._context.rules, of):
-                    yield name, value
+            for name in names_in(self._context.rules, of):
+                value = self._value(subschemas, name)
+                if value is None:
+                    break
+                yield name, value
+
+    def _value(self, subschemas: Subschemas, name: str | None) -> str | None:
+        own = self._form.value
+        return self._context.rule_of(subschemas) if own is None else own(subschemas, name)
 
     def _kinds(self, *, wanted: bool) -> Iterator[tuple[Language, Subschemas]]:
         """Yield the languages of other names, and the subschemas that apply to their values."""

@@ -39,7 +39,6 @@ class Objects:
 
     def __init__(self, context: Context, view: View, form: ObjectForm | None = None) -> None:
         self._form = form or form_of(context.rules)
-        self._value = self._form.value or context.rule_of
         self._context = context
         self._rules = context.rules
         self._view = view
@@ -142,7 +141,8 @@ class Objects:
         if names and not context.check.fits(name, document.view(names)):
             return None
         subschemas = document.property_subschemas(self._view, name)
-        value = self._value(subschemas)
+        own = self._form.value
+        value = context.rule_of(subschemas) if own is None else own(subschemas, name)
         if value is None:
             return None
         pair = self._form.pair(name, value)

@@ -34,7 +34,7 @@ from antiphon.engines.token.notation.notation import (
 )
 from antiphon.engines.token.prompt.tool_prompt import call_instructions
 from antiphon.schemas.elements import Elements
-from support.elements import CALLED, QUOTED, QUOTED_JSON, REPEATED, TAGGED, WRAPPED
+from support.elements import CALLED, QUOTED, QUOTED_JSON, REPEATED, TAGGED, TAGS, WRAPPED
 from support.gbnf import Grammar
 from support.scripted_machine import ScriptedMachine, words_prompt
 
@@ -124,6 +124,10 @@ TWO = [
         ),
     ),
     (
+        Notation(opening="<c>", lead="<", middle=">", closing=f"</{NAME_AGAIN}>", elements=TAGS),
+        "Look.<c><add><n>[1, 2]</n>\n</add><c><write><text>a</text>\n</write>",
+    ),
+    (
         Notation(opening="<c ", lead="", middle=">", closing="</c>", elements=WRAPPED),
         "Look.<c add><p n>[1, 2]</p></c><c write><p text>a</p></c>",
     ),
@@ -145,7 +149,7 @@ TWO = [
 @pytest.mark.parametrize(
     ("notation", "text"),
     TWO,
-    ids=["section", "elements", "wrapped", "called", "begun", "named", "list"],
+    ids=["section", "elements", "tags", "wrapped", "called", "begun", "named", "list"],
 )
 @given(st.lists(st.integers(0, 250), max_size=30))
 def test_calls_are_the_same_however_they_are_cut(

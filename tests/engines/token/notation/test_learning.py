@@ -78,6 +78,19 @@ def test_compact_object_has_its_spelling() -> None:
     assert found.arguments({"a": [1, 2]}) == '{"a":[1,2]}'
 
 
+def test_name_of_a_property_may_stand_again_behind_its_value() -> None:
+    tags = (
+        "<call>{{ f.name }}{% for k, v in f.arguments.items() %}<{{ k }}>"
+        "{{ v if v is string else v | tojson }}</{{ k }}>{% endfor %}</call>"
+    )
+    found = learned(source(tags))
+    assert found.elements is not None
+    assert found.elements.repeats
+    assert found.arguments({"a": "x", "b": [1]}) == "<a>x</a><b>[1]</b>"
+    twice = tags.replace("<{{ k }}>", "<{{ k }}|{{ k }}>")
+    assert reason(source(twice)) == "it writes a value elsewhere"
+
+
 def test_text_may_have_a_wrap_because_of_a_character_in_it() -> None:
     marked = "{% if v is string and ('<' in v or '\n' in v) %}<![{{ v }}]]>{% else %}"
     wrapped = PARAMETERS.replace("{{ v if", f"{marked}{{{{ v if").replace(

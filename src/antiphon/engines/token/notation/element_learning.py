@@ -18,7 +18,7 @@ from antiphon.engines.token.notation.lab import (
     split_at_name,
 )
 from antiphon.engines.token.notation.notation import NAME_AGAIN, Notation
-from antiphon.schemas.elements import Elements, Place, Wrap
+from antiphon.schemas.elements import PROPERTY, Elements, Place, Wrap
 from antiphon.schemas.spelling import JSON, Quotes, Spelling
 
 SAMPLES: Final[Mapping[str, Any]] = {
@@ -59,8 +59,10 @@ class ElementLearner:
         """
         none = split_at_name(self._lab.calls({}))[1]
         two = split_at_name(self._lab.calls({FIRST: TEXT, SECOND: TEXT}))[1]
-        to_name, rest = split(after, FIRST)
+        to_name, _, rest = after.partition(FIRST)
         between, to_end = split(rest, TEXT)
+        if FIRST in between:
+            raise UnknownNotationError("it writes a value elsewhere")
         middle = common_beginning(to_name, none)
         closing = none[len(middle) :]
         if not to_end.endswith(closing):
@@ -68,15 +70,15 @@ class ElementLearner:
         end = to_end[: len(to_end) - len(closing)]
         sorts = two.find(SECOND) < two.find(FIRST)
         former, later = (SECOND, FIRST) if sorts else (FIRST, SECOND)
-        first = f"{to_name}{former}{between}{TEXT}{end}"
+        first = f"{to_name}{former}{between}{TEXT}{end.replace(FIRST, former)}"
         before = to_name[len(middle) :]
-        second = f"{before}{later}{between}{TEXT}{to_end}"
+        second = f"{before}{later}{between}{TEXT}{to_end.replace(FIRST, later)}"
         if not (two.startswith(first) and two.endswith(second)):
             raise UnknownNotationError("arguments are no elements")
         separator = two[len(first) : len(two) - len(second)]
         shell = Elements(
             before=before,
-            places={"string": Place(between, end)},
+            places={"string": Place(between, end.replace(FIRST, PROPERTY))},
             separator=separator,
             sorts=sorts,
         )
@@ -94,6 +96,7 @@ class ElementLearner:
         for kind, value in SAMPLES.items():
             text = split_at_name(self._lab.calls({FIRST: value}))[1]
             inner = text.removeprefix(middle + shell.before + FIRST).removesuffix(closing)
+            inner = inner.replace(FIRST, PROPERTY)
             places[kind], spellings[kind] = _placed(kind, value, inner, raw, around.after)
         wrap = None if quoted else self._wrap(shell, middle, closing)
         return msgspec.structs.replace(shell, places=places, spellings=spellings, wrap=wrap)
@@ -117,7 +120,7 @@ class ElementLearner:
     def _wrap(self, shell: Elements, middle: str, closing: str) -> Wrap | None:
         """Find what stands around a text because of a character in it."""
         place = shell.places["string"]
-        before, after = middle + shell.before + FIRST + place.between, place.after + closing
+        before, after = middle + shell.before + FIRST + place.between, place.end(FIRST) + closing
         around: dict[tuple[str, str], str] = {}
         for character in self._telling(before, after):
             text = f"{TEXT}{character}{TEXT}"

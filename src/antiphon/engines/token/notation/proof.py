@@ -96,7 +96,7 @@ def _call(given: Mapping[str, Any], number: int) -> Call:
 
 def _is_writable(notation: Notation, text: str) -> bool:
     elements = notation.elements
-    return elements is None or elements.is_writable(text)
+    return elements is None or elements.is_writable(text, "text")
 
 
 def _read(notation: Notation, text: str) -> list[tuple[str, dict[str, Any]] | None] | None:

@@ -115,6 +115,7 @@ class ElementReader:
         self._closers = [closer for closer in closers if closer]
         self._betweens = sorted({one.between for one in elements.places.values()}, key=len)
         self._quotes = self._plain = elements.text_end
+        self._name_of_value = ""
         self._quoted = elements.quoted
         self._begun = False
         self._inside = False
@@ -161,7 +162,7 @@ class ElementReader:
 
     def _quoted_text(self, text: str) -> tuple[int, str] | None:
         """Read a text in quotes; the JSON of one in those of JSON is passed on as it comes."""
-        spelling, after = self._quoted or JSON, self._elements.places["string"].after
+        spelling, after = self._quoted or JSON, self._after("string")
         if spelling.quotes.escapes != "json":
             whole = _QUOTED.match(text)
             if whole is None or not text.startswith(after, whole.end()):
@@ -193,7 +194,7 @@ class ElementReader:
         if self._ends(text, lead):
             self._ended = True
             return 0, "}" if self._count else "{}"
-        if len(text) <= len(lead):
+        if len(text) <= len(lead) or (lead and any(one.startswith(text) for one in self._closers)):
             return None
         found = [
             (at, -len(mark), mark)
@@ -206,7 +207,8 @@ class ElementReader:
         rest = text[at:]
         if any(len(rest) < len(one) and one.startswith(rest) for one in self._betweens):
             return None
-        name = text[len(lead) : at]
+        name = self._name_of_value = text[len(lead) : at]
+        self._quotes = self._plain = self._elements.text_end_of(name)
         self._allowed = self._kinds(name)
         kinds = {"number" if kind == "integer" else kind for kind in self._allowed}
         places = self._elements.places.items()
@@ -220,11 +222,12 @@ class ElementReader:
     def _ends(self, text: str, lead: str) -> bool:
         """Whether no element begins here."""
         if lead:
-            return not text.startswith(lead) and not lead.startswith(text)
+            apart = not text.startswith(lead) and not lead.startswith(text)
+            return apart or any(map(text.startswith, self._closers))
         return any(text[0] == closer[0] for closer in self._closers)
 
     def _text(self, text: str) -> tuple[int, str] | None:
-        after = self._elements.places["string"].after
+        after = self._after("string")
         if self._quotes is not self._plain:
             after = self._quotes.closing + after
         at = self._text_end(text)
@@ -235,6 +238,10 @@ class ElementReader:
             return (at, _inside(text[:at])) if at else None
         self._end_value()
         return at + len(after), _inside(text[:at]) + '"'
+
+    def _after(self, kind: str) -> str:
+        """Return what stands behind the value that is read."""
+        return self._elements.places[kind].end(self._name_of_value)
 
     def _end_value(self) -> None:
         self._candidates, self._value_end = frozenset(), None
@@ -255,7 +262,7 @@ class ElementReader:
     def _value(self, text: str) -> tuple[int, str] | None:
         """Return a value that may be of several types, or is no text."""
         kind = min(self._candidates - {"string"})
-        after = self._elements.places[kind].after
+        after = self._after(kind)
         end = self._end_of_value(text, after)
         if end is None or not text.startswith(after, end):
             return None
