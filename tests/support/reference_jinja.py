@@ -11,6 +11,9 @@ import jinja2.nodes
 import jinja2.parser
 from jinja2.sandbox import SandboxedEnvironment
 
+REFUSED_BY_REFERENCE = frozenset({"llama-cpp-deepseek-r1"})
+"""Templates that write what a filter yields as JSON, as llama.cpp takes it."""
+
 
 class Generation(jinja2.ext.Extension):
     """Marks text for training."""

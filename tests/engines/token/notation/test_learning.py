@@ -16,7 +16,6 @@ from antiphon.engines.token.notation.notation import (
     Variant,
 )
 from antiphon.engines.token.prompt.call_syntax import TAGGED
-from antiphon.engines.token.prompt.jinja_environment import to_json
 from antiphon.engines.token.prompt.reasoning_format import ReasoningTags
 from antiphon.engines.token.prompt.template import ChatTemplate
 from antiphon.schemas.elements import Wrap
@@ -430,8 +429,6 @@ def test_what_a_filter_yields_is_a_list() -> None:
     prompt = Prompt((Turn("user", (TextParam(text="Go."),)),), 1, tools=(tool,))
     said = "".join(one.text for one in chat.render(prompt).segments)
     assert said.startswith('[{"name": "look", "description": "Say \\"so\\".", ')
-    with pytest.raises(TypeError):
-        to_json(object())
 
 
 def test_tools_may_be_read_by_an_older_name() -> None:

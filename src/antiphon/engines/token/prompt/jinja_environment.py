@@ -132,6 +132,9 @@ def _bounded_json(environment: BoundedEnvironment) -> Callable[..., str]:
     @wraps(to_json)
     def written(value: Any, *args: Any, **named: Any) -> str:
         budget: Budget = environment.running.budget
+        if isinstance(value, Iterator):
+            # What a filter yields (`map`, `select`) is a list, as in llama.cpp.
+            value = list(value)
         lines = 1
         if type(value) not in SCALARS and id(value) not in budget.trees:
             before = budget.taken
@@ -174,13 +177,5 @@ def to_json(  # the parameters are those of transformers, in their order
             indent=indent,
             separators=separators,
             sort_keys=sort_keys,
-            default=_listed,
         )
     )
-
-
-def _listed(value: object) -> list[Any]:
-    """Return what a filter yields (`map`, `select`) as a list, as llama.cpp does."""
-    if isinstance(value, Iterator):
-        return list(value)
-    raise TypeError(f"{type(value).__name__} is no JSON")
