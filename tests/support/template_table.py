@@ -23,6 +23,7 @@ from support.template_corpus import NAME, template_corpus
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/reference/templates.md"
 NATIVE = "native"
+NO_CALLS = "it has no calls"
 COLUMNS = ("template", "tools", "results", "thoughts", "kept", "control", "system", "read again")
 
 HEAD = """\
@@ -32,7 +33,8 @@ What is learned of each chat template that llama.cpp collects (those in the sour
 `{archive}`), as `antiphon models check` says it of one. `make template-table` writes this
 page; a test compares it with the code.
 
-**{native} of the {tools} templates that have tools are called in their own notation ({share}).**
+**{native} of the {writing} templates that write calls are called in their own notation ({share}).**
+{silent} more have a place for tools and write no calls; the others have neither.
 Each notation is proven before it is used; see
 [notations of calls](../decisions/0041-notations-of-calls.md).
 
@@ -92,7 +94,10 @@ def example(name: str, facts: TemplateFacts | str) -> str | None:
 def page(rows: Mapping[str, str], examples: Mapping[str, str], *, tools: int) -> str:
     """Return the page; `tools` is the number of templates that have a place for them."""
     native = sum(f"| {NATIVE} |" in one for one in rows.values())
-    head = HEAD.format(archive=NAME, native=native, tools=tools, share=f"{native / tools:.0%}")
+    silent = sum(f"| general: {NO_CALLS} |" in one for one in rows.values())
+    writing = tools - silent
+    share = f"{native / writing:.0%}"
+    head = HEAD.format(archive=NAME, native=native, writing=writing, share=share, silent=silent)
     table = [_row(*COLUMNS), "|---" * len(COLUMNS) + "|", *rows.values()]
     return "\n".join([head, *table, EXAMPLES]) + "\n".join(examples.values()) + "\n"
 

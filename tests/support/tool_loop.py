@@ -147,7 +147,8 @@ class Model:
             arguments = to_json(given(number)) if as_text else given(number)
             function = {"name": "look", "arguments": arguments}
             calls_of = [{"type": "function", "id": identifier, "function": function}]
-            answer = {"role": "assistant", "content": "", "tool_calls": calls_of}
+            empty = syntax.empty if isinstance(syntax, Notation) else ""
+            answer = {"role": "assistant", "content": empty, "tool_calls": calls_of}
             if self.thinks:
                 answer[self.chat.reasoning.field or ""] = f"Thought {number}."
             content = f"Not <here>, {number}: {given(number)['at'].strip()}"
