@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import count
-from pathlib import Path
 from random import Random
 from typing import Any, TypeAlias
 
@@ -35,10 +34,11 @@ from antiphon.engines.token.prompt.call_syntax import CallSyntax
 from antiphon.engines.token.prompt.template import ChatTemplate
 from antiphon.schemas.check import fits
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
+from engines.token.conftest import Compiled
 from support.examples import examples
 from support.gbnf import Grammar
 from support.native_templates import GENERAL, NATIVE, UNLEARNED
-from support.template_corpus import NAMES, template_corpus
+from support.template_corpus import NAMES
 
 TOOLS = (
     Tool(
@@ -88,14 +88,7 @@ THOUSAND = 1000
 MATCHED = 150
 """Characters of an answer that is matched with its grammar."""
 
-Compiled: TypeAlias = Callable[[str], ChatTemplate]
 Calls: TypeAlias = list[tuple[str, dict[str, Any]]]
-
-
-@pytest.fixture(scope="session")
-def compiled(models_dir: Path) -> Compiled:
-    corpus = template_corpus(models_dir)
-    return cache(lambda name: ChatTemplate(corpus[name], bos="<s>", eos="</s>"))
 
 
 def noted(chat: ChatTemplate) -> Notation:

@@ -1,10 +1,6 @@
 """A loop of ten turns is rendered as Jinja itself renders it, without sentinels, byte for byte."""
 
 import json
-from collections.abc import Callable
-from datetime import datetime
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +12,9 @@ from antiphon.engines.token.prompt.reasoning_format import THINK
 from antiphon.engines.token.prompt.template import ChatTemplate
 from antiphon.engines.token.prompt.tool_prompt import call_instructions, tool_prompt
 from antiphon.wire.content import TextParam, ThinkingParam, ToolResultParam, ToolUseParam
+from engines.token.conftest import NOW, Compiled, Referenced
 from support.native_templates import GENERAL, NATIVE
-from support.reference_jinja import REFUSED_BY_REFERENCE, reference_jinja
-from support.template_corpus import template_corpus
+from support.reference_jinja import REFUSED_BY_REFERENCE
 
 TOOLS = tuple(
     Tool(
@@ -35,11 +31,6 @@ TOOLS = tuple(
 HARD = 'it\'s "<b>" & \\n\nso'
 ROUNDS = 5
 MODES = (Thinking(), Thinking(mode="enabled", budget=4000))
-
-
-@pytest.fixture(scope="session")
-def corpus(models_dir: Path) -> Callable[[str], str]:
-    return cache(lambda name: template_corpus(models_dir)[name])
 
 
 def loop(*, thinks: bool) -> tuple[Turn, ...]:
@@ -99,29 +90,24 @@ def messages(chat: ChatTemplate, turns: tuple[Turn, ...]) -> list[dict[str, Any]
     "name", [one for one in (*NATIVE, *GENERAL) if one not in REFUSED_BY_REFERENCE]
 )
 def test_loop_is_rendered_as_by_the_reference(
-    corpus: Callable[[str], str], name: str, thinking: Thinking
+    compiled: Compiled, referenced: Referenced, name: str, thinking: Thinking
 ) -> None:
-    now = datetime(2026, 11, 29, 12, 0)  # noqa: DTZ001 - a local date, as templates write it
-    chat = ChatTemplate(corpus(name), bos="<s>", eos="</s>", now=lambda: now)
+    chat = compiled(name)
     thinks = chat.reasoning.tags is not None
     turns = loop(thinks=thinks)
     prompt = Prompt(turns, 1, tools=TOOLS, thinking=thinking)
     ours = "".join(segment.text for segment in chat.render(prompt).segments)
     described = [{"type": "function", "function": description_of(tool)} for tool in TOOLS]
-    reference = (
-        reference_jinja(lambda: now)
-        .from_string(corpus(name))
-        .render(
-            messages=messages(chat, turns),
-            tools=described,
-            functions=json.dumps([one["function"] for one in described], indent=4),
-            datetime=f"{now:%Y-%m-%d}",
-            documents=None,
-            add_generation_prompt=True,
-            bos_token="<s>",
-            eos_token="</s>",
-            **chat.reasoning.variables(thinking, None),
-        )
+    reference = referenced(name).render(
+        messages=messages(chat, turns),
+        tools=described,
+        functions=json.dumps([one["function"] for one in described], indent=4),
+        datetime=f"{NOW:%Y-%m-%d}",
+        documents=None,
+        add_generation_prompt=True,
+        bos_token="<s>",
+        eos_token="</s>",
+        **chat.reasoning.variables(thinking, None),
     )
     tags = chat.reasoning.tags
     added = ("", tags.begin, tags.end, tags.nothing) if tags else ("",)

@@ -4,9 +4,8 @@ This holds for every template that llama.cpp collects, and in both thinking mode
 template itself takes back what it has written: `STRIPPING` and `DATED` list these places.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timedelta
-from functools import cache
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from itertools import count, pairwise
 from pathlib import Path
 from typing import TypeAlias
@@ -27,6 +26,7 @@ from antiphon.wire.content import (
     ToolResultParam,
     ToolUseParam,
 )
+from engines.token.conftest import NOW, Clock, Compiled
 from support.conversation import turn
 from support.examples import examples
 from support.template_corpus import NAMES, template_corpus
@@ -197,7 +197,6 @@ At midnight a conversation is read again from there. No template writes the time
 """
 
 MODES = (Thinking(), Thinking(mode="enabled", budget=4000))
-NOW = datetime(2026, 11, 28, 9, 30)  # noqa: DTZ001 - a local date, as templates write it
 TOOLS = tuple(
     Tool(
         name=name,
@@ -208,45 +207,11 @@ TOOLS = tuple(
 )
 
 
-Compiled: TypeAlias = Callable[[str], ChatTemplate]
-"""Compiles a template of the corpus by its name; a function, because Hypothesis shows it."""
-
-
 @pytest.fixture(scope="module", params=NAMES)
 def name(request: pytest.FixtureRequest) -> str:
     """Each template; all its tests run one after another, so that one worker compiles it."""
     assert isinstance(request.param, str)
     return request.param
-
-
-class Clock:
-    """The time that all templates of the corpus read."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-
-@pytest.fixture(scope="session")
-def session_clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def clock(session_clock: Clock) -> Iterator[Clock]:
-    """The clock of the templates, which a test may set."""
-    yield session_clock
-    session_clock.now = NOW
-
-
-@pytest.fixture(scope="session")
-def compiled(models_dir: Path, session_clock: Clock) -> Compiled:
-    corpus = template_corpus(models_dir)
-
-    @cache  # compiling one takes longer than all its renderings here
-    def compile_(name: str) -> ChatTemplate:
-        return ChatTemplate(corpus[name], bos="<s>", eos="</s>", now=lambda: session_clock.now)
-
-    return compile_
 
 
 def thought(text: str) -> ThinkingParam:

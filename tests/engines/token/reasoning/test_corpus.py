@@ -1,17 +1,14 @@
 """What is learned about the reasoning of llama.cpp's templates is what the table says."""
 
-from collections.abc import Callable
-from functools import cache
-from pathlib import Path
-
 import pytest
 
 from antiphon.core.prompt import Prompt, Thinking, Tool, Turn
 from antiphon.engines.token.prompt.reasoning_format import ReasoningFormat
 from antiphon.engines.token.prompt.template import ChatTemplate
 from antiphon.wire.content import TextParam
+from engines.token.conftest import Compiled
 from support.reasoning_of_templates import REASONING, WITHOUT, Learned
-from support.template_corpus import NAMES, template_corpus
+from support.template_corpus import NAMES
 
 ASKED = Turn("user", (TextParam(text="Why?"),))
 PREFILL = Turn("assistant", (TextParam(text="Because"),))
@@ -20,14 +17,8 @@ OFF = Thinking()
 MODES = (ON, OFF)
 
 
-@pytest.fixture(scope="session")
-def compiled(models_dir: Path) -> Callable[[str], ChatTemplate]:
-    corpus = template_corpus(models_dir)
-    return cache(lambda name: ChatTemplate(corpus[name], bos="<s>", eos="</s>"))
-
-
 @pytest.fixture
-def chat(compiled: Callable[[str], ChatTemplate], name: str) -> ChatTemplate:
+def chat(compiled: Compiled, name: str) -> ChatTemplate:
     return compiled(name)
 
 

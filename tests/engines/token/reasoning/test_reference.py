@@ -1,7 +1,5 @@
 """A chat with thoughts is rendered as Jinja itself renders it, without sentinels, byte for byte."""
 
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,12 +7,10 @@ import pytest
 from antiphon.core.prompt import Prompt, Thinking, Turn
 from antiphon.engines.token.prompt.template import ChatTemplate
 from antiphon.wire.content import TextParam, ThinkingParam
+from engines.token.conftest import Compiled, Referenced
 from support.reasoning_of_templates import REASONING
-from support.reference_jinja import reference_jinja
-from support.template_corpus import template_corpus
 
 MODES = (Thinking(), Thinking(mode="enabled", budget=4000))
-NOW = datetime(2026, 11, 29, 12, 0)  # noqa: DTZ001 - a local date, as templates write it
 THOUGHTS = ('Is it <b>so</b>?\n\nIt\'s "so".', "{{ why }} & how")
 SAID = (
     ("user", "", "The first <question>?"),
@@ -52,10 +48,10 @@ def messages(chat: ChatTemplate, *, ends: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", REASONING)
-def test_chat_is_rendered_as_by_the_reference(models_dir: Path, name: str) -> None:
-    source = template_corpus(models_dir)[name]
-    chat = ChatTemplate(source, bos="<s>", eos="</s>", now=lambda: NOW)
-    reference = reference_jinja(lambda: NOW).from_string(source)
+def test_chat_is_rendered_as_by_the_reference(
+    compiled: Compiled, referenced: Referenced, name: str
+) -> None:
+    chat, reference = compiled(name), referenced(name)
     for thinking in MODES:
         given: dict[str, Any] = {
             "bos_token": "<s>", "eos_token": "</s>", "documents": None, "tools": None,
