@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from console.driving import ADA, PASSWORD, Person
+from console.driving import ADA, DESK, PASSWORD, Person
 from support.chromium import browser as open_browser
 from support.chromium import chromium_path
 from support.console_app import SOURCES, load_builder
@@ -60,7 +60,7 @@ def ada(chromium: Browser, program: Program) -> Iterator[Person]:
     found = re.search(r"(http\S+/console/setup#token=\S+)", program.output)
     assert found, program.output
     person = Person(chromium, program)
-    page = person.page()
+    page = person.tab
     page.goto(found[1])
     page.get_by_label("Your name").fill("Ada Lovelace")
     assert page.url.endswith("/console/setup"), "the token stays in no address"
@@ -68,18 +68,24 @@ def ada(chromium: Browser, program: Program) -> Iterator[Person]:
     page.locator("input[type=password]").fill(PASSWORD)
     page.get_by_role("button", name="Create the administrator").click()
     page.get_by_role("heading", name="API keys").wait_for()
-    page.close()
     yield person
     person.close()
 
 
 @pytest.fixture
 def page(ada: Person) -> Iterator[Page]:
-    """A page of the administrator's; the test fails if the browser refused or threw anything."""
-    opened = ada.page()
+    """The page of the administrator; the test fails if the browser refused or threw anything.
+
+    All tests of a module have the same one, as a new one takes a process. They go to an address
+    first.
+    """
+    opened = ada.tab
+    opened.set_viewport_size(DESK)
+    opened.emulate_media(color_scheme="light")
     yield opened
-    opened.close()
-    assert ada.faults == []
+    opened.unroute_all()
+    faults, ada.faults[:] = [*ada.faults], []
+    assert faults == []
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 """People before the Console: a browser with cookies of its own for each."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 from playwright.sync_api import (
@@ -29,12 +30,19 @@ OBJECTS = {
 }
 # What Chromium says of an answer that is an error: the tests look at the page instead.
 OF_STATUS = "Failed to load resource: the server responded with a status of"
-# Rules of WCAG 2.2 AA, and what axe calls good practice.
+# Rules of WCAG 2.2 AA, and what axe calls good practice; those about colours are in both.
+RULES: Mapping[str, Any] = {
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+}
+OF_COLORS = ("color-contrast", "link-in-text-block")
+COLORS: Mapping[str, Any] = {"runOnly": {"type": "rule", "values": OF_COLORS}}
+ALL_BUT_COLORS: Mapping[str, Any] = {
+    **RULES,
+    "rules": {rule: {"enabled": False} for rule in OF_COLORS},
+}
 AXE = """
-async () => {
-  const found = await axe.run(document, {
-    runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-  });
+async (rules) => {
+  const found = await axe.run(document, { ...rules, resultTypes: ["violations"] });
   return found.violations
     .filter(({ impact }) => impact === "serious" || impact === "critical")
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
@@ -82,16 +90,25 @@ class Person:
         opened.set_default_timeout(15_000)
         return opened
 
+    @cached_property
+    def tab(self) -> Page:
+        """The one page that stays open."""
+        return self.page()
+
     def sign_in(self, email: str, password: str = PASSWORD) -> Page:
         page = self.page()
         page.goto("/console/")
-        page.get_by_label("E-mail address").fill(email)
-        page.locator("input[type=password]").fill(password)
-        page.get_by_role("button", name="Sign in", exact=True).click()
+        fill_sign_in(page, email, password)
         return page
 
     def close(self) -> None:
         self.context.close()
+
+
+def fill_sign_in(page: Page, email: str = ADA, password: str = PASSWORD) -> None:
+    page.get_by_label("E-mail address").fill(email)
+    page.locator("input[type=password]").fill(password)
+    page.get_by_role("button", name="Sign in", exact=True).click()
 
 
 def ask_api(page: Page, path: str, body: Any = None) -> Any:
@@ -108,6 +125,23 @@ def ask_api(page: Page, path: str, body: Any = None) -> Any:
     )
     assert answer[0] == 200, answer
     return answer[1]
+
+
+def join(person: Person, admin: Page, name: str, role: str) -> str:
+    """Make somebody a member by an invite of the administrator's; return the id of the user.
+
+    It is done as the page of an invite does it, which other tests show.
+    """
+    email = f"{name.split(maxsplit=1)[0].lower()}@example.org"
+    invite = ask_api(admin, "/v1/organizations/invites", {"email": email, "role": role})
+    answer = person.context.request.post(
+        "/v1/console/invites/accept",
+        data={"token": invite["link"].partition("#token=")[2], "name": name, "password": PASSWORD},
+        headers={"x-antiphon-console": "1", "sec-fetch-site": "same-origin"},
+    )
+    assert answer.ok, answer.text()
+    user: str = answer.json()["user"]["id"]
+    return user
 
 
 def routes(parent: Literal["root", "signedIn"]) -> list[str]:
@@ -132,12 +166,14 @@ def settle(page: Page) -> None:
     page.wait_for_load_state("networkidle")
 
 
-def barriers(page: Page, axe: str) -> list[str]:
+def barriers(page: Page, axe: str, rules: Mapping[str, Any] = RULES) -> list[str]:
     """Return what axe finds serious on a page, which must be still."""
-    page.evaluate("() => document.activeElement?.blur()")
-    # By the protocol of the developer tools, which the policy of the page does not bind.
-    page.context.new_cdp_session(page).send("Runtime.evaluate", {"expression": axe})
-    found: list[str] = page.evaluate(AXE)
+    if not page.evaluate("document.activeElement?.blur(), 'axe' in window"):
+        # By the protocol of the developer tools, which the policy of the page does not bind.
+        session = page.context.new_cdp_session(page)
+        session.send("Runtime.evaluate", {"expression": axe})
+        session.detach()
+    found: list[str] = page.evaluate(AXE, rules)
     return found
 
 
@@ -156,6 +192,31 @@ def covered(page: Page) -> list[str]:
         })"""
     )
     return found
+
+
+def faults_of(page: Page, axe: str) -> list[str]:
+    """Return what is wrong with a page that stands still: wide and light, dark, and on a phone.
+
+    The themes differ in their colours alone. The page stays on the phone and dark.
+    """
+    found = [f"light: {fault}" for fault in barriers(page, axe)]
+    page.emulate_media(color_scheme="dark")
+    page.locator(":root[data-mantine-color-scheme=dark]").wait_for()
+    # Colours change little by little.
+    page.evaluate("Promise.allSettled(document.getAnimations().map((one) => one.finished))")
+    found += [f"dark: {fault}" for fault in barriers(page, axe, COLORS)]
+    found += [f"wide: {wide} px too wide" for wide in [too_wide(page)] if wide > 0]
+    page.set_viewport_size(PHONE)
+    found += [f"phone: {wide} px too wide" for wide in [too_wide(page)] if wide > 0]
+    return [*found, *(f"phone: {fault}" for fault in barriers(page, axe, ALL_BUT_COLORS))]
+
+
+def go_light(page: Page, address: str) -> None:
+    """Go to a page as one on a desk that is light sees it, and wait until it stands still."""
+    page.set_viewport_size(DESK)
+    page.emulate_media(color_scheme="light")
+    page.goto(address)
+    settle(page)
 
 
 def too_wide(page: Page) -> int:

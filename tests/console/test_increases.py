@@ -21,13 +21,12 @@ def joined(chromium: Browser, program: Program, admin: Page) -> Person:
     link = admin.get_by_label("the link", exact=True).inner_text()
     admin.get_by_role("button", name="Close").first.click()
     bob = Person(chromium, program)
-    theirs = bob.page()
+    theirs = bob.tab
     theirs.goto(link)
     theirs.get_by_label("Your name").fill("Bob")
     theirs.locator("input[type=password]").fill(PASSWORD)
     theirs.get_by_role("button", name="Join").click()
     theirs.get_by_role("navigation", name="Pages").wait_for()
-    theirs.close()
     return bob
 
 
@@ -108,7 +107,7 @@ def test_developer_asks_and_the_administrator_decides(
     chromium: Browser, program: Program, page: Page
 ) -> None:
     bob = joined(chromium, program, page)
-    theirs = bob.page()
+    theirs = bob.tab
     own = asks_three_times(theirs)
     grants_one_and_refuses_another(page)
 

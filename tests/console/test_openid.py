@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from console.conftest import CONFIG
-from console.driving import ADA, PASSWORD, PHONE, Person, barriers
+from console.driving import ADA, PASSWORD, Person, faults_of, fill_sign_in, go_light
 from support.console_app import SOURCES, load_builder
 from support.node import install, running
 from support.processes import KEY, Program, serving
@@ -130,46 +130,29 @@ def test_administrator_links_the_account_and_stranger_stays_outside(
     assert ada.faults == []
 
 
+MADE_UP = {
+    "?error=access_denied&error_description=Call+555": "The sign-in was ended there",
+    "?code=a&state=sign_in.b": "This sign-in has expired",
+    "?code=a&state=link.b": "The session has ended",
+    "": "This page is only for the way back",
+}
+
+
 @pytest.mark.usefixtures("ada")
-@pytest.mark.parametrize(
-    ("query", "said"),
-    [
-        ("?error=access_denied&error_description=Call+555", "The sign-in was ended there"),
-        ("?code=a&state=sign_in.b", "This sign-in has expired"),
-        ("?code=a&state=link.b", "The session has ended"),
-        ("", "This page is only for the way back"),
-    ],
-)
-def test_address_that_somebody_made_up_signs_nobody_in(
-    person: Person, query: str, said: str
-) -> None:
+def test_address_that_somebody_made_up_signs_nobody_in(person: Person) -> None:
     page = person.page()
-    page.goto(f"/console/oidc{query}")
-    expect(page.get_by_role("heading", name="Signing in did not work")).to_be_visible()
-    expect(page.get_by_role("alert")).to_contain_text(said)
-    expect(page.get_by_text("Call 555")).to_have_count(0)
-    assert page.url.endswith("/console/oidc")
-    page.get_by_role("link", name="Begin again").click()
-    expect(page.get_by_role("heading", name="Sign in", exact=True)).to_be_visible()
+    for query, said in MADE_UP.items():
+        page.goto(f"/console/oidc{query}")
+        expect(page.get_by_role("heading", name="Signing in did not work")).to_be_visible()
+        expect(page.get_by_role("alert")).to_contain_text(said)
+        expect(page.get_by_text("Call 555")).to_have_count(0)
+        assert page.url.endswith("/console/oidc")
+        page.get_by_role("link", name="Begin again").click()
+        expect(page.get_by_role("heading", name="Sign in", exact=True)).to_be_visible()
 
 
 @pytest.mark.usefixtures("ada")
-def test_provider_that_is_away_is_told_and_the_password_works(person: Person) -> None:
-    page = person.page()
-    said = "The server cannot reach Example. You can sign in another way."
-    error = {"type": "error", "error": {"type": "overloaded_error", "message": said}}
-    page.route("**/v1/console/oidc", lambda route: route.fulfill(status=529, json=error))
-    page.goto("/console/account")
-    page.get_by_role("button", name="Sign in with Example").click()
-    expect(page.get_by_role("alert")).to_contain_text(said)
-    page.get_by_label("E-mail address").fill(ADA)
-    page.locator("input[type=password]").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in", exact=True).click()
-    expect(page.get_by_role("heading", name="Account")).to_be_visible()
-
-
-@pytest.mark.usefixtures("ada")
-def test_server_without_passwords_asks_for_none(person: Person) -> None:
+def test_provider_or_passwords_may_be_away(person: Person) -> None:
     page = person.page()
     info = page.request.get("/v1/console").json()
     page.route("**/v1/console", lambda route: route.fulfill(json={**info, "passwords": False}))
@@ -177,18 +160,20 @@ def test_server_without_passwords_asks_for_none(person: Person) -> None:
         page.goto(path)
         expect(page.get_by_role("button", name=f"{verb} with Example")).to_be_visible()
         expect(page.locator("input")).to_have_count(0)
-        page.goto("about:blank")
+    page.unroute_all()
+    said = "The server cannot reach Example. You can sign in another way."
+    error = {"type": "error", "error": {"type": "overloaded_error", "message": said}}
+    page.route("**/v1/console/oidc", lambda route: route.fulfill(status=529, json=error))
+    page.goto("/console/account")
+    page.get_by_role("button", name="Sign in with Example").click()
+    expect(page.get_by_role("alert")).to_contain_text(said)
+    fill_sign_in(page)
+    expect(page.get_by_role("heading", name="Account")).to_be_visible()
 
 
 @pytest.mark.usefixtures("ada")
 def test_pages_of_the_sign_in_have_no_barriers(person: Person, axe: str) -> None:
     page = person.page()
-    for size in (None, PHONE):
-        if size:
-            page.set_viewport_size(size)
-        for path in ("/console/", "/console/oidc?error=access_denied", "/console/invite#token=x"):
-            page.goto("about:blank")
-            page.goto(path)
-            page.get_by_role("heading", level=1).wait_for()
-            assert barriers(page, axe) == []
-            assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    for path in ("/console/", "/console/oidc?error=access_denied", "/console/invite#token=x"):
+        go_light(page, path)
+        assert faults_of(page, axe) == []
