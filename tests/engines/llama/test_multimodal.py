@@ -41,7 +41,7 @@ from antiphon.wire.content import (
     UrlSource,
 )
 from support import images
-from support.caching import answered, fill, settled
+from support.caching import RestoresAll, answered, fill, settled
 from support.conversation import answer, ask, eventually, text_of, tokens_in, turn
 from support.images import image_param
 from support.projector import IMAGE_TOKENS
@@ -359,6 +359,7 @@ async def test_prefix_with_an_image_is_kept(
         return Prompt((marked,), 6, 0.0, breakpoints=breakpoints, cache_salt="one")
 
     engine = await open_llama(config)
+    engine.machine.parts.rates = RestoresAll()
     try:
         cold, said = await answered(engine, about(black, "Who?"))
         (size,) = cold.breakpoints
