@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from antiphon.engines.token.prompt.template import TemplateUnusableError
+from antiphon.engines.token.prompt.template_writer import TemplateUnusableError
 from antiphon.engines.token.template_facts import (
     CallFacts,
     PrefixFacts,

@@ -143,7 +143,7 @@ class Model:
         syntax = self.chat.syntax
         as_text = isinstance(syntax, Notation) and syntax.arguments_as_text
         for number, one in enumerate(identifiers):
-            identifier = self.chat._identifier(one)
+            identifier = self.chat._writer.identifier(one)
             arguments = to_json(given(number)) if as_text else given(number)
             function = {"name": "look", "arguments": arguments}
             calls_of = [{"type": "function", "id": identifier, "function": function}]

@@ -2,12 +2,9 @@
 
 import argparse
 import asyncio
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
 
-import msgspec
-
+from antiphon.cli.checked_model import Checked
 from antiphon.cli.command import CommandError
 from antiphon.cli.model_report import report
 from antiphon.cli.output import say_json, say_unchanged
@@ -15,7 +12,7 @@ from antiphon.engines.llama.gguf_header import HeaderError, read_header
 from antiphon.engines.llama.model_file import ModelFile, model_file, read_model_file
 from antiphon.engines.llama.options import LlamaOptions
 from antiphon.engines.token.prompt.family_templates import Family, family_of
-from antiphon.engines.token.prompt.template import TemplateUnusableError
+from antiphon.engines.token.prompt.template_writer import TemplateUnusableError
 from antiphon.engines.token.template_facts import TemplateFacts, template_facts
 from antiphon.settings import Settings
 from antiphon.store.data_folder import refuse_a_file
@@ -28,58 +25,6 @@ MOST_SOURCE = 1 << 20
 NO_TEMPLATE = "the file has no chat template, and its tokens are those of no known family"
 PROJECTOR = "it is a projector for images (`mmproj`) of a model, and no model"
 FOR_TOOLS = "tool_use"
-
-
-class Checked(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a model or of a template; `None` is what only the other one tells.
-
-    `unusable` says why no conversation can be put to it, and then there are no `learned` facts.
-    They are of the template that prompts with tools have, `template` by its name: one of the file,
-    or that of a `family` if the file has none.
-    """
-
-    source: str
-    kind: Literal["model", "template"]
-    file: ModelFile | None
-    learned: TemplateFacts | None
-    unusable: str | None
-    template: str | None = None
-    family: str | None = None
-    served_context: int | None
-    slots: int
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the facts for programs."""
-        file, learned = self.file, self.learned
-        no_calls = {"native": False, "reason": self.unusable}
-        return {
-            "source": self.source,
-            "kind": self.kind,
-            "usable": self.unusable is None,
-            "reason": self.unusable,
-            "file": None if file is None else _file(file),
-            "templates": None if file is None else list(file.templates),
-            "template": self.template,
-            "family": self.family,
-            "tools": no_calls if learned is None else learned.calls,
-            "thinking": None if learned is None else learned.thoughts,
-            "roles": None if learned is None else learned.roles,
-            "prefix": None if learned is None else learned.prefix,
-            "context": {
-                "trained": None if file is None else file.context,
-                "served": self.served_context,
-            },
-            "kv_cache": None if file is None else file.kv_cache,
-            "guarantees": None if learned is None else learned.guarantees,
-        }
-
-
-def _file(file: ModelFile) -> Mapping[str, Any]:
-    """Return what a file says of itself, without what stands elsewhere."""
-    elsewhere = {"templates", "kv_cache", "context", "controls", "begin", "end"}
-    return {
-        name: value for name, value in msgspec.structs.asdict(file).items() if name not in elsewhere
-    }
 
 
 def check_model(arguments: argparse.Namespace, settings: Settings) -> int:

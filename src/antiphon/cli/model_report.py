@@ -3,10 +3,11 @@
 import unicodedata
 from collections.abc import Iterable, Iterator
 from textwrap import fill
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rich.filesize import decimal
 
+from antiphon.cli.checked_model import Checked
 from antiphon.cli.program import WIDTH
 from antiphon.engines.llama.model_file import KvCache, ModelFile
 from antiphon.engines.token.template_facts import (
@@ -18,9 +19,6 @@ from antiphon.engines.token.template_facts import (
     ThoughtFacts,
 )
 
-if TYPE_CHECKING:
-    from antiphon.cli.model_check import Checked
-
 UNKNOWN: Final = (
     "size, context, memory and vocabulary, and so whether the marks above are single tokens: "
     "a template alone does not tell"
@@ -30,7 +28,7 @@ _NAMES: Final = 10
 _GAP: Final = 2
 
 
-def report(checked: "Checked") -> str:
+def report(checked: Checked) -> str:
     """Return the report. Its lines have at most 80 columns, but for long words.
 
     What a file says of itself is printed without control characters: it may be of a stranger.
@@ -82,7 +80,7 @@ def _file(file: ModelFile) -> Iterator[tuple[str, str]]:
     yield "file", f"{size}{parts}{missing}{stored}; {file.vocabulary:,} tokens in its vocabulary"
 
 
-def _templates(checked: "Checked") -> Iterator[tuple[str, str]]:
+def _templates(checked: Checked) -> Iterator[tuple[str, str]]:
     """Yield which template is told of, if it is not the only one of the file."""
     if checked.family is not None:
         yield "template", f"none in the file; that of {checked.family} is used, by its tokens"
@@ -160,7 +158,7 @@ def _prefix(prefix: PrefixFacts, *, thinks: bool) -> str:
     return said + ("; it begins with the date, and changes at midnight" if prefix.dated else "")
 
 
-def _context(checked: "Checked") -> Iterator[tuple[str, str]]:
+def _context(checked: Checked) -> Iterator[tuple[str, str]]:
     file = checked.file
     if file is None:
         yield "unknown", UNKNOWN

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.engines.token.prompt.template import TemplateUnusableError
+from antiphon.engines.token.prompt.template_writer import TemplateUnusableError
 from antiphon.engines.token.template_facts import (
     Guarantees,
     PrefixFacts,

@@ -34,12 +34,10 @@ from antiphon.engines.token.options import TemplateOptions
 from antiphon.engines.token.prompt.images import ImageMarks
 from antiphon.engines.token.prompt.named_templates import Templates, named_templates
 from antiphon.engines.token.prompt.placeholders import Rendered
-from antiphon.engines.token.prompt.template import (
-    ChatTemplate,
+from antiphon.engines.token.prompt.template import ChatTemplate, read_template, size_of
+from antiphon.engines.token.prompt.template_writer import (
     TemplateTooLongError,
     TemplateUnusableError,
-    read_template,
-    size_of,
 )
 from antiphon.engines.token.prompt.tokens import Tokenizer
 from antiphon.engines.token.prompt.tool_prompt import call_instructions

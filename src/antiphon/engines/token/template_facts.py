@@ -16,7 +16,8 @@ from antiphon.engines.token.engine import capabilities_of
 from antiphon.engines.token.notation.lab import common_end
 from antiphon.engines.token.notation.notation import Call, Notation
 from antiphon.engines.token.prompt.jinja_environment import environment
-from antiphon.engines.token.prompt.template import ChatTemplate, TemplateUnusableError
+from antiphon.engines.token.prompt.template import ChatTemplate
+from antiphon.engines.token.prompt.template_writer import TemplateUnusableError
 from antiphon.wire.content import TextParam, ThinkingParam, ToolResultParam, ToolUseParam
 
 QUESTION: Final = "How warm is it in Paris?"

@@ -6,7 +6,8 @@ import pytest
 
 from antiphon.core.prompt import Breakpoint, Prompt, Tool, Turn
 from antiphon.engines.token.prompt.images import ImageMarks
-from antiphon.engines.token.prompt.template import ChatTemplate, TemplateUnusableError
+from antiphon.engines.token.prompt.template import ChatTemplate
+from antiphon.engines.token.prompt.template_writer import TemplateUnusableError
 from antiphon.wire.content import (
     Base64ImageSource,
     ImageParam,

@@ -20,10 +20,10 @@ from antiphon.engines.token.engine import open_template
 from antiphon.engines.token.options import TemplateOptions
 from antiphon.engines.token.prompt.budget import SECONDS, SLICE, STEPS, Budget, TooLongError
 from antiphon.engines.token.prompt.jinja_environment import MOST_CHARS, bounded, environment
-from antiphon.engines.token.prompt.template import (
+from antiphon.engines.token.prompt.template import ChatTemplate
+from antiphon.engines.token.prompt.template_writer import (
     MOST_SOURCE,
     TEMPLATE_ERRORS,
-    ChatTemplate,
     TemplateTooLongError,
     TemplateUnusableError,
 )

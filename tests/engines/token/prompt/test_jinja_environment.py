@@ -12,7 +12,8 @@ import pytest
 from antiphon.core.prompt import Prompt, Turn
 from antiphon.engines.token.prompt.budget import Budget
 from antiphon.engines.token.prompt.jinja_environment import bounded, environment
-from antiphon.engines.token.prompt.template import TEMPLATE_ERRORS, ChatTemplate
+from antiphon.engines.token.prompt.template import ChatTemplate
+from antiphon.engines.token.prompt.template_writer import TEMPLATE_ERRORS
 from antiphon.wire.content import TextParam, ToolUseParam
 from support.conversation import turn
 from support.reference_jinja import REFUSED_BY_REFERENCE, reference_jinja

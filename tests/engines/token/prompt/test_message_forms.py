@@ -7,7 +7,8 @@ from antiphon.core.prompt import Breakpoint, Prompt, Tool, Turn
 from antiphon.engines.token.prompt.chat_messages import chat_messages
 from antiphon.engines.token.prompt.message_forms import MessageForm, expressions
 from antiphon.engines.token.prompt.placeholders import Segment
-from antiphon.engines.token.prompt.template import ChatTemplate, TemplateUnusableError
+from antiphon.engines.token.prompt.template import ChatTemplate
+from antiphon.engines.token.prompt.template_writer import TemplateUnusableError
 from antiphon.wire.content import TextParam, ThinkingParam, ToolResultParam, ToolUseParam
 from support.conversation import turn
 from support.templates import CALLS, CHATML, QWEN_LIKE

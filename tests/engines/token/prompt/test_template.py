@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from antiphon.core.prompt import Prompt, Turn
 from antiphon.engines.token.prompt.placeholders import Segment
-from antiphon.engines.token.prompt.template import ChatTemplate, TemplateUnusableError
+from antiphon.engines.token.prompt.template import ChatTemplate
+from antiphon.engines.token.prompt.template_writer import TemplateUnusableError
 from antiphon.wire.content import TextParam
 from support.templates import CHATML, NO_SYSTEM, TRIMMING
 

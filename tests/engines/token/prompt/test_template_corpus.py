@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from antiphon.core.late_tools import OfferedTools, with_described_tools
 from antiphon.core.prompt import Breakpoint, Prompt, Thinking, Tool, Turn
 from antiphon.engines.token.prompt.placeholders import Segment
-from antiphon.engines.token.prompt.template import ChatTemplate, TemplateUnusableError
+from antiphon.engines.token.prompt.template import ChatTemplate
+from antiphon.engines.token.prompt.template_writer import TemplateUnusableError
 from antiphon.engines.token.prompt.tokens import Tokenizer
 from antiphon.wire.content import (
     TextParam,

@@ -6,7 +6,8 @@ import msgspec
 
 from antiphon.core.prompt import Prompt, Turn
 from antiphon.engines.token.prompt.message_forms import DIRECTED, REASONED, SYSTEM
-from antiphon.engines.token.prompt.template import ChatTemplate, TemplateUnusableError
+from antiphon.engines.token.prompt.template import ChatTemplate
+from antiphon.engines.token.prompt.template_writer import TemplateUnusableError
 
 
 class Templates(Protocol):
