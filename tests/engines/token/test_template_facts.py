@@ -140,8 +140,8 @@ def test_guarantees_do_not_depend_on_the_template() -> None:
 def test_template_that_cannot_be_used_is_refused() -> None:
     with pytest.raises(TemplateUnusableError, match="line 1"):
         template_facts("{% if %}")
-    with pytest.raises(TemplateUnusableError, match="'functions' is undefined"):
-        template_facts("{{ functions.all }}" + CHATML)
+    with pytest.raises(TemplateUnusableError, match="'functionality' is undefined"):
+        template_facts("{{ functionality.all }}" + CHATML)
 
 
 def test_same_template_has_the_same_facts(corpus: dict[str, str]) -> None:
