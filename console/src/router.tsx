@@ -12,6 +12,7 @@ import {
   cacheSearch,
   costSearch,
   keysSearch,
+  known,
   limitsSearch,
   membersSearch,
   overviewSearch,
@@ -53,13 +54,13 @@ const home = createRoute({
 const overview = createRoute({
   getParentRoute: () => signedIn,
   path: "/overview",
-  validateSearch: overviewSearch,
+  validateSearch: known(overviewSearch),
   component: lazyRouteComponent(() => import("./pages/Overview.tsx"), "Overview"),
 });
 const requests = createRoute({
   getParentRoute: () => signedIn,
   path: "/requests",
-  validateSearch: requestsSearch,
+  validateSearch: known(requestsSearch),
   component: lazyRouteComponent(() => import("./pages/Requests.tsx"), "Requests"),
 });
 const request = createRoute({
@@ -70,7 +71,7 @@ const request = createRoute({
 const keys = createRoute({
   getParentRoute: () => signedIn,
   path: "/keys",
-  validateSearch: keysSearch,
+  validateSearch: known(keysSearch),
   component: lazyRouteComponent(() => import("./pages/Keys.tsx"), "Keys"),
 });
 const playground = createRoute({
@@ -81,7 +82,7 @@ const playground = createRoute({
 const usage = createRoute({
   getParentRoute: () => signedIn,
   path: "/usage",
-  validateSearch: usageSearch,
+  validateSearch: known(usageSearch),
   component: lazyRouteComponent(() => import("./pages/Usage.tsx"), "Usage"),
 });
 const connect = createRoute({
@@ -92,7 +93,7 @@ const connect = createRoute({
 const batches = createRoute({
   getParentRoute: () => signedIn,
   path: "/batches",
-  validateSearch: batchesSearch,
+  validateSearch: known(batchesSearch),
   component: lazyRouteComponent(() => import("./pages/Batches.tsx"), "Batches"),
 });
 const models = createRoute({
@@ -103,49 +104,49 @@ const models = createRoute({
 const cost = createRoute({
   getParentRoute: () => signedIn,
   path: "/cost",
-  validateSearch: costSearch,
+  validateSearch: known(costSearch),
   component: lazyRouteComponent(() => import("./pages/Cost.tsx"), "Cost"),
 });
 const limits = createRoute({
   getParentRoute: () => signedIn,
   path: "/limits",
-  validateSearch: limitsSearch,
+  validateSearch: known(limitsSearch),
   component: lazyRouteComponent(() => import("./pages/Limits.tsx"), "Limits"),
 });
 const cache = createRoute({
   getParentRoute: () => signedIn,
   path: "/cache",
-  validateSearch: cacheSearch,
+  validateSearch: known(cacheSearch),
   component: lazyRouteComponent(() => import("./pages/PromptCache.tsx"), "PromptCache"),
 });
 const workspaces = createRoute({
   getParentRoute: () => signedIn,
   path: "/workspaces",
-  validateSearch: workspacesSearch,
+  validateSearch: known(workspacesSearch),
   component: lazyRouteComponent(() => import("./pages/Workspaces.tsx"), "Workspaces"),
 });
 const workspace = createRoute({
   getParentRoute: () => signedIn,
   path: "/workspaces/$workspace",
-  validateSearch: workspaceSearch,
+  validateSearch: known(workspaceSearch),
   component: lazyRouteComponent(() => import("./pages/Workspace.tsx"), "Workspace"),
 });
 const members = createRoute({
   getParentRoute: () => signedIn,
   path: "/members",
-  validateSearch: membersSearch,
+  validateSearch: known(membersSearch),
   component: lazyRouteComponent(() => import("./pages/Members.tsx"), "Members"),
 });
 const audit = createRoute({
   getParentRoute: () => signedIn,
   path: "/audit",
-  validateSearch: auditSearch,
+  validateSearch: known(auditSearch),
   component: lazyRouteComponent(() => import("./pages/Audit.tsx"), "Audit"),
 });
 const settings = createRoute({
   getParentRoute: () => signedIn,
   path: "/settings",
-  validateSearch: settingsSearch,
+  validateSearch: known(settingsSearch),
   component: lazyRouteComponent(() => import("./pages/Settings.tsx"), "Settings"),
 });
 const account = createRoute({

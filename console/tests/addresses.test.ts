@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { address } from "../src/api/client.ts";
 import { tokenOf } from "../src/rules/fragments.ts";
 import { ENTRIES, entriesFor } from "../src/rules/permissions.ts";
-import { keysSearch, usageSearch } from "../src/rules/searches.ts";
+import { keysSearch, known, usageSearch } from "../src/rules/searches.ts";
 
 test("an address may come from anywhere, so what is unknown in it is left out", () => {
   assert.deepEqual(keysSearch({ status: "active", workspace: "wrkspc_1", x: 1 }), {
@@ -12,6 +12,19 @@ test("an address may come from anywhere, so what is unknown in it is left out", 
   });
   assert.deepEqual(keysSearch({ status: "<script>", workspace: "../x", after: ["a"] }), {});
   assert.deepEqual(usageSearch({ range: "7d", by: "constructor" }), { range: "7d" });
+});
+
+test("a route takes away what its page does not know", () => {
+  // Undefined is laid over the value of the address, where a property that is not there is not.
+  const said = { range: "ever", by: "model", x: 1 };
+  assert.deepEqual(
+    { ...said, ...known(usageSearch)(said) },
+    {
+      range: undefined,
+      by: "model",
+      x: undefined,
+    },
+  );
 });
 
 test("lists of a query are repeated, and what is undefined is left out", () => {

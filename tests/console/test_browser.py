@@ -531,6 +531,13 @@ def names_in(page: Page, caption: str) -> list[str]:
     return page.get_by_label(caption, exact=True).get_by_role("rowheader").all_inner_texts()
 
 
+@pytest.mark.parametrize("path", ["overview?range=live", "cache?range=ever", "usage?range=ever"])
+def test_page_leaves_out_what_it_does_not_know_of_its_address(page: Page, path: str) -> None:
+    page.goto(f"/console/{path}")
+    expect(page.get_by_role("heading", level=1)).not_to_have_text("This page failed")
+    expect(page).to_have_url(re.compile(r"/console/\w+$"))
+
+
 def test_lists_are_sorted_and_filtered_by_the_server_and_linked_to(page: Page) -> None:
     page.goto("/console/keys")
     for name in ("Zebra tables", "ärzte tables", "apfel tables"):

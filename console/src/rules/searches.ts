@@ -57,6 +57,17 @@ function present<Values extends object>(
   return Object.fromEntries(found) as ReturnType<typeof present<Values>>;
 }
 
+/**
+ * Return what a route does with the address: what `rule` knows, and all else as undefined. The
+ * router hands a page whatever an address has, and lays over it what the route returns.
+ */
+export function known<Found extends object>(rule: (search: Search) => Found) {
+  return (search: Search): Found => ({
+    ...Object.fromEntries(Object.keys(search).map((name) => [name, undefined])),
+    ...rule(search),
+  });
+}
+
 export const KEY_STATUSES = ["active", "inactive", "expired", "archived"] as const;
 
 export const KEY_ORDERS = ["created_at", "name", "last_used_at", "expires_at"] as const;
