@@ -92,11 +92,16 @@ export function Table<Row>({
           ))}
         </tbody>
         {footed && (
-          <tfoot>
-            <tr>
+          <tfoot {...role("rowgroup")}>
+            <tr {...role("row")}>
               {columns.map((column) => (
-                <td key={column.title} className={style(column)}>
-                  {column.foot}
+                <td
+                  key={column.title}
+                  className={style(column)}
+                  data-title={column.title}
+                  {...role("cell")}
+                >
+                  {cards ? <div>{column.foot}</div> : column.foot}
                 </td>
               ))}
             </tr>
