@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { LoggedRequest, RefusedBy, RequestExplanation } from "../src/api/types.ts";
 import {
   cacheReason,
+  callerWithoutKey,
   duration,
   errorName,
   isEarly,
@@ -237,4 +238,11 @@ test("the keys whose limits a request met are asked for their names", () => {
   assert.deepEqual(keysOf(null), []);
   assert.deepEqual(keysOf(refused({ scope: "workspace", scope_id: "w", buckets })), ["apikey_1"]);
   assert.deepEqual(keysOf(refused({ scope: "key", scope_id: "apikey_2" })), ["apikey_2"]);
+});
+
+test("a batch without a key was created at the command line", () => {
+  assert.equal(callerWithoutKey({ account_id: "user_1", batch_id: null }), "Console");
+  assert.equal(callerWithoutKey({ account_id: "user_1", batch_id: "msgbatch_1" }), "Console");
+  assert.equal(callerWithoutKey({ account_id: null, batch_id: "msgbatch_1" }), "Command line");
+  assert.equal(callerWithoutKey({ account_id: null, batch_id: null }), "Unknown");
 });

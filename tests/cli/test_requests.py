@@ -140,13 +140,16 @@ def test_request_is_explained_in_sentences(shell: Shell) -> None:
 
 def test_engine_user_and_wait_for_money_are_told(shell: Shell) -> None:
     several = a_record(1, engine="llama", engine_number=2, money_us=4000)
-    write(shell, [several, a_record(2, engine="llama", account_id="user_gone")])
+    from_a_file = a_record(3, batch_id="msgbatch_1")
+    write(shell, [several, a_record(2, engine="llama", account_id="user_gone"), from_a_file])
     said = shell("requests show req_1")
     assert "engine     llama, number 2\n" in said
     assert "4 ms waiting for money that running requests held" in said
     said = shell("requests show req_2")
     assert "engine     llama\n" in said
     assert "key        none: removed (user_gone) in the Console\n" in said
+    said = shell("requests show req_3")
+    assert "key        none: the batch was created at the command line\n" in said
 
 
 def test_refusals_are_explained_by_their_limit(shell: Shell) -> None:

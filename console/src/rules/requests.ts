@@ -50,6 +50,18 @@ export function outcomeOf(request: Pick<LoggedRequest, "status" | "error_type">)
   return { label: errorName(type), color: broken ? "red" : "yellow" };
 }
 
+/**
+ * Return who sent a request without a key: a user of the Console, or the command line, which alone
+ * creates batches without one. The server refuses all others, and does not know who they are.
+ */
+export function callerWithoutKey({
+  account_id: user,
+  batch_id: batch,
+}: Pick<LoggedRequest, "account_id" | "batch_id">): string {
+  if (user !== null) return "Console";
+  return batch === null ? "Unknown" : "Command line";
+}
+
 /** Return all tokens of the prompt. */
 export function promptTokens(usage: RequestUsage): number {
   const written = usage.cache_creation;

@@ -174,10 +174,13 @@ def _lines(one: RequestExplanation) -> Iterator[tuple[str, str]]:
 
 def _caller(one: RequestExplanation) -> Iterator[tuple[str, str]]:
     key, workspace, user = one.api_key, one.workspace, one.account
-    if user is None:
-        yield "key", "unknown" if key is None else f"{key.name or 'removed'} ({key.id})"
-    else:
+    if user is not None:
         yield "key", f"none: {user.name or 'removed'} ({user.id}) in the Console"
+    elif key is not None:
+        yield "key", f"{key.name or 'removed'} ({key.id})"
+    else:
+        batch = one.batch_id is not None
+        yield "key", "none: the batch was created at the command line" if batch else "unknown"
     if workspace is not None:
         yield "workspace", f"{workspace.name or 'removed'} ({workspace.id})"
 

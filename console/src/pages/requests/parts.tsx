@@ -67,6 +67,8 @@ export function Facts({ request }: { request: RequestExplanation }) {
         </Linked>
       ) : account ? (
         `None: ${account.name ?? account.id} in the Console`
+      ) : request.batch_id !== null ? (
+        "None: the batch was created at the command line"
       ) : (
         "None that is known"
       ),
@@ -199,6 +201,7 @@ export function CacheReport({ use }: { use: CacheUse }) {
       </p>
       {use.breakpoints.length > 0 && (
         <Table
+          cards
           caption="Breakpoints"
           rows={use.breakpoints.map((point, index) => ({ ...point, number: index + 1 }))}
           keyOf={(point) => `${point.number}`}
@@ -224,6 +227,7 @@ export function Bill({ request }: { request: RequestExplanation }) {
   return (
     <>
       <Table
+        cards
         caption="Cost"
         rows={request.costs}
         keyOf={(line) => line.token_type}
