@@ -194,7 +194,11 @@ def test_family_of_the_tokens_is_taken_where_a_file_has_no_template(
         (b"\xff\xfe", "m.jinja", "neither a GGUF file nor a template: it is not UTF-8"),
         (b"x" * ((1 << 20) + 1), "m.jinja", "neither a GGUF file nor a template: it is too large"),
         (b"{% if %}", "m.jinja", "the template cannot be used: line 1: "),
-        (b"", "m.jinja", "the template cannot be used: it drops or reorders turns"),
+        (b"{{ 1 }}", "m.jinja", "the template cannot be used: it drops or reorders turns"),
+        (b"", "m.jinja", "m.jinja: it is no chat template: it has neither {{ … }} nor {% … %}"),
+        (b"# A model", "README.md", "README.md: it is no chat template"),
+        (b'{"chat_template": "{{ 1 }}"}', "t.json", "save the text of its `chat_template` as a"),
+        (b'["{{ 1 }}"]', "t.json", "t.json: it is JSON, and no chat template"),
     ],
 )
 def test_bad_file_is_refused_in_one_line(

@@ -80,11 +80,24 @@ def _read_template(path: Path) -> str:
         ) from error
 
 
+def _no_template(source: str) -> str | None:
+    """Return why a text is no template at all; `None` if it may be one with a mistake."""
+    try:
+        content = msgspec.json.decode(source)
+    except msgspec.DecodeError:
+        written = "{{" in source or "{%" in source
+        return None if written else "it is no chat template: it has neither {{ … }} nor {% … %}"
+    if isinstance(content, dict) and "chat_template" in content:
+        return "it is JSON: save the text of its `chat_template` as a file, and check that one"
+    return "it is JSON, and no chat template"
+
+
 def _check_template(what: str, source: str) -> Checked:
     try:
         learned = template_facts(source)
     except TemplateUnusableError as error:
-        raise CommandError(f"{what}: the template cannot be used: {error}") from error
+        complaint = _no_template(source) or f"the template cannot be used: {error}"
+        raise CommandError(f"{what}: {complaint}") from error
     return Checked(
         source=what,
         kind="template",
