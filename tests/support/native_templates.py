@@ -73,7 +73,7 @@ UNLEARNED = {
     "HuggingFaceTB-SmolLM3-3B": NO_CALLS,
     "LFM2-8B-A1B": NO_CALLS,
     "LFM2.5-Instruct": NO_CALLS,
-    "MiniMax-M3": "a value of the type null is not there",
+    "MiniMax-M3": "its calls do not show a value of the type null",
     "deepseek-ai-DeepSeek-R1-Distill-Llama-8B": "calls are written in different ways",
     "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B": (
         "it writes calls in another way once the conversation goes on"

@@ -184,4 +184,4 @@ def _placed(kind: str, value: Any, inner: str, raw: Spelling, after: str) -> tup
             text = spelling.write(value)
             if text and inner.endswith(text + end):
                 return Place(inner[: len(inner) - len(text + end)], end), spelling
-    raise UnknownNotationError(f"a value of the type {kind} is not there")
+    raise UnknownNotationError(f"its calls do not show a value of the type {kind}")
