@@ -71,6 +71,7 @@ EXAMPLES = [
 ]
 TOML = [one for one in EXAMPLES if one.language == "toml"]
 RUN = [one for one in EXAMPLES if one.language != "toml" and one.reason is None]
+WEATHER = {"name": "get_weather", "input_schema": {"type": "object"}}
 RESULT_TYPES = ["succeeded", "errored", "canceled", "expired"]
 (SCRIPT,) = (one for one in TOML if one.page == "test-your-code.md")
 
@@ -266,6 +267,15 @@ def test_script_of_the_page_answers_as_it_says(tmp_path: Path) -> None:
 
         assert "Paris." in ask("What is the capital of France?").text
         assert "The default answer." in ask("And else?").text
+        called = ask("How is the weather in Paris?", tools=[WEATHER]).json()["content"][1]
+        assert (called["name"], called["input"]) == ("get_weather", {"city": "Paris"})
+        result = {"type": "tool_result", "tool_use_id": called["id"], "content": "18 degrees"}
+        turns = [
+            {"role": "user", "content": "How is the weather in Paris?"},
+            {"role": "assistant", "content": [called]},
+            {"role": "user", "content": [result]},
+        ]
+        assert "It is mild." in ask("", tools=[WEATHER], messages=turns).text
         assert ask("Please be busy").status_code == 529
         broken = ask("Please break off", stream=True).text
         assert "".join(re.findall(r'"text_delta","text":"(.*?)"', broken)) == "This much is"

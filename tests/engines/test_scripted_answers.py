@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from antiphon.core.prompt import Turn
 from antiphon.engines.base import (
     EngineConfig,
     EngineError,
@@ -15,6 +16,7 @@ from antiphon.engines.base import (
     ToolChoice,
 )
 from antiphon.engines.scripted import ScriptedEngine, open_scripted
+from antiphon.wire.content import BlockParam, TextParam, ToolResultParam
 from support.conversation import answer, calls_in, text_of, turn
 
 pytestmark = pytest.mark.anyio
@@ -38,6 +40,26 @@ async def test_scripted_call_is_made_only_of_an_offered_tool() -> None:
     assert calls_in(await answer(engine, ask())) == []
     none = ToolChoice(mode="none")
     assert calls_in(await answer(engine, ask(tools=(SAY,), tool_choice=none))) == []
+
+
+async def test_result_of_a_call_is_matched_beside_the_text_of_its_turn() -> None:
+    replies = [
+        {"when": "^18", "text": "Mild."},
+        {"when": "^And", "text": "Tomorrow."},
+        {"when": "^weather$", "tool_calls": [{"name": "say"}]},
+    ]
+    config = EngineConfig("scripted", options={"replies": replies, "text": "Else."})
+    engine = await open_scripted(config)
+
+    async def said(*content: BlockParam) -> str:
+        turns = (turn("user", "weather"), Turn("user", content))
+        return text_of(await answer(engine, Prompt(turns, 100, tools=(SAY,))))
+
+    result = ToolResultParam(tool_use_id="toolu_1", content="18 degrees")
+    parts = (TextParam(text="It has 18"), TextParam(text=" degrees"))
+    assert await said(result) == "Mild."
+    assert await said(ToolResultParam(tool_use_id="toolu_1"), TextParam(text="And")) == "Tomorrow."
+    assert await said(ToolResultParam(tool_use_id="toolu_1", content=parts)) == "Else."
 
 
 async def test_call_that_is_required_is_made_from_its_schema() -> None:

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 from msgspec import Meta
 
+from antiphon.core.blocks import inner_blocks
 from antiphon.core.parking import Parking
 from antiphon.core.prompt import (
     Confirmation,
@@ -22,6 +23,7 @@ from antiphon.core.prompt import (
     ThinkingChunk,
     ToolCallJson,
     ToolCallStart,
+    Turn,
 )
 from antiphon.core.prompt_cache import MINIMUM_TOKENS
 from antiphon.engines.base import (
@@ -48,6 +50,7 @@ from antiphon.engines.scripted_prompt import (
 from antiphon.engines.step_runner import StepRunner
 from antiphon.schemas.example import example
 from antiphon.schemas.steps import TooComplexError, Work
+from antiphon.wire.content import TextParam, ToolResultParam
 from antiphon.wire.mistakes import explained
 
 DEFAULT_TEXT = "I am the scripted engine of Antiphon: I say what I am told."
@@ -67,6 +70,7 @@ class ScriptedCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 class ScriptedReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The answer to prompts whose last user turn matches `when`, a regular expression.
 
+    It is searched in the text of the turn, and in that of each result of a tool in it.
     `thinking` comes before the text, if the caller enables it, and `tool_calls` behind it, if
     their tools are in the request. A required call, or a required JSON, that the script does not
     have is made from its schema.
@@ -208,15 +212,16 @@ class ScriptedEngine:
         stored = frozenset(end.tokens for end in self._kept.worth_keeping(counted))
         return Confirmation(self._kept.reused(counted), stored, counted.size.breakpoints)
 
-    def _reply_to(self, question: str) -> ScriptedReply:
+    def _reply_to(self, said: list[str]) -> ScriptedReply:
         for pattern, reply in self._rules:
-            if pattern.search(question):
+            if any(pattern.search(text) for text in said):
                 return reply
         return self._default
 
     def _script(self, prompt: Prompt, work: Work) -> tuple[ScriptedReply, Iterator[EngineEvent]]:
-        question = _question(prompt)
-        reply = self._reply_to(question)
+        turn = _last_user_turn(prompt)
+        question = "".join(turn.texts)
+        reply = self._reply_to([question, *_results(turn)])
         text = question if reply.echo else reply.text
         last = prompt.turns[-1]
         if last.role == "assistant":
@@ -229,12 +234,18 @@ class ScriptedEngine:
         return reply, events_of(thought, pieces, calls)
 
 
-def _question(prompt: Prompt) -> str:
-    """Return the text of the last user turn; empty without one."""
-    for turn in reversed(prompt.turns):
-        if turn.role == "user":
-            return "".join(turn.texts)
-    return ""
+def _last_user_turn(prompt: Prompt) -> Turn:
+    """Return the last user turn; an empty one if there is none."""
+    users = (turn for turn in reversed(prompt.turns) if turn.role == "user")
+    return next(users, Turn("user", ()))
+
+
+def _results(turn: Turn) -> Iterator[str]:
+    """Yield the text of each result of a tool in a turn."""
+    for block in turn.content:
+        if isinstance(block, ToolResultParam):
+            inner = inner_blocks(block)
+            yield "".join(one.text for one in inner if isinstance(one, TextParam))
 
 
 class _Parkable:
