@@ -178,14 +178,16 @@ function BatchTable({
     },
   ];
   return (
-    <Table
-      caption="Batches"
-      columns={columns}
-      rows={batches}
-      keyOf={(batch) => batch.id}
-      sorting={sorting}
-      cards
-    />
+    <div className="dense">
+      <Table
+        caption="Batches"
+        columns={columns}
+        rows={batches}
+        keyOf={(batch) => batch.id}
+        sorting={sorting}
+        cards
+      />
+    </div>
   );
 }
 
