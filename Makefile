@@ -21,6 +21,9 @@ serve: .venv/server ## fetch the default model once, and serve the API on http:/
 console: .venv/server ## build the Console, which `make serve` does beside the server
 	@scripts/console || { cat .cache/console.log >&2; exit 1; }
 
+package: .venv/server ## build the wheel and the source distribution into dist/, with the Console
+	@scripts/package
+
 test: .venv/dev ## every test, with the real model and real servers
 ifdef ARGS
 	@$(BIN)/pytest $(ARGS)
@@ -81,4 +84,4 @@ lock: ## renew the lock files (needs uv)
 	@scripts/environment requirements/dev.lock
 	@touch $@ .venv/server
 
-.PHONY: help serve console test coverage coverage-table template-table soak simulate check format bench screenshots picture lock
+.PHONY: help serve console package test coverage coverage-table template-table soak simulate check format bench screenshots picture lock

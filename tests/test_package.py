@@ -1,10 +1,16 @@
 """The package as pip installs it: what it holds, what it runs with, and what it says is missing."""
 
 import sys
+import tarfile
+import tomllib
+from hashlib import sha256
+from importlib.metadata import PathDistribution
 from pathlib import Path
+from zipfile import Path as ZipPath
 from zipfile import ZipFile
 
 import anthropic
+import httpx2
 import pytest
 from filelock import FileLock
 
@@ -82,7 +88,7 @@ def bare(server: Environment, tmp_path_factory: pytest.TempPathFactory) -> Envir
 
 
 def answer_of(environment: Environment, folder: Path) -> str:
-    """Start a server on the scripted engine, and ask it one question."""
+    """Start a server on the scripted engine, look at its Console, and ask it one question."""
     folder.joinpath("antiphon.toml").write_text(
         'engine = "scripted"\nscripted.text = "Installed."', encoding="utf-8"
     )
@@ -91,6 +97,7 @@ def answer_of(environment: Environment, folder: Path) -> str:
         serving(folder, environ=environ, program=[str(environment.program)]) as program,
         anthropic.Anthropic(base_url=program.url, api_key=KEY, max_retries=0) as client,
     ):
+        assert '<div id="root">' in httpx2.get(f"{program.url}/console").text
         message = client.messages.create(
             model="claude-opus-5-5",
             max_tokens=20,
@@ -122,9 +129,31 @@ def test_wheel_holds_every_file_of_the_package_and_no_other(wheel: Path) -> None
     assert INFO + "licenses/LICENSE" in held
 
 
+def test_wheel_has_the_program_the_engines_and_the_extras_of_the_project(wheel: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (folder,) = (one for one in ZipPath(wheel).iterdir() if one.name.endswith(".dist-info"))
+    package = PathDistribution(folder)
+    assert package.version == __version__
+    assert package.metadata.get_all("Provides-Extra") == sorted(project["optional-dependencies"])
+    assert [one for one in package.requires or () if "extra ==" not in one] == ["msgspec>=0.20"]
+    assert {(one.group, one.name): one.value for one in package.entry_points} == {
+        **{("console_scripts", name): value for name, value in project["scripts"].items()},
+        **{
+            (group, name): value
+            for group, found in project["entry-points"].items()
+            for name, value in found.items()
+        },
+    }
+
+
 def test_wheel_of_the_sdist_equals_the_wheel_of_the_sources(wheel: Path, tmp_path: Path) -> None:
     run([sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)], ROOT)
     (sdist,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"pyproject.toml", "console/build.py", "src/antiphon/console_app/index.html"} <= held
+    unwanted = {"node_modules", "__pycache__", ".models", ".venv", ".git", "dist"}
+    assert not [name for name in held if unwanted & {*Path(name).parts}]
     assert contents(build(sdist, tmp_path)) == contents(wheel)
 
 
@@ -183,10 +212,18 @@ def test_models_are_listed_without_extras(bare: Environment, tmp_path: Path) -> 
             {"ANTIPHON_COUNTERS_URL": "valkey://127.0.0.1"},
             LINE.format("ANTIPHON_COUNTERS_URL: Valkey needs a client: ", "valkey"),
         ),
+        (
+            "serve --engine scripted",
+            {
+                "ANTIPHON_OIDC_ISSUER": "https://login.example.org",
+                "ANTIPHON_OIDC_CLIENT_ID": "antiphon",
+            },
+            LINE.format("[oidc] needs libraries: ", "oidc"),
+        ),
     ],
-    ids=["server on PostgreSQL", "command on PostgreSQL", "server on Valkey"],
+    ids=["server on PostgreSQL", "command on PostgreSQL", "server on Valkey", "server with OpenID"],
 )
-def test_url_without_its_extra_names_it(
+def test_setting_without_its_extra_names_it(
     server: Environment, tmp_path: Path, command: str, setting: dict[str, str], said: str
 ) -> None:
     environ = {"ANTIPHON_DATA_DIR": str(tmp_path / "data"), **setting}
@@ -229,4 +266,22 @@ def test_server_installed_from_the_package_index_answers(wheel: Path, tmp_path: 
     """With the newest releases of all that it requires: what comes out depends on the day."""
     environment = Environment(tmp_path / "venv")
     environment.install(f"{wheel}[server]")
+    assert answer_of(environment, tmp_path) == "Installed."
+
+
+@pytest.mark.soak
+def test_packages_of_one_command_run_with_the_locked_releases_of_the_index(tmp_path: Path) -> None:
+    """As an installation that trusts no index: every file is compared with a hash."""
+    run(["make", "--no-print-directory", "package"], ROOT)
+    dist = ROOT / "dist"
+    sums = dict(line.split()[::-1] for line in (dist / "SHA256SUMS").read_text().splitlines())
+    assert sums == {
+        path.name: sha256(path.read_bytes()).hexdigest()
+        for pattern in ("*.whl", "*.tar.gz")
+        for path in dist.glob(pattern)
+    }
+    (wheel,) = dist.glob("*.whl")
+    environment = Environment(tmp_path / "venv")
+    environment.install("--require-hashes", "-r", str(ROOT / "requirements" / "deploy.lock"))
+    environment.install("--no-deps", "--no-index", str(wheel))
     assert answer_of(environment, tmp_path) == "Installed."

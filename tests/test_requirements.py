@@ -2,12 +2,14 @@
 
 import re
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+DEPLOY = ROOT / "requirements" / "deploy.lock"
 LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
 
 # The first release without any vulnerability known for the package.
@@ -38,14 +40,31 @@ def test_lower_bound_excludes_vulnerable_releases(name: str, sound: str) -> None
     assert numbers(declared()[name])[:3] >= numbers(sound)[:3]
 
 
-@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
-def test_lock_has_the_build_backend_and_a_hash_for_everything(lock: Path) -> None:
-    text = lock.read_text(encoding="utf-8")
-    packages = re.split(r"\n(?=\S)", text.strip())
+def locked(lock: Path) -> dict[str, str]:
+    """Return the version of each package of a lock file, which has a hash for every one."""
+    packages = re.split(r"\n(?=\S)", lock.read_text(encoding="utf-8").strip())
     assert all("--hash=sha256:" in package for package in packages)
-    names = [package.partition("==")[0] for package in packages]
-    required = (*PROJECT["build-system"]["requires"], *PROJECT["dependency-groups"]["build"])
-    assert {re.split("[>=]", one)[0] for one in required} <= set(names)
+    found = (re.match(r"([\w.-]+)==([\w.]+)", package) for package in packages)
+    return {part[1]: part[2] for part in found if part}
+
+
+def names(requirements: Iterable[str]) -> set[str]:
+    return {re.split(r"[\[>=]", one)[0].lower().replace("_", "-") for one in requirements}
+
+
+BUILD = names([*PROJECT["build-system"]["requires"], *PROJECT["dependency-groups"]["build"]])
+
+
+@pytest.mark.parametrize("lock", sorted({*LOCKS} - {DEPLOY}), ids=lambda lock: lock.name)
+def test_lock_has_the_build_backend_and_a_hash_for_everything(lock: Path) -> None:
+    assert locked(lock).keys() >= BUILD
+
+
+def test_lock_of_a_finished_wheel_has_every_extra_as_tested_and_nothing_that_builds() -> None:
+    found = locked(DEPLOY)
+    assert found.items() <= locked(ROOT / "requirements" / "dev.lock").items()
+    assert names(declared()) <= found.keys()
+    assert not found.keys() & BUILD
 
 
 def test_editable_install_fetches_no_build_backend() -> None:
