@@ -173,11 +173,13 @@ def test_program_helps_without_extras(
     assert done.stdout.startswith(said)
 
 
-@pytest.mark.parametrize("family", sorted(FAMILIES.keys() - {"models"}))
+@pytest.mark.parametrize(
+    "command", [*sorted(FAMILIES.keys() - {"models", "service"}), "service install"]
+)
 def test_command_without_the_server_extra_names_it(
-    bare: Environment, tmp_path: Path, family: str
+    bare: Environment, tmp_path: Path, command: str
 ) -> None:
-    done = bare.run(bare.program, family, cwd=tmp_path)
+    done = bare.run(bare.program, *command.split(), cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == LINE.format("this needs: ", "server")
     assert list(tmp_path.iterdir()) == []

@@ -481,11 +481,23 @@ def _tables(value: Any) -> list[dict[str, Any]]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
+def settings_file(flag: Path | None, environ: Mapping[str, str] | None = None) -> Path | None:
+    """Return the file that `Settings.load` reads, if it reads one."""
+    variables = os.environ if environ is None else environ
+    return _file_of(flag, variables.get(CONFIG_VARIABLE))
+
+
+def _file_of(flag: Path | None, variable: str | None) -> Path | None:
+    """Return the file that a flag or a variable names, else that of the working folder, if any."""
+    path = flag or Path(variable or CONFIG_FILE)
+    return path if flag is not None or variable or path.is_file() else None
+
+
 def _from_file(flag: Path | None, variable: str | None) -> Layer:
     """Read the file that a flag or a variable names, else that of the working folder."""
-    path = flag or Path(variable or CONFIG_FILE)
-    if flag is None and not variable and not path.is_file():
-        return layer_of_file({}, path)
+    path = _file_of(flag, variable)
+    if path is None:
+        return layer_of_file({}, Path(CONFIG_FILE))
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

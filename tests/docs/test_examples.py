@@ -36,6 +36,8 @@ NOT_RUN = {
     "antiphon serve --model": "names models that do not exist",
     "antiphon models check": "names models that do not exist",
     ".venv/bin/python -m pip install -e": "fetches from the package index",
+    "antiphon service": "starts a service of the machine",
+    "sudo ": "needs root",
     "pg_dump": "needs the tools of PostgreSQL",
 }
 CONFIG = """

@@ -18,6 +18,7 @@ from antiphon.cli.program import shown_on
 
 FAMILIES = {
     "serve": "serve the API",
+    "service": "have systemd run the server: install, show, uninstall",
     "worker": "work on Message Batches beside servers, without a port",
     "models": "fetch and list model files",
     "keys": "make, list, rotate and revoke API keys",
