@@ -38,6 +38,8 @@ NOT_RUN = {
     ".venv/bin/python -m pip install -e": "fetches from the package index",
     "antiphon service": "starts a service of the machine",
     "sudo ": "needs root",
+    "docker ": "needs a container engine; tests/test_deploy.py checks the files",
+    "export POSTGRES_PASSWORD": "needs a container engine; tests/test_deploy.py checks the files",
     "pg_dump": "needs the tools of PostgreSQL",
 }
 CONFIG = """
