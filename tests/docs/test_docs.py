@@ -182,6 +182,15 @@ def test_the_changelog_begins_with_this_version() -> None:
     assert versions[0] == __version__
 
 
+def test_wheels_that_pages_name_are_of_this_version() -> None:
+    wheels = {
+        wheel
+        for page in PAGES
+        for wheel in re.findall(r"antiphon-[\d.]+-[\w-]+\.whl", page.read_text(encoding="utf-8"))
+    }
+    assert wheels == {f"antiphon-{__version__}-py3-none-any.whl"}
+
+
 def test_decisions_are_numbered_without_gaps() -> None:
     numbers = sorted(int(page.name[:4]) for page in (DOCS / "decisions").glob("*.md"))
     assert numbers == list(range(1, len(numbers) + 1))

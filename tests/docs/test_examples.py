@@ -31,6 +31,7 @@ PATIENCE_S = 60.0
 # What is not run, by its first words, and why.
 NOT_RUN = {
     "make serve": "makes the environment that the tests run in",
+    "make package": "fetches from the package index; tests/test_package.py has what it builds",
     "export ANTHROPIC_BASE_URL": "is what the welcome prints, with the key",
     "ANTIPHON_API_KEY=a-key": "takes a port that may be taken",
     "antiphon serve --model": "names models that do not exist",
