@@ -1,4 +1,4 @@
-"""The container's files: what they set, run and copy is there. No container is built here."""
+"""The container's files: what they set, run and copy is there. Nothing is built of them."""
 
 import json
 import os
