@@ -58,6 +58,7 @@ class Kept(Generic[S]):
         self._state: S | None = None
         # That of the state. The version is another number on PostgreSQL.
         self._revision = NO_REVISION
+        self._breaks = 0
         self._reading = anyio.Lock()
         self._failures = 0
         self._last_failure = ""
@@ -77,6 +78,9 @@ class Kept(Generic[S]):
                 raise DatabaseUnavailableError(self._last_failure)
             # Read before the state: a change in between is noticed the next time.
             version = self._signal.version()
+            if (breaks := self._signal.breaks()) != self._breaks:
+                # The revision may now stand for other changes than those that are known.
+                self._breaks, self._revision = breaks, NO_REVISION
             if self._state is None or version != self._version:
                 self._state, self._revision = await self._read()
                 self._version = version

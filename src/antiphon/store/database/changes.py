@@ -61,6 +61,13 @@ class ChangeSignal(Protocol):
 
     def version(self) -> int: ...
 
+    def breaks(self) -> int:
+        """Return how often the server of the database was out of sight.
+
+        After that it may be another one, whose history has other changes of the same revisions: a
+        replica that did not get the last ones, or a restored copy.
+        """
+
     def touch(self) -> None:
         """Note that this process itself has just committed a change."""
 

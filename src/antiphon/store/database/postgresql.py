@@ -84,11 +84,12 @@ class PostgresSignal:
         retry_s: float = RETRY_S,
     ) -> None:
         self._count = 0
+        self._breaks = 0
         self._session = Session(
             "antiphon-store-listener",
             dial,
             self._listen,
-            self.touch,
+            self._break,
             heartbeat_s=heartbeat_s,
             retry_s=retry_s,
         )
@@ -102,6 +103,10 @@ class PostgresSignal:
             self._count += 1
         return self._count
 
+    def breaks(self) -> int:
+        """Return how often a connection was lost, and how often there was a new one."""
+        return self._breaks
+
     def touch(self) -> None:
         """Count a change of this process at once; its notice arrives later through the server."""
         self._count += 1
@@ -112,6 +117,10 @@ class PostgresSignal:
     async def _listen(self, connection: "Connection") -> None:
         await connection.add_listener(CHANNEL, self._on_notice)
         # Changes until now were missed; later ones are not.
+        self._break()
+
+    def _break(self) -> None:
+        self._breaks += 1
         self._count += 1
 
     def _on_notice(self, *_notice: object) -> None:

@@ -131,6 +131,10 @@ class SqliteSignal:
         except sqlite3.Error as error:
             raise explained(error, str(self._path)) from error
 
+    def breaks(self) -> int:
+        """Return 0: a database whose file was replaced is lost."""
+        return 0
+
     def touch(self) -> None:
         """Do nothing: `data_version` counts the commits of this process as well."""
 
