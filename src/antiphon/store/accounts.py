@@ -135,21 +135,6 @@ async def keys_created_by(
         yield tuple(row.id for row in rows)
 
 
-async def workspaces_of_keys(
-    connection: AsyncConnection, key_ids: Sequence[str]
-) -> dict[str, str | None]:
-    """Return the workspace of each of these keys, but for the archived ones."""
-    columns = api_keys.c
-    found: dict[str, str | None] = {}
-    for some in portions(key_ids):
-        is_open = columns.status != KeyStatus.ARCHIVED
-        rows = await connection.execute(
-            select(columns.id, columns.workspace_id).where(columns.id.in_(some), is_open)
-        )
-        found.update((key_id, workspace_id) for key_id, workspace_id in rows.all())
-    return found
-
-
 class _SecretRow(ApiKey, frozen=True, kw_only=True, gc=False):
     """A secret with its key, as one row."""
 

@@ -9,11 +9,12 @@ from sqlalchemy import Column, Table, and_, delete, func, or_, select
 
 from antiphon.core.limits.periods import Period
 from antiphon.core.limits.values import Scope
+from antiphon.store.accounts import KeyStatus
 from antiphon.store.database.changes import ChangeKind, announce
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.pages import behind, read_portions
 from antiphon.store.database.records import insertion, portions, read
-from antiphon.store.database.tables import api_keys, rate_limits, spend_limits
+from antiphon.store.database.tables import api_keys, rate_limits, spend_limits, workspaces
 
 
 class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,12 +61,33 @@ async def limited_groups(connection: AsyncConnection) -> frozenset[str]:
     return frozenset(found)
 
 
-async def limited_owners(
-    connection: AsyncConnection, scope: Scope, at_least: str, after: str, limit: int
+async def limited_owners(  # noqa: PLR0913 - whose, from where on
+    connection: AsyncConnection,
+    scope: Scope,
+    at_least: str,
+    after: str,
+    limit: int,
+    *,
+    workspace_ids: Collection[str] | None = None,
 ) -> tuple[str, ...]:
-    """Return owners of rate limits in the order of their ids: from one on, behind another."""
+    """Return owners of rate limits in the order of their ids: from one on, behind another.
+
+    They are workspaces, or keys, that are not archived. With `workspace_ids` they are these, or the
+    keys in these; keys of the organization are in none.
+    """
     column = rate_limits.c.scope_id
-    owners = select(column).where(rate_limits.c.scope == scope, column >= at_least, column > after)
+    if scope is Scope.KEY:
+        owner = select(api_keys.c.id).where(api_keys.c.id == column)
+        is_open, place = api_keys.c.status != KeyStatus.ARCHIVED, api_keys.c.workspace_id
+    else:
+        owner = select(workspaces.c.id).where(workspaces.c.id == column)
+        is_open, place = workspaces.c.archived_at.is_(None), workspaces.c.id
+    owner = owner.where(is_open)
+    if workspace_ids is not None:
+        owner = owner.where(place.in_(workspace_ids))
+    owners = select(column).where(
+        rate_limits.c.scope == scope, column >= at_least, column > after, owner.exists()
+    )
     return tuple(await connection.scalars(owners.distinct().order_by(column).limit(limit)))
 
 

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
+from antiphon.core.pagination import TokenCursor
+from antiphon.core.permissions import EVERYTHING, Reach
 from support.organization import StartOrganization
 
 pytestmark = pytest.mark.anyio
@@ -166,3 +168,33 @@ async def test_pages_of_levels_and_of_spend_limits_are_the_whole(
     # A token is one of its own listing.
     refused = await org.refusal("/rate_limit_levels?page=page_3", method="GET")
     assert refused == (400, "page: not a page of this listing")
+
+
+async def test_levels_out_of_reach_are_not_walked_over(
+    on_both_databases: StartOrganization, statements: list[str]
+) -> None:
+    org = await on_both_databases()
+    _, place, near = await org.guest()
+    await org.limit(f"/api_keys/{near}", requests_per_minute=7)
+    # A key of the organization is in no workspace, and the others are in the Default one.
+    others: list[dict[str, Any]] = [{"scope": {"type": "organization"}}, *[{}] * 5]
+    for number, scope in enumerate(others):
+        key = (await org.post("/api_keys", {"name": f"{number}", **scope}))["id"]
+        await org.limit(f"/api_keys/{key}", requests_per_minute=7)
+    _, there, far = await org.guest()
+    await org.limit(f"/api_keys/{far}", requests_per_minute=7)
+    await org.limit(f"/workspaces/{there}", requests_per_minute=7)
+    await org.post(f"/workspaces/{there}/archive")
+    levels, reach = org.platform.administration.rate_levels, Reach(workspaces=frozenset({place}))
+    statements.clear()
+    page = await levels.page(TokenCursor(1), "api_key", reach)
+    assert [one.scope for one in page.data] == [{"type": "api_key", "api_key_id": near}]
+    assert page.next_page is None
+    walked = [one for one in statements if "DISTINCT rate_limits.scope_id" in one]
+    assert len(walked) == 2
+    found = (await org.get("/workspaces?include_default=true"))["data"]
+    developer = Reach(workspaces=frozenset(one["id"] for one in found if one["name"] == "Default"))
+    assert len((await levels.page(TokenCursor(20), "api_key", developer)).data) == 5
+    everything = await levels.page(TokenCursor(20), "api_key", EVERYTHING)
+    assert len(everything.data) == 7
+    assert (await levels.page(TokenCursor(20), "workspace", EVERYTHING)).data == ()

@@ -23,11 +23,9 @@ from antiphon.service.admin.rate_limits import RateLimits
 from antiphon.service.admin.spend_limits import scope_info
 from antiphon.service.admin.transactions import AdminTransactions, moment
 from antiphon.service.limits.applied import scope_limits
-from antiphon.store.accounts import workspaces_of_keys
 from antiphon.store.counters.base import Counters, CountersAwayError
 from antiphon.store.database.records import PORTION
 from antiphon.store.limits import limited_owners
-from antiphon.store.workspaces import default_workspace_id, find_workspaces
 from antiphon.wire.admin.limits import RateLevelInfo
 from antiphon.wire.admin.organizations import TokenListing
 
@@ -72,8 +70,8 @@ class RateLevels:
         """List the limits of the organization, and those of keys and workspaces within reach.
 
         `scope` chooses one type of these. A model that is served no more has no level. It reads
-        owners in portions until the page is full; at worst those that are out of reach, too. Raises
-        `InvalidRequestError` for a token of another listing.
+        owners in portions until the page is full. Raises `InvalidRequestError` for a token of
+        another listing.
         """
         limit = cursor.limit or USUAL_PAGE
         last = None if cursor.token is None else _place_of(cursor.token)
@@ -128,24 +126,13 @@ async def _owners(
             continue
         at_least = last.owner if last is not None and last.scope is one else ""
         after = ""
-        while owners := await limited_owners(connection, one, at_least, after, size):
-            if seen := await _seen(connection, one, owners, reach):
-                yield one, seen
+        while owners := await limited_owners(
+            connection, one, at_least, after, size, workspace_ids=reach.workspaces
+        ):
+            yield one, list(owners)
             after = owners[-1]
-
-
-async def _seen(
-    connection: "AsyncConnection", scope: Scope, owners: Sequence[str], reach: Reach
-) -> list[str]:
-    """Return the owners, keys or workspaces, that are within reach and not archived."""
-    if scope is Scope.KEY:
-        default = await default_workspace_id(connection)
-        places = await workspaces_of_keys(connection, owners)
-        return [one for one in owners if one in places and reach.sees(places[one] or default)]
-    found = await find_workspaces(connection, owners)
-    return [
-        one for one in owners if reach.sees(one) and one in found and found[one].archived_at is None
-    ]
+            # A model that is served no more may have been all that the owners were limited for.
+            size = min(2 * size, PORTION)
 
 
 def _rows_behind(
