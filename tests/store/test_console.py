@@ -75,7 +75,7 @@ async def test_removed_user_has_no_session_and_no_password(database: Database, a
         await set_password(connection, Password(user_id=ada, hash="x", changed_at=NOON))
         await add_session(connection, session(1, ada))
         await remove_user(connection, ada)
-        assert await list_sessions(connection) == ()
+        assert [one async for one in list_sessions(connection)] == []
         assert not await has_passwords(connection)
 
 
@@ -102,7 +102,7 @@ async def test_sessions_that_are_over_are_removed(database: Database, ada: str) 
             await add_session(connection, session(number, ada, at))
         now = NOON + 10 * HOUR
         await remove_ended(connection, now, now - 5 * HOUR)
-        left = [one.digest[0] for one in await list_sessions(connection)]
+        left = [one.digest[0] async for some in list_sessions(connection) for one in some]
     assert left == [2]
 
 
@@ -111,7 +111,7 @@ async def test_newest_sessions_of_a_user_are_kept(database: Database, ada: str) 
         for number in range(4):
             await add_session(connection, session(number, ada, NOON + number * HOUR))
         await keep_newest(connection, ada, 2)
-        left = {one.digest[0] for one in await list_sessions(connection)}
+        left = {one.digest[0] async for some in list_sessions(connection) for one in some}
     assert left == {2, 3}
 
 

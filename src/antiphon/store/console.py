@@ -3,22 +3,24 @@
 Each change of what a session may do is announced in its own transaction, as that of a key is.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 from sqlalchemy import bindparam, delete, insert, literal, or_, select, update
 
-from antiphon.store.database.changes import ChangeKind, announce
+from antiphon.store.database.changes import EVERYBODY, ChangeKind, announce
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.console_tables import console_links, console_sessions, passwords
-from antiphon.store.database.records import add, insertion, read
-from antiphon.store.database.tables import users, workspace_members
-from antiphon.store.organizations import User
+from antiphon.store.database.pages import read_portions
+from antiphon.store.database.records import add, insertion, portions, read
+from antiphon.store.database.tables import workspace_members
 from antiphon.store.workspaces import Member
 
-_SIGNED_IN = select(console_sessions.c.user_id)
+# So many users whose sessions have ended are announced one by one.
+_MOST_TOLD = 20
 
 
 class Password(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,29 +84,54 @@ async def set_password(connection: AsyncConnection, password: Password) -> None:
     row = {"hash": password.hash, "changed_at": password.changed_at}
     one = insertion(connection, passwords).values(user_id=password.user_id, **row)
     await connection.execute(one.on_conflict_do_update(index_elements=["user_id"], set_=row))
-    await announce(connection, ChangeKind.PEOPLE)
+    await announce(connection, ChangeKind.PEOPLE, password.user_id)
 
 
 async def add_session(connection: AsyncConnection, session: StoredSession) -> None:
     """Add a session."""
     await add(connection, console_sessions, session)
-    await announce(connection, ChangeKind.PEOPLE)
+    await announce(connection, ChangeKind.PEOPLE, session.user_id)
 
 
-async def list_sessions(connection: AsyncConnection) -> tuple[StoredSession, ...]:
-    """Return every session, also ended ones that were not removed yet."""
-    return await read(connection, StoredSession, select(console_sessions))
+async def list_sessions(
+    connection: AsyncConnection, user_ids: Collection[str] | None = None
+) -> AsyncGenerator[tuple[StoredSession, ...]]:
+    """Yield the sessions of these users, or all, in portions: also ended ones that are still there.
+
+    Those of many users, who are given, are not in one order.
+    """
+    by = [console_sessions.c.digest]
+    every = select(console_sessions)
+    if user_ids is None:
+        async for found in read_portions(connection, StoredSession, every, by):
+            yield found
+        return
+    for some in portions(user_ids):
+        theirs = every.where(console_sessions.c.user_id.in_(some))
+        async for found in read_portions(connection, StoredSession, theirs, by):
+            yield found
 
 
-async def list_signed_in(connection: AsyncConnection) -> tuple[User, ...]:
-    """Return the users who have a session."""
-    return await read(connection, User, select(users).where(users.c.id.in_(_SIGNED_IN)))
+async def memberships_of_signed_in(
+    connection: AsyncConnection, user_ids: Collection[str] | None = None
+) -> dict[str, dict[str, str]]:
+    """Return the role in each workspace of these users, or of all who have a session.
 
-
-async def memberships_of_signed_in(connection: AsyncConnection) -> tuple[Member, ...]:
-    """Return the memberships of the users who have a session."""
-    theirs = select(workspace_members).where(workspace_members.c.user_id.in_(_SIGNED_IN))
-    return await read(connection, Member, theirs)
+    It reads in portions. No index begins with the users of members, so each query looks at all
+    members: one query for all who have a session, and one for each portion of these users.
+    """
+    columns = workspace_members.c
+    by = [columns.workspace_id, columns.user_id]
+    chosen: Iterable[Any] = [select(console_sessions.c.user_id)]
+    if user_ids is not None:
+        chosen = portions(user_ids)
+    found: dict[str, dict[str, str]] = {}
+    for some in chosen:
+        theirs = select(workspace_members).where(columns.user_id.in_(some))
+        async for members in read_portions(connection, Member, theirs, by):
+            for one in members:
+                found.setdefault(one.user_id, {})[one.workspace_id] = one.workspace_role
+    return found
 
 
 async def last_use_of(connection: AsyncConnection, digest: bytes) -> datetime | None:
@@ -127,19 +154,18 @@ async def note_session_use(connection: AsyncConnection, uses: Mapping[bytes, dat
 
 async def end_session(connection: AsyncConnection, digest: bytes) -> bool:
     """End a session; return whether there was one."""
-    gone = await connection.execute(
-        delete(console_sessions).where(console_sessions.c.digest == digest)
-    )
-    if gone.rowcount:
-        await announce(connection, ChangeKind.PEOPLE)
-    return bool(gone.rowcount)
+    own = delete(console_sessions).where(console_sessions.c.digest == digest)
+    user_id = await connection.scalar(own.returning(console_sessions.c.user_id))
+    if user_id is not None:
+        await announce(connection, ChangeKind.PEOPLE, user_id)
+    return user_id is not None
 
 
 async def end_sessions_of(connection: AsyncConnection, user_id: str) -> int:
     """End all sessions of a user; return how many there were."""
     theirs = delete(console_sessions).where(console_sessions.c.user_id == user_id)
     gone = await connection.execute(theirs)
-    await announce(connection, ChangeKind.PEOPLE)
+    await announce(connection, ChangeKind.PEOPLE, user_id)
     return gone.rowcount
 
 
@@ -147,7 +173,11 @@ async def remove_ended(connection: AsyncConnection, now: datetime, used_since: d
     """Remove the sessions that have ended by now, or were not used since a moment."""
     columns = console_sessions.c
     over = or_(columns.ends_at <= now, columns.last_used_at <= used_since)
-    await connection.execute(delete(console_sessions).where(over))
+    gone = delete(console_sessions).where(over).returning(columns.user_id)
+    user_ids = set(await connection.scalars(gone))
+    # After a long rest of the server they may be many.
+    for user_id in user_ids if len(user_ids) <= _MOST_TOLD else [EVERYBODY]:
+        await announce(connection, ChangeKind.PEOPLE, user_id)
 
 
 async def keep_newest(connection: AsyncConnection, user_id: str, most: int) -> None:

@@ -10,7 +10,7 @@ from antiphon.core.names import folded
 from antiphon.store.database.changes import ChangeKind, announce
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.pages import behind
-from antiphon.store.database.records import add, find, insertion, read
+from antiphon.store.database.records import add, find, insertion, portions, read
 from antiphon.store.database.tables import (
     api_keys,
     installation_secrets,
@@ -101,6 +101,15 @@ async def find_user(connection: AsyncConnection, user_id: str) -> User | None:
     return await find(connection, User, users, user_id)
 
 
+async def find_users(connection: AsyncConnection, user_ids: Collection[str]) -> dict[str, User]:
+    """Find users by their ids."""
+    found: dict[str, User] = {}
+    for some in portions(user_ids):
+        these = select(users).where(users.c.id.in_(some))
+        found.update((one.id, one) for one in await read(connection, User, these))
+    return found
+
+
 async def find_user_by_email(connection: AsyncConnection, email: str) -> User | None:
     """Find a user by address, regardless of case."""
     same = select(users).where(users.c.email == email.lower())
@@ -115,13 +124,13 @@ async def add_user(connection: AsyncConnection, user: User) -> None:
 async def change_role(connection: AsyncConnection, user_id: str, role: str) -> None:
     """Change the role of a user."""
     await connection.execute(update(users).where(users.c.id == user_id).values(role=role))
-    await announce(connection, ChangeKind.PEOPLE)
+    await announce(connection, ChangeKind.PEOPLE, user_id)
 
 
 async def remove_user(connection: AsyncConnection, user_id: str) -> None:
     """Remove a user, also from all workspaces, and end all sessions. The keys of the user stay."""
     await connection.execute(delete(users).where(users.c.id == user_id))
-    await announce(connection, ChangeKind.PEOPLE)
+    await announce(connection, ChangeKind.PEOPLE, user_id)
 
 
 async def list_invites(connection: AsyncConnection) -> tuple[Invite, ...]:

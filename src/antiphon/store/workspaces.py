@@ -136,7 +136,7 @@ async def list_memberships(connection: AsyncConnection, user_id: str) -> tuple[M
 async def add_member(connection: AsyncConnection, member: Member) -> None:
     """Add a member; the transaction fails with `DuplicateError` for a present member."""
     await add(connection, workspace_members, member)
-    await announce(connection, ChangeKind.PEOPLE)
+    await announce(connection, ChangeKind.PEOPLE, member.user_id)
 
 
 async def change_member(
@@ -145,13 +145,13 @@ async def change_member(
     """Change the role of a member."""
     changed = update(workspace_members).where(_is(workspace_id, user_id))
     await connection.execute(changed.values(workspace_role=role))
-    await announce(connection, ChangeKind.PEOPLE)
+    await announce(connection, ChangeKind.PEOPLE, user_id)
 
 
 async def remove_member(connection: AsyncConnection, workspace_id: str, user_id: str) -> None:
     """Remove a user from a workspace, if the user is a member."""
     await connection.execute(delete(workspace_members).where(_is(workspace_id, user_id)))
-    await announce(connection, ChangeKind.PEOPLE)
+    await announce(connection, ChangeKind.PEOPLE, user_id)
 
 
 def _is(workspace_id: str, user_id: str) -> ColumnElement[bool]:

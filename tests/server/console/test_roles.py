@@ -183,5 +183,5 @@ async def test_use_of_a_session_is_noted(organization: StartOrganization) -> Non
     await get(browser, "/me")
     await console_of(org).sessions.usage.write()
     async with org.platform.database.read() as connection:
-        (stored,) = await list_sessions(connection)
+        (stored,) = [one async for some in list_sessions(connection) for one in some]
     assert stored.last_used_at == org.clock.now

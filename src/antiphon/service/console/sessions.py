@@ -16,15 +16,14 @@ from antiphon.store.console import (
     keep_newest,
     last_use_of,
     list_sessions,
-    list_signed_in,
     memberships_of_signed_in,
     note_session_use,
     remove_ended,
 )
-from antiphon.store.database.changes import AccountChange, ChangeKind, ChangeSignal
+from antiphon.store.database.changes import EVERYBODY, AccountChange, ChangeKind, ChangeSignal
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database
-from antiphon.store.organizations import User
+from antiphon.store.organizations import User, find_users
 from antiphon.store.workspaces import default_workspace_id
 
 # A user has so many browsers; a new session beyond them ends the oldest one.
@@ -158,10 +157,15 @@ class Sessions:
 async def _changed_state(
     connection: AsyncConnection, known: ConsoleState, changes: Collection[AccountChange]
 ) -> ConsoleState:
-    """Read the sessions again if people have changed; keys and limits are not in them."""
-    if any(one.kind is ChangeKind.PEOPLE for one in changes):
+    """Read the sessions of people who have changed again; keys and limits are not in them."""
+    people = {one.object_id for one in changes if one.kind is ChangeKind.PEOPLE}
+    if not people:
+        return known
+    if EVERYBODY in people:
         return await _read_state(connection)
-    return known
+    others = {one: of for one, of in known.sessions.items() if of.user.id not in people}
+    theirs = await _signed_in(connection, people)
+    return ConsoleState({**others, **theirs}, await has_passwords(connection))
 
 
 async def _read_state(connection: AsyncConnection) -> ConsoleState:
@@ -169,24 +173,27 @@ async def _read_state(connection: AsyncConnection) -> ConsoleState:
 
     It grows with the sessions, and not with the users; one has `MOST_OF_A_USER` sessions at most.
     """
-    sessions = await list_sessions(connection)
-    if not sessions:
-        return ConsoleState({}, await has_passwords(connection))
+    return ConsoleState(await _signed_in(connection), await has_passwords(connection))
+
+
+async def _signed_in(
+    connection: AsyncConnection, user_ids: Collection[str] | None = None
+) -> dict[bytes, SignedIn]:
+    """Read the sessions of these users, or all, in portions."""
     default = await default_workspace_id(connection)
-    assert default is not None  # noqa: S101 - users come after the organization
-    memberships: dict[str, dict[str, str]] = {}
-    for member in await memberships_of_signed_in(connection):
-        memberships.setdefault(member.user_id, {})[member.workspace_id] = member.workspace_role
-    users = {user.id: user for user in await list_signed_in(connection)}
-    found = {}
-    for session in sessions:
-        user = users[session.user_id]
-        their = memberships.get(user.id, {})
-        found[session.digest] = SignedIn(
-            stored=session,
-            user=user,
-            memberships=their,
-            permissions=permissions_of(user.role),
-            reach=reach_of(user.role, user.id, their, default),
-        )
-    return ConsoleState(found, await has_passwords(connection))
+    memberships = await memberships_of_signed_in(connection, user_ids)
+    found: dict[bytes, SignedIn] = {}
+    async for sessions in list_sessions(connection, user_ids):
+        assert default is not None  # noqa: S101 - users come after the organization
+        users = await find_users(connection, {session.user_id for session in sessions})
+        for session in sessions:
+            user = users[session.user_id]
+            their = memberships.get(user.id, {})
+            found[session.digest] = SignedIn(
+                stored=session,
+                user=user,
+                memberships=their,
+                permissions=permissions_of(user.role),
+                reach=reach_of(user.role, user.id, their, default),
+            )
+    return found

@@ -17,12 +17,18 @@ BATCHES = "batches"
 KEPT: Final = 10_000
 """How many changes are told one by one; whoever has missed more reads all accounts."""
 
+EVERYBODY: Final = ""
+"""Stands for the id of every user in a change of people."""
+
 NO_REVISION: Final = -1
 """What whoever has read nothing yet knows."""
 
 
 class ChangeKind(StrEnum):
-    """What a change was of. `PEOPLE` are users, members, passwords and sessions of browsers."""
+    """What a change was of. `PEOPLE` are users, members, passwords and sessions of browsers.
+
+    Its id is that of a user, and `EVERYBODY` for all of them.
+    """
 
     KEY = "key"
     ARCHIVED_KEYS = "archived_keys"  # every key of a workspace
@@ -34,7 +40,7 @@ class ChangeKind(StrEnum):
 
 
 class AccountChange(NamedTuple):
-    """One change: of what, and its id. Of limits it is that of their owner; people have none."""
+    """One change: of what, and its id. Of limits it is that of their owner."""
 
     kind: ChangeKind
     object_id: str = ""
