@@ -4,6 +4,8 @@ import argparse
 import asyncio
 from pathlib import Path
 
+import msgspec
+
 from antiphon.cli.checked_model import Checked
 from antiphon.cli.command import CommandError
 from antiphon.cli.model_report import report
