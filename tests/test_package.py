@@ -1,5 +1,6 @@
 """The package as pip installs it: what it holds, what it runs with, and what it says is missing."""
 
+import json
 import sys
 import tarfile
 import tomllib
@@ -174,7 +175,7 @@ def test_program_helps_without_extras(
 
 
 @pytest.mark.parametrize(
-    "command", [*sorted(FAMILIES.keys() - {"models", "service"}), "service install"]
+    "command", [*sorted(FAMILIES.keys() - {"models", "service", "doctor"}), "service install"]
 )
 def test_command_without_the_server_extra_names_it(
     bare: Environment, tmp_path: Path, command: str
@@ -182,6 +183,15 @@ def test_command_without_the_server_extra_names_it(
     done = bare.run(bare.program, *command.split(), cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == LINE.format("this needs: ", "server")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_doctor_names_the_server_extra_and_what_lacks(bare: Environment, tmp_path: Path) -> None:
+    done = bare.run(bare.program, "doctor", "--json", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "")
+    (found,) = json.loads(done.stdout)["findings"]
+    assert "uvicorn" in found["text"]
+    assert (found["name"], found["mend"]) == ("packages", "pip install 'antiphon[server]'")
     assert list(tmp_path.iterdir()) == []
 
 

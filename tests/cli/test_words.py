@@ -9,7 +9,7 @@ from antiphon.weights.spec import FORMS
 from cli.conftest import Shell
 
 # The families that are one command, without actions.
-ALONE = {"serve", "worker", "usage", "audit", "backup", "restore"}
+ALONE = {"serve", "doctor", "worker", "usage", "audit", "backup", "restore"}
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,9 @@ from antiphon.store.data_folder import (
 from antiphon.store.database.database import open_database, server_database_name
 from antiphon.store.database.errors import StoreError
 from antiphon.store.database.instance_lock import (
+    Holder,
     OccupiedError,
+    holder_of,
     lock_data_dir,
     serving_address,
 )
@@ -260,6 +262,12 @@ def test_address_of_a_server_is_known_while_it_runs(tmp_path: Path) -> None:
     assert serving_address(tmp_path) is None
     with lock_data_dir(tmp_path):
         assert serving_address(tmp_path) is None
+
+
+def test_server_that_names_no_address_holds_the_folder(tmp_path: Path) -> None:
+    with lock_data_dir(tmp_path):
+        assert holder_of(tmp_path) == Holder(os.getpid(), "")
+    assert holder_of(tmp_path) is None
 
 
 @pytest.mark.parametrize(

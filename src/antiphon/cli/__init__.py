@@ -19,6 +19,7 @@ from antiphon.cli.program import shown_on
 FAMILIES = {
     "serve": "serve the API",
     "service": "have systemd run the server: install, show, uninstall",
+    "doctor": "look for what keeps a server from working, and say what mends it",
     "worker": "work on Message Batches beside servers, without a port",
     "models": "fetch and list model files",
     "keys": "make, list, rotate and revoke API keys",
@@ -61,17 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _no_garbage_collection(freeze=arguments is None):
             parsed = _parsed(words)
-        flags = {
-            name: value
-            for name in parsed.settings
-            if (value := getattr(parsed, name, None)) is not None
-        }
-        # Help and mistakes have ended the program by now, and need none: 40 ms.
-        from antiphon.settings import Settings  # noqa: PLC0415
-
-        settings = Settings.load(flags, config=parsed.config)
-        command: Command = parsed.command
-        return command(parsed, settings)
+        return _run(parsed)
     except KeyboardInterrupt:
         return STOPPED_BY_HAND
     except SystemExit:
@@ -97,6 +88,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _expected_errors() as error:
         _complain(with_arguments_named(str(error), parsed.parser))
         return 1
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    """Run a command with the settings that it needs."""
+    flags = {
+        name: value
+        for name in parsed.settings
+        if (value := getattr(parsed, name, None)) is not None
+    }
+    # Help and mistakes have ended the program by now, and need none: 40 ms.
+    from antiphon.settings import Settings, SettingsError  # noqa: PLC0415
+
+    try:
+        settings = Settings.load(flags, config=parsed.config)
+    except SettingsError as error:
+        if "without_settings" not in parsed:
+            raise
+        # `doctor` tells of wrong settings as of other problems.
+        told: int = parsed.without_settings(parsed, str(error))
+        return told
+    command: Command = parsed.command
+    return command(parsed, settings)
 
 
 def _parsed(words: Sequence[str]) -> argparse.Namespace:

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from antiphon.store.data_folder import open_data_folder, unusable
 from antiphon.store.database.errors import StoreError
 from antiphon.store.database.session import RETRY_S, Session
@@ -100,10 +102,17 @@ def _take(descriptor: int, data_dir: Path, address: str) -> None:
         raise unusable(data_dir, error) from error
 
 
-def serving_address(data_dir: Path) -> str | None:
-    """Return the address of the server that holds the lock of a data folder: `host:port`.
+class Holder(msgspec.Struct, frozen=True):
+    """The server that holds the lock of a data folder: its process, and its address if known."""
 
-    `None` if there is none, or if it is not known.
+    process: int
+    address: str
+
+
+def holder_of(data_dir: Path) -> Holder | None:
+    """Return the server that holds the lock of a data folder; `None` if there is none.
+
+    One of an earlier release, which does not name itself, is not found.
     """
     try:
         descriptor = os.open(data_dir / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
@@ -113,16 +122,26 @@ def serving_address(data_dir: Path) -> str | None:
         process, address = _named(descriptor)
         # A server that starts in the moment of the look at the lock would find it held. So there
         # is none at what a server has left that is gone.
-        if not re.fullmatch(r".+:\d{1,5}", address) or not _is_running(int(process)):
+        if not process or not _is_running(int(process)):
             return None
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return address
+        return Holder(int(process), address)
     except OSError:
         return None
     finally:
         os.close(descriptor)
     return None
+
+
+def serving_address(data_dir: Path) -> str | None:
+    """Return the address of the server that holds the lock of a data folder: `host:port`.
+
+    `None` if there is none, or if it is not known.
+    """
+    holder = holder_of(data_dir)
+    known = holder is not None and re.fullmatch(r".+:\d{1,5}", holder.address)
+    return holder.address if holder is not None and known else None
 
 
 def _is_running(process: int) -> bool:

@@ -35,13 +35,14 @@ async def migrate(database: Database, *, may_create: bool = True) -> None:
     `EmptyDatabaseError` for an empty database unless tables may be created in it.
     """
     async with database.read() as connection:
-        if await connection.run_sync(_version) == NEWEST:
+        if await connection.run_sync(schema_version) == NEWEST:
             return
     async with database.write() as connection:
         await connection.run_sync(partial(_upgrade, may_create=may_create))
 
 
-def _version(connection: Connection) -> str | None:
+def schema_version(connection: Connection) -> str | None:
+    """Return the version of the tables of a database; `None` if it has none."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
@@ -91,8 +92,8 @@ def _migrate(connection: Connection) -> None:
         command.upgrade(config, "head")
     except CommandError as error:
         raise StoreError(
-            f"The database has the schema {_version(connection)!r}, which this release does not "
-            f"know; its own is {NEWEST!r}. Run the release that made it, or a newer one"
+            f"The database has the schema {schema_version(connection)!r}, which this release does "
+            f"not know; its own is {NEWEST!r}. Run the release that made it, or a newer one"
         ) from error
 
 
