@@ -128,7 +128,7 @@ def test_a_stop_lets_running_requests_finish_and_refuses_new_ones(tmp_path: Path
                 httpx2.get(f"{url}/health")
         assert "event: message_stop" in rest
         assert program.wait() == 0
-        assert "Stopping after 1 request; Ctrl-C again stops now." in program.error_output
+        assert "Stopping, 1 request left; Ctrl-C again stops now." in program.error_output
 
 
 def test_a_request_that_outlives_the_grace_time_ends_in_an_error_event(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_requests_that_outlive_the_grace_time_leave_no_traceback(tmp_path: Path)
             caller.sendall(f"{head}\r\n".encode() + body)
             assert caller.recv(12) == b"HTTP/1.1 200"
         assert program.stop() == 0
-    assert "Stopping after" in program.error_output
+    assert "Stopping, " in program.error_output
     assert "Traceback" not in program.error_output
 
 

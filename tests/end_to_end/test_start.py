@@ -235,6 +235,7 @@ def test_context_that_is_too_small_for_claude_code_is_told(
 ) -> None:
     with serving(tmp_path, "--model", str(default_model)) as program:
         said = " ".join(program.output.split())
+        assert said.startswith("Loading model smollm2")
         assert "Note: Claude Code needs about 32,000 tokens of context; " in said
         assert " has 8,192 and can have no more. Choose another one: " in said
         assert "docs/how-to/use-claude-code.md" in said

@@ -87,7 +87,8 @@ def sources_of(models: Sequence[ModelSettings], data_dir: Path) -> list[ModelSou
 def say_loading(sources: Sequence[ModelSource]) -> None:
     """Say which models are loaded from files, if there are any."""
     if files := [source for source in sources if any(source.weights)]:
-        say(f"Loading {', '.join(source.settings.id for source in files)} …")
+        names = ", ".join(source.settings.id for source in files)
+        say(f"Loading model{'s' if len(files) > 1 else ''} {names} …")
 
 
 def _default_folder() -> Path | None:
@@ -135,7 +136,7 @@ async def _serving(
             say(welcome.text())
 
         say_loading(sources)
-        await serve(platform, listener, show_welcome, lambda left: hint(_goodbye(left)))
+        await serve(platform, listener, show_welcome, lambda left: hint(goodbye(left)))
 
 
 def run_in_loop(work: Awaitable[None]) -> None:
@@ -183,8 +184,9 @@ def _with_projectors(model: ModelSettings, data_dir: Path) -> ModelSettings:
     )
 
 
-def _goodbye(running: int) -> str:
+def goodbye(running: int) -> str:
+    """Return what a server says at its first stop signal, while so many requests run."""
     if not running:
         return "Stopping."
     requests = "1 request" if running == 1 else f"{running} requests"
-    return f"Stopping after {requests}; Ctrl-C again stops now."
+    return f"Stopping, {requests} left; Ctrl-C again stops now."
