@@ -15,6 +15,7 @@ from antiphon.weights.spec import (
     UrlSpec,
     canonical,
     parse_spec,
+    repository_hint,
 )
 
 HEX = "ab" * 32
@@ -50,6 +51,17 @@ SPECS: st.SearchStrategy[ModelSpec] = st.one_of(
         ("http://127.0.0.1:80/m.gguf", UrlSpec("http://127.0.0.1:80/m.gguf")),
         ("http://[::1]/m.gguf", UrlSpec("http://[::1]/m.gguf")),
         ("http://localhost/m.gguf", UrlSpec("http://localhost/m.gguf")),
+        ("https://huggingface.co/o/r/blob/main/sub/m.gguf", HubSpec("o", "r", "sub/m.gguf")),
+        (
+            "https://huggingface.co/o/r/resolve/v1/m.gguf?download=true",
+            HubSpec("o", "r", "m.gguf", "v1"),
+        ),
+        ("huggingface.co/o/r/blob/main/m%20a.gguf", HubSpec("o", "r", "m a.gguf")),
+        ("https://hf.co/o/r/raw/main/m.gguf", HubSpec("o", "r", "m.gguf")),
+        (
+            f"https://huggingface.co/o/r/resolve/main/m.gguf#sha256={HEX}",
+            UrlSpec("https://huggingface.co/o/r/resolve/main/m.gguf", HEX),
+        ),
         (" /models/m.gguf\n", PathSpec("/models/m.gguf")),
         ("~/m.gguf", PathSpec("~/m.gguf")),
         ("m", PathSpec("m")),
@@ -79,6 +91,13 @@ def test_every_form_of_a_spec_is_parsed(text: str, spec: ModelSpec) -> None:
         ("hf:o/r/model.safetensors", ".gguf file"),
         ("hf:o/r/.gguf", ".gguf file"),
         ("hf:o/r/m-00001-of-00003.gguf", "split over several files"),
+        ("hf:o/r", "choose a .gguf file of https://huggingface.co/o/r/tree/main"),
+        ("hf:o/r:Q4_K_M", "write hf:o/r/FILE.gguf"),
+        ("https://huggingface.co/o/r", "write hf:o/r/FILE.gguf"),
+        ("hf.co/o/r:Q4_K_M", "write hf:o/r/FILE.gguf"),
+        ("https://huggingface.co/o/r/tree/main", "write hf:o/r/FILE.gguf"),
+        ("https://huggingface.co/o/r/blob/main/a.bin", ".gguf file"),
+        ("https://huggingface.co/", "no file of the hub"),
         ("https:///m.gguf", "no host"),
         ("https://h/m.bin", ".gguf file"),
         ("https://h/", "empty"),
@@ -102,6 +121,20 @@ def test_text_that_names_no_model_is_refused_with_the_forms(text: str, reason: s
         parse_spec(text)
     assert reason in str(refused.value)
     assert "hf:OWNER/REPO" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("o/r", " A model on the hub is hf:o/r/FILE.gguf."),
+        ("o/r:Q4_K_M", " A model on the hub is hf:o/r/FILE.gguf."),
+        ("m.gguf", ""),
+        ("/o/r", ""),
+        ("a/b/c", ""),
+    ],
+)
+def test_path_that_could_be_a_repository_has_a_hint(path: str, hint: str) -> None:
+    assert repository_hint(path) == hint
 
 
 @given(SPECS)

@@ -21,6 +21,7 @@ from antiphon.weights.spec import (
     UrlSpec,
     canonical,
     parse_spec,
+    repository_hint,
 )
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def check_local(spec: PathSpec) -> Path:
     with _clear_errors(path):
         path = _expand(path)
         if not path.exists():
-            raise PullError(f"There is no file {path}.\n{FORMS}")
+            raise PullError(f"There is no file {path}.{repository_hint(spec.path)}\n{FORMS}")
         if not path.is_file():
             raise PullError(f"{path} is not a file; give the path of a .gguf file")
         check_magic(path)

@@ -124,6 +124,8 @@ def parse_spec(text: str) -> ModelSpec:
     if not text:
         raise SpecError(text, "names no model")
     if scheme is None:
+        if found := _HUB_PAGE_WITHOUT_SCHEME.match(text):
+            return parse_spec(f"https://{found[0]}{text[found.end() :]}")
         return PathSpec(text)
     parse = _PARSERS.get(scheme[1].lower())
     if parse is None:
@@ -166,20 +168,54 @@ def _parse_pypi(text: str, rest: str) -> PypiSpec:
 def _parse_hub(text: str, rest: str) -> HubSpec:
     found = _HUB.fullmatch(rest)
     if found is None:
+        if named := _HUB_REPO.fullmatch(rest):
+            raise _without_a_file(text, named)
         raise SpecError(text, "is not hf:OWNER/REPO/FILE.gguf")
     _check_path(text, found["path"])
     return HubSpec(found["owner"], found["repo"], found["path"], found["revision"])
 
 
-def _parse_url(text: str, _rest: str) -> UrlSpec:
+def _parse_url(text: str, _rest: str) -> UrlSpec | HubSpec:
     address, _, fragment = text.partition("#")
     url = _split_url(text, address)
     if url.username is not None or url.password is not None:
         raise SpecError(text, "carries a user name or password, which would be written to disk")
+    if url.hostname in _HUB_HOSTS and not fragment:
+        return _parse_hub_page(text, url)
     if not is_allowed_url(url):
         raise SpecError(text, "must begin with https:// (http:// is for this machine only)")
     _check_path(text, _last_segment(url))
     return UrlSpec(address, _parse_fragment(text, fragment))
+
+
+def _parse_hub_page(text: str, url: SplitResult) -> HubSpec:
+    """Parse the address of a file on the hub, as a browser shows it or as it is copied there."""
+    path = unquote(url.path).strip("/")
+    found = _HUB_PAGE.fullmatch(path)
+    if found is None:
+        named = _HUB_REPO.match(path)
+        raise _without_a_file(text, named) if named else SpecError(text, "names no file of the hub")
+    _check_path(text, found["path"])
+    revision = None if found["revision"] == "main" else found["revision"]
+    return HubSpec(found["owner"], found["repo"], found["path"], revision)
+
+
+def _without_a_file(text: str, named: re.Match[str]) -> SpecError:
+    """Return the refusal of a repository of the hub, which says where its files are listed."""
+    repo = f"{named['owner']}/{named['repo']}"
+    return SpecError(
+        text,
+        f"is a repository, which may have several models: choose a .gguf file of "
+        f"https://{_HUB_HOSTS[0]}/{repo}/tree/main, and write hf:{repo}/FILE.gguf",
+    )
+
+
+def repository_hint(path: str) -> str:
+    """Return the sentence for a path that is no file and could be a repository; else nothing."""
+    named = _HUB_REPO.fullmatch(path)
+    if named is None:
+        return ""
+    return f" A model on the hub is hf:{named['owner']}/{named['repo']}/FILE.gguf."
 
 
 def _split_url(text: str, address: str) -> SplitResult:
@@ -233,6 +269,14 @@ _HUB_NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
 _HUB = re.compile(
     rf"(?P<owner>{_HUB_NAME})/(?P<repo>{_HUB_NAME})(?:@(?P<revision>{_HUB_NAME}))?/(?P<path>.*)"
 )
+_HUB_HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
+_HUB_PAGE_WITHOUT_SCHEME = re.compile(r"(?:www\.)?(?:huggingface|hf)\.co(?=/)")
+_HUB_PAGE = re.compile(
+    rf"(?P<owner>{_HUB_NAME})/(?P<repo>{_HUB_NAME})/(?:blob|resolve|raw)/"
+    rf"(?P<revision>{_HUB_NAME})/(?P<path>.*)"
+)
+# A repository alone, perhaps with the name of a quantization, as Ollama and llama.cpp take it.
+_HUB_REPO = re.compile(rf"(?P<owner>{_HUB_NAME})/(?P<repo>{_HUB_NAME})(?::[A-Za-z0-9_.-]+)?")
 _PART = re.compile(r"-\d{5}-of-(?!00001)\d{5}\.gguf$", re.IGNORECASE)
 _PARSERS: Mapping[str, Callable[[str, str], RemoteSpec]] = MappingProxyType(
     {"pypi": _parse_pypi, "hf": _parse_hub, "https": _parse_url, "http": _parse_url}
