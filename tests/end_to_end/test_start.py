@@ -163,10 +163,11 @@ def test_folder_that_is_a_file_is_told_by_every_command(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
 def test_database_that_is_away_is_told_with_its_host_and_port(
-    tmp_path: Path, unused_port: int
+    scheme: str, tmp_path: Path, unused_port: int
 ) -> None:
-    url = f"postgresql://antiphon:hunter2@127.0.0.1:{unused_port}/antiphon"
+    url = f"{scheme}://antiphon:hunter2@127.0.0.1:{unused_port}/antiphon"
     for words in (("serve", *SCRIPTED, "--port", "0"), ("keys", "list")):
         done = run(tmp_path, *words, ANTIPHON_DATABASE_URL=url)
         assert done.returncode == 1
