@@ -105,7 +105,8 @@ class TokenEngine(Generic[Machine]):
     async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
         prepared = await self.prepare(prompt)
         rendered = prepared.rendered
-        given = self._generation_input(prompt, rendered.tokens)
+        turn_ends = await self._written_turn_ends(prompt)
+        given = self._generation_input(prompt, rendered.tokens, turn_ends)
         reader = self.machine if prepared.reader is None else prepared.reader
         # What is reused of a marked prompt is known only when the answer begins.
         marked = bool(rendered.breakpoints) and self.machine.keeps_prefixes
@@ -176,7 +177,17 @@ class TokenEngine(Generic[Machine]):
                 pass  # and again in a thread, where it may take longer
         return await asyncio.to_thread(template.render, prompt)
 
-    def _generation_input(self, prompt: Prompt, tokens: Sequence[int]) -> GenerationInput:
+    async def _written_turn_ends(self, prompt: Prompt) -> tuple[str, ...]:
+        """Return the marks that end a turn, if this model can only write them as text.
+
+        It has another vocabulary than the model that the template was made for.
+        """
+        marks = self._templates.of(prompt).turn_marks
+        return () if not marks or await self._tokenizer.is_control(marks[0]) else marks
+
+    def _generation_input(
+        self, prompt: Prompt, tokens: Sequence[int], turn_ends: tuple[str, ...]
+    ) -> GenerationInput:
         room = self.capabilities.context_tokens - len(tokens)
         if room <= 0:
             raise EngineError(
@@ -193,6 +204,7 @@ class TokenEngine(Generic[Machine]):
             tags=template.tags(prompt),
             reasons=prompt.thinking.mode != "disabled" and not prefilled,
             budget=template.reasoning.budget(prompt),
+            turn_ends=turn_ends,
         )
 
 

@@ -27,6 +27,7 @@ SECTIONS = AnswerFormat(
 CLOSED = AnswerFormat(
     Notation(opening="[C", lead="]tools ", middle=" ", closing="[/C]", closes_text=True), TOOLS
 )
+ENDED = replace(FREE, turn_ends=("<|end|>",))
 BOUND_SECTIONS = replace(SECTIONS, constrained=True)
 
 # How each row of the table comes about: what has been read before, and what is read then.
@@ -55,6 +56,11 @@ ROWS = {
     (State.CLOSING, Sign.CALL_CLOSING): (FREE, EAGER + "}}\n</tool_call", ">"),
     (State.CLOSING, Sign.NEXT_CALL): (SECTIONS, "[C]eager {};", " "),
     (State.CLOSING, Sign.OTHER_TEXT): (FREE, EAGER + "}", ","),
+    (State.START, Sign.TURN_END): (ENDED, " <|end|", ">"),
+    (State.REASONING, Sign.TURN_END): (ENDED, "<think>So</thi<|end|", ">"),
+    (State.AFTER_REASONING, Sign.TURN_END): (ENDED, "<think></think>\n<|end|", ">"),
+    (State.TEXT, Sign.TURN_END): (ENDED, "Hi <tool<|end|", ">"),
+    (State.AFTER_CALL, Sign.TURN_END): (ENDED, CALLED + "\n<|end|", ">"),
     (State.AFTER_CALL, Sign.CALL_OPENING): (FREE, CALLED + "\n<tool_call", ">"),
 }
 RETRIES = {

@@ -2,6 +2,7 @@ import pytest
 
 from antiphon.engines.token.prompt.placeholders import Rendered, Segment
 from antiphon.engines.token.prompt.tokens import Tokenizer
+from support.word_machine import WordMachine
 
 pytestmark = pytest.mark.anyio
 
@@ -59,3 +60,12 @@ async def test_begin_token_is_added_once() -> None:
 async def test_begin_token_is_not_added_for_a_model_without_one() -> None:
     tokens = await Tokenizer.open(LetterTokenizer())
     assert await encoded(tokens, plain("a")) == [97]
+
+
+async def test_control_token_is_one_token_and_another_than_its_text() -> None:
+    machine = WordMachine()
+    tokens = await Tokenizer.open(machine.tokenize)
+    assert await tokens.is_control("<|im_end|>")
+    assert not await tokens.is_control("<|im_end|><|im_start|>")
+    assert not await tokens.is_control("word")
+    assert not await tokens.is_control("<other>")

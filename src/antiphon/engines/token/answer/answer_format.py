@@ -21,7 +21,7 @@ class AnswerFormat:
     guaranteed. The inputs of the tools in `buffered` are never streamed, whatever the request says:
     they must fit, and the grammar alone does not ensure it. `forced`: the answer consists of calls
     only. `reasoned`: the reasoning was a completion of its own, before the answer. `prefilled`: the
-    answer goes on with a text.
+    answer goes on with a text. Outside of calls, any of the texts `turn_ends` ends the answer.
     """
 
     syntax: CallSyntax | Notation
@@ -31,6 +31,7 @@ class AnswerFormat:
     prefilled: bool = False
     constrained: bool = False
     forced: bool = False
+    turn_ends: tuple[str, ...] = ()
     must_fit: frozenset[str] = frozenset()
     buffered: frozenset[str] = frozenset()
 

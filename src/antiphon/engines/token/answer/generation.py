@@ -56,7 +56,8 @@ class GenerationInput(msgspec.Struct, frozen=True, kw_only=True):
     """The input of a generation: the tokens of a prompt, and the `room` left in the context.
 
     `tags` are the tags of the model's reasoning, if it reasons. `reasons`: the prompt ends inside
-    of reasoning, which may take `budget` tokens. `reasoned`: the prompt contains reasoning.
+    of reasoning, which may take `budget` tokens. `reasoned`: the prompt contains reasoning. Any of
+    the texts `turn_ends` ends the answer, outside of calls and structured outputs.
     """
 
     tokens: list[int]
@@ -66,6 +67,7 @@ class GenerationInput(msgspec.Struct, frozen=True, kw_only=True):
     reasons: bool = False
     budget: int | None = None
     reasoned: bool = False
+    turn_ends: tuple[str, ...] = ()
 
 
 async def generate(
@@ -84,7 +86,7 @@ async def generate(
     constraint = await _constraint(constraints, constraint_request(prompt, given.syntax))
     left = prompt.max_tokens
     if given.reasons and given.tags is not None:
-        reasoning = ReasoningPass(given.tokens, given.tags)
+        reasoning = ReasoningPass(given.tokens, given.tags, given.turn_ends)
         most = min(left, given.room, left if given.budget is None else given.budget)
         async with aclosing(reasoning.run(machine, prompt, most)) as events:
             async for event in events:
@@ -151,6 +153,7 @@ class _Answer:
         self._prompt = prompt
         self._given = given
         self._left = left
+        self._is_text = False  # the answer cannot be anything else
         self._parser = self._make_parser()
         self._transcript = Transcript()
         self._spent = 0  # tokens of the pieces that the parser has read
@@ -195,12 +198,15 @@ class _Answer:
         return self.constraint.slow or parser.held > LONG_CALL
 
     def _make_parser(self) -> AnswerParser | None:
-        """Return a parser if the answer may contain anything but text."""
+        """Return a parser if the answer may contain anything but text, or text that ends it."""
         given, prompt = self._given, self._prompt
         tools = prompt.callable_tools if prompt.tool_choice.mode != "none" else ()
         syntax = given.syntax
         ends = isinstance(syntax, Notation) and syntax.closes_text
-        if not tools and given.tags is None and not ends:
+        self._is_text = not tools and given.tags is None and not ends
+        # An output that holds to a schema may have any mark in its texts.
+        turn_ends = given.turn_ends if prompt.output_schema is None else ()
+        if self._is_text and not turn_ends:
             return None
         must_fit = constraint_request(prompt, given.syntax).must_fit
         return AnswerParser(
@@ -212,6 +218,7 @@ class _Answer:
                 prefilled=prompt.turns[-1].role == "assistant",
                 constrained=True,
                 forced=prompt.tool_choice.mode in ("any", "tool"),
+                turn_ends=turn_ends,
                 must_fit=must_fit,
                 buffered=must_fit & self.constraint.unenforced,
             )
@@ -231,7 +238,7 @@ class _Answer:
             top_p=prompt.top_p,
             top_k=None if again and prompt.top_k == 1 else prompt.top_k,
             grammar=self.constraint.grammar,
-            shown=tuple(filter(None, shown)) if self._parser is not None else (),
+            shown=tuple(filter(None, shown)) if not self._is_text else (),
         )
 
     def drop_call(self, rejected: Rejected) -> None:

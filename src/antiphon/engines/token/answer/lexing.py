@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from antiphon.engines.token.notation.calls import CallHead
@@ -38,6 +38,14 @@ def find_tag(text: str, tag: str, *, ended: bool) -> tuple[int, bool]:
     if at >= 0:
         return at, True
     return len(text) - (0 if ended else overlap(text, tag)), False
+
+
+def find_first(text: str, tags: Iterable[str], *, ended: bool) -> tuple[int, bool]:
+    """Return the same as `find_tag` for the first of several tags, none of which has another."""
+    found = [find_tag(text, tag, ended=ended) for tag in tags]
+    whole = [length for length, is_whole in found if is_whole]
+    lengths = whole or [length for length, _ in found]
+    return min(lengths, default=len(text)), bool(whole)
 
 
 class Match(NamedTuple):

@@ -23,6 +23,7 @@ from antiphon.core.prompt import (
 from antiphon.engines.token.answer.answer_format import AnswerFormat
 from antiphon.engines.token.answer.lexing import (
     SPACE,
+    find_first,
     find_tag,
     fragments,
     overlap,
@@ -92,7 +93,7 @@ class AnswerParser:
 
     @property
     def ended(self) -> bool:
-        """Whether a forced answer has come to its end, although the model goes on."""
+        """Whether an answer has come to its end, although the model goes on."""
         return self.state is State.ENDED
 
     @property
@@ -149,15 +150,26 @@ class AnswerParser:
         """Take steps until one finds no sign. `end` is the reason if there is no more text."""
         events: list[EngineEvent] = []
         while True:
-            step = self._READERS[self.state](self, end)
-            self._held = self._held[step.length :]
+            at, ends = self._turn_end(end)
+            hidden, self._held = self._held[at:], self._held[:at]
+            step = self._READERS[self.state](self, FinishReason.END_TURN if ends else end)
+            self._held = self._held[step.length :] + hidden
             self._position += step.length
             for event in step.events:
                 events.append(replace(event, tokens=self._tokens))
                 self._tokens = 0
-            if step.found is None:
+            if step.found is None and not ends:
                 return events
-            self._enter(step.found)
+            self._enter(step.found or Sign.TURN_END)
+
+    def _turn_end(self, end: FinishReason | None) -> tuple[int, bool]:
+        """Return where the turn may end in the held text, and whether it does.
+
+        A text, a thought or a call may end before.
+        """
+        if not self._format.turn_ends or Sign.TURN_END not in TRANSITIONS[self.state]:
+            return len(self._held), False
+        return find_first(self._held, self._format.turn_ends, ended=end is not None)
 
     def _enter(self, sign: Sign) -> None:
         self.state = TRANSITIONS[self.state][sign]
@@ -177,7 +189,8 @@ class AnswerParser:
             if self.state in (State.START, State.AFTER_REASONING):
                 self._held = ""
             return
-        begun = overlap(self._held, self._format.call_opening)
+        marks = (self._format.call_opening, *self._format.turn_ends)
+        begun = max(overlap(self._held, mark) for mark in marks)
         in_text = self.state in (State.START, State.AFTER_REASONING, State.TEXT, State.AFTER_CALL)
         if in_text and begun > (0 if self._format.forced else 1):
             self._held = self._held[:-begun].rstrip(SPACE)

@@ -8,6 +8,7 @@ answer would have to read the whole prompt again in another slot.
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from antiphon.core.stop_sequences import StopScanner
 from antiphon.engines.base import EngineError, EngineErrorKind, EngineEvent, Prompt, ThinkingChunk
 from antiphon.engines.token.answer.transcript import Transcript, text_of
 from antiphon.engines.token.machine import Completer, CompletionRequest, Piece, PieceEnd
@@ -17,12 +18,15 @@ from antiphon.engines.token.prompt.reasoning_format import ReasoningTags
 class ReasoningPass:
     """Runs the reasoning of a model, up to a number of tokens.
 
+    It ends at its closing, and where the model writes one of `turn_ends`, which end a turn.
     Afterwards `used` is the number of tokens that the reasoning cost, and `tokens` holds the input
     of the answer: the prompt, the reasoning and its closing. A closing that the model did not
     generate itself is not charged.
     """
 
-    def __init__(self, tokens: list[int], tags: ReasoningTags) -> None:
+    def __init__(
+        self, tokens: list[int], tags: ReasoningTags, turn_ends: tuple[str, ...] = ()
+    ) -> None:
         self.tokens = tokens
         self.used = 0
         self._tags = tags
@@ -30,6 +34,9 @@ class ReasoningPass:
         self._unpriced = 0
         self._closed = False
         self._closing_is_known = True
+        self._scanner = StopScanner(turn_ends)
+        self._length = 0  # of the reasoning without what may end it
+        self._ended = False
 
     async def run(
         self, machine: Completer, prompt: Prompt, max_tokens: int
@@ -40,6 +47,8 @@ class ReasoningPass:
                 async for piece in pieces:
                     for event in self._read(piece):
                         yield event
+                    if self._ended:
+                        break
         ending = await machine.tokenize(self._ending, control=True) if self._ending else []
         self.tokens = [*self.tokens, *await self._transcript.tokens(machine), *ending]
 
@@ -63,8 +72,21 @@ class ReasoningPass:
             self._transcript.add(piece)
             # If the model closes its reasoning, the last of these pieces ends with the closing.
             self._closing_is_known = piece.tokens is not None
-        text = text_of(piece)
-        return self._chunk(text) if text or piece.end is not None else []
+        text = self._scanned(piece)
+        is_end = self._ended or piece.end is not None
+        return self._chunk(text) if text or is_end else []
+
+    def _scanned(self, piece: Piece) -> str:
+        """Return the text that can be no part of a mark, and stop at a whole one."""
+        scan = self._scanner.feed(text_of(piece))
+        text = scan.text
+        self._length += len(text)
+        if scan.match is not None:
+            self._ended = True
+            self._transcript.cut(self._length)
+        elif piece.end is not None:
+            text += self._scanner.flush()
+        return text
 
     def _chunk(self, text: str) -> list[EngineEvent]:
         """Return the event of a piece of reasoning. The closing has tokens, but no text."""

@@ -36,6 +36,9 @@ raises `KeyError`.
 
     AFTER_CALL ── text ──► ENDED                               (in a forced answer)
 
+    START, REASONING, AFTER_REASONING, TEXT, AFTER_CALL ── end of the turn ──► ENDED
+                                                       (where no token of the model ends a turn)
+
 What each state reads
 ---------------------
 
@@ -56,7 +59,9 @@ What each state reads
 `ENDED`            A forced answer consists of calls only. It ends where the model begins to write
                    anything else behind a call, or makes a call for the second time. Where the
                    opening of a call is also what ends a text, so does any answer, if what follows
-                   is no call. Nothing is read any more.
+                   is no call. A model whose vocabulary has no token for the end of a turn writes
+                   its mark as text (`AnswerFormat.turn_ends`), and the answer ends there, too;
+                   within a call the mark is a part of it. Nothing is read any more.
 
 What is held back at the end of a piece
 ---------------------------------------
@@ -65,13 +70,15 @@ A character is passed on as soon as no following text can change its meaning, an
 parser holds: the longest end of the text that is a prefix of a tag (`<tool_` may become
 `<tool_call>`, or stay text); the space before it, because the space around a call belongs to the
 call; at the start, space and prefixes of a tag or of the gap; a whole call, because its input has
-to be checked; the brace and the closing after a streamed input.
+to be checked; the brace and the closing after a streamed input; prefixes of a mark that ends a
+turn.
 
 When the answer ends by itself, held text is taken literally: a partial tag is text, and so is an
-incomplete call. When a limit cuts the answer, a partial opening of a call is dropped (a single
-character of it may be text, unless the answer consists of calls only), and an incomplete call is
-reported as far as it was generated, if it has named its tool. The first call of a forced answer may
-be rejected instead (`generation.MOST_CUT`): a small model sometimes does not end a text.
+incomplete call. When a limit cuts the answer, a partial opening of a call, or end of a turn, is
+dropped (a single character of it may be text, unless the answer consists of calls only), and an
+incomplete call is reported as far as it was generated, if it has named its tool. The first call of
+a forced answer may be rejected instead (`generation.MOST_CUT`): a small model sometimes does not
+end a text.
 
 How tokens are assigned to events
 ---------------------------------
@@ -127,6 +134,7 @@ class Sign(Enum):
     REJECTED_CALL = auto()  # a call whose input does not fit
     REPEATED_CALL = auto()  # a call that a forced answer has made before
     ANSWER_END = auto()  # text behind the calls of a forced answer, or the end of a text
+    TURN_END = auto()  # the written mark of the end of a turn
     INPUT_END = auto()
     CALL_CLOSING = auto()
     NEXT_CALL = auto()  # an accepted call, or the closing of a streamed one, with another behind it
@@ -139,13 +147,17 @@ _BEGINNING: Final = {
     Sign.REASONING_OPENING: State.REASONING,
     Sign.CALL_OPENING: State.CALL,
     Sign.OTHER_TEXT: State.TEXT,
+    Sign.TURN_END: State.ENDED,
 }
 
 TRANSITIONS: Final[Mapping[State, Mapping[Sign, State]]] = {
     State.START: _BEGINNING,
-    State.REASONING: {Sign.REASONING_CLOSING: State.AFTER_REASONING},
+    State.REASONING: {
+        Sign.REASONING_CLOSING: State.AFTER_REASONING,
+        Sign.TURN_END: State.ENDED,
+    },
     State.AFTER_REASONING: _BEGINNING,
-    State.TEXT: {Sign.CALL_OPENING: State.CALL},
+    State.TEXT: {Sign.CALL_OPENING: State.CALL, Sign.TURN_END: State.ENDED},
     State.CALL: {
         Sign.STREAMED_HEAD: State.ARGUMENTS,
         Sign.WHOLE_CALL: State.AFTER_CALL,
@@ -161,7 +173,11 @@ TRANSITIONS: Final[Mapping[State, Mapping[Sign, State]]] = {
         Sign.NEXT_CALL: State.CALL,
         Sign.OTHER_TEXT: State.AFTER_CALL,
     },
-    State.AFTER_CALL: {Sign.CALL_OPENING: State.CALL, Sign.ANSWER_END: State.ENDED},
+    State.AFTER_CALL: {
+        Sign.CALL_OPENING: State.CALL,
+        Sign.ANSWER_END: State.ENDED,
+        Sign.TURN_END: State.ENDED,
+    },
     State.REJECTED: {
         Sign.RETRY: State.TEXT,
         Sign.RETRY_FROM_START: State.START,

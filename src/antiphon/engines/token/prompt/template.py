@@ -41,7 +41,8 @@ class ChatTemplate:
 
     `syntax` is how calls are written. `native`: the template writes them itself; if it does not,
     `unlearned` says why. `describes`: it describes tools, too. `reasoning` is the template's
-    reasoning format, with other `tags` if they are given.
+    reasoning format, with other `tags` if they are given. `turn_marks` are the first marks behind
+    every answer, if they are in none.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class ChatTemplate:
         self.native = learned.native
         self.unlearned = learned.unlearned
         self.describes = learned.describes
+        self.turn_marks = learned.turn_marks
         self._notation = self._writer.notation
         self._form, self._form_with_system = learned.form, learned.form_with_system
 

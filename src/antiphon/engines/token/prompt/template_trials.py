@@ -44,6 +44,7 @@ from antiphon.engines.token.prompt.trial import (
     plain_messages,
     turns_of,
 )
+from antiphon.engines.token.prompt.turn_marks import learn_turn_marks
 from antiphon.engines.token.reasoning.learning import learn_reasoning
 
 
@@ -52,7 +53,8 @@ class TemplateTrials:
 
     `syntax` is how calls are written. `native`: the template writes them itself; if it does not,
     `unlearned` says why. `describes`: it describes tools, too. `form` is that of conversations,
-    `form_with_system` that of those with a system prompt.
+    `form_with_system` that of those with a system prompt. `turn_marks` are the first marks behind
+    every answer, if they are in none.
     """
 
     def __init__(self, writer: TemplateWriter, *, tags: ReasoningTags | bool) -> None:
@@ -82,6 +84,7 @@ class TemplateTrials:
         )
         if notation is not None and self.form.question_before_calls:
             self.syntax = writer.notation = replace(notation, alone=True)
+        self.turn_marks = self._learned_turn_marks()
 
     def _tried(
         self, turns: Sequence[Turn], form: MessageForm, breakpoints: Sequence[Breakpoint] = ()
@@ -182,6 +185,14 @@ class TemplateTrials:
             raise RefusedError from error
         finally:
             self._budget.take(budget.taken)
+
+    def _learned_turn_marks(self) -> tuple[str, ...]:
+        reasoning = self._writer.reasoning
+        tags = () if reasoning.tags is None else reasoning.tags.tokens
+        variables = reasoning.variables(Thinking(), None)
+        marks = learn_turn_marks(lambda messages: self._written_with(messages, variables))
+        own = (*self.syntax.marks, *tags)
+        return () if any(mark in one for mark in marks for one in own) else marks
 
     def _plain_calls(self, answers: Sequence[Sequence[Call]]) -> str | None:
         """Render calls with their results, as they are."""

@@ -90,6 +90,11 @@ class Tokenizer:
         known.update(zip(fresh, await self._ask(fresh), strict=True))
         return [known[segment] or () for segment in segments]
 
+    async def is_control(self, text: str) -> bool:
+        """Return whether the model has one control token for this text."""
+        mark, plain = await self.each([Segment(text, control=is_mark) for is_mark in (True, False)])
+        return len(mark) == 1 and list(mark) != list(plain)
+
     async def _ask(self, segments: Iterable[Segment]) -> list[Sequence[int]]:
         return list(await asyncio.gather(*map(self._learn, segments)))
 
