@@ -8,11 +8,14 @@ malformed if
 - its call is of no tool that was offered,
 - its input does not hold to the schema of the tool, or is no JSON object,
 - no call is in an answer to which one was demanded,
-- a text of the answer has marks of calls or turns in it,
+- a text of the answer has marks of calls in it,
 - `max_tokens` cut off a call, or
 - it was answered with an error.
 
-The requests are the same in every run; the answers are sampled.
+That is what breaks an agent. Marks of turns in a text are listed, and are not malformed calls.
+
+The requests are the same in every run; the answers are sampled. A column that may take no longer
+(`--seconds`) has fewer of them.
 """
 
 import argparse
@@ -20,13 +23,14 @@ import http.client
 import json
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -35,18 +39,28 @@ from benchmarks.report import Figure, Goal, command, finish, positive
 from benchmarks.servers import HEADERS, HOST, MESSAGES, Server, antiphon, default_weights, started
 
 COUNT, QUICK = 60, 2
+SECONDS = 3600
 AT_ONCE = 4
-MAX_TOKENS = 200
+MAX_TOKENS = {"auto": 200, "any": 400}
+"""By what is demanded: a call should have room, and a text may be cut off."""
 ANSWER_S = 300.0
 SERVERS = ("antiphon", "llama-server")
 OWN = "its own"
 TEMPLATES = ("Qwen-Qwen2.5-7B-Instruct", "Qwen3-Coder")
 CORPUS = Path(__file__).parents[1] / ".models/templates"
-MARKS = (
+CALL_MARKS = (
     "<tool_call", "</tool_call", "<function=", "</function", "<parameter=", "</parameter",
-    "<tool_response", "<tools>", "<|im_start|>", "<|im_end|>", '{"name":', '{"tool_call',
+    "<tool_response", "<tools>", '{"name":', '{"tool_call',
 )  # fmt: skip
-"""What no text of an answer has, unless a call or a turn was not recognised."""
+"""What no text of an answer has, unless a call was not recognised."""
+TURN_MARKS = ("<|im_start", "<|im_end", "<|endoftext")
+"""What no text of an answer has, unless the end of a turn was not recognised."""
+TURNS = "marks of turns in a text"
+HARMLESS = frozenset({TURNS})
+"""What is listed apart: an agent calls as it should."""
+
+Answer: TypeAlias = tuple[set[str], bool]
+"""What is wrong with an answer, and whether it has a call."""
 
 TEXT = {"type": "string"}
 PLACE = {
@@ -104,23 +118,24 @@ CITIES = (
 def requests(count: int) -> Iterator[dict[str, Any]]:
     """Yield the bodies of requests; a call is demanded in every second one."""
     for number in range(count):
+        choice = "any" if number % 2 else "auto"
         kind = number // 2 % len(QUESTIONS)
         offered = [TOOLS[(kind + more) % len(TOOLS)] for more in range(2 + number // 10 % 3)]
         question = QUESTIONS[kind].format(CITIES[number // 2 % len(CITIES)])
         yield {
             "model": "claude-local",
-            "max_tokens": MAX_TOKENS,
+            "max_tokens": MAX_TOKENS[choice],
             "temperature": 1.0,
             "top_p": 0.95,
             "top_k": 40,
             "tools": offered,
-            "tool_choice": {"type": "any" if number % 2 else "auto"},
+            "tool_choice": {"type": choice},
             "messages": [{"role": "user", "content": question}],
         }
 
 
 def faults(body: Mapping[str, Any], status: int, text: bytes) -> set[str]:
-    """Return what is malformed in an answer."""
+    """Return what is wrong with an answer."""
     try:
         message = msgspec.json.decode(text)
         blocks = message["content"]
@@ -132,8 +147,10 @@ def faults(body: Mapping[str, Any], status: int, text: bytes) -> set[str]:
     calls = [block for block in blocks if block["type"] == "tool_use"]
     texts = [block["text"] for block in blocks if block["type"] == "text"]
     found = {fault for call in calls if (fault := _fault(call, schemas)) is not None}
-    if any(mark in one for one in texts for mark in MARKS):
-        found.add("marks in a text")
+    if any(mark in one for one in texts for mark in CALL_MARKS):
+        found.add("marks of calls in a text")
+    if any(mark in one for one in texts for mark in TURN_MARKS):
+        found.add(TURNS)
     if not calls:
         return found | ({"no call"} if body["tool_choice"]["type"] == "any" else set())
     if message["stop_reason"] == "max_tokens" and blocks[-1]["type"] == "tool_use":
@@ -197,33 +214,53 @@ def served(name: str, weights: Path, template: Path | None) -> Iterator[Server]:
                 yield server
 
 
-def column(name: str, weights: Path, template: Path | None, count: int) -> list[Figure]:
-    """Ask one server, and count what is malformed."""
+def column(
+    name: str, weights: Path, template: Path | None, count: int, seconds: float
+) -> list[Figure]:
+    """Ask one server for so many seconds, and count what is malformed."""
     what = f"{name}, template: {OWN if template is None else template.stem}"
     found: Counter[str] = Counter()
-    calls = 0
-    with served(name, weights, template) as server, ThreadPoolExecutor(AT_ONCE) as pool:
-        for asked, (wrong, called) in enumerate(
-            pool.map(partial(_ask, server), requests(count)), 1
-        ):
+    asked = calls = 0
+    with served(name, weights, template) as server:
+        for wrong, called in answers(partial(_ask, server), count, seconds):
+            asked += 1
             found.update(wrong)
-            found["malformed"] += bool(wrong)
+            found["malformed"] += bool(wrong - HARMLESS)
             calls += called
             print(f"{what}: {asked} of {count}: {dict(found)}", file=sys.stderr, flush=True)
 
     def per_1000(number: int) -> tuple[float]:
-        return (1000 * number / count,)
+        return (1000 * number / max(asked, 1),)
 
     goal = Goal(most=0) if name == "antiphon" else None
     kinds = sorted(set(found) - {"malformed"})
-    ratio = f"{count} requests, {calls} with calls"
+    ratio = f"{asked} requests, {calls} with calls"
     return [
         Figure(f"{what}: malformed", "of 1,000", per_1000(found["malformed"]), goal, ratio),
         *(Figure(f"  {kind}", "of 1,000", per_1000(found[kind])) for kind in kinds),
     ]
 
 
-def _ask(server: Server, body: dict[str, Any]) -> tuple[set[str], bool]:
+def answers(
+    ask: Callable[[dict[str, Any]], Answer], count: int, seconds: float
+) -> Iterator[Answer]:
+    """Ask some at once, in order; begin no more requests once the seconds are over."""
+    waiting = requests(count)
+    begun: deque[Future[Answer]] = deque()
+    end = time.monotonic() + seconds
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        while True:
+            while len(begun) < AT_ONCE and time.monotonic() < end:
+                body = next(waiting, None)
+                if body is None:
+                    break
+                begun.append(pool.submit(ask, body))
+            if not begun:
+                return
+            yield begun.popleft().result()
+
+
+def _ask(server: Server, body: dict[str, Any]) -> Answer:
     connection = http.client.HTTPConnection(HOST, server.port, timeout=ANSWER_S)
     try:
         connection.request("POST", MESSAGES, msgspec.json.encode(body), HEADERS)
@@ -251,6 +288,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--weights", type=Path, metavar="FILE", help="a GGUF file of your own")
     parser.add_argument("-n", "--requests", type=positive, help=f"of each column; {COUNT}")
     parser.add_argument(
+        "--seconds", type=positive, default=SECONDS, help=f"at most, for each column; {SECONDS}"
+    )
+    parser.add_argument(
         "--template", type=Path, action="append", metavar="FILE",
         help="a template that writes calls; may be given several times; default: two of Qwen",
     )  # fmt: skip
@@ -271,7 +311,7 @@ def main() -> None:
         figure
         for template in templates
         for name in ([options.server] if options.server else SERVERS)
-        for figure in column(name, weights, template, count)
+        for figure in column(name, weights, template, count, options.seconds)
     ]
     finish(figures, options)
 

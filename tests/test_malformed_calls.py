@@ -5,7 +5,18 @@ from typing import Any
 
 import pytest
 
-from benchmarks.malformed_calls import CITIES, QUESTIONS, TOOLS, faults, holds, requests
+from benchmarks.malformed_calls import (
+    CITIES,
+    HARMLESS,
+    QUESTIONS,
+    TOOLS,
+    TURNS,
+    Answer,
+    answers,
+    faults,
+    holds,
+    requests,
+)
 
 WEATHER, ROUTE, REMINDER, CONVERT, CODE = (one["input_schema"] for one in TOOLS)
 GOOD = {"city": "Paris", "unit": "C"}
@@ -39,12 +50,26 @@ def test_good_answers_have_no_fault() -> None:
         (call({**GOOD, "unit": "K"}), "not of the schema"),
         (call({**GOOD, "more": 1}), "not of the schema"),
         (call('{"city": "Pa'), "no object"),
-        (text('<tool_call>\n{"name": "get_weather"'), "marks in a text"),
-        (text("<|im_end|>"), "marks in a text"),
+        (text('<tool_call>\n{"name": "get_weather"'), "marks of calls in a text"),
+        (text("It rains.<|im_end|>"), TURNS),
     ],
 )
 def test_each_fault_is_found(given: Any, fault: str) -> None:
     assert counted(given) == {fault}
+
+
+def test_mark_of_a_turn_breaks_no_agent() -> None:
+    assert counted(text("It rains.<|im_end|>"), call(GOOD), stop="tool_use") <= HARMLESS
+    assert not counted(text("<|im_end|>"), choice="any") <= HARMLESS
+
+
+def test_column_asks_all_and_keeps_what_was_answered_in_its_time() -> None:
+    def ask(body: dict[str, Any]) -> Answer:
+        return {body["messages"][0]["content"]}, body["tool_choice"]["type"] == "any"
+
+    asked = list(answers(ask, 11, seconds=60))
+    assert asked == [ask(body) for body in requests(11)]
+    assert list(answers(ask, 11, seconds=0)) == []
 
 
 def test_call_that_was_demanded_and_call_that_was_cut_off_are_missed() -> None:
