@@ -45,6 +45,11 @@ def test_each_spelling_has_its_words_and_quotes() -> None:
     assert [RAW.word(one) for one in (True, False, None)] == ["true", "false", "None"]
 
 
+def test_numbers_are_those_of_json() -> None:
+    assert [RAW.write(one) for one in (-7, 2.5, 1e300)] == ["-7", "2.5", "1e+300"]
+    assert PYTHON.write({"at": [1]}) == "{'at': [1]}"
+
+
 def test_lines_are_indented_by_how_deep_the_value_stands() -> None:
     value = {"a": [1, "two\nlines"], "b": {}}
     lines = INDENTED.write(value).split("\n")
