@@ -62,7 +62,7 @@ def test_lines_are_indented_by_how_deep_the_value_stands() -> None:
 
 def test_each_spelling_is_read() -> None:
     value = {"b": ["its", "it's", 1, None], "A": {"c": True}, "d": [False, -2.5e3, []]}
-    for spelling in (JSON, COMPACT, PYTHON, RAW):
+    for spelling in (JSON, COMPACT, PYTHON, RAW, INDENTED):
         assert spelling.read(spelling.write(value)) == value
 
 
