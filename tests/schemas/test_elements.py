@@ -39,6 +39,20 @@ def test_name_may_stand_again_behind_a_value() -> None:
     assert not TAGGED.repeats
 
 
+def test_name_with_a_mark_cannot_be_written() -> None:
+    for elements in (TAGGED, TAGS, WRAPPED, QUOTED, CALLED, REPEATED):
+        assert elements.can_name("a_b-c.d9")
+    assert all(TAGGED.can_name(one) for one in ("first name", "a=b", "@type", ">", "</parameter>"))
+    assert not TAGGED.can_name("a>\nb")
+    assert not Elements("<name ", {"string": Place("##", "")}).can_name("a#")
+    assert QUOTED.can_name("first name")
+    for name in ("}", 'a:<|"|>', "a:b", " a", "a=", ""):
+        assert not QUOTED.can_name(name)
+    assert not TAGS.can_name("/a")
+    # What stands behind a text tells whether it ends, and has only plain names.
+    assert not CALLED.can_name("first name")
+
+
 def test_text_may_have_quotes() -> None:
     assert QUOTED_JSON.write({"a": 'x"\n', "b": [None]}) == 'a="x\\"\\n", b=[null]'
     assert REPEATED.write({"a": "it's", "b": [None]}) == 'a="it\'s", b=[None]'

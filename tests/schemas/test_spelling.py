@@ -37,6 +37,31 @@ def test_what_is_written_is_read(spelling: Spelling, value: Any) -> None:
     assert spelling.read(spelling.write(value)) == value
 
 
+odd = st.text("aZ<|\"|>:,{}[]' \n", max_size=5) | st.sampled_from(['<|"|>', 'a<|"|>', "<|"])
+odd_values = st.recursive(
+    st.none() | st.integers(0, 9) | odd,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(odd, inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@pytest.mark.parametrize("spelling", [JSON, PYTHON, RAW])
+@given(odd_values)
+def test_what_can_be_written_is_read(spelling: Spelling, value: Any) -> None:
+    if spelling.can_write(value):
+        assert spelling.read(spelling.write(value)) == value
+    else:
+        assert spelling == RAW
+
+
+def test_mark_in_a_text_without_escapes_cannot_be_written() -> None:
+    assert RAW.can_write({"a": ['<"|>', {"b_1": "it's"}]})
+    assert not RAW.can_write({"a": ['<|"|>']})
+    assert not RAW.can_write({"a:b": 1})
+    assert not RAW.can_write({"": 1})
+    assert not Spelling(quotes=Quotes("#", "#", "none")).can_name("a#")
+
+
 def test_each_spelling_has_its_words_and_quotes() -> None:
     value = {"b": ["it's", 1, None], "A": {"c": True}}
     assert JSON.write(value) == '{"b": ["it\'s", 1, null], "A": {"c": true}}'

@@ -20,6 +20,10 @@ from antiphon.schemas.values import DISJOINT_TYPES, type_of
 PROPERTY: Final = "\x03"
 """Stands for the name of a property where it is repeated behind its value."""
 
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.-]+")
+_UNMARKED: Final = re.compile(r"""[^\s(){}\[\]<>|/\\,:="']+(?: [^\s(){}\[\]<>|/\\,:="']+)*""")
+"""Names without the characters of which marks are made."""
+
 
 class Place(msgspec.Struct, frozen=True):
     """What stands between the name of a property and its value, and behind the value."""
@@ -102,6 +106,20 @@ class Elements(msgspec.Struct, frozen=True):
         if quotes.followers:
             return re.search(quotes.end, text) is None
         return (text + quotes.closing).find(quotes.closing) == len(text)
+
+    def can_name(self, name: str) -> bool:
+        """Whether the name of a property can be read back: no mark of the elements stands in it.
+
+        Where little or nothing stands before a name, it may not begin as what ends the elements.
+        """
+        if _PLAIN.fullmatch(name):
+            return True
+        if self.followers or not any(map(str.isalpha, self.before)):
+            return not self.followers and _UNMARKED.fullmatch(name) is not None
+        betweens = {place.between for place in self.places.values()}
+        named = [name + between for between in betweens]
+        ends = (text.find(mark) for text in named for mark in betweens)
+        return all(end < 0 or end >= len(name) for end in ends)
 
     @property
     def text_end(self) -> Quotes:

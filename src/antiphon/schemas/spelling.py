@@ -91,6 +91,21 @@ class Spelling(msgspec.Struct, frozen=True):
             return f"{{{self.comma.join(pairs)}}}"
         return json.dumps(value)
 
+    def can_write(self, value: Any) -> bool:
+        """Whether `read` returns this value from what `write` makes of it."""
+        if isinstance(value, list):
+            return all(map(self.can_write, value))
+        if isinstance(value, dict):
+            return all(self.can_name(name) and self.can_write(value[name]) for name in value)
+        quotes = self.quotes
+        if not isinstance(value, str) or quotes.escapes != "none":
+            return True
+        return (value + quotes.closing).find(quotes.closing) == len(value)
+
+    def can_name(self, name: str) -> bool:
+        """Whether the name of a property can be read back."""
+        return _BARE.fullmatch(name) is not None if self.bare_keys else self.can_write(name)
+
     def read(self, text: str) -> Any:
         """Return the value that `text` spells. Raises `ValueError` if it is none."""
         if self.indent:

@@ -249,3 +249,43 @@ def test_other_names_are_not_written_where_they_are_repeated() -> None:
     assert not allowed(schema, TAGS, {"a": "x"})
     assert allowed(schema, TAGS, {})
     assert compiled({**schema, "minProperties": 2}, TAGS)[0] is not None
+
+
+MARK = '<|"|>'
+
+
+def test_names_and_values_with_a_mark_are_not_written() -> None:
+    odd = {"properties": {"}": {}, "a": {"type": "integer"}}, "additionalProperties": False}
+    assert allowed(odd, QUOTED, {"a": 1})
+    assert not allowed(odd, QUOTED, {"}": 1, "a": 1})
+    assert compiled({**odd, "required": ["}"]}, QUOTED)[0] is None
+    assert not allowed({"enum": [{"}": 1}, {"a": 1}]}, QUOTED, {"}": 1})
+    listed = {"properties": {"a": {"enum": [[MARK], ["b"], {"c:": 1}]}}}
+    assert allowed(listed, QUOTED, {"a": ["b"]})
+    assert not allowed(listed, QUOTED, {"a": [MARK]})
+    assert not allowed(listed, QUOTED, {"a": {"c:": 1}})
+    assert not allowed({"enum": [{"a": [MARK]}, {"a": []}]}, QUOTED, {"a": [MARK]})
+
+
+@pytest.mark.parametrize("unique", [True, False])
+def test_items_with_a_mark_are_not_written(unique: bool) -> None:
+    items = {"type": "array", "items": {"enum": [MARK, "b"]}, "uniqueItems": unique}
+    schema = {"properties": {"a": items}}
+    assert allowed(schema, QUOTED, {"a": ["b"]})
+    assert not allowed(schema, QUOTED, {"a": [MARK]})
+
+
+def test_names_with_a_mark_are_not_written_in_nested_objects() -> None:
+    nested = {"properties": {"b:": {}, "c": {}}, "additionalProperties": False}
+    schema = {"properties": {"a": nested}}
+    assert allowed(schema, QUOTED, {"a": {"c": True}})
+    assert not allowed(schema, QUOTED, {"a": {"b:": True}})
+
+
+def test_no_name_with_a_mark_is_added_to_reach_a_minimum() -> None:
+    schema = {
+        "minProperties": 2,
+        "patternProperties": {"^[}]+$": {}},
+        "additionalProperties": False,
+    }
+    assert compiled(schema, QUOTED)[0] is None

@@ -114,7 +114,8 @@ class Arrays:
             found = [value for name in types for value in _TYPE_VALUES[name]]
         if len(found) > ORDERED:
             return None
-        return [value for value in found if self._context.check.fits(value, items)]
+        written = filter(self._rules.spelling.can_write, found)
+        return [value for value in written if self._context.check.fits(value, items)]
 
     def _distinct(self, values: Sequence[Any]) -> str | None:
         most = len(values) if self._most is None else min(self._most, len(values))

@@ -46,10 +46,14 @@ class ElementGrammar(JsonGrammar):
 
     def _is_writable(self, value: object) -> bool:
         return isinstance(value, dict) and all(
-            self._elements.is_writable(one, name)
+            self._elements.can_name(name) and self._can_write(one, name)
             for name, one in value.items()
-            if isinstance(one, str)
         )
+
+    def _can_write(self, value: object, own: str) -> bool:
+        if isinstance(value, str):
+            return self._elements.is_writable(value, own)
+        return self._elements.spelling(type_of(value)).can_write(value)
 
     def _value_of(self, subschemas: Subschemas, name: str | None) -> str | None:
         """Return the rule of a value with its marks; `None` if these need a name that is any."""
@@ -71,10 +75,10 @@ class ElementGrammar(JsonGrammar):
     def _literal(self, value: object, own: str) -> str | None:
         kind = type_of(value)
         place = self._elements.places[kind]
+        if not self._can_write(value, own):
+            return None
         if not isinstance(value, str):
             text = self._elements.spelling(kind).write(value)
-        elif not self._elements.is_writable(value, own):
-            return None
         else:
             text = self._elements.text(value)
         return literal(place.between + text + place.end(own))

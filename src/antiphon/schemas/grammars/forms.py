@@ -20,10 +20,10 @@ BARE: Final = language("^[A-Za-z0-9_.-]{1,64}$")
 class ObjectForm(msgspec.Struct, frozen=True):
     """How an object is written. The texts are terminals, or empty.
 
-    `name` writes the name of a property with all that stands before its value. `other` returns the
-    rule for one of a language of names, or None if it cannot be written. `value` returns the rule
-    of a value by the name of its property, `None` if that is any; without it, the value is spelled
-    as others are.
+    `name` writes the name of a property with all that stands before its value; `is_name` says
+    whether it could be read back. `other` returns the rule for one of a language of names, or None
+    if it cannot be written. `value` returns the rule of a value by the name of its property, `None`
+    if that is any; without it, the value is spelled as others are.
     """
 
     opening: str
@@ -31,6 +31,7 @@ class ObjectForm(msgspec.Struct, frozen=True):
     comma: str
     sorts: bool
     name: Callable[[str], str]
+    is_name: Callable[[str], bool]
     other: Callable[[Language], str | None]
     value: Callable[[Subschemas, str | None], str | None] | None = None
 
@@ -48,7 +49,9 @@ def form_of(rules: Rules) -> ObjectForm:
         return None if rule is None else f"{rule} {colon}"
 
     opening, closing = rules.opening("{"), rules.closing("}")
-    return ObjectForm(opening, closing, rules.comma, spelling.sorts, spelling.key, other)
+    return ObjectForm(
+        opening, closing, rules.comma, spelling.sorts, spelling.key, spelling.can_name, other
+    )
 
 
 def element_form(
@@ -62,7 +65,10 @@ def element_form(
         return None if rule is None else f"{literal(before)} {rule}"
 
     comma = literal(elements.separator) if elements.separator else ""
-    return ObjectForm("", "", comma, elements.sorts, lambda name: before + name, other, value)
+    return ObjectForm(
+        *("", "", comma, elements.sorts),
+        *(lambda name: before + name, elements.can_name, other, value),
+    )
 
 
 def _bare(rules: Rules, of: Language) -> str | None:

@@ -179,5 +179,7 @@ class JsonGrammar:
         return values
 
     def _write_values(self, view: View) -> str | None:
-        literals = [literal(self._rules.spelling.write(one)) for one in self._values(view)]
+        spelling = self._rules.spelling
+        values = filter(spelling.can_write, self._values(view))
+        literals = [literal(spelling.write(one)) for one in values]
         return self._rules.add(either(literals)) if literals else None

@@ -51,7 +51,7 @@ class OtherNames:
         for of, subschemas in self._kinds(wanted=True):
             for name in names_in(self._context.rules, of):
                 value = self._value(subschemas, name)
-                if value is None:
+                if value is None or not self._form.is_name(name):
                     break
                 yield name, value
 

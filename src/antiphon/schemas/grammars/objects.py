@@ -138,6 +138,8 @@ class Objects:
     def _pair(self, name: str) -> str | None:
         context, document = self._context, self._context.document
         names = self._view.property_names
+        if not self._form.is_name(name):
+            return None
         if names and not context.check.fits(name, document.view(names)):
             return None
         subschemas = document.property_subschemas(self._view, name)

@@ -173,6 +173,25 @@ def test_quotes_are_no_part_of_a_text(elements: Elements, cuts: list[int]) -> No
     assert calls == [("write", given_), ("write", {"mixed": None})]
 
 
+odd_names = st.text("ab<>/p=)}:,#'\"| \n", max_size=6) | st.sampled_from(
+    [">\n", "=", ")</c>", ':<|"|>', "</p>", "/a", "a'b", "first name"]
+)
+
+
+@pytest.mark.parametrize("elements", [TAGGED, TAGS, WRAPPED, QUOTED, CALLED, QUOTED_JSON, REPEATED])
+@given(odd_names, st.sampled_from(["x", "", 7, ["a"]]), st.booleans())
+def test_name_that_can_be_written_is_read(
+    elements: Elements, name: str, value: object, first: bool
+) -> None:
+    if not elements.can_name(name):
+        return
+    notation = Notation(opening="<c>", lead="", middle="(", closing=")</c>", elements=elements)
+    given_ = {name: value} if first else {"mixed": "one", name: value}
+    text = notation.write(Call("write", given_))
+    ((called, read),) = said(events_of(notation, *text))
+    assert (called, json.loads(read)) == ("write", given_)
+
+
 def test_text_in_quotes_of_json_is_streamed_as_it_comes() -> None:
     notation = Notation(opening="<c>", lead="", middle="(", closing=")</c>", elements=QUOTED_JSON)
     parser = AnswerParser(AnswerFormat(notation, TOOLS, constrained=True))
