@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from antiphon.core.prompt import Tool
 from antiphon.engines.base import EngineConfig, EngineStartError
 from antiphon.engines.llama.engine import LlamaEngine, open_llama
-from antiphon.engines.llama.gguf import has_template
+from antiphon.engines.llama.gguf import MOST_BYTES, MOST_KEYS, has_template
 from antiphon.engines.token.prompt.family_templates import FAMILIES, Family
 from support.conversation import ask
 from support.logs import capture_logs
@@ -113,4 +113,16 @@ def test_file_that_is_cut_off_is_taken_to_have_a_template(
 def test_file_of_something_else_is_taken_to_have_a_template(tmp_path: Path) -> None:
     file = tmp_path / "other.gguf"
     file.write_bytes(b"GGUF" + (9).to_bytes(4, "little") + bytes(100))
+    assert has_template(file)
+
+
+@pytest.mark.parametrize(("keys", "length"), [(MOST_KEYS + 1, 1), (1, MOST_BYTES + 1)])
+def test_header_that_is_too_large_is_not_read_to_its_end(
+    tmp_path: Path, keys: int, length: int
+) -> None:
+    """A file may be of a stranger, and have holes: what it says would take minutes."""
+    file = tmp_path / "large.gguf"
+    key = length.to_bytes(8, "little") + bytes(length) + bytes(4) + bytes(1)
+    head = b"GGUF" + (3).to_bytes(4, "little") + bytes(8) + keys.to_bytes(8, "little")
+    file.write_bytes(head + key * keys)
     assert has_template(file)

@@ -73,6 +73,8 @@ class _Reader:
         self._skipped = 0
 
     def take(self, size: int) -> bytes:
+        if size > MOST_BYTES:
+            raise _EndError
         piece = self._data[self._at : self._at + size]
         if len(piece) != size:
             raise _EndError
@@ -98,7 +100,10 @@ class _Reader:
         if self.take(4) != b"GGUF" or self.number("<I") not in _VERSIONS:
             raise _EndError
         self.number("<Q")  # the number of tensors
-        for _ in range(self.number("<Q")):
+        keys = self.number("<Q")
+        if keys > MOST_KEYS:
+            raise _EndError
+        for _ in range(keys):
             yield self.text()
             self.skip(self.number("<I"))
 
