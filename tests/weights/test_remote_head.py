@@ -51,6 +51,18 @@ def test_missing_file_is_an_error(web: WebServer) -> None:
         pass
 
 
+def test_range_that_nobody_asked_for_deletes_nothing(
+    web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    web.statuses = [416]
+    with (
+        pytest.raises(PullError, match="the server answered 416"),
+        opened_remote(UrlSpec(f"{web.url}/tiny.gguf")),
+    ):
+        pass
+
+
 def test_busy_server_and_one_that_is_away_are_errors(web: WebServer, unused_port: int) -> None:
     web.statuses = [503]
     with (

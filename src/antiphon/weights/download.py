@@ -105,7 +105,7 @@ def opened(remote: RemoteFile) -> Iterator["RemoteStream"]:
     Of what is not read by then, the server has sent no more than its connection holds.
     """
     try:
-        response = _open(remote, None, 0, Path())
+        response = _open(remote, None, 0, None)
     except _BrokenOffError as error:
         offline = f". {OFFLINE}" if isinstance(error, _NoConnectionError) else ""
         raise PullError(f"{remote.url}: {error}{offline}") from error
@@ -154,7 +154,7 @@ def _try_once(remote: RemoteFile, partial: Path, progress: Progress) -> dict[str
 
 
 def _open(
-    remote: RemoteFile, kept: Sidecar | None, size: int, partial: Path
+    remote: RemoteFile, kept: Sidecar | None, size: int, partial: Path | None
 ) -> http.client.HTTPResponse:
     request = _request(remote, kept, size)
     try:
@@ -207,9 +207,9 @@ class _CarefulRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def _status_error(
-    remote: RemoteFile, error: urllib.error.HTTPError, partial: Path
+    remote: RemoteFile, error: urllib.error.HTTPError, partial: Path | None
 ) -> PullError | _BrokenOffError:
-    if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+    if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and partial is not None:
         discard(partial)  # the partial file is longer than the remote one: another file
         return _BrokenOffError("The file on the server is not the one that was begun")
     if error.code in PASSING:
