@@ -335,6 +335,26 @@ def test_long_words_of_a_caller_are_rendered() -> None:
     assert "b" * 300_000 in written
 
 
+@pytest.mark.parametrize(
+    "filter_", ["select('in', x)", "reject('in', x)", "selectattr('a', 'in', x)", "select('in', s)"]
+)
+def test_what_a_filter_looks_through_takes_steps_for_each_item(filter_: str) -> None:
+    jinja = environment(datetime.now)
+    source = "{% set x = range(9000) %}{% set s = '-' * 900000 %}{% set y = ['a'] * 9000 %}"
+    template = jinja.from_string(source + "{{ y | " + filter_ + " | list | length }}")
+    with pytest.raises(TooLongError, match="steps"):
+        bounded(jinja, template, {}, Budget(STEPS, SECONDS, lambda: 0.0))
+
+
+@pytest.mark.parametrize(
+    "change", ["{% for k in d %}{% set _ = d.update({k ~ k: 1}) %}{% endfor %}", "{{ d | sum }}"]
+)
+def test_template_that_fails_while_it_is_rendered_is_refused(change: str) -> None:
+    chat = "{% if messages | length > 40 %}{% set d = {'a': 1} %}" + change + "{% endif %}" + CHATML
+    with pytest.raises(TemplateUnusableError, match=r"changed size|unsupported operand"):
+        ChatTemplate(chat, bos="", eos="").render(Prompt(LONG, 1))
+
+
 def test_output_has_a_limit() -> None:
     budget = Budget(10**9, SECONDS)
     jinja = environment(datetime.now)

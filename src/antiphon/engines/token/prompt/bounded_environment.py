@@ -217,6 +217,11 @@ class BoundedEnvironment(SandboxedEnvironment):
 
     def _comparing(self, test: Any) -> Any:
         def compared(value: Any, *others: Any) -> Any:
+            for other in others:
+                if isinstance(other, str):
+                    self.running.budget.take_chars(len(other))
+                else:
+                    self.flat(other)
             return test(self.flat(value), *others)
 
         return compared

@@ -84,6 +84,8 @@ def bounded(
         pieces = list(template.root_render_func(context))
     except RecursionError as error:
         raise jinja2.TemplateError("it nests too deeply") from error
+    except RuntimeError as error:  # it changes what it loops over, say
+        raise jinja2.TemplateError(str(error)) from error
     finally:
         del environment.running.budget
     if sum(map(len, pieces)) > MOST_CHARS:
