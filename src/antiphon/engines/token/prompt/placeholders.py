@@ -71,8 +71,12 @@ class Placeholders:
 
         Many templates write no patterns, say, or only the types of properties.
         """
+        return self.optional(description)
+
+    def optional(self, value: Any) -> Any:
+        """Hide the texts in `value` like `loose`; the template may leave them out."""
         before = len(self._texts)
-        hidden = self.loose(description)
+        hidden = self.loose(value)
         self._optional.update(range(before, len(self._texts)))
         return hidden
 

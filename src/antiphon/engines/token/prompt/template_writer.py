@@ -149,7 +149,8 @@ class TemplateWriter:
         if message.role == "tool":
             fields["tool_call_id"] = self.identifier(message.call_id)
             if message.tool:
-                fields["name"] = message.tool
+                # The caller's word: only the names of tools that are described were checked.
+                fields["name"] = hidden.optional(message.tool)
         return fields
 
     def _call(self, placed: PlacedCall, hidden: Placeholders) -> dict[str, Any]:
