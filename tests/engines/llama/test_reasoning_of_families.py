@@ -51,11 +51,11 @@ def asked(*turns: Turn, budget: int = 0, max_tokens: int = BUDGET + 8) -> Prompt
 
 
 def rendered(engine: LlamaEngine, prompt: Prompt) -> str:
-    return "".join(segment.text for segment in engine._template.render(prompt).segments)
+    return "".join(segment.text for segment in engine._templates.of(prompt).render(prompt).segments)
 
 
 async def test_thought_is_read_and_stands_in_the_next_prompt(engine: LlamaEngine) -> None:
-    tags = engine._template.reasoning.tags
+    tags = engine._templates.of(asked()).reasoning.tags
     assert tags is not None
     prompt = asked(budget=BUDGET)
     for _ in range(TRIES):
@@ -72,7 +72,7 @@ async def test_thought_is_read_and_stands_in_the_next_prompt(engine: LlamaEngine
         pytest.fail("the model has closed no thought")
     blocks = (ThinkingParam(thinking=thought, signature=""), TextParam(text="So."))
     begun = rendered(engine, asked(Turn("assistant", blocks), budget=BUDGET))
-    if not engine._template.reasoning.at_calls:
+    if not engine._templates.of(asked()).reasoning.at_calls:
         assert begun == f"{rendered(engine, prompt)}{thought}{tags.end}So."
 
 

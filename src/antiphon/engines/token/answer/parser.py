@@ -184,14 +184,21 @@ class AnswerParser:
         return "" if self._within else self._opened
 
     def _drop_opening(self) -> None:
-        """Drop a partial opening at the end; a single character of it may be text."""
-        if self._format.start_of_text and self._is_undecided(self._held.lstrip(SPACE)):
-            if self.state in (State.START, State.AFTER_REASONING):
-                self._held = ""
+        """Drop a partial opening at the end; a single character of it may be text.
+
+        A forced answer has none, and the space that an opening begins with is a part of it.
+        """
+        at_start = self.state in (State.START, State.AFTER_REASONING)
+        start = self._held.lstrip(SPACE)
+        if self._format.forced and at_start and (not start or self._is_undecided(start)):
+            self._held = ""
+            return
+        if self._format.start_of_text and self._is_undecided(start):
+            self._held = "" if at_start else self._held
             return
         marks = (self._format.call_opening, *self._format.turn_ends)
         begun = max(overlap(self._held, mark) for mark in marks)
-        in_text = self.state in (State.START, State.AFTER_REASONING, State.TEXT, State.AFTER_CALL)
+        in_text = at_start or self.state in (State.TEXT, State.AFTER_CALL)
         if in_text and begun > (0 if self._format.forced else 1):
             self._held = self._held[:-begun].rstrip(SPACE)
 
