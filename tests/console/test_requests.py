@@ -151,7 +151,9 @@ def test_filters_are_in_the_address_and_find_on_the_server(page: Page, program: 
     page.get_by_role("combobox", name="API key").click()
     page.get_by_role("option", name="default").click()
     expect(page).to_have_url(re.compile("status=2xx.*key=apikey_|key=apikey_.*status=2xx"))
-    expect(table.get_by_role("link", name=f"{request[:8]}…{request[-5:]}")).to_be_visible()
+    expect(table.get_by_role("link", name=f"{request[:8]}…{request[-5:]}")).to_be_visible(
+        timeout=20_000
+    )
     address = page.url
     page.get_by_label("Ended before").fill("2001-01-01T00:00")
     expect(page.get_by_text("No such requests")).to_be_visible()

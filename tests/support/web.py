@@ -27,11 +27,13 @@ class Site:
     port: int = 0
     pages: dict[str, bytes | Serve] = field(default_factory=dict)
     heads: list[str] = field(default_factory=list)
+    visits: set["asyncio.Task[None] | None"] = field(default_factory=set)
 
     def url(self, path: str = "/", host: str = "files.example.com") -> str:
         return f"http://{host}:{self.port}{path}"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.visits.add(asyncio.current_task())
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             self.heads.append(head)
@@ -58,6 +60,11 @@ async def site(pages: dict[str, bytes | Serve] | None = None) -> AsyncGenerator[
     finally:
         server.close()
         await server.wait_closed()
+        # A page that never ends would be ended with the loop, and its connection be left open.
+        visits = [visit for visit in one.visits if visit is not None]
+        for visit in visits:
+            visit.cancel()
+        await asyncio.gather(*visits, return_exceptions=True)
 
 
 @dataclass
