@@ -12,7 +12,11 @@ from antiphon.service.console.openid.asking import (
 )
 from support.web import Serve, answer, redirect, site
 
-pytestmark = pytest.mark.anyio
+pytestmark = [
+    pytest.mark.anyio,
+    # Connections that other tests of a worker have left may be collected while these run.
+    pytest.mark.filterwarnings("ignore:unclosed <StreamWriter:ResourceWarning"),
+]
 
 
 async def silent(_: asyncio.StreamWriter) -> None:
