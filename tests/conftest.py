@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
+from sqlalchemy import Engine, event
 
 from antiphon.core.prompt_cache import MINIMUM_TOKENS
 from antiphon.engines.base import EngineConfig
@@ -277,3 +278,16 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def names() -> Iterator[str]:
     """Names under which tests on one server do not see one another."""
     return (f"test{number}" for number in count())
+
+
+@pytest.fixture
+def statements() -> Iterator[list[str]]:
+    """The statements of all databases, as they are executed."""
+    executed: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        executed.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield executed
+    event.remove(Engine, "before_cursor_execute", note)

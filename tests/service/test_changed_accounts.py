@@ -1,11 +1,10 @@
 """The accounts in memory after changes: those of a whole read, and no more is read than changed."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from random import Random
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event
@@ -42,19 +41,6 @@ from antiphon.store.workspaces import Workspace, add_workspace, change_workspace
 pytestmark = pytest.mark.anyio
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
-
-
-@pytest.fixture
-def statements() -> Iterator[list[str]]:
-    """The statements of all databases, as they are executed."""
-    executed: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        executed.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    yield executed
-    event.remove(Engine, "before_cursor_execute", note)
 
 
 @pytest.fixture

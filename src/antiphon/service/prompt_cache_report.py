@@ -15,7 +15,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +23,7 @@ from msgspec.structs import replace
 
 from antiphon.core.billing.money import cents
 from antiphon.core.billing.reports import Buckets, wire_time
+from antiphon.core.moments import EPOCH
 from antiphon.core.pagination import TokenCursor, page_by_tokens
 from antiphon.core.permissions import Reach
 from antiphon.core.prompt_cache import CacheEntry
@@ -50,7 +51,6 @@ KEYS_AT_ONCE: Final = 1_600
 """The most keys that an index is asked for in one step."""
 
 _MEASURES: Final = ("requests", "cache_reads", "saved", *TOKEN_MEASURES)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
 
 
@@ -290,4 +290,4 @@ def _ms(seconds: float) -> int:
 
 
 def _at(ms: int) -> str:
-    return wire_time(_EPOCH + ms * _MS)
+    return wire_time(EPOCH + ms * _MS)

@@ -1,10 +1,8 @@
 """What the Admin API reads: an organization may have a hundred thousand keys."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
 
 from antiphon.core.pagination import TokenCursor
 from antiphon.core.permissions import EVERYTHING, Reach
@@ -18,19 +16,6 @@ ASK = {
     "requested": "200",
     "reason": "Launch",
 }
-
-
-@pytest.fixture
-def statements() -> Iterator[list[str]]:
-    """The statements of all databases, as they are executed."""
-    executed: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        executed.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    yield executed
-    event.remove(Engine, "before_cursor_execute", note)
 
 
 async def test_pages_about_limits_do_not_read_the_secrets_of_all_keys(

@@ -1,11 +1,10 @@
 """Balances and the spending of members, a page at a time."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
 
 from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.ids import hash_secret
@@ -314,16 +313,3 @@ async def test_names_are_read_by_the_page(
     assert [one.id for one in found.data] == ["user_2"]
     # The address of each has it.
     assert (await people.names(IdCursor(9), Selection(contains="example"))).data == ()
-
-
-@pytest.fixture
-def statements() -> Iterator[list[str]]:
-    """The statements of all databases, as they are executed."""
-    executed: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        executed.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    yield executed
-    event.remove(Engine, "before_cursor_execute", note)

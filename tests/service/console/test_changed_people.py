@@ -1,13 +1,10 @@
 """The sessions in memory after changes: those of a whole read, and only of people who changed."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from random import Random
-from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
 
 from antiphon.core.ids import hash_secret
 from antiphon.service.accounts import establish
@@ -103,19 +100,6 @@ async def office(database: Database) -> Office:
         one = Workspace(id="wrkspc_a", name="w", display_color="#000000", created_at=NOW)
         await add_workspace(connection, one)
     return Office(database, Random(7))  # noqa: S311 - no secret
-
-
-@pytest.fixture
-def statements() -> Iterator[list[str]]:
-    """The statements of all databases, as they are executed."""
-    executed: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        executed.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    yield executed
-    event.remove(Engine, "before_cursor_execute", note)
 
 
 async def test_changed_sessions_are_those_of_a_whole_read(

@@ -10,6 +10,7 @@ import msgspec
 
 from antiphon.core.billing.usage import ContextWindow
 from antiphon.core.errors import InvalidRequestError
+from antiphon.core.moments import EPOCH
 from antiphon.core.pagination import not_a_page, page_limit, page_position, page_token
 from antiphon.wire.messages import ServiceTier
 
@@ -21,8 +22,6 @@ TokenType: TypeAlias = Literal[
     "cache_read_input_tokens",
     "output_tokens",
 ]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Width(msgspec.Struct, frozen=True):
@@ -156,7 +155,7 @@ def query_moment(name: str, text: str) -> datetime:
 
 
 def _snapped(moment: datetime, span: timedelta) -> datetime:
-    return _EPOCH + (moment - _EPOCH) // span * span
+    return EPOCH + (moment - EPOCH) // span * span
 
 
 def _page_start(token: str, start: datetime, end: datetime, span: timedelta) -> datetime:

@@ -5,11 +5,13 @@ where there are none: at the edges of a span, and before the floor of a width.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
 import msgspec
+
+from antiphon.core.moments import EPOCH
 
 MINUTE: Final = timedelta(minutes=1)
 HOUR: Final = timedelta(hours=1)
@@ -30,8 +32,6 @@ FIRST_TOKEN_BOUNDS_MS: Final = (
 Each is at most half as large again as the one before (twice at the start), so a percentile that is
 told from the counts is as exact.
 """
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -64,7 +64,7 @@ def _cover(
     if not widths:
         return [Piece(start, end, None)]
     width, *narrower = widths
-    first = begin_of(max(start, floors.get(width, start)) + width - _EPOCH.resolution, width)
+    first = begin_of(max(start, floors.get(width, start)) + width - EPOCH.resolution, width)
     last = begin_of(end, width)
     if first >= last:
         return _cover(start, end, narrower, floors)
@@ -74,7 +74,7 @@ def _cover(
 
 def begin_of(moment: datetime, width: timedelta) -> datetime:
     """Return the beginning of the bucket that contains a moment."""
-    return moment - (moment - _EPOCH) % width
+    return moment - (moment - EPOCH) % width
 
 
 def percentile(counts: Sequence[int], share: float) -> int | None:
