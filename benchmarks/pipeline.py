@@ -3,7 +3,11 @@
 Both servers run on the first core, one works while the other waits; the load comes from the
 second core over 16 connections. Antiphon checks keys and bodies, counts, assembles, writes and
 logs; the other answers the same bytes without looking (see `baseline.py`). `--beside` adds a
-server of another checkout to the rounds.
+server of another checkout to the rounds. `--days-of-requests 0` runs this one without its request
+log, which earlier checkouts do not have.
+
+Some processes of one program are quicker than others for all of their life, by a tenth: so all
+servers are started anew for each part of the rounds, in the other order.
 """
 
 import asyncio
@@ -11,8 +15,8 @@ import sys
 import tempfile
 import urllib.request
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,15 +39,19 @@ from benchmarks.servers import (
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is asked for: in each of `rounds`, so many answers of each kind."""
+    """How much is asked for: in each of `rounds`, so many answers of each kind.
+
+    All servers are started `starts` times.
+    """
 
     rounds: int = 9
+    starts: int = 3
     requests: int = 4000
     streams: int = 600
 
 
 SETTLE_S = 1.5
-QUICK = Size(rounds=1, requests=64, streams=32)
+QUICK = Size(rounds=1, starts=1, requests=64, streams=32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +86,36 @@ class Round:
     loop_us: float
 
 
-def measure(size: Size, beside: Path | None = None) -> list[Figure]:
-    """Run all rounds and return their figures."""
-    with (
-        scripted() as antiphon,
-        bare_http(antiphon) as bare,
-        nullcontext() if beside is None else scripted(PYTHONPATH=f"{beside / 'src'}") as other,
-        pinned(1),
-    ):
-        servers = {"antiphon": antiphon, "bare": bare} | ({"other": other} if other else {})
-        rounds = uvloop.run(_all(servers, size))
+def measure(size: Size, beside: Path | None = None, **settings: str) -> list[Figure]:
+    """Run all rounds and return their figures. The other checkout has none of the `settings`."""
+    rounds: dict[tuple[str, str], list[Round]] = defaultdict(list)
+    for start in range(size.starts):
+        in_turn = range(start, size.rounds, size.starts)
+        for key, some in _started(replace(size, rounds=len(in_turn)), beside, start, settings):
+            rounds[key] += some
     table: list[Figure] = []
     for kind in KINDS:
         table += _figures(kind, rounds["antiphon", kind.name], rounds["bare", kind.name])
         if others := rounds.get(("other", kind.name)):
             table += _beside(kind, rounds["antiphon", kind.name], others)
     return table
+
+
+def _started(
+    size: Size, beside: Path | None, start: int, settings: Mapping[str, str]
+) -> Iterable[tuple[tuple[str, str], list[Round]]]:
+    """Start the servers, run the rounds, and end them."""
+    sources = {"antiphon": Path(__file__).parents[1], "other": beside}
+    names = sorted((name for name, at in sources.items() if at), reverse=start % 2 == 1)
+    with ExitStack() as stack:
+        servers = {}
+        for name in names:
+            own = settings if name == "antiphon" else {}
+            served = scripted(PYTHONPATH=f"{sources[name]}/src", **own)
+            servers[name] = stack.enter_context(served)
+        servers["bare"] = stack.enter_context(bare_http(servers["antiphon"]))
+        stack.enter_context(pinned(1))
+        return uvloop.run(_all(servers, size)).items()
 
 
 def _beside(kind: Kind, rounds: Sequence[Round], others: Sequence[Round]) -> list[Figure]:
@@ -195,9 +217,12 @@ def main() -> None:
     parser = command(__doc__)
     parser.add_argument("--rounds", type=positive, default=9)
     parser.add_argument("--beside", type=Path, metavar="DIR", help="another checkout, in turn")
+    parser.add_argument("--days-of-requests", metavar="N", help="how long the request log is kept")
     options = parser.parse_args()
     size = QUICK if options.quick else Size(options.rounds)
-    finish(measure(size, options.beside), options)
+    days = options.days_of_requests
+    settings = {} if days is None else {"ANTIPHON_REQUEST_LOG_DAYS": days}
+    finish(measure(size, options.beside, **settings), options)
 
 
 if __name__ == "__main__":
