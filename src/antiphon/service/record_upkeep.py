@@ -16,6 +16,8 @@ from antiphon.store.request_log import forget_refusals, forget_requests
 from antiphon.store.rollups import forget_rollups
 
 EVERY_S: Final = 600.0
+# A start has other things to do first, and records are kept for days.
+FIRST_AFTER_S: Final = 30.0
 # Between two transactions that remove, so that others may write.
 PAUSE_S: Final = 0.05
 
@@ -69,6 +71,7 @@ class RecordUpkeep:
             yield
 
     async def _keep_removing(self) -> None:
+        await self._sleep(FIRST_AFTER_S)
         while True:
             try:
                 await self.remove_old()
