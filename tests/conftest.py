@@ -241,13 +241,15 @@ async def platform(
 
 
 @pytest.fixture
-async def gateway(tmp_path: Path) -> AsyncGenerator[StartClient]:
+async def gateway(tmp_path: Path, sqlite_template: Path) -> AsyncGenerator[StartClient]:
     """Makes clients of an application over these models, each a `[[models]]` table."""
     async with AsyncExitStack() as stack:
 
         async def start(*models: dict[str, Any], **settings: Any) -> Client:
             flags = {"data_dir": tmp_path, "api_key": KEY, "models": list(models), **settings}
             loaded = Settings.load(flags, environ={})
+            if loaded.database_url is None:
+                copy_database(sqlite_template, database_path(loaded.data_dir))
             sources = [ModelSource(model) for model in loaded.served()]
             platform = await stack.enter_async_context(build_platform(loaded, sources))
             await platform.models.open()

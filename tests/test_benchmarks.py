@@ -19,13 +19,14 @@ ROOT = Path(__file__).parents[1]
 # The others start a dozen processes or more, one after the other.
 LONG = [
     pytest.param(name, marks=pytest.mark.soak)
-    for name in ("startup", "imports", "memory", "adapters")
+    for name in (
+        *("startup", "imports", "memory", "adapters"),
+        *("limits", "batches", "console", "many_keys"),
+    )
 ]
 
 
-@pytest.mark.parametrize(
-    "name", ["pipeline", "limits", "schemas", "batches", "console", "many_keys", *LONG]
-)
+@pytest.mark.parametrize("name", ["pipeline", "schemas", *LONG])
 def test_benchmark_runs_and_keeps_its_figures(name: str, tmp_path: Path) -> None:
     figures, table = quick_figures(name, tmp_path)
     assert figures
@@ -114,6 +115,7 @@ def test_interference_of_batches_is_measured(default_model: Path, tmp_path: Path
     assert values["first token beside a batch: p50"][0] > 0
 
 
+@pytest.mark.soak
 def test_prompt_cache_is_measured_beside_bare_llama(tiny_model: Path, tmp_path: Path) -> None:
     # It ends with an error if no snapshot is left after `kill -9`, or if a usage is wrong.
     figures, _ = quick_figures("prompt_cache", tmp_path, "--weights", str(tiny_model))

@@ -89,7 +89,7 @@ def play(runner: Runner, story: Crashes) -> None:
 
 
 def test_no_request_is_given_up_over_crashes_that_none_of_them_causes(runner: Runner) -> None:
-    play(runner, Crashes(2000, 60))
+    play(runner, Crashes(1000, 30))
 
 
 @pytest.mark.soak
