@@ -77,6 +77,15 @@ def test_a_running_llama_server_needs_no_file() -> None:
         ("/models/Qwen3-8B.gguf", "qwen3-8b"),
         ("hf:owner/repo/Some.Q4.gguf", "some.q4"),
         ("https://host/path/M.gguf#sha256=" + "0" * 64, "m"),
+        ("https://hf.co/owner/repo/resolve/main/M.gguf?download=true", "m"),
+        ("https://huggingface.co/owner/Repo-GGUF/tree/main/", "repo"),
+        ("hf:owner/Repo-GGUF:Q4_K_M", "repo"),
+        ("owner/Repo-GGUF:Q4_K_M", "repo"),
+        ("qwen3.5-4b", "qwen3.5-4b"),
+        ("qwen3.5:4b", "qwen3.5-4b"),
+        ("ollama:qwen3.5:4b", "qwen3.5-4b"),
+        ("/models/Big-00001-of-00003.gguf", "big"),
+        ("pypi:other==1.0", "pypi:other==1.0"),
     ],
 )
 def test_a_model_is_named_after_its_file(spec, expected) -> None:

@@ -46,7 +46,7 @@ CacheMinimum: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
 PREFIX = "ANTIPHON_"
 CONFIG_FILE = "antiphon.toml"
 CONFIG_VARIABLE = "ANTIPHON_CONFIG"
-_SECRETS = ("api_key", "admin_key", "database_url", "counters_url")
+_SECRETS = ("api_key", "admin_key", "database_url", "counters_url", "hub_token")
 # Settings that are tables of the file; no environment variable holds one, but those of the first
 # set one value each.
 _OPEN_TABLES = {"llama", "scripted", "limits", "console", "oidc"}
@@ -262,7 +262,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     served by default; `models`, in the file only, replaces them and serves several.
     `database_url`: a PostgreSQL database (`postgresql://user:password@host/name`) instead of the
     SQLite file in `data_dir`. `counters_url`: a Valkey server (`valkey://host`) in which several
-    processes share their limits. `workers` work on Message Batches in this process.
+    processes share their limits. `hub_endpoint` and `hub_token`: the Hugging Face hub, or a mirror
+    of it, and the token that is sent there. `workers` work on Message Batches in this process.
 
     `sources` is no setting: it says where each one is set, by its path.
     """
@@ -272,6 +273,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     data_dir: Path
     database_url: Secret | None = None
     counters_url: Secret | None = None
+    hub_endpoint: Annotated[str, Meta(pattern=r"^https?://[^\s/?#@]+(?:/[^\s?#]*)?\Z")] | None = (
+        None
+    )
+    hub_token: Secret | None = None
     limits: LimitSettings = LimitSettings()
     console: ConsoleSettings = ConsoleSettings()
     oidc: OidcSettings | None = None
@@ -339,8 +344,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             return "llama-server"
         if self.model == DEFAULT_MODEL:
             return DEFAULT_MODEL_ID
-        name = re.split(r"[/\\]", self.model.partition("#")[0])[-1]
-        return name.removesuffix(".gguf").lower()
+        return _id_of(self.model)
 
     @classmethod
     def load(
@@ -395,6 +399,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 for n, model in enumerate(self.models)
             ),
         )
+
+
+def _id_of(model: str) -> str:
+    """Return the id of a model by its name, of which the file or the repository says most."""
+    whole = re.split(r"[#?]|/tree/", model, maxsplit=1)[0].rstrip("/\\").lower()
+    name = re.split(r"[/\\]", whole)[-1]
+    if name.endswith(".gguf") or name == whole:
+        name = re.sub(r"-00001-of-\d{5}(?=\.gguf$)", "", name).removesuffix(".gguf")
+        return name if "==" in name else name.removeprefix("ollama:").replace(":", "-")
+    return name.partition(":")[0].removesuffix("-gguf")
 
 
 def _hide_client_secret(values: dict[str, Any], layers: Sequence[Layer]) -> None:

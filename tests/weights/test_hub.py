@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
+from antiphon.secret import Secret
 from antiphon.weights.hub import fetch_hub
+from antiphon.weights.hub_access import HubAccess
+from antiphon.weights.hub_names import HubSpec
 from antiphon.weights.pull import list_models
 from antiphon.weights.source import PullError
-from antiphon.weights.spec import HubSpec
 from tests.weights.conftest import Recorder, Served, WebServer
 
 COMMIT = "c0ffee" * 6 + "1234"
@@ -54,7 +56,7 @@ def hub_with_cdn(hub: WebServer, gguf: bytes) -> WebServer:
 def test_a_file_comes_with_its_checksum_and_commit(
     hub: WebServer, gguf: bytes, tmp_path: Path, progress: Recorder
 ) -> None:
-    fetched = fetch_hub(SPEC, tmp_path, progress, hub.url)
+    fetched = fetch_hub(SPEC, tmp_path, progress, HubAccess(hub.url))
     assert fetched.partial.read_bytes() == gguf
     assert fetched.name == "tiny.gguf"
     assert fetched.sha256 == hashlib.sha256(gguf).hexdigest()
@@ -67,10 +69,10 @@ def test_interrupted_download_resumes_from_another_signed_url(
 ) -> None:
     hub_with_cdn.cuts = [100_000]
     with pytest.raises(KeyboardInterrupt):
-        fetch_hub(SPEC, tmp_path, progress, hub_with_cdn.url, interrupt)
+        fetch_hub(SPEC, tmp_path, progress, HubAccess(hub_with_cdn.url), interrupt)
     hub_with_cdn.files["/blob?other=2"] = hub_with_cdn.files["/blob"]
     hub_with_cdn.redirects[PLACE] = hub_with_cdn.redirects[PLACE].replace("signature=1", "other=2")
-    fetched = fetch_hub(SPEC, tmp_path, progress, hub_with_cdn.url)
+    fetched = fetch_hub(SPEC, tmp_path, progress, HubAccess(hub_with_cdn.url))
     assert fetched.partial.read_bytes() == gguf
     assert hub_with_cdn.gets()[-1] == "bytes=100000-"
 
@@ -83,25 +85,25 @@ def test_a_file_outside_lfs_has_no_checksum(
     hub: WebServer, tmp_path: Path, progress: Recorder
 ) -> None:
     hub.files[PLACE].etag = '"0123456789"'
-    assert fetch_hub(SPEC, tmp_path, progress, hub.url).sha256 is None
+    assert fetch_hub(SPEC, tmp_path, progress, HubAccess(hub.url)).sha256 is None
 
 
 def test_a_revision_is_asked_for(hub: WebServer, tmp_path: Path, progress: Recorder) -> None:
     hub.files[PLACE.replace("main", "v1")] = hub.files.pop(PLACE)
     spec = HubSpec("owner", "repo", "sub/tiny.gguf", "v1")
-    assert fetch_hub(spec, tmp_path, progress, hub.url).partial.exists()
+    assert fetch_hub(spec, tmp_path, progress, HubAccess(hub.url)).partial.exists()
 
 
 def test_a_missing_file_is_an_error(hub: WebServer, tmp_path: Path, progress: Recorder) -> None:
     spec = HubSpec("owner", "repo", "other.gguf")
     with pytest.raises(PullError, match=r"hf:owner/repo/other.gguf: .*404"):
-        fetch_hub(spec, tmp_path, progress, hub.url)
+        fetch_hub(spec, tmp_path, progress, HubAccess(hub.url))
 
 
 def test_a_name_that_no_hub_takes_is_an_error(tmp_path: Path, progress: Recorder) -> None:
     spec = HubSpec("owner", "a--b", "m.gguf")
     with pytest.raises(PullError, match="no repository of such a name"):
-        fetch_hub(spec, tmp_path, progress, "http://127.0.0.1:9")
+        fetch_hub(spec, tmp_path, progress, HubAccess("http://127.0.0.1:9"))
 
 
 def test_a_server_that_is_no_hub_is_an_error(
@@ -109,7 +111,7 @@ def test_a_server_that_is_no_hub_is_an_error(
 ) -> None:
     hub.files[PLACE].headers.clear()
     with pytest.raises(PullError, match="does not answer as a hub does"):
-        fetch_hub(SPEC, tmp_path, progress, hub.url)
+        fetch_hub(SPEC, tmp_path, progress, HubAccess(hub.url))
 
 
 def test_a_hub_that_does_not_answer_is_an_error(
@@ -117,7 +119,7 @@ def test_a_hub_that_does_not_answer_is_an_error(
 ) -> None:
     away = rf"not here yet, and 127.0.0.1:{unused_port} cannot be reached: Connection refused\."
     with pytest.raises(PullError, match=rf"{away} Offline, .*--model"):
-        fetch_hub(SPEC, tmp_path, progress, f"http://127.0.0.1:{unused_port}")
+        fetch_hub(SPEC, tmp_path, progress, HubAccess(f"http://127.0.0.1:{unused_port}"))
 
 
 @pytest.mark.parametrize(
@@ -139,7 +141,7 @@ def test_refusal_of_the_hub_is_put_in_words(
     hub.statuses = [status] * 3
     hub.status_headers = {"X-Error-Code": code} if code else {}
     with pytest.raises(PullError, match=f"^hf:owner/repo/sub/tiny.gguf: .*{said}"):
-        fetch_hub(SPEC, tmp_path, progress, hub.url)
+        fetch_hub(SPEC, tmp_path, progress, HubAccess(hub.url))
 
 
 def test_hub_that_is_switched_off_is_told(
@@ -171,3 +173,19 @@ def test_the_token_stays_with_the_hub(hub_with_cdn: WebServer, tmp_path: Path) -
     assert asked[0]["authorization"] == "Bearer hf_secret"
     assert hub_with_cdn.gets("authorization") == [None]
     assert list_models(tmp_path)[0].manifest.source["revision"] == COMMIT
+
+
+def test_hub_that_sends_to_an_unencrypted_host_is_refused(
+    hub_with_cdn: WebServer, tmp_path: Path, progress: Recorder
+) -> None:
+    hub_with_cdn.redirects[PLACE] = "http://models.example/blob"
+    with pytest.raises(PullError, match=r"sends to http://models\.example/blob, which is not http"):
+        fetch_hub(SPEC, tmp_path, progress, HubAccess(hub_with_cdn.url))
+
+
+def test_token_of_the_settings_is_sent_to_the_hub(
+    hub: WebServer, tmp_path: Path, progress: Recorder
+) -> None:
+    fetch_hub(SPEC, tmp_path, progress, HubAccess(hub.url, Secret("hf_of_the_settings")))
+    sent = {headers.get("authorization") for _, path, headers in hub.requests if path == PLACE}
+    assert sent == {"Bearer hf_of_the_settings"}

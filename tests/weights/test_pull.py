@@ -189,10 +189,7 @@ def test_a_local_file_is_used_where_it_lies(
         (".", "is not a file"),
         ("page.gguf", "not a GGUF file"),
         ("empty.gguf", "not a GGUF file"),
-        (
-            "owner/repo:Q4_K_M",
-            r"There is no file .* A model on the hub is hf:owner/repo/FILE\.gguf\.",
-        ),
+        ("owner/repo", r"There is no file .* A model on the hub is hf:owner/repo\."),
         ("~antiphon-no-such-user/m.gguf", "home"),
         ("a" * 300, "too long"),
     ],

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
+from antiphon.weights.hub_names import HubSpec
 from antiphon.weights.pull import located, opened_remote
 from antiphon.weights.source import PullError
-from antiphon.weights.spec import DEFAULT_MODEL, HubSpec, PathSpec, UrlSpec
+from antiphon.weights.spec import DEFAULT_MODEL, PathSpec, UrlSpec
 from tests.weights.conftest import Served, WebServer
 
 

@@ -18,9 +18,11 @@ from antiphon.engines.token.prompt.template_writer import TemplateUnusableError
 from antiphon.engines.token.template_facts import TemplateFacts, template_facts
 from antiphon.settings import Settings
 from antiphon.store.data_folder import refuse_a_file
+from antiphon.weights.file_names import SUFFIX
+from antiphon.weights.hub_access import USUAL_HUB, HubAccess, hub_of
 from antiphon.weights.pull import located, opened_remote
 from antiphon.weights.source import MAGIC
-from antiphon.weights.spec import FORMS, SUFFIX, parse_spec
+from antiphon.weights.spec import FORMS, parse_spec
 
 MOST_SOURCE = 1 << 20
 """The bytes of a template's file; the largest known one has a twentieth of them."""
@@ -32,7 +34,7 @@ FOR_TOOLS = "tool_use"
 def check_model(arguments: argparse.Namespace, settings: Settings) -> int:
     """Print what is learned; return 1 if no conversation can be put to the model."""
     refuse_a_file(settings.data_dir)
-    checked = check(arguments.model, settings.data_dir)
+    checked = check(arguments.model, settings.data_dir, hub_of(settings))
     if arguments.json:
         say_json(checked.as_json())
     else:
@@ -40,13 +42,13 @@ def check_model(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0 if checked.unusable is None else 1
 
 
-def check(what: str, data_dir: Path) -> Checked:
+def check(what: str, data_dir: Path, hub: HubAccess = USUAL_HUB) -> Checked:
     """Check a model or a template. Raises `CommandError`, `PullError` and `SpecError`."""
-    spec = parse_spec(what)
-    path = located(spec, data_dir)
+    name = parse_spec(what)
+    path = located(name, data_dir)
     try:
         if path is None:
-            with opened_remote(spec) as stream:  # type: ignore[arg-type]  # a path is located
+            with opened_remote(name, hub) as stream:
                 file = model_file(read_header(stream), stream.size)
         elif _is_model(path):
             file = read_model_file(path)

@@ -12,6 +12,8 @@ SETTING_TEXTS: Final[Mapping[str, str]] = {
     "data_dir": "The folder of the database, the journal and the models.",
     "database_url": "A PostgreSQL database instead of the SQLite file in the data folder.",
     "counters_url": "A Valkey server in which several servers share their limits.",
+    "hub_endpoint": "The Hugging Face hub from which models are fetched, or a mirror of it.",
+    "hub_token": "The token that is sent to the hub, for private and gated models.",
     "api_key": "Becomes the first API key of a new database.",
     "admin_key": "Becomes the first admin key of a new database.",
     "engine": "The engine of the one model.",

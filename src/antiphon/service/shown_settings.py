@@ -24,7 +24,7 @@ from antiphon.wire.admin.settings import (
     SettingValue,
 )
 
-_SECRETS: Final = frozenset({"database_url", "counters_url", "api_key", "admin_key"})
+_SECRETS: Final = frozenset({"database_url", "counters_url", "api_key", "admin_key", "hub_token"})
 # What a name ends in that is a secret, also of a setting that is no `Secret`.
 _SECRET_NAME: Final = re.compile(r"(?:^|[._])(?:api_key|key|password|secret|token)\Z")
 # What describes models stands with them.

@@ -58,6 +58,23 @@ class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
     source: dict[str, str]
 
 
+class StatusError(PullError):
+    """A server refuses a file: its status, and the code that a hub gives in a header."""
+
+    def __init__(self, message: str, status: int, code: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class UnreachableError(PullError):
+    """A server cannot be reached, for a `reason`."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"{url}: {reason}. {OFFLINE}")
+        self.reason = reason
+
+
 class _BrokenOffError(Exception):
     """This try has failed; the next one may get further."""
 
@@ -106,9 +123,10 @@ def opened(remote: RemoteFile) -> Iterator["RemoteStream"]:
     """
     try:
         response = _open(remote, None, 0, None)
+    except _NoConnectionError as error:
+        raise UnreachableError(remote.url, str(error)) from error
     except _BrokenOffError as error:
-        offline = f". {OFFLINE}" if isinstance(error, _NoConnectionError) else ""
-        raise PullError(f"{remote.url}: {error}{offline}") from error
+        raise PullError(f"{remote.url}: {error}") from error
     with response:
         yield RemoteStream(remote, response)
 
@@ -122,6 +140,10 @@ class RemoteStream:
         self._left = self.size or 0
         self._remote = remote
         self._response = response
+
+    def header(self, name: str) -> str:
+        """Return a header of the answer; empty if it has none."""
+        return self._response.headers.get(name, "")
 
     def read(self, size: int, /) -> bytes:
         """Return at most `size` bytes; none at the end. Raises `PullError`."""
@@ -215,7 +237,8 @@ def _status_error(
     if error.code in PASSING:
         return _BrokenOffError(f"The server answered {error.code} {error.reason}")
     hint = ". Check the address" if error.code in GONE else ""
-    return PullError(f"{remote.url}: the server answered {error.code} {error.reason}{hint}")
+    message = f"{remote.url}: the server answered {error.code} {error.reason}{hint}"
+    return StatusError(message, error.code, error.headers.get("X-Error-Code", ""))
 
 
 def _begin_anew(remote: RemoteFile, response: http.client.HTTPResponse, partial: Path) -> Sidecar:

@@ -2,44 +2,61 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import msgspec
+
 from antiphon.weights.download import RemoteFile, download
+from antiphon.weights.hub_access import USUAL_HUB, HubAccess
+from antiphon.weights.hub_names import HubSpec
 from antiphon.weights.progress import Progress
 from antiphon.weights.source import OFFLINE, PARTIAL, FetchedFile, PullError, system_reason
-from antiphon.weights.spec import HubSpec
+from antiphon.weights.spec import is_allowed_url
 
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
+
+
+class LocatedFile(msgspec.Struct, frozen=True):
+    """Where a file is fetched from, with what its source states: its bytes, its SHA-256, facts."""
+
+    remote: RemoteFile
+    name: str
+    size: int | None
+    sha256: str | None
+    source: Mapping[str, str]
 
 
 def fetch_hub(
     spec: HubSpec,
     folder: Path,
     progress: Progress,
-    endpoint: str | None = None,
+    hub: HubAccess = USUAL_HUB,
     sleep: Callable[[float], None] = time.sleep,
 ) -> FetchedFile:
     """Resolve the file to one commit, and download that.
 
     `hf_hub_download` is not used: version 2.4 discards an interrupted download.
     """
-    remote, sha256, revision = _resolve(spec, endpoint)
+    found = locate_on_hub(spec, hub)
     partial = folder / f"{spec.file}{PARTIAL}"
-    source = download(remote, partial, progress, sleep)
-    return FetchedFile(partial, spec.file, sha256, {**source, "revision": revision})
+    source = download(found.remote, partial, progress, sleep)
+    return FetchedFile(partial, spec.file, found.sha256, {**source, **found.source})
 
 
-def remote_of(spec: HubSpec, endpoint: str | None = None) -> RemoteFile:
+def remote_of(spec: HubSpec, hub: HubAccess = USUAL_HUB) -> RemoteFile:
     """Return where the hub has a file. Raises `PullError`."""
-    return _resolve(spec, endpoint)[0]
+    return locate_on_hub(spec, hub).remote
 
 
-def _resolve(spec: HubSpec, endpoint: str | None) -> tuple[RemoteFile, str | None, str]:
-    """Ask the hub for the URL of a file, its SHA-256 if it is in LFS, and the commit."""
+def locate_on_hub(spec: HubSpec, hub: HubAccess = USUAL_HUB) -> LocatedFile:
+    """Ask the hub for the address of a file, its SHA-256 if it is in LFS, and the commit.
+
+    Raises `PullError`.
+    """
     # huggingface_hub takes half a second to import, and then reads HF_ENDPOINT, HF_TOKEN, ….
     from huggingface_hub import get_hf_file_metadata, hf_hub_url  # noqa: PLC0415
     from huggingface_hub.errors import (  # type: ignore[attr-defined]  # noqa: PLC0415
@@ -48,17 +65,17 @@ def _resolve(spec: HubSpec, endpoint: str | None) -> tuple[RemoteFile, str | Non
         HTTPError,
         OfflineModeIsEnabled,
     )
-    from huggingface_hub.utils import (  # type: ignore[attr-defined]  # noqa: PLC0415
-        build_hf_headers,
-    )
 
+    base = hub.base()
     try:
-        url = hf_hub_url(spec.repo_id, spec.path, revision=spec.revision, endpoint=endpoint)
+        url = hf_hub_url(spec.repo_id, spec.path, revision=spec.revision, endpoint=base)
     except HFValidationError as error:
         raise PullError(f"{spec}: the hub has no repository of such a name") from error
     host = urlsplit(url).netloc
     try:
-        found = get_hf_file_metadata(url, endpoint=endpoint, library_name="antiphon")
+        found = get_hf_file_metadata(
+            url, endpoint=base, token=hub.revealed(), library_name="antiphon"
+        )
     except HfHubHTTPError as error:
         raise PullError(f"{spec}: {_refusal(error, host)}") from error
     except HFValidationError as error:
@@ -73,10 +90,13 @@ def _resolve(spec: HubSpec, endpoint: str | None) -> tuple[RemoteFile, str | Non
     if found.commit_hash is None or found.etag is None:
         raise PullError(f"{spec}: {host} does not answer as a hub does")
     own = urlsplit(found.location)[:2] == urlsplit(url)[:2]
-    authorization = build_hf_headers().get("authorization") if own else None
+    # The hub says where the file is: to no host without encryption but this machine.
+    if not own and not is_allowed_url(urlsplit(found.location)):
+        raise PullError(f"{spec}: {host} sends to {found.location}, which is not https")
+    authorization = hub.authorization() if own else None
     sha256 = found.etag if re.fullmatch(r"[0-9a-f]{64}", found.etag) else None
     remote = RemoteFile(found.location, f"hf:{spec.repo_id}#{found.etag}", authorization)
-    return remote, sha256, found.commit_hash
+    return LocatedFile(remote, spec.file, found.size, sha256, {"revision": found.commit_hash})
 
 
 def _refusal(error: "HfHubHTTPError", host: str) -> str:

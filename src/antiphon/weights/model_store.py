@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +18,16 @@ from antiphon.weights.spec import RemoteSpec, canonical
 MANIFEST = "model.json"
 
 
+class PartFile(msgspec.Struct, frozen=True):
+    """A file of a model besides the first."""
+
+    file: str
+    size: int
+    sha256: str
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """The content of `model.json`."""
+    """The content of `model.json`; `parts` are the further files of a model that is split."""
 
     spec: str
     file: str
@@ -27,10 +35,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     source: dict[str, str]
     pulled_at: datetime
+    parts: tuple[PartFile, ...] = ()
 
 
 class Model(msgspec.Struct, frozen=True):
-    """A model with its complete file."""
+    """A model with its complete files."""
 
     folder: Path
     manifest: Manifest
@@ -38,6 +47,11 @@ class Model(msgspec.Struct, frozen=True):
     @property
     def path(self) -> Path:
         return self.folder / self.manifest.file
+
+    @property
+    def size(self) -> int:
+        """The bytes of all files."""
+        return self.manifest.size + sum(part.size for part in self.manifest.parts)
 
 
 def _utc_now() -> datetime:
@@ -52,8 +66,12 @@ class ModelStore(msgspec.Struct, frozen=True):
 
     def locate(self, spec: RemoteSpec) -> Path | None:
         """Return the file of a model; `None` if the store does not have it."""
-        model = read_model(self.folder(spec))
+        model = self.find(spec)
         return None if model is None else model.path
+
+    def find(self, spec: RemoteSpec) -> Model | None:
+        """Return a model; `None` if the store does not have it."""
+        return read_model(self.folder(spec))
 
     def models(self) -> list[Model]:
         """List the models, by spec."""
@@ -90,12 +108,22 @@ class ModelStore(msgspec.Struct, frozen=True):
                 folder.rmdir()
             lock.release()
 
-    def keep(self, spec: RemoteSpec, fetched: FetchedFile, sha256: str) -> Path:
-        """Store a checked file as a model: first the file, then the manifest, each atomically."""
+    def keep(
+        self,
+        spec: RemoteSpec,
+        fetched: FetchedFile,
+        sha256: str,
+        parts: Sequence[FetchedFile] = (),
+    ) -> Path:
+        """Store a checked file as a model: first the file, then the manifest, each atomically.
+
+        `parts` are its further files, each with its SHA-256.
+        """
         folder = self.folder(spec)
+        for one in (fetched, *parts):
+            _sync(one.partial)
+            one.partial.replace(folder / one.name)
         path = folder / fetched.name
-        _sync(fetched.partial)
-        fetched.partial.replace(path)
         manifest = Manifest(
             spec=str(canonical(spec)),
             file=fetched.name,
@@ -103,9 +131,14 @@ class ModelStore(msgspec.Struct, frozen=True):
             sha256=sha256,
             source=dict(fetched.source),
             pulled_at=self.now(),
+            parts=tuple(
+                PartFile(one.name, (folder / one.name).stat().st_size, one.sha256 or "")
+                for one in parts
+            ),
         )
         write_whole(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
-        discard(fetched.partial)
+        for one in (fetched, *parts):
+            discard(one.partial)
         return path
 
     def remove(self, spec: RemoteSpec) -> int:
@@ -125,15 +158,18 @@ def read_model(folder: Path) -> Model | None:
     """Read a model's folder; `None` if the manifest is missing, unreadable or wrong."""
     try:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
-        whole = (folder / manifest.file).stat().st_size == manifest.size
+        files = (PartFile(manifest.file, manifest.size, manifest.sha256), *manifest.parts)
+        whole = all((folder / one.file).stat().st_size == one.size for one in files)
     except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
         return None
     return Model(folder, manifest) if whole else None
 
 
 def verify(model: Model) -> bool:
-    """Read the whole file and compare it with the checksum of its manifest."""
-    return sha256_of(model.path) == model.manifest.sha256
+    """Read all files and compare them with the checksums of their manifest."""
+    manifest = model.manifest
+    checks = {manifest.file: manifest.sha256} | {one.file: one.sha256 for one in manifest.parts}
+    return all(sha256_of(model.folder / file) == sha256 for file, sha256 in checks.items())
 
 
 def write_whole(path: Path, content: bytes) -> None:

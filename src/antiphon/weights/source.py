@@ -46,6 +46,15 @@ def check_magic(path: Path) -> None:
         raise PullError(f"{path.name} is not a GGUF file: it begins with {start!r}")
 
 
+def check_file(fetched: FetchedFile) -> str:
+    """Return the SHA-256 of a fetched file. Raises `PullError` if it is none, or not as stated."""
+    check_magic(fetched.partial)
+    actual = sha256_of(fetched.partial)
+    if fetched.sha256 not in {None, actual}:
+        raise PullError(f"{fetched.name} has SHA-256 {actual}, expected {fetched.sha256}")
+    return actual
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with path.open("rb") as file:

