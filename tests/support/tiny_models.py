@@ -70,6 +70,7 @@ def write_model(
     family: Family | None = None,
     templates: Mapping[str, str] | None = None,
     control: Sequence[str] = CONTROL,
+    tensors_of_part: int = 0,
 ) -> Path:
     """Write the GGUF file of a model of this kind; another seed gives other weights.
 
@@ -77,9 +78,10 @@ def write_model(
     model whose tokenizer and chat template it has, in place of its own. Then it is larger, and
     endless. A `family` has the chat template and the marks of real models. `templates` are its
     chat templates by their names in the file, "" for the default; `control` are its control tokens,
-    the first and the last of which begin and end a text.
+    the first and the last of which begin and end a text. With `tensors_of_part` it is split over
+    several files, whose first is returned.
     """
-    writer = gguf.GGUFWriter(path, kind.value)
+    writer = gguf.GGUFWriter(path, kind.value, split_max_tensors=tensors_of_part)
     tokens = _own_tokens(family, control) if tokens_of is None else _read_tokens(tokens_of)
     _add_tokenizer(writer, tokens)
     for name, template in ({"": tokens.template} if templates is None else templates).items():
@@ -94,8 +96,9 @@ def write_model(
             # Half a character has no text, and a text that is read again may have other tokens.
             weights[[not said for said in _are_ascii(tokens)]] = 0
         writer.add_tensor(name, weights)
+    names = writer.format_shard_names(path) if tensors_of_part else [path]
     write_file(writer)
-    return path
+    return names[0]
 
 
 def write_file(writer: gguf.GGUFWriter) -> None:

@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from antiphon.engines.llama.gguf import Value, read_metadata
+from antiphon.engines.llama.split_files import size_of_files
 
 ELEMENT_BYTES: Final = 2
 CONTEXT_STEP: Final = 256
@@ -71,7 +72,7 @@ def footprint(weights: Path) -> Footprint | None:
     """Return the footprint of a model; `None` if the formula does not apply to it."""
     try:
         token = bytes_of_token(read_metadata(weights))
-        return None if token is None else Footprint(weights.stat().st_size, token)
+        return None if token is None else Footprint(size_of_files(weights), token)
     except OSError:
         return None
 
@@ -141,7 +142,7 @@ class ModelSize(msgspec.Struct, frozen=True):
 
 def model_size(weights: Path) -> ModelSize:
     """Return the size of a model. Blocks. Raises `OSError`."""
-    return ModelSize(weights.stat().st_size, bytes_of_token(read_metadata(weights)))
+    return ModelSize(size_of_files(weights), bytes_of_token(read_metadata(weights)))
 
 
 def refuse_too_large(weights: Path, context: int, slots: int, memory: int) -> None:

@@ -1,6 +1,5 @@
 """What the header of a model's file says: its size, context, memory, tokens and chat templates."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -10,6 +9,7 @@ import msgspec
 from antiphon.engines.llama.gguf import Value
 from antiphon.engines.llama.gguf_header import Header, HeaderError, read_header
 from antiphon.engines.llama.memory import ELEMENT_BYTES, bytes_of_token, whole
+from antiphon.engines.llama.split_files import files_of
 
 TEMPLATE: Final = "tokenizer.chat_template"
 KV_TYPE: Final = "f16"
@@ -22,9 +22,6 @@ FILE_TYPES: Final[Mapping[int, str]] = {
     40: "Q1_0",
 }  # fmt: skip
 """The names of llama.cpp for how most of the weights of a file are stored."""
-
-_PART: Final = re.compile(r"-(\d{5})-of-(\d{5})(\.gguf)$", re.IGNORECASE)
-_MOST_PARTS: Final = 1_000
 
 
 class KvCache(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +71,7 @@ def read_model_file(path: Path) -> ModelFile:
     """Read the header of a file on this machine. Raises `HeaderError` and `OSError`."""
     with path.open("rb") as stream:
         header = read_header(stream)
-    found = [part.stat().st_size if part.is_file() else None for part in _parts(path)]
+    found = [part.stat().st_size if part.is_file() else None for part in files_of(path)]
     sizes = [size for size in found if size is not None]
     missing = len(found) - len(sizes)
     return model_file(header, sum(sizes), parts=len(found), missing=missing)
@@ -118,17 +115,6 @@ def _templates(facts: Mapping[str, Value]) -> dict[str, str]:
         if isinstance(text, str) and (key == TEMPLATE or key.startswith(f"{TEMPLATE}."))
     }
     return {name: text for name, text in named.items() if text}
-
-
-def _parts(path: Path) -> list[Path]:
-    """Return the files of a model, of which one is named."""
-    found = _PART.search(path.name)
-    count = int(found[2]) if found else 1
-    if found is None or not 1 < count <= _MOST_PARTS:
-        return [path]
-    stem = path.name[: found.start()]
-    names = (f"{stem}-{number:05}-of-{found[2]}{found[3]}" for number in range(1, count + 1))
-    return [path.with_name(name) for name in names]
 
 
 def _kv_cache(facts: Mapping[str, Value], architecture: str | None) -> KvCache:

@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from antiphon.engines.llama.split_files import files_of
+
 EDGE_BYTES: Final = 1 << 20
 
 
@@ -36,11 +38,15 @@ class ModelIdentity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def file_identity(path: Path) -> str:
-    """Name a file by its size, the time of its last change, and its first and last megabyte.
+    """Name a model by the size, the time of the last change, and the edges of each of its files.
 
-    To read all of it would take a second for each gigabyte, at every start. Blocks, in constant
-    time and memory. Raises `OSError`.
+    The edges are the first and the last megabyte. To read all of it would take a second for each
+    gigabyte, at every start. Blocks, in constant time and memory. Raises `OSError`.
     """
+    return "+".join(map(_identity, files_of(path)))
+
+
+def _identity(path: Path) -> str:
     with path.open("rb") as file:
         stat = os.fstat(file.fileno())
         digest = sha256(file.read(EDGE_BYTES))
