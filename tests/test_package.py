@@ -198,7 +198,7 @@ def test_doctor_names_the_server_extra_and_what_lacks(bare: Environment, tmp_pat
 def test_models_are_listed_without_extras(bare: Environment, tmp_path: Path) -> None:
     done = bare.run(bare.program, "models", "list", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("No models were pulled into ")
+    assert done.stdout.startswith("No models are on this machine yet, ")
     done = bare.run(bare.program, "models", "remove", "nothing", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("antiphon: ")

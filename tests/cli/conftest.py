@@ -79,6 +79,17 @@ def shell(
 
 
 @pytest.fixture
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home without the models of whoever runs the tests."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OLLAMA_MODELS", str(home / ".ollama/models"))
+    return home
+
+
+@pytest.fixture
 def configured(shell: Shell, tmp_path: Path) -> Callable[[str], Shell]:
     """A shell over other settings."""
 

@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from antiphon.weights.pull import open_model_store
 from antiphon.weights.source import FetchedFile
 from antiphon.weights.spec import DEFAULT_MODEL, PypiSpec, RemoteSpec, UrlSpec
 from tests.cli.conftest import Shell
+
+pytestmark = pytest.mark.usefixtures("own_home")
 
 ONE, OTHER = UrlSpec("https://h.example/tiny.gguf"), UrlSpec("https://other.example/tiny.gguf")
 

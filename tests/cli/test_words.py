@@ -17,7 +17,7 @@ ALONE = {"serve", "doctor", "worker", "usage", "audit", "backup", "restore"}
     [
         ("key list", "argument COMMAND: there is no 'key'; did you mean `keys`?"),
         ("keys ls", "argument ACTION: there is no 'ls'; did you mean `list`?"),
-        ("models rm x", "argument ACTION: there is no 'rm'; did you mean `remove`?"),
+        ("models delete x", "argument ACTION: there is no 'delete'; did you mean `remove`?"),
         ("users frob", "argument ACTION: there is no 'frob'; choose from list, add, role, remove"),
         ("workspace list", "argument COMMAND: there is no 'workspace'; did you mean `workspaces`?"),
         ("limit", "argument COMMAND: there is no 'limit'; did you mean `limits`?"),

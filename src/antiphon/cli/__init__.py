@@ -21,7 +21,7 @@ FAMILIES = {
     "service": "have systemd run the server: install, show, uninstall",
     "doctor": "look for what keeps a server from working, and say what mends it",
     "worker": "work on Message Batches beside servers, without a port",
-    "models": "fetch and list model files",
+    "models": "choose, fetch and list models",
     "keys": "make, list, rotate and revoke API keys",
     "workspaces": "make and list workspaces, and say who is a member",
     "users": "add, list and remove users",

