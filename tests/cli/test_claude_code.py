@@ -10,6 +10,7 @@ from antiphon.engines.base import Engine, EngineConfig
 from antiphon.engines.scripted import open_scripted
 from antiphon.service.models import Models, ModelSource
 from antiphon.settings import ModelSettings
+from antiphon.weights.catalogue import Machine, best, read_catalogue
 from engines.llama.test_memory import gguf
 
 pytestmark = pytest.mark.anyio
@@ -19,7 +20,9 @@ async def opened(_: str, config: EngineConfig) -> Engine:
     return await open_scripted(EngineConfig(config.model, options=config.options))
 
 
-async def note(tmp_path: Path, *models: dict[str, Any], trained: int | None = None) -> str | None:
+async def note(
+    tmp_path: Path, *models: dict[str, Any], trained: int | None = None, memory: int = 5 << 30
+) -> str | None:
     weights: tuple[Path | None, ...] = (None,)
     if trained is not None:
         file = tmp_path / "model.gguf"
@@ -28,7 +31,7 @@ async def note(tmp_path: Path, *models: dict[str, Any], trained: int | None = No
     sources = [ModelSource(ModelSettings(engine="scripted", **one), weights) for one in models]
     served = Models(sources, tmp_path, opened)
     await served.open()
-    return context_note(served, sources)
+    return context_note(served, sources, lambda: best(Machine(memory), read_catalogue()))
 
 
 def model(context: int, name: str = "small", alias: str = "claude-*") -> dict[str, Any]:
@@ -54,8 +57,14 @@ async def test_model_that_cannot_have_more_is_told_with_the_command(tmp_path: Pa
     said = await note(tmp_path, model(40_000, "big", "claude-b*"), model(8192), trained=8192)
     assert said == (
         "Claude Code needs about 32,000 tokens of context; small has 8,192 and can have no more. "
-        "Choose another one: `antiphon serve --model FILE.gguf` (docs/how-to/use-claude-code.md)."
+        "Choose another one: `antiphon serve --model qwen3.5-4b` (docs/how-to/use-claude-code.md)."
     )
+
+
+async def test_machine_without_room_for_a_better_model_is_told_of_a_file(tmp_path: Path) -> None:
+    said = await note(tmp_path, model(8192), trained=8192, memory=1 << 30)
+    assert said is not None
+    assert "`antiphon serve --model FILE.gguf`" in said
 
 
 async def test_model_of_another_server_is_told_without_a_file(tmp_path: Path) -> None:

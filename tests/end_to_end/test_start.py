@@ -239,7 +239,10 @@ def test_default_model_is_told_to_be_a_toy(
     with serving(tmp_path) as program:
         said = " ".join(program.output.split())
         assert "Note: smollm2-135m-instruct is a toy, which shows that everything works" in said
-        assert "`antiphon serve --model FILE.gguf` (docs/how-to/use-your-own-model.md)." in said
+        # Which one fits depends on the machine.
+        assert re.search(
+            r"`antiphon serve --model [a-z0-9.-]+`|`antiphon models recommended`", said
+        )
 
 
 def test_context_that_is_too_small_for_claude_code_is_told(

@@ -14,7 +14,8 @@ from antiphon.cli.claude_code import context_note
 from antiphon.cli.command import as_command
 from antiphon.cli.links import console_base
 from antiphon.cli.output import hint, say
-from antiphon.cli.welcome import Welcome, toy_note
+from antiphon.cli.toy import toy_note
+from antiphon.cli.welcome import Welcome
 from antiphon.logs import set_up_logs
 from antiphon.server.run import address_of, bind, serve
 from antiphon.service.models import ModelSource
@@ -22,6 +23,7 @@ from antiphon.service.platform import build_platform
 from antiphon.service.rehearsal import check_engines, rehearse
 from antiphon.settings import DEFAULT_MODEL, ModelSettings, Settings, SettingsError
 from antiphon.store.data_folder import open_data_folder
+from antiphon.weights.hub_access import USUAL_HUB, HubAccess, hub_of
 from antiphon.weights.progress import open_progress
 from antiphon.weights.pull import ensure_model, is_here
 
@@ -67,7 +69,7 @@ def _serve(_: argparse.Namespace, settings: Settings) -> int:
     with bind(settings.host, settings.port) as listener:
         if are_missing(models, settings.data_dir):
             run_in_loop(rehearse(settings, _address(settings, listener)))
-        sources = sources_of(models, settings.data_dir)
+        sources = sources_of(models, settings.data_dir, hub_of(settings))
         run_in_loop(_serving(settings, sources, listener, _default_folder()))
     return 0
 
@@ -79,9 +81,11 @@ def are_missing(models: Sequence[ModelSettings], data_dir: Path) -> bool:
     return not all([is_here(spec, data_dir) for spec in files])  # noqa: C419
 
 
-def sources_of(models: Sequence[ModelSettings], data_dir: Path) -> list[ModelSource]:
+def sources_of(
+    models: Sequence[ModelSettings], data_dir: Path, hub: HubAccess = USUAL_HUB
+) -> list[ModelSource]:
     """Return the models with their files; fetch missing ones."""
-    return [_source(model, data_dir) for model in models]
+    return [_source(model, data_dir, hub) for model in models]
 
 
 def say_loading(sources: Sequence[ModelSource]) -> None:
@@ -148,12 +152,12 @@ def run_in_loop(work: Awaitable[None]) -> None:
     uvloop.run(whole())
 
 
-def _source(model: ModelSettings, data_dir: Path) -> ModelSource:
+def _source(model: ModelSettings, data_dir: Path, hub: HubAccess) -> ModelSource:
     """Return a model with its files; fetch missing ones."""
-    model = _with_projectors(model, data_dir)
+    model = _with_projectors(model, data_dir, hub)
     sources = [runs_on.source for runs_on in model.runs_on()]
     weights = tuple(
-        None if source is None else ensure_model(source, data_dir, open_progress(model.id))
+        None if source is None else ensure_model(source, data_dir, open_progress(model.id), hub)
         for source in sources
     )
     times = [path.stat().st_mtime for path in weights if path is not None]
@@ -163,7 +167,7 @@ def _source(model: ModelSettings, data_dir: Path) -> ModelSource:
     return ModelSource(model, weights, made.strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
-def _with_projectors(model: ModelSettings, data_dir: Path) -> ModelSettings:
+def _with_projectors(model: ModelSettings, data_dir: Path, hub: HubAccess) -> ModelSettings:
     """Fetch the vision projectors of a model's llama engines, and name their files."""
 
     def local(engine: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -172,7 +176,7 @@ def _with_projectors(model: ModelSettings, data_dir: Path) -> ModelSettings:
             return options
         return {
             **options,
-            "mmproj": str(ensure_model(spec, data_dir, open_progress(f"{model.id}, mmproj"))),
+            "mmproj": str(ensure_model(spec, data_dir, open_progress(f"{model.id}, mmproj"), hub)),
         }
 
     return replace(

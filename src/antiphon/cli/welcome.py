@@ -1,7 +1,5 @@
 """What a server prints when its models are loaded: its address, a key, notes, a first request."""
 
-from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 from textwrap import fill
@@ -13,8 +11,6 @@ from antiphon.cli.links import console_base, local_url
 from antiphon.cli.program import WIDTH, as_called, folded, folded_command
 from antiphon.service.models import ServedModel
 from antiphon.service.platform import Platform
-from antiphon.settings import ModelSettings
-from antiphon.weights.spec import DEFAULT_MODEL, PathSpec, SpecError, canonical, parse_spec
 from antiphon.wire.admin.keys import KeyInfo
 
 _SETUP = "(makes the first administrator: once, within a day; a secret until then)"
@@ -120,21 +116,6 @@ class Welcome(msgspec.Struct, frozen=True):
     -d '{{"model": "claude-local", "max_tokens": 64, "temperature": 0,
          "messages": [{{"role": "user",
          "content": "What is the chemical symbol for water?"}}]}}'"""
-
-
-def toy_note(models: Iterable[ModelSettings]) -> str | None:
-    """Return a note on the default model, if it is served: it is too small for real work."""
-    for model in models:
-        for one in model.runs_on():
-            with suppress(SpecError):
-                spec = parse_spec(one.source or "")
-                if not isinstance(spec, PathSpec) and canonical(spec) == DEFAULT_MODEL:
-                    return (
-                        f"{model.id} is a toy, which shows that everything works and answers "
-                        "little rightly. For real work choose another model: "
-                        "`antiphon serve --model FILE.gguf` (docs/how-to/use-your-own-model.md)."
-                    )
-    return None
 
 
 def model_line(model: ServedModel) -> str:

