@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from antiphon.core.batches import LARGEST_BODY, LIMITS
 from antiphon.core.billing.money import nano_dollars_of_dollars
 from antiphon.core.billing.pricing import Price, nano_dollars
+from antiphon.core.files import CALLS_PER_MINUTE, LARGEST_FILE, QUOTA
 from antiphon.core.prompt_cache import MINIMUM_TOKENS
 from antiphon.oidc_settings import LISTS, OidcSettings
 from antiphon.secret import Secret
@@ -160,8 +161,9 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     machine does not reach the defaults. `concurrent_requests` and `queued_requests` are for
     each model: requests beyond both are refused with 529. `queued_batch_requests` is the most
     requests of all Message Batches together that have no result yet; `batch_requests_per_minute`
-    are the calls of their endpoints. `monthly_spend`, in US
-    dollars, is the cap of the whole organization; its administrators cannot raise it. A request
+    are the calls of their endpoints, and `file_requests_per_minute` those of files.
+    `monthly_spend`, in US dollars, is the cap of the whole organization; its administrators cannot
+    raise it. A request
     that would fit into a spend limit after running ones are settled waits for them, at most
     `spend_wait_s`.
     """
@@ -171,6 +173,7 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     output_tokens_per_minute: PerMinute = 1_000_000_000
     count_requests_per_minute: PerMinute = 1_000_000
     batch_requests_per_minute: PerMinute = LIMITS["scale"].calls_per_minute
+    file_requests_per_minute: PerMinute = CALLS_PER_MINUTE
     concurrent_requests: Annotated[int, Meta(ge=1, le=100_000)] = 512
     queued_requests: Annotated[int, Meta(ge=0, le=100_000)] = 512
     queued_batch_requests: Annotated[int, Meta(ge=1)] = LIMITS["scale"].queued_requests
@@ -300,6 +303,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 32 * 1024 * 1024
     body_budget_bytes: Annotated[int, Meta(ge=1024)] | None = None
     max_batch_bytes: Annotated[int, Meta(ge=1024)] = LARGEST_BODY
+    max_file_bytes: Annotated[int, Meta(ge=1024)] = LARGEST_FILE
+    file_quota_bytes: Annotated[int, Meta(ge=0)] = QUOTA
+    workspace_file_quota_bytes: Annotated[int, Meta(ge=0)] | None = None
+    file_downloads: bool = False
     workers: Annotated[int, Meta(ge=0, le=64)] = 1
     request_log_days: Annotated[int, Meta(ge=0, le=3650)] = 30
     url_sources: bool = False

@@ -232,8 +232,8 @@ def test_every_limit_that_is_set_is_listed(configured: Callable[[str], Shell]) -
         assert any(line[0] == owner and line[-2:] == ("spending a week", "$2.00") for line in lines)
     assert any(line[-1] == "$500.00" and "monthly_spend" in line[-2] for line in lines)
     found = shell.json("limits list")
-    # The organization has a limit of batch calls by default.
-    assert len(found["rate_limits"]) == 2 * len(owners) + 1
+    # The organization has limits of calls about batches and about files by default.
+    assert len(found["rate_limits"]) == 2 * len(owners) + 2
     assert [one["scope"]["type"] for one in found["spend_limits"]].count("usage_tier") == 1
 
 

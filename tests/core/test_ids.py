@@ -12,6 +12,7 @@ from antiphon.core.ids import (
     audit_entry_id,
     batch_id,
     checked_secret,
+    file_id,
     hash_secret,
     hint,
     identifier_in,
@@ -43,6 +44,7 @@ SECRETS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_siz
 def test_ids_look_like_those_of_the_reference(entropy: bytes) -> None:
     assert re.fullmatch(f"msg_01{BASE58}{{22}}", message_id(entropy))
     assert re.fullmatch(f"req_011C{BASE58}{{20}}", request_id(0, entropy))
+    assert re.fullmatch(f"file_011C{BASE58}{{20}}", file_id(0, entropy))
     assert re.fullmatch(f"workerreq_01{BASE58}{{22}}", run_id(0, entropy))
     assert re.fullmatch(f"toolu_01{BASE58}{{22}}", tool_use_id(entropy))
     assert re.fullmatch(f"apikey_01{BASE58}{{22}}", api_key_id(entropy))
@@ -53,7 +55,7 @@ def test_ids_look_like_those_of_the_reference(entropy: bytes) -> None:
 def test_ids_of_requests_are_in_the_order_of_their_seconds(
     first: float, second: float, entropy: bytes
 ) -> None:
-    for make in (request_id, run_id):
+    for make in (request_id, run_id, file_id):
         one, other = make(first, entropy), make(second, bytes(ID_ENTROPY))
         if int(first) != int(second):
             assert (one < other) == (first < second)

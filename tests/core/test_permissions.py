@@ -43,6 +43,7 @@ def test_every_role_of_the_api_has_permissions() -> None:
         ("keys.read", {"admin", "billing", "developer"}),
         ("keys.write", {"admin", "developer"}),
         ("batches.use", {"admin", "developer"}),
+        ("files.use", {"admin", "developer"}),
         ("models.use", {"admin", "claude_code_user", "developer", "managed", "user"}),
         ("workspace_members.read", set(ROLES) - {"billing"}),
         ("workspace_members.write", set(ROLES) - {"billing"}),

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ import pytest
 from antiphon.settings import Settings
 from support.fork_server import fork_server
 from support.images import png
+from support.pdf import pdf
 from support.processes import Program, environment, serving
 
 ROOT = Path(__file__).parents[2]
@@ -158,6 +160,7 @@ def exports(program: Program) -> str:
         ),
         ("cite-documents.md", [r"'The grass is green\.'"]),
         ("send-images-and-files.md", [r'"text":"H2O']),
+        ("use-files.md", [r"\AH2O", r'"filename":"report\.pdf".*"expires_at":"2']),
         ("use-a-model-that-thinks.md", [r'"thinking":"s, t, r.*"text":"Three\.']),
         (
             "set-the-base-url.md",
@@ -169,6 +172,7 @@ def test_requests_of_the_page_are_answered(
     exports: str, tmp_path: Path, page: str, said: list[str]
 ) -> None:
     tmp_path.joinpath("cat.png").write_bytes(png(8, 8))
+    tmp_path.joinpath("report.pdf").write_bytes(b64decode(pdf(["Costs rose."])))
     write_batch_files(tmp_path)
     outputs = [shell(example, tmp_path, exports) for example in examples_of(page)]
     assert len(outputs) == len(said)
@@ -238,6 +242,7 @@ def test_every_example_that_runs_is_of_a_page_that_is_tested() -> None:
         "message-batches.md",
         "prompt-caching.md",
         "use-a-model-that-thinks.md",
+        "use-files.md",
         "set-the-base-url.md",
         SCRIPT.page,
     }

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from antiphon.store.database.database import sqlite_url
-from support.processes import Program, run, run_json, serving
+from support.processes import KEY, Program, run, run_json, serving
 from support.servers import Caller, Told, configure, environ, recorded
 
 pytestmark = pytest.mark.anyio
@@ -199,3 +199,45 @@ def test_help_of_the_commands_fits_into_80_columns(
     said = run(tmp_path, *arguments, "--help", COLUMNS="80").stdout
     assert "backup" in said
     assert max(map(len, said.splitlines())) <= 80
+
+
+async def upload(client: httpx2.AsyncClient, url: str, content: bytes) -> str:
+    headers = {"x-api-key": KEY, "anthropic-version": "2026-10-21"}
+    answer = await client.post(
+        f"{url}/v1/files", files={"file": ("a.txt", content)}, headers=headers
+    )
+    assert answer.status_code == 200, answer.text
+    file_id: str = answer.json()["id"]
+    return file_id
+
+
+async def test_backup_has_the_files_that_were_kept_before_it_and_no_half_of_others(
+    tmp_path: Path,
+) -> None:
+    used, fresh, backup = tmp_path / "used", tmp_path / "fresh", tmp_path / "backup.db"
+    size = 9 * 1024 * 1024
+    configure(used, more="file_downloads = true\n")
+    ended = asyncio.Event()
+    kept: list[str] = []
+
+    async def keep_uploading(client: httpx2.AsyncClient, url: str) -> None:
+        while not ended.is_set():
+            kept.append(await upload(client, url, b"y" * size))
+
+    with serving(used, environ=environ()) as program:
+        async with httpx2.AsyncClient(timeout=60) as client, asyncio.TaskGroup() as tasks:
+            before = [await upload(client, program.url, b"x" * size)]
+            tasks.create_task(keep_uploading(client, program.url))
+            await run_beside(used, "backup", str(backup))
+            ended.set()
+    configure(fresh, more="file_downloads = true\n")
+    await run_beside(fresh, "restore", str(backup))
+    headers = {"x-api-key": KEY, "anthropic-version": "2026-10-21"}
+    with serving(fresh, environ=environ()) as program:
+        async with httpx2.AsyncClient(timeout=60) as client:
+            listed = (await client.get(f"{program.url}/v1/files", headers=headers)).json()["data"]
+            found = [one["id"] for one in listed]
+            assert set(before) <= set(found) <= {*before, *kept}
+            for file_id in found:
+                one = await client.get(f"{program.url}/v1/files/{file_id}/content", headers=headers)
+                assert (one.status_code, len(one.content)) == (200, size)

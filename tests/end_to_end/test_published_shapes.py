@@ -7,7 +7,10 @@ from typing import Any, get_args
 import httpx2
 import pytest
 from anthropic import types
-from anthropic.pagination import SyncPage
+from anthropic.pagination import SyncPage, SyncPageCursor
+from anthropic.types.file_not_downloadable_error_details import (
+    FileNotDownloadableErrorDetails,
+)
 from anthropic.types.shared import ErrorObject, ErrorResponse
 from pydantic import BaseModel
 
@@ -145,6 +148,18 @@ def test_models_are_complete(caller: httpx2.Client) -> None:
     (model,) = listing.json()["data"]
     assert ANSWER.complaints(SyncPage[types.ModelInfo], listing.content) == []
     assert caller.get(f"/v1/models/{model['id']}").json() == model
+
+
+def test_files_are_complete(caller: httpx2.Client) -> None:
+    file = caller.post("/v1/files", files={"file": ("a.txt", b"x", "text/plain")})
+    assert ANSWER.complaints(types.FileMetadata, file.content) == []
+    listing = caller.get("/v1/files")
+    assert ANSWER.complaints(SyncPageCursor[types.FileMetadata], listing.content) == []
+    path = f"/v1/files/{file.json()['id']}"
+    refused = caller.get(f"{path}/content")
+    assert FileNotDownloadableErrorDetails.model_validate(refused.json()["error"]["details"])
+    assert ERROR.complaints(ErrorResponse, refused.content) == []
+    assert ANSWER.complaints(types.DeletedFile, caller.delete(path).content) == []
 
 
 ERRORS: dict[str, tuple[str, str, dict[str, Any], int]] = {

@@ -7,7 +7,6 @@ import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +22,7 @@ from antiphon.store.database.database import open_database
 from antiphon.store.database.errors import DatabaseUnavailableError
 from support.asgi import KEY, Answer
 from support.connections import SOON_S, Caller, Listening, listening
+from support.disks import SmallDisk
 from support.organization import Organization, StartOrganization
 
 pytestmark = pytest.mark.anyio
@@ -389,20 +389,6 @@ async def test_batch_whose_key_is_revoked_while_its_body_arrives_is_made(
         caller.send(body[-9:])
         assert (await caller.answer())[0] == 200
     assert await rows(org) == 600
-
-
-class SmallDisk:
-    """A disk with nothing on it but the files of a database."""
-
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self.free = total
-        self.least_free = total
-
-    def usage(self, folder: Path) -> "SmallDisk":
-        self.free = self.total - sum(path.stat().st_size for path in folder.glob("antiphon.db*"))
-        self.least_free = min(self.least_free, self.free)
-        return self
 
 
 @pytest.fixture

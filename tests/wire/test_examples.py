@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from antiphon.wire import batches, console
+from antiphon.wire import batches, console, files
 from antiphon.wire.admin import (
     increases,
     keys,
@@ -69,6 +69,11 @@ ANSWERS: dict[str, Any] = {
     "batch_deleted": batches.DeletedBatch,
     "batch_page": batches.BatchPage,
     "result": batches.BatchResult,
+    "file": files.FileMetadata,
+    "file_page": files.FilePage,
+    "file_beta": files.BetaFileMetadata,
+    "file_beta_page": files.BetaFilePage,
+    "file_deleted": files.DeletedFile,
     "console_info": console.ConsoleInfo,
     "console_session": console.SessionInfo,
     "console_session_deleted": console.SessionDeleted,

@@ -367,7 +367,7 @@ export interface RateLevel {
 }
 
 export interface RateGroup {
-  type: "model_group" | "token_count" | "batch";
+  type: "model_group" | "token_count" | "batch" | "files";
   id: string;
   display_name?: string;
 }

@@ -9,6 +9,8 @@ export function groupName(group: RateGroup): string {
       return "Counting tokens";
     case "batch":
       return "Calls about batches";
+    case "files":
+      return "Calls about files";
   }
 }
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from antiphon.core.billing.money import dollars, nano_dollars_of
-from antiphon.core.limits.rate_limits import BATCH, TOKEN_COUNT, LimitType
+from antiphon.core.limits.rate_limits import BATCH, FILES, TOKEN_COUNT, LimitType
 from antiphon.wire.admin.limits import SpendPeriod
 
 PERIODS: dict[str, SpendPeriod] = {"day": "daily", "week": "weekly", "month": "monthly"}
@@ -16,14 +16,18 @@ RATE_FLAGS = {
     LimitType.INPUT: "input_tokens",
     LimitType.OUTPUT: "output_tokens",
 }
-CALL_FLAGS = {TOKEN_COUNT: "counts", BATCH: "batch_calls"}
+CALL_FLAGS = {TOKEN_COUNT: "counts", BATCH: "batch_calls", FILES: "file_calls"}
 _DOLLARS = re.compile(r"\$?([0-9]{1,30})(?:\.([0-9]{1,9}))?")
 _RATES = {
     LimitType.REQUESTS: "requests a minute",
     LimitType.INPUT: "input tokens a minute",
     LimitType.OUTPUT: "output tokens a minute",
 }
-_CALLS = {TOKEN_COUNT: "counts a minute", BATCH: "batch calls a minute"}
+_CALLS = {
+    TOKEN_COUNT: "counts a minute",
+    BATCH: "batch calls a minute",
+    FILES: "file calls a minute",
+}
 
 
 def rate_name(kind: str, group: str) -> str:

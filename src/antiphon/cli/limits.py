@@ -70,6 +70,7 @@ def add_to(family: argparse.ArgumentParser) -> None:
         ("--output-tokens", "the limit of output tokens"),
         ("--counts", "the limit of calls of count_tokens"),
         ("--batch-calls", "the limit of calls of the endpoints of Message Batches"),
+        ("--file-calls", "the limit of calls of the endpoints of files"),
     ):
         clear.add_argument(flag, action="store_true", help=what)
     clear.add_argument(
@@ -95,6 +96,7 @@ def _add_amounts(command: argparse.ArgumentParser, more: str = "") -> None:
         ("--output-tokens", "output tokens a minute"),
         ("--counts", "calls of count_tokens a minute"),
         ("--batch-calls", "calls of the endpoints of Message Batches a minute"),
+        ("--file-calls", "calls of the endpoints of files a minute"),
     ):
         command.add_argument(flag, type=_rate, metavar="N", help=what)
     command.add_argument(

@@ -42,6 +42,11 @@ def request_id(seconds: float, entropy: bytes) -> str:
     return public_id("req_011C" + _second(int(seconds)), entropy[:14])
 
 
+def file_id(seconds: float, entropy: bytes) -> str:
+    """`file_011C` and 20 characters, in order as `request_id`."""
+    return public_id("file_011C" + _second(int(seconds)), entropy[:14])
+
+
 def run_id(seconds: float, entropy: bytes) -> str:
     """`workerreq_01` and 22 characters, in order as `request_id`: a request of a batch."""
     return public_id("workerreq_01" + _second(int(seconds)), entropy[:16])

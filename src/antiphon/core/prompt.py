@@ -275,7 +275,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     `forced_tools`: `any`, `tool` and strict tools are guaranteed, not hoped for. `efforts` are the
     levels of `effort` that make a difference, the lowest first; another means the nearest of them.
     `image_types` are the media types of the images that a model with `images` reads. `url_sources`
-    is a capability of the server: it fetches URLs before it calls the engine. `counts_exactly`:
+    and `file_sources` are capabilities of the server: it puts in what is behind URLs and in files
+    before it calls the engine. `counts_exactly`:
     `count_tokens` returns the same size as the `Started` of the answer. Without it counting costs
     a request of its own or may differ, and only the answer has the true size. `cache_ttls` are the
     lifetimes of the prompt-cache entries that an answer may write. `keeps_prefixes`: the engine
@@ -298,5 +299,6 @@ class Capabilities(msgspec.Struct, frozen=True):
     keeps_prefixes: bool = False
     image_types: frozenset[str] = MEDIA_TYPES
     url_sources: bool = False
+    file_sources: bool = False
     loads_tools: bool = False
     computes_here: bool = False

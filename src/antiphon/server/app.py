@@ -10,7 +10,7 @@ from typing import Final
 
 from starlette.types import ASGIApp
 
-from antiphon.core.limits.rate_limits import BATCH, TOKEN_COUNT
+from antiphon.core.limits.rate_limits import BATCH, FILES, TOKEN_COUNT
 from antiphon.core.validation.bodies import MESSAGE_BODY
 from antiphon.server.admin.routes import admin_routes
 from antiphon.server.batches import BATCH_QUERY, BatchEndpoints
@@ -19,6 +19,7 @@ from antiphon.server.console import ConsoleEndpoints
 from antiphon.server.console_oidc import OidcEndpoints
 from antiphon.server.console_pages import ConsolePages
 from antiphon.server.console_requests import ConsoleRequests
+from antiphon.server.files import FILE_QUERY, FileEndpoints
 from antiphon.server.http.boundary import Boundary
 from antiphon.server.http.dispatch import Dispatcher
 from antiphon.server.http.queries import ANY_QUERY, BY_IDS, OpenQuery
@@ -72,6 +73,7 @@ def routes(platform: Platform) -> tuple[Route, ...]:
             on_refusal=count_limit.add_headers,
         ),
         *_batch_routes(platform),
+        *_file_routes(platform),
         Route(
             "GET /v1/models", API, models.list_models, needs="models.read", query=OpenQuery(BY_IDS)
         ),
@@ -108,6 +110,30 @@ def _batch_routes(platform: Platform) -> tuple[Route, ...]:
             API,
             limit.counted(handler),
             needs="batches.use",
+            query=query,
+            on_refusal=limit.add_headers,
+        )
+        for name, handler, query in rows
+    )
+
+
+def _file_routes(platform: Platform) -> tuple[Route, ...]:
+    """Return the routes of uploaded files. The form of a new one is read as it arrives."""
+    files, limit = FileEndpoints(platform), CallLimit(platform.admitter, FILES)
+    one = "/v1/files/{file_id}"
+    rows: tuple[tuple[str, Handler[None], tuple[str, ...] | OpenQuery], ...] = (
+        ("POST /v1/files", files.upload, ANY_QUERY),
+        ("GET /v1/files", files.list_files, OpenQuery(FILE_QUERY)),
+        (f"GET {one}", files.show, ANY_QUERY),
+        (f"GET {one}/content", files.download, ANY_QUERY),
+        (f"DELETE {one}", files.delete, ANY_QUERY),
+    )
+    return tuple(
+        Route(
+            name,
+            API,
+            limit.counted(handler),
+            needs="files.use",
             query=query,
             on_refusal=limit.add_headers,
         )

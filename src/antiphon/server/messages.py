@@ -45,6 +45,7 @@ class MessageEndpoints:
             _retries(exchange),
             hints_of(exchange.header),
             waits=exchange.waits,
+            hold=request.share.add,
         )
         with self._hang_ups.stopping(exchange):
             async with self._platform.messages.answer(params, context) as answer:
@@ -78,7 +79,9 @@ class MessageEndpoints:
         exchange, caller, params = request.exchange, request.caller, request.params
         admitter = self._platform.admitter
         exchange.fields["model"] = shortened(params.model)
-        context = RequestContext(caller, exchange.request_id, request.version, request.size)
+        context = RequestContext(
+            caller, exchange.request_id, request.version, request.size, hold=request.share.add
+        )
         with self._hang_ups.stopping(exchange):
             exchange.headers |= await admitter.admit_call(
                 caller, exchange.request_id, TOKEN_COUNT, params.model

@@ -60,11 +60,16 @@ class Caller(msgspec.Struct, frozen=True):
         return self.directory.organization.id
 
 
+def _hold_nothing(_: int) -> None:
+    """Keep no account of the bytes."""
+
+
 class RequestContext(msgspec.Struct, frozen=True):
     """The caller of a request, its id, the version of the API, and the size of its body in bytes.
 
     `retries` is the number of earlier tries, if the client states it. `hints` are the client's. A
-    request of a batch has its `batch_id`, and may be parked. `waits` gets what it waits for.
+    request of a batch has its `batch_id`, and may be parked. `waits` gets what it waits for, and
+    `hold` the bytes of files that are kept in memory for it; it may raise `OverloadedError`.
     """
 
     caller: Caller
@@ -76,6 +81,7 @@ class RequestContext(msgspec.Struct, frozen=True):
     batch_id: str | None = None
     parking: Parking | None = None
     waits: Waits | None = None
+    hold: Callable[[int], None] = _hold_nothing
 
     @property
     def tier(self) -> ServiceTier:

@@ -1,7 +1,7 @@
 """The use cases of `/v1/messages`: count a prompt, and generate an answer to it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -16,7 +16,7 @@ from antiphon.core.errors import ApiError
 from antiphon.core.hints import NO_HINTS
 from antiphon.core.ids import ID_ENTROPY, message_id, tool_use_id
 from antiphon.core.images import MEDIA_TYPES
-from antiphon.core.prompt import Prompt
+from antiphon.core.prompt import Capabilities, Prompt
 from antiphon.core.thinking_signatures import (
     check_replay,
     sign_omitted,
@@ -34,6 +34,7 @@ from antiphon.service.background import BODY_FOR_A_THREAD
 from antiphon.service.caching import CachedModel, CachedRequest, PromptCaching
 from antiphon.service.content.documents import ReadPrompt, read_documents
 from antiphon.service.content.file_reader import FileReader
+from antiphon.service.content.filling import Wanted, blocks_from
 from antiphon.service.content.images import convert_images, converts_images
 from antiphon.service.engine_meter import EngineMeter
 from antiphon.service.limits.admission import AdmissionRequest
@@ -43,9 +44,12 @@ from antiphon.service.limits.gate import Gate
 from antiphon.service.limits.waits import Waits
 from antiphon.service.models import Models, ServedModel
 from antiphon.service.prompt_size import count, size_to_admit, written_ttls
+from antiphon.wire.content import FileSource
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 
 if TYPE_CHECKING:
+    from antiphon.service.content.files import FileSources
+
     # Imports an HTTP client, and by default nothing is fetched.
     from antiphon.service.content.sources import UrlSources
 
@@ -71,6 +75,7 @@ class Messages:
         caching: PromptCaching,
         file_reader: FileReader,
         url_sources: "UrlSources | None" = None,
+        file_sources: "FileSources | None" = None,
         normalize_attribution: bool = True,
     ) -> None:
         self._models = models
@@ -80,6 +85,7 @@ class Messages:
         self._caching = caching
         self._file_reader = file_reader
         self._url_sources = url_sources
+        self._file_sources = file_sources
         self._normalize_attribution = normalize_attribution
         self._checks = StepRunner(THREADS)
 
@@ -115,12 +121,12 @@ class Messages:
     ) -> Answer:
         engine = model.engine()
         limits = engine.capabilities
-        prompt = await self._valid(prompt_for, params, engine, context)
+        prompt, file_size = await self._valid(prompt_for, params, engine, context)
         cached = None
         # Most requests have nothing to do with the prompt cache.
         if prompt.breakpoints or params.diagnostics is not None:
             cached = await self._cached(prompt, params, model, engine, context)
-        read = await self._read(prompt, engine, context.size)
+        read = await self._read(prompt, engine, context.size + file_size)
         prompt = read.prompt
         size = await size_to_admit(engine, prompt, cached)
         exact = limits.counts_exactly
@@ -194,8 +200,8 @@ class Messages:
         await model.counting.enter()
         try:
             engine = model.engine()
-            prompt = await self._valid(prompt_to_count, params, engine, context)
-            read = await self._read(prompt, engine, context.size)
+            prompt, file_size = await self._valid(prompt_to_count, params, engine, context)
+            read = await self._read(prompt, engine, context.size + file_size)
             return await count(engine, read.prompt)
         finally:
             model.counting.leave()
@@ -206,32 +212,54 @@ class Messages:
         params: Params,
         engine: Engine,
         context: RequestContext,
-    ) -> Prompt:
-        """Check a request and fetch its URLs. The prompt has the blocks of the caller."""
-        limits = engine.capabilities
-        converts = converts_images(limits)
-        if self._url_sources is not None or converts:
-            limits = replace(
-                limits,
-                url_sources=self._url_sources is not None,
-                image_types=MEDIA_TYPES if converts else limits.image_types,
-            )
+    ) -> tuple[Prompt, int]:
+        """Check a request, and fill in its files and URLs. The prompt has the caller's blocks.
+
+        Returns the bytes of the files besides.
+        """
+        limits = self._limits_of(engine)
+        named: list[Wanted] = []
 
         def check(params: Params, steps: Steps | None = None) -> Prompt:
             prompt = validate(params, limits, context.version, steps)
             check_replay(params.messages, self._signing_key)
+            # Here, as a large request is looked at in a thread.
+            named[:] = blocks_from(params, FileSource)
             return thinking_for_engine(prompt, self._signing_key)
 
         prompt = await self._checked(check, params, context.size)
-        if self._url_sources is not None:
-            fetched = await self._url_sources.fetched(params)
-            if fetched is not params:
-                # Fetched content follows the same rules as content of the request.
-                prompt = await self._checked(check, fetched, BODY_FOR_A_THREAD)
+        filled, file_size = await self._filled(params, named, context)
+        if filled is not params:
+            # Content from elsewhere follows the same rules as content of the request.
+            prompt = await self._checked(check, filled, BODY_FOR_A_THREAD)
         if context.hints is not NO_HINTS:
             prompt = structs.replace(prompt, hints=context.hints, parking=context.parking)
         prompt = with_constant_attribution(prompt) if self._normalize_attribution else prompt
-        return self._caching.salted(prompt, context.caller)
+        return self._caching.salted(prompt, context.caller), file_size
+
+    def _limits_of(self, engine: Engine) -> Capabilities:
+        """Return what an engine can do on this server."""
+        limits = engine.capabilities
+        return replace(
+            limits,
+            url_sources=self._url_sources is not None,
+            file_sources=self._file_sources is not None,
+            image_types=MEDIA_TYPES if converts_images(limits) else limits.image_types,
+        )
+
+    async def _filled(
+        self, params: Params, named: Sequence[Wanted], context: RequestContext
+    ) -> tuple[Params, int]:
+        """Return a request with the content of its files and URLs, and the bytes of the files.
+
+        `named` are the blocks that name files.
+        """
+        file_size = 0
+        if named and self._file_sources is not None:
+            params, file_size = await self._file_sources.filled(params, named, context)
+        if self._url_sources is not None:
+            params = await self._url_sources.fetched(params)
+        return params, file_size
 
     async def _read(self, prompt: Prompt, engine: Engine, size: int) -> ReadPrompt:
         """Read the documents of a prompt, and convert its images."""

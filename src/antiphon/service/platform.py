@@ -32,8 +32,12 @@ from antiphon.service.batches.opening import OpenBatches, open_batches
 from antiphon.service.caching import PromptCaching
 from antiphon.service.console.console import Console, open_console
 from antiphon.service.content.file_reader import FileReader
+from antiphon.service.content.files import FileSources
 from antiphon.service.database_watch import DatabaseWatch
 from antiphon.service.desks import Desks
+from antiphon.service.files.arrival import FileLimits
+from antiphon.service.files.files import Files
+from antiphon.service.files.upkeep import FileUpkeep
 from antiphon.service.installation import opened_database, signing_key_of
 from antiphon.service.ledger import Ledger
 from antiphon.service.limits.admitter import Admitter
@@ -82,6 +86,7 @@ class Platform:
     models: Models
     messages: Messages
     batches: Batches
+    files: Files
     caching: PromptCaching
     prompt_cache: PromptCacheReport
     admitter: Admitter
@@ -139,6 +144,19 @@ def _sources_of(settings: Settings) -> "UrlSources | None":
     from antiphon.service.content.web import Web  # noqa: PLC0415
 
     return UrlSources(Web(), settings.max_body_bytes)
+
+
+def _files_of(
+    settings: Settings,
+    database: Database,
+    transactions: AdminTransactions,
+    entropy: Callable[[int], bytes],
+    now: Callable[[], datetime],
+) -> Files:
+    limits = FileLimits(
+        settings.max_file_bytes, settings.file_quota_bytes, settings.workspace_file_quota_bytes
+    )
+    return Files(database, transactions, entropy, now, limits, downloads=settings.file_downloads)
 
 
 # Asked six times for each request: a function of Python around it would take as long again.
@@ -229,6 +247,8 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
         caching = PromptCaching(accounting.cache_index, signing_key)
         file_reader = FileReader()
         stack.push_async_callback(file_reader.aclose)
+        files = _files_of(settings, database, transactions, entropy, now)
+        await stack.enter_async_context(FileUpkeep(database, now).running())
         messages = Messages(
             models,
             accounting.admitter,
@@ -237,6 +257,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             caching=caching,
             file_reader=file_reader,
             url_sources=_sources_of(settings),
+            file_sources=FileSources(files, settings.max_body_bytes),
             normalize_attribution=settings.normalize_attribution,
         )
         stopping = asyncio.Event()
@@ -264,6 +285,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             models=models,
             messages=messages,
             batches=batches,
+            files=files,
             caching=caching,
             prompt_cache=PromptCacheReport(desks, accounts, caching, models),
             admitter=accounting.admitter,

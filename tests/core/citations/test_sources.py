@@ -5,13 +5,14 @@ from msgspec.structs import replace
 
 from antiphon.core.citations.sources import INSTRUCTION, Sources
 from antiphon.core.documents import Pages
+from antiphon.core.files import StoredPdfSource, StoredTextSource
 from antiphon.wire.citations import (
     CharLocation,
     ContentBlockLocation,
     PageLocation,
     SearchResultLocation,
 )
-from antiphon.wire.content import CitationsParam, DocumentParam, FileSource, TextParam
+from antiphon.wire.content import CitationsParam, DocumentParam, TextParam
 from support.sources import (
     DOCUMENTS,
     IMAGE,
@@ -198,10 +199,16 @@ def test_document_without_citations_counts_and_has_no_numbers() -> None:
     assert (third.document_index, fourth.search_result_index) == (1, 1)
 
 
-def test_a_file_is_cited_by_its_id() -> None:
+@pytest.mark.parametrize(
+    "source",
+    [
+        StoredTextSource(media_type="text/plain", data="One.", file_id="file_1"),
+        StoredPdfSource(media_type="application/pdf", data="", file_id="file_1"),
+    ],
+)
+def test_a_file_is_cited_by_its_id(source: StoredPdfSource | StoredTextSource) -> None:
     sources = Sources()
-    document = DocumentParam(source=FileSource(file_id="file_1"), citations=ON)
-    sources.document(document, "One.")
+    sources.document(DocumentParam(source=source, citations=ON), "One.")
     (citation,) = sources.cite([1])
     assert isinstance(citation, CharLocation)
     assert citation.file_id == "file_1"

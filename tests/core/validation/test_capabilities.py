@@ -180,6 +180,7 @@ def test_sources_to_fetch_are_refused(kind: str, ways: str, things: str) -> None
         assert refusal(user([by_id]), capabilities=capabilities) == (
             f"{where}: this server keeps no files; send {things} as {ways}, not 'file'"
         )
+    assert prompt(user([by_id]), capabilities=replace(ABLE, file_sources=True))
 
 
 def test_earlier_thinking_is_accepted_for_a_model_without_thinking() -> None:

@@ -76,6 +76,29 @@ export function testsOf(sdk) {
     assert.equal(found.type, 'model');
   });
 
+  test('a file is uploaded, named in a request and deleted', async () => {
+    const { files } = client.beta;
+    const content = await sdk.toFile(Buffer.from('The grass is green.'), 'grass.txt', {
+      type: 'text/plain',
+    });
+    const file = await files.upload({ file: content });
+    assert.equal(file.filename, 'grass.txt');
+    assert.equal(file.size_bytes, 19);
+    assert.deepEqual(await files.retrieveMetadata(file.id), file);
+    const listed = [];
+    for await (const one of files.list({ limit: 1 })) listed.push(one.id);
+    assert.ok(listed.includes(file.id));
+    const document = { type: 'document', source: { type: 'file', file_id: file.id } };
+    const content_of = [document, { type: 'text', text: 'What is it?' }];
+    const message = await client.messages.create({
+      ...ASK,
+      messages: [{ role: 'user', content: content_of }],
+    });
+    assert.ok(message.usage.input_tokens > 4);
+    assert.equal((await files.delete(file.id)).type, 'file_deleted');
+    await assert.rejects(files.retrieveMetadata(file.id), sdk.NotFoundError);
+  });
+
   test('the answer itself can be had', async () => {
     const { data, response, request_id } = await client.messages.create(ASK).withResponse();
     assert.equal(response.status, 200);

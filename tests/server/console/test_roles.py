@@ -10,6 +10,7 @@ from antiphon.store.database.batch_tables import message_batches
 from support.asgi import HELLO
 from support.browser import Browser
 from support.console import console_of, get, join, key_in, member, post, set_up
+from support.forms import FORM, upload_form
 from support.organization import StartOrganization
 
 pytestmark = pytest.mark.anyio
@@ -24,7 +25,7 @@ async def test_every_route_for_keys_names_a_permission(organization: StartOrgani
     assert len(rows) > 40
     assert [route.path for route in rows if route.needs is None] == []
     api = {route.needs for route in rows if route.key is KeyKind.API}
-    assert api == {"batches.use", "models.read", "models.use"}
+    assert api == {"batches.use", "files.use", "models.read", "models.use"}
 
 
 @pytest.mark.parametrize("role", ["developer", "billing", "user", "claude_code_user", "managed"])
@@ -150,6 +151,21 @@ async def test_batch_of_a_user_has_no_key(on_both_databases: StartOrganization) 
     assert [(row["api_key_id"], row["account_id"]) for row in rows] == [(None, user_id)]
     other, _ = await member(org, "eve", "user")
     assert (await other.get("/v1/messages/batches")).error[:2] == DENIED
+
+
+async def test_file_of_a_user_has_no_key(organization: StartOrganization) -> None:
+    org = await organization()
+    await set_up(org)
+    browser, user_id = await member(org, "bob", "developer")
+    answer = await browser.post("/v1/files", upload_form(), content_type=FORM)
+    assert answer.status == 200, answer.json
+    assert (await org.caller.get(f"/v1/files/{answer.json['id']}")).json == answer.json
+    (entry,) = [one for one in await org.audit() if one["action"] == "file.create"]
+    assert entry["actor"]["id"] == user_id
+    other, _ = await member(org, "eve", "user")
+    refused = await other.post("/v1/files", upload_form(), content_type=FORM)
+    assert refused.error[:2] == DENIED
+    assert (await other.get("/v1/files")).error[:2] == DENIED
 
 
 @pytest.mark.parametrize("change", ["role", "membership"])

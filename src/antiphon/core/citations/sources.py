@@ -25,6 +25,7 @@ from antiphon.core.documents import (
     search_result_pieces,
     search_result_text,
 )
+from antiphon.core.files import StoredPdfSource, StoredTextSource
 from antiphon.wire.citations import (
     CharLocation,
     Citation,
@@ -34,7 +35,6 @@ from antiphon.wire.citations import (
 )
 from antiphon.wire.content import (
     DocumentParam,
-    FileSource,
     SearchResultParam,
     TextParam,
 )
@@ -237,4 +237,7 @@ def _in_result(result: SearchResultParam, index: int, block: int, cited: str, *_
 
 
 def _file(document: DocumentParam) -> str | None:
-    return document.source.file_id if isinstance(document.source, FileSource) else None
+    match document.source:
+        case StoredPdfSource(file_id=file) | StoredTextSource(file_id=file):
+            return file
+    return None

@@ -19,10 +19,11 @@ from antiphon.core.limits.values import Draw, Level, Scope
 from antiphon.wire.errors import shortened
 
 # The groups of endpoints whose calls have a limit of their own, and draw no tokens: the counting of
-# tokens, and everything below /v1/messages/batches.
+# tokens, and everything below /v1/messages/batches and /v1/files.
 TOKEN_COUNT = "token_count"  # noqa: S105 - a group's name
 BATCH = "batch"
-CALL_GROUPS = (TOKEN_COUNT, BATCH)
+FILES = "files"
+CALL_GROUPS = (TOKEN_COUNT, BATCH, FILES)
 
 # Headers round tokens to thousands, as the wire does; a small limit would round to nothing.
 _ROUNDED_FROM = 10_000

@@ -148,7 +148,7 @@ def _check_source(
     match block.source:
         case UrlSource() if not capabilities.url_sources:
             reason = f"this server fetches no {kinds}; send them as {ways}, not 'url'"
-        case FileSource():
+        case FileSource() if not capabilities.file_sources:
             reason = f"this server keeps no files; send {kinds} as {ways}, not 'file'"
         case _:
             return

@@ -1,14 +1,27 @@
 """The groups of models, or of the calls of endpoints, that share rate limits."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
 from antiphon.core.errors import NotFoundError
-from antiphon.core.limits.rate_limits import BATCH, CALL_GROUPS, LimitType
+from antiphon.core.limits.rate_limits import BATCH, CALL_GROUPS, FILES, TOKEN_COUNT, LimitType
 from antiphon.service.models import LimitGroups
-from antiphon.wire.admin.limits import BatchGroup, GroupInfo, ModelGroup, TokenCountGroup
+from antiphon.wire.admin.limits import (
+    BatchGroup,
+    FilesGroup,
+    GroupInfo,
+    ModelGroup,
+    TokenCountGroup,
+)
 from antiphon.wire.errors import shortened
+
+_CALLS: Final[Mapping[str, type[TokenCountGroup | BatchGroup | FilesGroup]]] = {
+    TOKEN_COUNT: TokenCountGroup,
+    BATCH: BatchGroup,
+    FILES: FilesGroup,
+}
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -33,7 +46,7 @@ class Group(msgspec.Struct, frozen=True):
     @property
     def info(self) -> GroupInfo:
         if self.models is None:
-            return BatchGroup(id=self.id) if self.id == BATCH else TokenCountGroup(id=self.id)
+            return _CALLS[self.id](id=self.id)
         return ModelGroup(id=self.id, display_name=self.id)
 
     @property

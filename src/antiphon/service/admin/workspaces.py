@@ -23,6 +23,7 @@ from antiphon.service.admin.transactions import (
 from antiphon.service.admin.views import key_change, member_change, member_info
 from antiphon.store.accounts import KeyStatus, archive_keys_of, open_keys_of
 from antiphon.store.batches.listing import cancel_workspace
+from antiphon.store.files import delete_files_of
 from antiphon.store.listings import ALL, Selection, page_of_members, page_of_workspaces
 from antiphon.store.workspaces import (
     Member,
@@ -160,6 +161,7 @@ class Workspaces:
             await change_workspace(connection, old.id, {"archived_at": now})
             await self._archive_keys(connection, actor, old.id)
             batches = await cancel_workspace(connection, old.id, now)
+            await delete_files_of(connection, old.id, now)
             await self._transactions.note(connection, actor, _change("workspace.archive", old, new))
         for batch_id in batches:
             self._cancelled(batch_id)

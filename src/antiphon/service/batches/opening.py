@@ -13,6 +13,7 @@ from antiphon.core.request_records import RunNote
 from antiphon.service.accounts import Accounts
 from antiphon.service.background import background
 from antiphon.service.batches.batches import Batches
+from antiphon.service.batches.file_budget import FileBudget
 from antiphon.service.batches.group_commit import GroupCommit
 from antiphon.service.batches.idle_use import IdleUseRecord
 from antiphon.service.batches.pace import CEILING, ModelPace
@@ -50,7 +51,14 @@ async def open_batches(  # noqa: PLR0913 - the parts of the platform that they n
 
     What is not finished then is given back, while interactive requests may still run.
     """
-    runner = BatchRunner(messages, accounts, ledger, entropy, check_batch_params)
+    runner = BatchRunner(
+        messages,
+        accounts,
+        ledger,
+        entropy,
+        check_batch_params,
+        file_budget=FileBudget(settings.body_budget),
+    )
     parts = WorkerParts(
         database=database,
         accounts=accounts,

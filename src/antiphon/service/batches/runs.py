@@ -40,6 +40,7 @@ from antiphon.service.access import Caller, RequestContext
 from antiphon.service.accounts import Accounts
 from antiphon.service.answer import Answer
 from antiphon.service.background import offload
+from antiphon.service.batches.file_budget import FileBudget
 from antiphon.service.ledger import Ledger
 from antiphon.service.limits.admitter import SpendLimitReachedError
 from antiphon.service.limits.waits import Waits
@@ -127,19 +128,22 @@ CheckParams: TypeAlias = Callable[[CreateMessageParams], None]
 class BatchRunner:
     """Runs requests of batches, any number at once: their gates bound them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that it needs
         self,
         messages: Messages,
         accounts: Accounts,
         ledger: Ledger,
         entropy: Callable[[int], bytes],
         check: CheckParams,
+        *,
+        file_budget: FileBudget | None = None,
     ) -> None:
         self._messages = messages
         self._accounts = accounts
         self._ledger = ledger
         self._entropy = entropy
         self._check = check
+        self._file_budget = file_budget or FileBudget()
         self._log = EventLog(__name__)
 
     def _run_id(self) -> str:
@@ -221,18 +225,20 @@ class BatchRunner:
         directory = await self._accounts.current()
         params = await offload(size, decode_params, request.params, request.version, request.betas)
         self._check(params)
-        context = RequestContext(
-            caller_of(request, directory),
-            run.id,
-            request.version,
-            size,
-            hints=OF_BATCH,
-            batch_id=request.batch_id,
-            waits=run.waits,
-        )
-        async with self._messages.batch_answer(params, context, make_way) as answer:
-            run.begin(answer)
-            message = msgspec.json.encode(await answer.message())
+        with self._file_budget.share() as hold:
+            context = RequestContext(
+                caller_of(request, directory),
+                run.id,
+                request.version,
+                size,
+                hints=OF_BATCH,
+                batch_id=request.batch_id,
+                waits=run.waits,
+                hold=hold,
+            )
+            async with self._messages.batch_answer(params, context, make_way) as answer:
+                run.begin(answer)
+                message = msgspec.json.encode(await answer.message())
         if run.entry is None:
             raise AssertionError("an answer without a bill")
         return message, run.entry

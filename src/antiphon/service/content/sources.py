@@ -2,20 +2,23 @@
 
 import asyncio
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias, TypeVar, cast
+from typing import Final, TypeAlias, cast
 
 from msgspec.structs import replace
 
-from antiphon.core.blocks import rewrite_blocks
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.images import media_type_of
 from antiphon.core.validation.images import LARGEST_BASE64
-from antiphon.core.validation.spots import spots_of
+from antiphon.service.content.filling import (
+    Params,
+    Wanted,
+    blocks_from,
+    image_source,
+    with_blocks,
+)
 from antiphon.service.content.web import FetchedBody, UnfetchableError, Web
 from antiphon.wire.content import (
-    Base64ImageSource,
     Base64PdfSource,
     BlockParam,
     DocumentParam,
@@ -23,9 +26,7 @@ from antiphon.wire.content import (
     PlainTextSource,
     UrlSource,
 )
-from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 
-Params = TypeVar("Params", CreateMessageParams, CountTokensParams)
 # By URL.
 Bodies: TypeAlias = Mapping[str, FetchedBody]
 
@@ -59,17 +60,16 @@ class UrlSources:
 
         Raises `InvalidRequestError` with the path of the block.
         """
-        wanted = list(_wanted(params))
+        wanted = blocks_from(params, UrlSource)
         if not wanted:
             return params
         if len({_url(block) for _, block in wanted}) > MOST_URLS:
             raise InvalidRequestError(f"messages: A maximum of {MOST_URLS} URLs may be provided.")
         bodies = await self._all(wanted)
         filled = {id(block): _filled(block, bodies[_url(block)], path) for path, block in wanted}
-        messages = [replace(m, content=_rebuilt(m.content, filled)) for m in params.messages]
-        return replace(params, messages=messages)
+        return with_blocks(params, filled)
 
-    async def _all(self, wanted: Sequence["Wanted"]) -> Bodies:
+    async def _all(self, wanted: Sequence[Wanted]) -> Bodies:
         first = {_url(block): (path, block) for path, block in reversed(wanted)}
         fetching = _Fetching(self._web, self._most)
         tasks = {url: asyncio.create_task(fetching.fetch(*one)) for url, one in first.items()}
@@ -113,34 +113,14 @@ class _Fetching:
         return fetched
 
 
-Wanted: TypeAlias = tuple[str, ImageParam | DocumentParam]
-
-
-def _wanted(params: CreateMessageParams | CountTokensParams) -> Iterator[Wanted]:
-    for spot in spots_of(params.messages):
-        match spot.block:
-            case ImageParam(source=UrlSource()) | DocumentParam(source=UrlSource()) as block:
-                yield spot.path, block
-
-
 def _url(block: ImageParam | DocumentParam) -> str:
     return cast("UrlSource", block.source).url
 
 
 def _filled(block: ImageParam | DocumentParam, fetched: FetchedBody, path: str) -> BlockParam:
     if isinstance(block, ImageParam):
-        return replace(block, source=_image(fetched, path))
+        return replace(block, source=image_source(fetched.body, path))
     return replace(block, source=_document(fetched, path))
-
-
-def _image(fetched: FetchedBody, path: str) -> Base64ImageSource:
-    """Return an image with the type of its bytes: the types of servers are often wrong."""
-    media_type: Any = media_type_of(fetched.body)
-    if media_type is None:
-        raise InvalidRequestError(
-            f"{path}.source.base64.data: The file format is invalid or unsupported"
-        )
-    return Base64ImageSource(media_type=media_type, data=b64encode(fetched.body).decode())
 
 
 def _document(fetched: FetchedBody, path: str) -> Base64PdfSource | PlainTextSource:
@@ -166,10 +146,3 @@ def _text(fetched: FetchedBody, path: str) -> str:
         return fetched.body.decode(codec)
     except UnicodeDecodeError as error:
         raise InvalidRequestError(f"{path}.source.url: The text is not {charset}.") from error
-
-
-def _rebuilt(content: Any, filled: Mapping[int, BlockParam]) -> Any:
-    """Return content with blocks replaced at every depth."""
-    if isinstance(content, str):
-        return content
-    return rewrite_blocks(content, lambda block: (filled.get(id(block), block),))

@@ -7,6 +7,7 @@ import msgspec
 
 from antiphon.core.limits.rate_limits import (
     BATCH,
+    FILES,
     TOKEN_COUNT,
     LimitType,
     RateLimits,
@@ -114,6 +115,8 @@ def default_limits(settings: LimitSettings, group: str) -> Mapping[LimitType, in
         return {LimitType.REQUESTS: settings.count_requests_per_minute}
     if group == BATCH:
         return {LimitType.REQUESTS: settings.batch_requests_per_minute}
+    if group == FILES:
+        return {LimitType.REQUESTS: settings.file_requests_per_minute}
     return {
         LimitType.REQUESTS: settings.requests_per_minute,
         LimitType.INPUT: settings.input_tokens_per_minute,

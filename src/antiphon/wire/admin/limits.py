@@ -33,7 +33,13 @@ class BatchGroup(AnswerStruct, tag_field="type", tag="batch", kw_only=True, froz
     id: str
 
 
-GroupInfo: TypeAlias = ModelGroup | TokenCountGroup | BatchGroup
+class FilesGroup(AnswerStruct, tag_field="type", tag="files", kw_only=True, frozen=True):
+    """The calls of the endpoints of files."""
+
+    id: str
+
+
+GroupInfo: TypeAlias = ModelGroup | TokenCountGroup | BatchGroup | FilesGroup
 
 
 class LimitValue(AnswerStruct, kw_only=True, frozen=True):

@@ -11,12 +11,12 @@ from antiphon.store.database.batch_tables import add_conditions_on_postgresql
 from antiphon.store.database.changes import ACCOUNTS, BATCHES
 from antiphon.store.database.database import Database
 from antiphon.store.database.errors import StoreError
-from antiphon.store.database.increase_tables import metadata
+from antiphon.store.database.file_tables import metadata
 from antiphon.store.database.rollup_tables import usage_floors
 from antiphon.store.database.tables import DAY, revisions
 
 # The newest file of versions/, so that Alembic is imported only for a migration.
-NEWEST = "0022"
+NEWEST = "0023"
 
 # An arbitrary number, unlikely to be another program's: "antiphon" on a phone keypad.
 _MIGRATION_LOCK = 26844745

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from antiphon.store.database.increase_tables import metadata
+from antiphon.store.database.file_tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
