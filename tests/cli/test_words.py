@@ -9,7 +9,7 @@ from antiphon.weights.spec import FORMS
 from cli.conftest import Shell
 
 # The families that are one command, without actions.
-ALONE = {"serve", "doctor", "worker", "usage", "audit", "backup", "restore"}
+ALONE = {"serve", "doctor", "worker", "usage", "audit", "backup", "restore", "openapi"}
 
 
 @pytest.mark.parametrize(

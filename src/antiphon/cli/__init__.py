@@ -35,6 +35,7 @@ FAMILIES = {
     "audit": "show who changed what",
     "backup": "copy the database into a file, also while a server runs",
     "restore": "make a backup the database again, while no server runs",
+    "openapi": "print the description of the API for programs",
 }
 STOPPED_BY_HAND = 130
 

@@ -26,6 +26,7 @@ from antiphon.server.http.queries import ANY_QUERY, BY_IDS, OpenQuery
 from antiphon.server.http.routing import Handler, Route, Router
 from antiphon.server.messages import MessageEndpoints
 from antiphon.server.models import ModelEndpoints
+from antiphon.server.openapi import OpenApiEndpoint
 from antiphon.server.request_records import RequestRecorder
 from antiphon.service.console.console import Console
 from antiphon.service.platform import Platform
@@ -53,7 +54,8 @@ def routes(platform: Platform) -> tuple[Route, ...]:
     messages, models = MessageEndpoints(platform), ModelEndpoints(platform)
     create, count = messages.create_message, messages.count_tokens
     limits, count_limit = messages.add_message_limits, CallLimit(platform.admitter, TOKEN_COUNT)
-    return (
+    description = OpenApiEndpoint(lambda: table)
+    table = (
         Route(
             "POST /v1/messages",
             API,
@@ -88,7 +90,9 @@ def routes(platform: Platform) -> tuple[Route, ...]:
         *(() if platform.console is None else _console_routes(platform.console, platform.settings)),
         Route("GET /health", OPEN, models.health),
         Route("GET /ready", OPEN, models.ready),
+        Route("GET /openapi.json", OPEN, description.show),
     )
+    return table
 
 
 def _batch_routes(platform: Platform) -> tuple[Route, ...]:

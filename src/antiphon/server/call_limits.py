@@ -1,5 +1,6 @@
 """The rate limit of a group of endpoints: a draw for each call, and its headers on each answer."""
 
+from functools import wraps
 from typing import Any, TypeVar
 
 from antiphon.core.errors import ApiError
@@ -26,6 +27,7 @@ class CallLimit:
     def counted(self, handler: Handler[P]) -> Handler[P]:
         """Return a handler that draws one call first. Raises `RateLimitError` beyond the limit."""
 
+        @wraps(handler)
         async def call(request: Request[P]) -> Any:
             exchange, caller = request.exchange, request.caller
             exchange.headers |= await self._admitter.admit_call(

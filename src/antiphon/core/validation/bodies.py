@@ -17,12 +17,13 @@ BETA_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*\Z")
 
 
 class Body(Generic[P]):
-    """The body of a route: its type, and the fields that a version no longer has."""
+    """The body of a route: its type (`kind`), and the fields that a version no longer has."""
 
-    __slots__ = ("_decoders",)
+    __slots__ = ("_decoders", "kind")
 
     def __init__(self, kind: type[P], gone: Mapping[str, Sequence[str]] | None = None) -> None:
         without = gone or {}
+        self.kind = kind
         self._decoders = {
             version: BodyDecoder(kind, without.get(version, ())) for version in VERSIONS
         }
