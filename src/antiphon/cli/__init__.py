@@ -19,6 +19,7 @@ from antiphon.cli.program import shown_on
 FAMILIES = {
     "serve": "serve the API",
     "service": "have systemd run the server: install, show, uninstall",
+    "config": "write a file of settings, and show which settings count",
     "doctor": "look for what keeps a server from working, and say what mends it",
     "worker": "work on Message Batches beside servers, without a port",
     "models": "choose, fetch and list models",

@@ -21,7 +21,7 @@ Command: TypeAlias = "Callable[[argparse.Namespace, Settings], int]"
 
 # Words of other programs, and the words here for the same: the first that a family has is meant.
 _SYNONYMS = {
-    **dict.fromkeys(("ls", "show", "describe"), ("list",)),
+    **dict.fromkeys(("ls", "show", "describe"), ("list", "show")),
     # A key is revoked and a workspace archived: `workspaces remove` removes a member.
     **dict.fromkeys(
         ("rm", "delete", "del", "remove", "destroy"),
@@ -37,6 +37,7 @@ _SYNONYMS = {
     **dict.fromkeys(("quota", "quotas", "budget", "spend"), ("limits",)),
     **dict.fromkeys(("log", "logs", "history", "changes"), ("audit",)),
     **dict.fromkeys(("cost", "costs", "stats", "report", "reports"), ("usage",)),
+    **dict.fromkeys(("settings", "setting", "configuration", "conf", "init"), ("config", "init")),
     "balance": ("limits",),
     "get": ("pull", "list"),
     "dump": ("backup",),
