@@ -9,7 +9,17 @@ from antiphon.weights.spec import FORMS
 from cli.conftest import Shell
 
 # The families that are one command, without actions.
-ALONE = {"serve", "doctor", "worker", "usage", "audit", "backup", "restore", "openapi"}
+ALONE = {
+    "serve",
+    "doctor",
+    "worker",
+    "usage",
+    "audit",
+    "backup",
+    "restore",
+    "openapi",
+    "completion",
+}
 
 
 @pytest.mark.parametrize(

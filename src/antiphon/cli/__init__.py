@@ -37,6 +37,7 @@ FAMILIES = {
     "backup": "copy the database into a file, also while a server runs",
     "restore": "make a backup the database again, while no server runs",
     "openapi": "print the description of the API for programs",
+    "completion": "print what makes a shell complete these commands",
 }
 STOPPED_BY_HAND = 130
 

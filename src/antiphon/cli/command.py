@@ -38,6 +38,7 @@ _SYNONYMS = {
     **dict.fromkeys(("log", "logs", "history", "changes"), ("audit",)),
     **dict.fromkeys(("cost", "costs", "stats", "report", "reports"), ("usage",)),
     **dict.fromkeys(("settings", "setting", "configuration", "conf", "init"), ("config", "init")),
+    **dict.fromkeys(("completions", "complete", "autocomplete"), ("completion",)),
     "balance": ("limits",),
     "get": ("pull", "list"),
     "dump": ("backup",),
