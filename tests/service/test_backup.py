@@ -3,21 +3,27 @@ import shutil
 import signal
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import anyio
 import pytest
-from sqlalchemy import select
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, select
 
 from antiphon.server.app import build_app
 from antiphon.service.backup import back_up, restore
 from antiphon.service.installation import opened_database
 from antiphon.service.platform import Platform
 from antiphon.settings import Settings
+from antiphon.store.database import migrations
 from antiphon.store.database.database import open_database, sqlite_url
 from antiphon.store.database.errors import StoreError
+from antiphon.store.database.migrations import NEWEST, schema_version
 from antiphon.store.database.tables import ledger
+from antiphon.store.files import bytes_of_files
+from antiphon.store.organizations import find_organization
 from support.asgi import HELLO, Client
 
 pytestmark = pytest.mark.anyio
@@ -188,3 +194,44 @@ async def test_path_that_is_no_utf8_is_refused_in_a_sentence(
     with pytest.raises(StoreError, match=r"'.*\\udce9.*' is not UTF-8"):
         await trying
     assert not found(tmp_path, ".*")
+
+
+def before_files(connection: Connection) -> None:
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    command.upgrade(config, "0022")
+
+
+@pytest.fixture
+async def older(tmp_path: Path) -> Path:
+    """The backup of a release that kept no files."""
+    path = tmp_path / "older.db"
+    database = await open_database(sqlite_url(path))
+    async with database.write() as connection:
+        await connection.run_sync(before_files)
+        founded = "INSERT INTO organizations (id, name, created_at) VALUES ('org', 'Lab', 1)"
+        await connection.exec_driver_sql(founded)
+    await database.aclose()
+    return path
+
+
+async def test_backup_of_an_older_release_is_brought_up_to_date(
+    older: Path, tmp_path: Path
+) -> None:
+    await restore(tmp_path / "data", older, replace=False)
+    settings = Settings.load({"data_dir": tmp_path / "data"}, environ={})
+    async with opened_database(settings) as database, database.read() as connection:
+        assert await connection.run_sync(schema_version) == NEWEST
+        organization = await find_organization(connection)
+        assert organization is not None
+        assert organization.name == "Lab"
+        assert await bytes_of_files(connection) == 0
+
+
+async def test_backup_of_a_newer_release_is_refused(older: Path, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(older)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    with pytest.raises(StoreError, match="schema '9999', which this release does not know"):
+        await restore(tmp_path / "data", older, replace=False)
+    assert found(tmp_path / "data", "antiphon.db*") == []
