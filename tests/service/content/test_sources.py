@@ -189,3 +189,13 @@ async def test_block_whose_url_was_fetched_keeps_its_breakpoint() -> None:
     block = request.messages[0].content[1]
     assert isinstance(block.source, Base64ImageSource)
     assert block.cache_control.ttl == "5m"
+
+
+async def test_url_counts_as_often_as_it_is_named() -> None:
+    text_page = answer(b"x" * 1000, Content_Type="text/plain")
+    async with site({"/": text_page}) as there:
+        block = by_url("document", there.url())
+        assert await fetched(*[block] * 5, using=sources(5000))
+        with pytest.raises(InvalidRequestError, match="messages: The files together are too"):
+            await fetched(*[block] * 6, using=sources(5000))
+    assert len(there.heads) == 2

@@ -34,6 +34,7 @@ LARGEST_IMAGE: Final = LARGEST_BASE64 // 4 * 3
 MOST_URLS: Final = 100
 AT_ONCE: Final = 4
 PATIENCE_S: Final = 30.0
+TOO_LARGE: Final = "The files together are too large."
 
 CHARSETS: Mapping[str, str] = MappingProxyType(
     {
@@ -66,6 +67,9 @@ class UrlSources:
         if len({_url(block) for _, block in wanted}) > MOST_URLS:
             raise InvalidRequestError(f"messages: A maximum of {MOST_URLS} URLs may be provided.")
         bodies = await self._all(wanted)
+        # A URL that is named again and again is fetched once, and in the prompt as often.
+        if sum(len(bodies[_url(block)].body) for _, block in wanted) > self._most:
+            raise InvalidRequestError(f"messages: {TOO_LARGE}")
         filled = {id(block): _filled(block, bodies[_url(block)], path) for path, block in wanted}
         return with_blocks(params, filled)
 
@@ -109,7 +113,7 @@ class _Fetching:
                 raise InvalidRequestError(f"{path}.source.url: {error}") from error
         self._left -= len(fetched.body)
         if self._left < 0:
-            raise InvalidRequestError(f"{path}.source.url: The files together are too large.")
+            raise InvalidRequestError(f"{path}.source.url: {TOO_LARGE}")
         return fetched
 
 
