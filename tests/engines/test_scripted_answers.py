@@ -103,6 +103,16 @@ async def test_scripted_thinking_is_sent_only_if_enabled() -> None:
     assert not any(isinstance(e, ThinkingChunk) for e in await answer(engine, ask()))
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [('{"a": 2}', '{"a": 2}'), ('{"a": 3}', '{"a":1}'), ('{"a": 2', '{"a":1}')],
+)
+async def test_json_of_the_script_is_kept_if_it_fits(text: str, said: str) -> None:
+    engine = await scripted(text=text)
+    schema = {"type": "object", "properties": {"a": {"enum": [1, 2]}}, "required": ["a"]}
+    assert text_of(await answer(engine, ask(output_schema=schema))) == said
+
+
 async def test_json_that_is_required_is_made_from_its_schema() -> None:
     engine = await scripted(text="So.")
     schema = {"type": "object", "properties": {"a": {"enum": [1]}}, "required": ["a"]}

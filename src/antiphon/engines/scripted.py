@@ -48,6 +48,7 @@ from antiphon.engines.scripted_prompt import (
     tokens,
 )
 from antiphon.engines.step_runner import StepRunner
+from antiphon.schemas.check import fits
 from antiphon.schemas.example import example
 from antiphon.schemas.steps import TooComplexError, Work
 from antiphon.wire.content import TextParam, ToolResultParam
@@ -312,11 +313,18 @@ def reply_as_required(
         text, calls = "", calls or (made,)
     if not choice.parallel or choice.mode == "tool":
         calls = calls[:1]
-    if prompt.output_schema is not None and not calls:
-        text = msgspec.json.encode(
-            _example(prompt.output_schema, "output_config.format.schema", work)
-        ).decode()
+    schema = prompt.output_schema
+    if schema is not None and not calls and not _is_of(text, schema, work):
+        text = msgspec.json.encode(_example(schema, "output_config.format.schema", work)).decode()
     return text, calls
+
+
+def _is_of(text: str, schema: dict[str, Any], work: Work) -> bool:
+    """Return whether a text is JSON that fits a schema."""
+    try:
+        return fits(msgspec.json.decode(text), schema, work.budget())
+    except (msgspec.DecodeError, TooComplexError):
+        return False
 
 
 def _example(schema: dict[str, Any], where: str, work: Work) -> Any:
