@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.filesize import decimal
 
 from antiphon.cli import main
 from support.gguf_bytes import ARRAY, header, model
@@ -60,10 +61,20 @@ def test_programs_get_the_same_as_json(shell: Shell, tiny: Path) -> None:
         "tensors": 0,
         "vocabulary": 4,
     }
-    assert found["context"] == {"trained": 4096, "served": 4096}
+    assert found["context"] == {"trained": 4096, "served": 4096, "bound": "model"}
     assert found["kv_cache"]["bytes_per_token"] == 512
     assert found["guarantees"]["forced_tools"]
     assert found["templates"] == ["default"]
+
+
+def test_context_that_lacks_memory_is_told(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "wide.gguf"
+    wide = {"embedding_length": 1 << 22, "attention.head_count_kv": 2, "context_length": 1 << 17}
+    path.write_bytes(model(QWEN_LIKE, **wide))
+    said = " ".join(shell(f"models check {path}").split())
+    assert "trained for 131,072 tokens; 2,048 are served by default, for lack of memory" in said
+    found = shell.json(f"models check {path}")["context"]
+    assert (found["served"], found["bound"]) == (2048, "memory")
 
 
 def test_reason_for_the_general_format_is_told(shell: Shell, tmp_path: Path) -> None:
@@ -76,7 +87,7 @@ def test_reason_for_the_general_format_is_told(shell: Shell, tmp_path: Path) -> 
     assert (found["kind"], found["file"], found["kv_cache"]) == ("template", None, None)
     assert (found["tools"]["native"], found["tools"]["reason"]) == (False, "it has no calls")
     assert found["thinking"]["kept_later"]
-    assert found["context"] == {"trained": None, "served": None}
+    assert found["context"] == {"trained": None, "served": None, "bound": None}
 
 
 def test_real_file_is_read_without_loading_it(shell: Shell, tmp_path: Path) -> None:
@@ -85,6 +96,10 @@ def test_real_file_is_read_without_loading_it(shell: Shell, tmp_path: Path) -> N
     assert "at most 1.5 kB of KV cache for each token (6 layers, 2 heads of 32, f16" in said
     assert "some of them with a window of 64 tokens" in said
     assert "trained for 8,192 tokens" in said
+    assert "f16, some of them with a window of 64 tokens), of which 256 bytes grow:" in said
+    # One layer of six sees all 8,192 tokens; the others keep 64, and what is read at once.
+    size = (256 * 8192 + 5 * 256 * 768) * 4
+    assert f"at most {decimal(size)} for 4 slots of 8,192" in said
 
 
 def test_layers_with_other_heads_are_told_with_the_fewest_and_the_most(

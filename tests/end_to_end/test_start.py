@@ -251,8 +251,8 @@ def test_context_that_is_too_small_for_claude_code_is_told(
     with serving(tmp_path, "--model", str(default_model)) as program:
         said = " ".join(program.output.split())
         assert said.startswith("Loading model smollm2")
-        assert "Note: Claude Code needs about 32,000 tokens of context; " in said
-        assert " has 8,192 and can have no more. Choose another one: " in said
+        assert " on this machine: 8,192 tokens of context; Claude Code needs about 57,000: " in said
+        assert "it was made for 8,192, so choose another model: " in said
         assert "docs/how-to/use-claude-code.md" in said
         assert ": general tools (it has no calls), no thoughts, 8,192 tokens of context" in said
 

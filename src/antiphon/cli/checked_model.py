@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from antiphon.engines.llama.context import USUAL, Bound, context_here, facts_of_file
 from antiphon.engines.llama.model_file import ModelFile
 from antiphon.engines.token.template_facts import TemplateFacts
 
@@ -14,7 +15,8 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 
     `unusable` says why no conversation can be put to it, and then there are no `learned` facts.
     They are of the template that prompts with tools have, `template` by its name: one of the file,
-    or that of a `family` if the file has none.
+    or that of a `family` if the file has none. `served_context` is what a server on this machine
+    would choose now, and `context_bound` what keeps it from being more.
     """
 
     source: str
@@ -25,7 +27,14 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     template: str | None = None
     family: str | None = None
     served_context: int | None
+    context_bound: Bound | None = None
     slots: int
+
+    def context_for(self, slots: int) -> int:
+        """Return the context that a server on this machine would choose for so many slots."""
+        if self.file is None:
+            return USUAL
+        return context_here(facts_of_file(self.file), slots).tokens
 
     def as_json(self) -> dict[str, Any]:
         """Return the facts for programs."""
@@ -47,6 +56,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
             "context": {
                 "trained": None if file is None else file.context,
                 "served": self.served_context,
+                "bound": self.context_bound,
             },
             "kv_cache": None if file is None else file.kv_cache,
             "guarantees": None if learned is None else learned.guarantees,

@@ -1,16 +1,20 @@
-"""Whether a server's models have the context that Claude Code needs."""
+"""Whether a server's models have the context that Claude Code needs, and how to get more."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Final
 
 from antiphon.cli.recommended import Recommended, recommended_here
-from antiphon.engines.llama.memory import trained_context
+from antiphon.engines.llama.context import MOST, USUAL, with_slots
+from antiphon.engines.llama.context import context_facts as facts_of
+from antiphon.engines.llama.options import decode_options
 from antiphon.service.models import Models, ModelSource
 
-# Its first request has about 20,000 tokens, of which tools are the most.
-NEEDED = 32_000
-SET = 32_768
-PAGE = "docs/how-to/use-claude-code.md"
+NEEDED: Final = 57_000
+"""Its first request has about 20,000 tokens, of which tools are the most, and its work as many and
+more again: with less it stops, or forgets what it has read, in the middle of a task."""
+SET: Final = 65_536
+PAGE: Final = "docs/how-to/use-claude-code.md"
 
 
 def context_note(
@@ -27,23 +31,41 @@ def context_note(
         is_for_it = any(name.startswith("claude") for name in (settings.id, *settings.aliases))
         if is_for_it and context is not None and context < NEEDED:
             return (
-                f"Claude Code needs about {NEEDED:,} tokens of context; {settings.id} has "
-                f"{context:,}{_more(source, recommended)} ({PAGE})."
+                f"{settings.id} on this machine: {context:,} tokens of context; Claude Code needs "
+                f"about {NEEDED:,}: {more_context(source, context, recommended)} ({PAGE})."
             )
     return None
 
 
-def _more(source: ModelSource, recommended: Recommended) -> str:
-    """Return the end of the note: how to get more context, if the model can have more."""
-    trained = [_trained(weights) for weights in source.weights if weights is not None]
-    if not trained:
-        return ". Give its server more"
-    if min(trained) < NEEDED:
-        fit = recommended()
-        name = "FILE.gguf" if fit is None else fit.model.name
-        return f" and can have no more. Choose another one: `antiphon serve --model {name}`"
-    return f". It can have more: set `[llama] context = {SET}`"
+def more_context(
+    source: ModelSource, context: int, recommended: Recommended = recommended_here
+) -> str:
+    """Say what gives a model more than the `context` that it has, or that nothing does."""
+    for weights, runs_on in zip(source.weights, source.settings.runs_on(), strict=False):
+        if weights is not None:
+            return _more(weights, runs_on.options, context, recommended)
+    return "give its server more"
 
 
-def _trained(weights: Path) -> int:
-    return trained_context(weights) or 0
+def _more(weights: Path, options: Mapping[str, Any], context: int, recommended: Recommended) -> str:
+    facts = facts_of(weights)
+    trained = min(facts.trained or USUAL, MOST)
+    if trained < NEEDED:
+        return f"it was made for {trained:,}, so {_another(recommended)}"
+    read = {name: options[name] for name in ("context", "slots") if name in options}
+    decoded = decode_options("", read)
+    if decoded.context:
+        return "leave out `[llama] context`, and a start takes what fits into memory"
+    if facts.token is None:
+        return f"what more would take of the memory is not known; try `[llama] context = {SET}`"
+    for fewer in range(decoded.slots - 1, 0, -1):
+        if (tokens := with_slots(context, decoded.slots, fewer, trained)) >= NEEDED:
+            return f"set `[llama] slots = {fewer}`, and each has {tokens:,}"
+    most = with_slots(context, decoded.slots, 1, trained)
+    return f"with `[llama] slots = 1` it has {most:,} at most, so {_another(recommended)}"
+
+
+def _another(recommended: Recommended) -> str:
+    fit = recommended()
+    name = "FILE.gguf" if fit is None else fit.model.name
+    return f"choose another model: `antiphon serve --model {name}`"

@@ -10,6 +10,7 @@ from antiphon.cli.checked_model import Checked
 from antiphon.cli.command import CommandError
 from antiphon.cli.model_report import report
 from antiphon.cli.output import say_json, say_unchanged
+from antiphon.engines.llama.context import context_here, facts_of_file
 from antiphon.engines.llama.gguf_header import HeaderError, read_header
 from antiphon.engines.llama.model_file import ModelFile, model_file, read_model_file
 from antiphon.engines.llama.options import LlamaOptions
@@ -125,6 +126,7 @@ def _family_of(file: ModelFile) -> Family | None:
 
 def _check_file(what: str, file: ModelFile) -> Checked:
     options = LlamaOptions()
+    served = context_here(facts_of_file(file), options.slots)
     learned: TemplateFacts | None = None
     is_projector = file.architecture == "clip"
     unusable: str | None = PROJECTOR if is_projector else NO_TEMPLATE
@@ -141,7 +143,6 @@ def _check_file(what: str, file: ModelFile) -> Checked:
         else:
             unusable, used = None, name
             break
-    served = options.context_per_slot
     return Checked(
         source=what,
         kind="model",
@@ -150,6 +151,7 @@ def _check_file(what: str, file: ModelFile) -> Checked:
         unusable=unusable,
         template=None if family else used,
         family=None if family is None else family.name,
-        served_context=min(served, file.context or served),
+        served_context=served.tokens,
+        context_bound=served.bound,
         slots=options.slots,
     )

@@ -165,7 +165,9 @@ def _context(checked: Checked) -> Iterator[tuple[str, str]]:
         yield "unknown", UNKNOWN
         return
     trained = "not stated" if file.context is None else f"{file.context:,} tokens"
-    yield "context", f"trained for {trained}; {checked.served_context:,} are served by default"
+    lack = ", for lack of memory" if checked.context_bound == "memory" else ""
+    said = f"trained for {trained}; {checked.served_context:,} are served by default{lack}"
+    yield "context", said
     yield "memory", _memory(file.kv_cache, checked.served_context or 0, checked.slots)
 
 
@@ -184,10 +186,12 @@ def _memory(cache: KvCache, context: int, slots: int) -> str:
         if cache.sliding_window
         else ""
     )
-    whole = decimal(cache.bytes_per_token * context * slots)
+    token = cache.growing or cache.bytes_per_token
+    grows = "" if token == cache.bytes_per_token else f", of which {decimal(token)} grow"
+    whole = decimal((token * context + cache.fixed) * slots)
     return (
         f"{about}{decimal(cache.bytes_per_token)} of KV cache for each token "
-        f"({cache.layers or 0:,} layers, {heads} of {sizes}, {cache.type}{window}): "
+        f"({cache.layers or 0:,} layers, {heads} of {sizes}, {cache.type}{window}){grows}: "
         f"{about}{whole} for {slots} slots of {context:,}"
     )
 

@@ -39,6 +39,7 @@ def test_memory_of_a_model_whose_layers_see_all_is_exact(tmp_path: Path) -> None
         sliding_window=None,
         bytes_per_token=2 * 2 * WIDTH * 2,
         exact=True,
+        growing=2 * 2 * WIDTH * 2,
     )
 
 

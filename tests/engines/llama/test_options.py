@@ -40,11 +40,6 @@ def test_api_key_is_hidden_in_the_repr_of_options() -> None:
     assert "secret" not in repr(decode_options("m", {"api_key": "secret"}))
 
 
-def test_context_is_bounded_unless_told() -> None:
-    assert decode_options("m", {}).context_per_slot == 8192
-    assert decode_options("m", {"context": 32768}).context_per_slot == 32768
-
-
 def test_threads_never_exceed_the_cores() -> None:
     assert decode_options("m", {"threads": 64}).threads_of(4) == 4
     assert decode_options("m", {"threads": 2}).threads_of(4) == 2

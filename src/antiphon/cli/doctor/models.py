@@ -104,7 +104,8 @@ def check_file(
     # What fits into the memory of a GPU is not known before it is tried.
     if weights is not None and not has_gpu:
         try:
-            refuse_too_large(weights, decoded.context_per_slot, decoded.slots, physical_memory())
+    context = decoded.context or checked.context_for(decoded.slots)
+            refuse_too_large(weights, context, decoded.slots, physical_memory())
         except TooLargeError as error:
             yield told("model", f"{name}: {error}", _another())
             return
@@ -116,7 +117,7 @@ def check_file(
                 _another(),
             )
             return
-    yield ok("model", _described(name, checked, decoded))
+    yield ok("model", _described(name, checked, decoded, context))
 
 
 def check_toy(models: Sequence[ModelSettings]) -> Iterator[Finding]:
@@ -172,14 +173,13 @@ def _mend(source: str) -> str:
     return f"`antiphon models remove {source}`, then `antiphon models pull {source}`"
 
 
-def _described(name: str, checked: Checked, options: LlamaOptions) -> str:
+def _described(name: str, checked: Checked, options: LlamaOptions, context: int) -> str:
     facts = [name]
     if checked.file is not None and checked.file.bytes is not None:
         facts.append(decimal_size(checked.file.bytes))
     if checked.learned is not None:
         calls = checked.learned.calls
         facts.append("native tools" if calls.native else f"general tools ({calls.reason})")
-    context = options.context_per_slot
     if checked.file is not None and checked.file.context:
         context = min(context, checked.file.context)
     facts.append(f"{context:,} tokens of context in each of {options.slots} slots")

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from antiphon.children import claim_stdout, die_with_parent
+from antiphon.engines.llama.context import context_facts, context_here, gpu_memory
 from antiphon.engines.llama.memory import TooLargeError, physical_memory, refuse_too_large
 
 OPENMP_SPINS: Final = "2000"
@@ -30,7 +32,10 @@ and llama.cpp lets them do so within one batch only. An image of Gemma 4 has up 
 
 
 class ChildConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The parent's configuration of a child. `http_threads` serve one open request each."""
+    """The parent's configuration of a child. `http_threads` serve one open request each.
+
+    A `context` of 0 is chosen by the child, which alone knows of a GPU.
+    """
 
     parent: int
     weights: str
@@ -46,7 +51,7 @@ class ChildConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChildReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The result of the start: an address, or an error; and whether there is a GPU.
+    """The result of the start: an address, or an error; whether there is a GPU, and the context.
 
     Before it comes a report that the start has `begun`: from then on the child ends with its
     parent, also while it stands still.
@@ -55,6 +60,7 @@ class ChildReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     begun: bool = False
     address: str | None = None
     gpu: bool = False
+    context: int = 0
     error: str | None = None
 
 
@@ -67,14 +73,14 @@ def main() -> None:
     die_with_parent(config.parent, b"antiphon-llama")
     _report(report_to, ChildReport(begun=True))
     try:
-        server, has_gpu = _serve(config)
+        server, loaded = _serve(config)
     except TooLargeError as error:
         _report(report_to, ChildReport(error=str(error)))
         sys.exit(1)
-    except (ImportError, RuntimeError, ValueError, AttributeError) as error:
+    except (ImportError, OSError, RuntimeError, ValueError, AttributeError) as error:
         _report(report_to, ChildReport(error=f"{type(error).__name__}: {error}"))
         sys.exit(1)
-    _report(report_to, ChildReport(address=server.listening_address, gpu=has_gpu))
+    _report(report_to, replace(loaded, address=server.listening_address))
     # The parent never writes again: this returns when the parent has ended, for any reason. That
     # ends the child on every system; on Linux PR_SET_PDEATHSIG does so even while a model loads.
     sys.stdin.buffer.read()
@@ -85,13 +91,16 @@ def _report(descriptor: int, report: ChildReport) -> None:
     os.write(descriptor, msgspec.json.encode(report) + b"\n")
 
 
-def _serve(config: ChildConfig) -> tuple[Any, bool]:
-    """Return the server, and whether there is a GPU."""
+def _serve(config: ChildConfig) -> tuple[Any, ChildReport]:
+    """Return the server, and what is known of it but its address."""
     # OpenMP reads it when it is loaded. A value of the operator stays.
     os.environ.setdefault("GOMP_SPINCOUNT", OPENMP_SPINS)
     import xllamacpp  # noqa: PLC0415 - heavy, and no other process may load it
 
-    has_gpu = _has_gpu(xllamacpp.get_device_info())
+    devices = xllamacpp.get_device_info()
+    has_gpu = _has_gpu(devices)
+    if not config.context:
+        config = replace(config, context=_chosen(config, devices))
     if not has_gpu:
         refuse_too_large(Path(config.weights), config.context, config.slots, physical_memory())
     params = xllamacpp.CommonParams()
@@ -108,7 +117,15 @@ def _serve(config: ChildConfig) -> tuple[Any, bool]:
         params.mmproj.path = config.mmproj
     _bound_memory(params)
     _listen(params, config)
-    return xllamacpp.Server(params), has_gpu
+    return xllamacpp.Server(params), ChildReport(gpu=has_gpu, context=config.context)
+
+
+def _chosen(config: ChildConfig, devices: list[dict[str, Any]]) -> int:
+    """Return the context that no setting names."""
+    projector = None if config.mmproj is None else Path(config.mmproj)
+    facts = context_facts(Path(config.weights), projector)
+    gpu = gpu_memory(devices) if config.gpu_layers else 0
+    return context_here(facts, config.slots, gpu).tokens
 
 
 def batch_of(config: ChildConfig, *, has_gpu: bool) -> int | None:

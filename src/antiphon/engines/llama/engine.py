@@ -165,7 +165,10 @@ async def _supervise(
     parts.rewinds = parts.size.token is not None
 
     async def start_another(still: Standstill, closed: AsyncExitStack) -> LlamaMachine:
-        another = await run_child(child, options, closed, still)
+        # Its context is that of the first one, which may have chosen it.
+        first = _child_of(parts)
+        alike = child if first is None else replace(child, context=first.context)
+        another = await run_child(alike, options, closed, still)
         # What the first one keeps is restored here as well, and the other way round.
         another.store, another.erases = parts.store, parts.erases
         another.rewinds, another.keeps_images = parts.rewinds, parts.keeps_images
@@ -195,9 +198,14 @@ async def run_child(
     session = await stack.enter_async_context(open_session(config.api_key))
 
     async def start() -> ChildProcess:
+        nonlocal config
         if still is None:
-            return await start_child(config, options.start_timeout_s)
-        return await start_child(config, MOST_STILL_S, begun=still.take)
+            child = await start_child(config, options.start_timeout_s)
+        else:
+            child = await start_child(config, MOST_STILL_S, begun=still.take)
+        # A context that was chosen stays, however much memory is free at the next start.
+        config = replace(config, context=child.context)
+        return child
 
     async def healthy(address: str) -> bool:
         times = 0 if still is None else still.times

@@ -32,6 +32,7 @@ CGROUP_MEMORY: Final = (
 )
 CGROUP_USED: Final = Path("/sys/fs/cgroup/memory.current")
 """With the cache of files, which the system would give up: too much, never too little."""
+CGROUP_STATISTICS: Final = Path("/sys/fs/cgroup/memory.stat")
 MEMORY_INFO: Final = Path("/proc/meminfo")
 EVERY_LAYER_ATTENDS: Final = frozenset(
     {
@@ -43,6 +44,7 @@ EVERY_LAYER_ATTENDS: Final = frozenset(
 )  # fmt: skip
 """The architectures, by their names in GGUF files, to which the formula applies."""
 
+_FILES = ("active_file ", "inactive_file ")
 _OUT_OF_MEMORY = re.compile(
     r"insufficient memory|out of memory|failed to allocate|unable to allocate|bad_alloc|SIGKILL",
     re.IGNORECASE,
@@ -123,6 +125,24 @@ def available_memory(
     return max(0, min(available, most - taken))
 
 
+def free_memory(
+    info: Path = MEMORY_INFO,
+    limit: Path = CGROUP_MEMORY[0],
+    used: Path = CGROUP_USED,
+    statistics: Path = CGROUP_STATISTICS,
+) -> int:
+    """Return the bytes that a model can take now; half of all memory where that is not known.
+
+    In a container, files that were read count as used, as those of a model that was just fetched:
+    the system gives them up for it.
+    """
+    available = _kilobytes(info, "MemAvailable") or physical_memory() // 2
+    most, taken = _limit(limit), _limit(used)
+    if most is None or taken is None:
+        return available
+    return max(1, min(available, most - max(0, taken - _cached_files(statistics))))
+
+
 def own_memory(process: int) -> int | None:
     """Return the bytes of memory that a process has for itself (Linux), without mapped files."""
     return _kilobytes(Path(f"/proc/{process}/status"), "RssAnon")
@@ -184,6 +204,16 @@ def _limit(path: Path) -> int | None:
         return int(path.read_text(encoding="ascii"))
     except (OSError, ValueError):  # no container, or `max`
         return None
+
+
+def _cached_files(statistics: Path) -> int:
+    """Return the bytes of files that a container has in memory."""
+    try:
+        lines = statistics.read_text(encoding="ascii").splitlines()
+        files = (line.split()[1] for line in lines if line.startswith(_FILES))
+        return sum(map(int, files))
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _kilobytes(path: Path, name: str) -> int | None:

@@ -8,6 +8,7 @@ import msgspec
 
 from antiphon.engines.llama.gguf import Value
 from antiphon.engines.llama.gguf_header import Header, HeaderError, read_header
+from antiphon.engines.llama.kv_growth import Growth, growth
 from antiphon.engines.llama.memory import ELEMENT_BYTES, bytes_of_token, whole
 from antiphon.engines.llama.split_files import files_of
 
@@ -29,7 +30,8 @@ class KvCache(msgspec.Struct, frozen=True, kw_only=True):
 
     `bytes_per_token` is for each token of context, `None` if the file does not say enough. Unless
     it is `exact` it is the most that it can be: layers with a window of `sliding_window` tokens,
-    compressed or recurrent ones take less. `layers` are those with keys and values.
+    compressed or recurrent ones take less. `layers` are those with keys and values. Of each slot,
+    `growing` bytes are for each token of context, and `fixed` bytes are beside them.
     """
 
     type: str
@@ -40,6 +42,8 @@ class KvCache(msgspec.Struct, frozen=True, kw_only=True):
     sliding_window: int | None
     bytes_per_token: int | None
     exact: bool
+    growing: int | None = None
+    fixed: int = 0
 
 
 class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +98,7 @@ def model_file(header: Header, size: int | None, *, parts: int = 1, missing: int
         tensors=header.tensors,
         vocabulary=len(header.tokens),
         context=whole(facts.get(f"{architecture}.context_length")) or None,
-        kv_cache=_kv_cache(facts, architecture),
+        kv_cache=kv_cache(facts, architecture),
         templates=_templates(facts),
         controls=frozenset(map(header.token, header.controls)),
         begin=header.token(facts.get("tokenizer.ggml.bos_token_id")),
@@ -117,7 +121,9 @@ def _templates(facts: Mapping[str, Value]) -> dict[str, str]:
     return {name: text for name, text in named.items() if text}
 
 
-def _kv_cache(facts: Mapping[str, Value], architecture: str | None) -> KvCache:
+def kv_cache(facts: Mapping[str, Value], architecture: str | None) -> KvCache:
+    """Return what the metadata of a file say of its KV cache."""
+
     def count(name: str) -> int | None:
         return whole(facts.get(f"{architecture}.{name}")) or None
 
@@ -130,6 +136,7 @@ def _kv_cache(facts: Mapping[str, Value], architecture: str | None) -> KvCache:
     window = count("attention.sliding_window")
     exact = bytes_of_token(facts)
     at_most = sum(of_layers) * (key + value) * ELEMENT_BYTES if key and value else None
+    grown = growth(facts, architecture, of_layers, key, value) if key and value else Growth(0, 0)
     return KvCache(
         type=KV_TYPE,
         layers=sum(1 for one in of_layers if one) or None,
@@ -139,6 +146,8 @@ def _kv_cache(facts: Mapping[str, Value], architecture: str | None) -> KvCache:
         sliding_window=window,
         bytes_per_token=exact or at_most or None,
         exact=exact is not None,
+        growing=grown.token or None,
+        fixed=grown.slot,
     )
 
 

@@ -12,10 +12,6 @@ from antiphon.engines.base import decode_options as options_of
 from antiphon.engines.llama.snapshots.budget import DEFAULT_BYTES
 from antiphon.engines.token.options import TemplateOptions
 
-CONTEXT_BY_DEFAULT = 8192
-"""Tokens of a slot by default: the KV of a model's whole trained context, times the slots, would
-fill a laptop's memory. llama.cpp itself caps it at the trained context."""
-
 LARGEST_CONTEXT = 8_000_000
 """With the most slots still a number of 32 bits, as llama.cpp has it."""
 
@@ -28,8 +24,8 @@ class LlamaOptions(TemplateOptions, frozen=True, forbid_unknown_fields=True, kw_
     - `url`: a running `llama-server` to use instead of a child process, and `api_key`, its key.
     - `mmproj`: the file of a vision projector for images, made for this very model.
     - `threads`: at most and by default the cores that this process may use.
-    - `context`: tokens per slot (prompt and answer); 0 is the model's own, but at most 8192.
-      llama.cpp rounds it up to a multiple of 256.
+    - `context`: tokens per slot (prompt and answer); 0 is chosen by the model and the free memory
+      (`context.py`). llama.cpp rounds it up to a multiple of 256.
     - `slots`: requests computed at once; more wait in line.
     - `gpu_layers`: layers kept on the GPU; -1 is as many as fit. Without a GPU it has no effect.
     - `batch`: tokens of prompts read in one batch, during which other answers stand still; by
@@ -62,10 +58,6 @@ class LlamaOptions(TemplateOptions, frozen=True, forbid_unknown_fields=True, kw_
     def __repr__(self) -> str:
         key = "None" if self.api_key is None else "'***'"
         return f"LlamaOptions(url={self.url!r}, api_key={key}, slots={self.slots}, …)"
-
-    @property
-    def context_per_slot(self) -> int:
-        return self.context or CONTEXT_BY_DEFAULT
 
     def threads_of(self, available: int) -> int:
         """Return the threads to use: more threads than cores only slow each other down."""

@@ -29,12 +29,13 @@ CHORES: Final = 8
 class ChildProcess:
     """A child that serves a model at `address` until it ends or is ended.
 
-    `has_gpu` says whether there is a GPU for it.
+    `has_gpu` says whether there is a GPU for it, `context` how many tokens each slot has.
     """
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.address = ""
         self.has_gpu = False
+        self.context = 0
         self._still = False
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
         self._process = process
@@ -164,6 +165,7 @@ async def _load(
         await child.wait()
         raise EngineStartError(load_failure(config, report.error or "", child.last_lines))
     child.address, child.has_gpu = report.address, report.gpu
+    child.context = report.context
 
 
 def load_failure(
@@ -210,7 +212,7 @@ def child_config(options: LlamaOptions, weights: Path, slot_dir: Path | None) ->
     return ChildConfig(
         parent=os.getpid(),
         weights=str(weights),
-        context=options.context_per_slot,
+        context=options.context,
         slots=options.slots,
         threads=options.threads_of(available_cores()),
         # An answer holds its thread until it ends: without spare threads, health checks and
