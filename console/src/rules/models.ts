@@ -1,6 +1,6 @@
 // How models and their engines do, in words.
 
-import type { EngineError, EngineState, EngineStatus, ModelState } from "../api/types.ts";
+import type { EngineError, EngineState, ModelState, ModelStatus } from "../api/types.ts";
 import { sizeOf } from "./cache.ts";
 import { WHOLE } from "./numbers.ts";
 
@@ -21,12 +21,27 @@ export function engineName({ model, engine }: EngineRow): string {
 }
 
 /** The name of each status, and its colour. */
-export const STATUSES: Record<EngineStatus, readonly [string, string]> = {
+export const STATUSES: Record<ModelStatus, readonly [string, string]> = {
   loading: ["Loading", "yellow"],
   ready: ["Ready", "green"],
   restarting: ["Restarting", "red"],
   left_out: ["Left out", "red"],
+  fetching: ["Being fetched", "yellow"],
+  failed: ["Failed", "red"],
 };
+
+/** Return how a model takes over from another one; null for one that does not. */
+export function takeOverOf({ display_name, status, takes_over: over }: ModelState): string | null {
+  if (!over) return null;
+  if (status === "failed") {
+    const why = over.reason ? `: ${over.reason}` : ".";
+    return `${display_name} cannot take over, so ${over.of} goes on${why}`;
+  }
+  const here = over.total_bytes
+    ? ` ${sizeOf(over.fetched_bytes)} of ${sizeOf(over.total_bytes)} are here.`
+    : "";
+  return `${display_name} takes over from ${over.of} when it is loaded.${status === "fetching" ? here : ""}`;
+}
 
 /** Return the requests at an engine: "3, 2 wait". */
 export function queueOf({ running, waiting }: { running: number; waiting: number | null }): string {

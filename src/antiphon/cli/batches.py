@@ -26,6 +26,7 @@ from antiphon.cli.command import (
 )
 from antiphon.cli.new_file import new_file
 from antiphon.cli.output import day, hint, print_change, say, say_json
+from antiphon.cli.successor import all_served
 from antiphon.cli.tables import TableForm, print_listing
 from antiphon.core.batches import described
 from antiphon.core.errors import InvalidRequestError, NotFoundError
@@ -130,7 +131,7 @@ def _limit(text: str) -> int:
 
 
 def _create(arguments: argparse.Namespace, settings: Settings) -> int:
-    catalogue = catalogue_of(settings.served())
+    catalogue = catalogue_of(all_served(settings))
     betas = BETAS.intersection(arguments.beta)
     with open_batch_file(arguments.file, settings) as file:
         checked = file.check(

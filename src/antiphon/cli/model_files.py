@@ -10,6 +10,7 @@ import msgspec
 
 from antiphon.cli.command import confirm
 from antiphon.cli.output import decimal_size, print_change, say_json
+from antiphon.cli.successor import all_served
 from antiphon.cli.tables import TableForm, say_table
 from antiphon.core.billing.reports import wire_time
 from antiphon.settings import Settings
@@ -72,7 +73,7 @@ def users_of_files(settings: Settings) -> Mapping[Path, tuple[str, ...]]:
 
 
 def _used(settings: Settings) -> Iterator[tuple[str, Path]]:
-    for model in settings.served():
+    for model in all_served(settings):
         for source in dict.fromkeys(one.source for one in model.runs_on()):
             # A start tells of a name that is wrong.
             with suppress(SpecError, PullError):

@@ -2,18 +2,21 @@
 
 import argparse
 import socket
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvloop
 from msgspec.structs import replace
 
+from antiphon.cli.auto import TakesOver
 from antiphon.cli.claude_code import context_note
 from antiphon.cli.command import as_command
 from antiphon.cli.links import console_base
 from antiphon.cli.output import hint, say
+from antiphon.cli.successor import successor_of
 from antiphon.cli.toy import toy_note
 from antiphon.cli.welcome import Welcome
 from antiphon.logs import set_up_logs
@@ -24,7 +27,7 @@ from antiphon.service.rehearsal import check_engines, rehearse
 from antiphon.settings import DEFAULT_MODEL, ModelSettings, Settings, SettingsError
 from antiphon.store.data_folder import open_data_folder
 from antiphon.weights.hub_access import USUAL_HUB, HubAccess, hub_of
-from antiphon.weights.progress import open_progress
+from antiphon.weights.progress import Progress, open_progress
 from antiphon.weights.pull import ensure_model, is_here
 
 
@@ -44,7 +47,8 @@ def add_model_flags(family: argparse.ArgumentParser) -> None:
     family.add_argument(
         "--model",
         metavar="SPEC",
-        help=f"the model to serve; see `models pull`; default: {DEFAULT_MODEL}",
+        help="the model to serve, see `models pull`; with auto, or auto:NAME, the default one "
+        f"answers until the recommended one, or that one, is loaded; default: {DEFAULT_MODEL}",
     )
     family.add_argument("--engine", help="what runs it: llama, scripted, …; default: llama")
     family.add_argument(
@@ -65,12 +69,23 @@ def _serve(_: argparse.Namespace, settings: Settings) -> int:
     models = settings.served()
     # Mistakes are told before a fetch, which may take minutes. The listener stays open until the
     # server has it, so that no other program takes the address meanwhile.
-    check_engines(models)
+    successor = successor_of(settings)
+    later = () if successor is None else (successor,)
+    check_engines((*models, *later))
     with bind(settings.host, settings.port) as listener:
         if are_missing(models, settings.data_dir):
             run_in_loop(rehearse(settings, _address(settings, listener)))
-        sources = sources_of(models, settings.data_dir, hub_of(settings))
-        run_in_loop(_serving(settings, sources, listener, _default_folder()))
+        hub = hub_of(settings)
+        here = not are_missing(later, settings.data_dir)
+        sources = sources_of(models, settings.data_dir, hub)
+        takes_over = None
+        if successor is not None:
+            source = ModelSource(successor)
+            if here:
+                source = source_of(successor, settings.data_dir, hub)
+            fetch = partial(source_of, successor, settings.data_dir, hub)
+            takes_over = TakesOver(source, sources[0].settings.id, fetch)
+        run_in_loop(_serving(settings, sources, listener, _default_folder(), takes_over))
     return 0
 
 
@@ -85,7 +100,7 @@ def sources_of(
     models: Sequence[ModelSettings], data_dir: Path, hub: HubAccess = USUAL_HUB
 ) -> list[ModelSource]:
     """Return the models with their files; fetch missing ones."""
-    return [_source(model, data_dir, hub) for model in models]
+    return [source_of(model, data_dir, hub) for model in models]
 
 
 def say_loading(sources: Sequence[ModelSource]) -> None:
@@ -122,9 +137,14 @@ async def _serving(
     sources: Sequence[ModelSource],
     listener: socket.socket,
     default_folder: Path | None,
+    takes_over: TakesOver | None,
 ) -> None:
     address = _address(settings, listener)
-    async with build_platform(settings, sources, address=address) as platform:
+    successor = None if takes_over is None else takes_over.successor()
+    building = build_platform(settings, sources, address=address, successor=successor)
+    async with building as platform:
+        if takes_over is not None:
+            takes_over.platform = platform
 
         async def show_welcome() -> None:
             # A key that the settings choose is the only one that the server makes.
@@ -133,13 +153,15 @@ async def _serving(
             refusal, port = await platform.refusal(), listener.getsockname()[1]
             found = (toy_note(settings.served()), context_note(platform.models, sources))
             notes = tuple(note for note in found if note is not None)
+            if takes_over is not None:
+                notes = takes_over.notes()
             setup = None
             if platform.console is not None and refusal is None:
                 setup = await platform.console.links.to_set_up(console_base(settings, port))
             welcome = Welcome(platform, port, first, refusal, default_folder, notes, setup)
             say(welcome.text())
 
-        say_loading(sources)
+        say_loading(sources if takes_over is None else takes_over.loaded_first(sources))
         await serve(platform, listener, show_welcome, lambda left: hint(goodbye(left)))
 
 
@@ -152,12 +174,17 @@ def run_in_loop(work: Awaitable[None]) -> None:
     uvloop.run(whole())
 
 
-def _source(model: ModelSettings, data_dir: Path, hub: HubAccess) -> ModelSource:
-    """Return a model with its files; fetch missing ones."""
-    model = _with_projectors(model, data_dir, hub)
+def source_of(
+    model: ModelSettings,
+    data_dir: Path,
+    hub: HubAccess,
+    progress: Callable[[str], Progress] = open_progress,
+) -> ModelSource:
+    """Return a model with its files; fetch missing ones. `progress` begins to show one of them."""
+    model = _with_projectors(model, data_dir, hub, progress)
     sources = [runs_on.source for runs_on in model.runs_on()]
     weights = tuple(
-        None if source is None else ensure_model(source, data_dir, open_progress(model.id), hub)
+        None if source is None else ensure_model(source, data_dir, progress(model.id), hub)
         for source in sources
     )
     times = [path.stat().st_mtime for path in weights if path is not None]
@@ -167,7 +194,9 @@ def _source(model: ModelSettings, data_dir: Path, hub: HubAccess) -> ModelSource
     return ModelSource(model, weights, made.strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
-def _with_projectors(model: ModelSettings, data_dir: Path, hub: HubAccess) -> ModelSettings:
+def _with_projectors(
+    model: ModelSettings, data_dir: Path, hub: HubAccess, progress: Callable[[str], Progress]
+) -> ModelSettings:
     """Fetch the vision projectors of a model's llama engines, and name their files."""
 
     def local(engine: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -176,7 +205,7 @@ def _with_projectors(model: ModelSettings, data_dir: Path, hub: HubAccess) -> Mo
             return options
         return {
             **options,
-            "mmproj": str(ensure_model(spec, data_dir, open_progress(f"{model.id}, mmproj"), hub)),
+            "mmproj": str(ensure_model(spec, data_dir, progress(f"{model.id}, mmproj"), hub)),
         }
 
     return replace(

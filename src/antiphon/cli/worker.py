@@ -53,6 +53,10 @@ def _work(_: argparse.Namespace, settings: Settings) -> int:
             + " and ".join(f"{name} to {what}" for name, what in missing.items())
             + ". Without them `antiphon serve` itself works on batches"
         )
+    if settings.successor is not None:
+        raise CommandError(
+            "a worker has one model: give it the one that its servers have, by --model"
+        )
     # Servers leave the work to workers by `workers = 0`, perhaps in the same file.
     settings = replace(settings, workers=max(1, settings.workers))
     set_up_logs(settings.log_level, settings.log_format)

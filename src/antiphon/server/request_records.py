@@ -27,7 +27,7 @@ class RequestRecorder:
         self._now = platform.now
         self._engines = {
             model.id: [one.engine for one in model.settings.runs_on()]
-            for model in platform.models.served
+            for model in platform.models.known
         }
 
     def __call__(self, exchange: Exchange) -> None:

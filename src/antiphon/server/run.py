@@ -243,7 +243,7 @@ async def serve(
 
 
 async def _open(platform: Platform, on_ready: Callable[[], Awaitable[None]]) -> None:
-    await platform.models.open()
+    await platform.open_models()
     _settle_memory()
     await on_ready()
 

@@ -16,6 +16,7 @@ from antiphon.engines.states import (
     TellingEngine,
 )
 from antiphon.service.models import Models, ServedModel
+from antiphon.service.succession import Succession
 from antiphon.wire.admin.models import (
     EngineErrorInfo,
     EngineFailureInfo,
@@ -25,6 +26,7 @@ from antiphon.wire.admin.models import (
     EngineStatus,
     ModelStateInfo,
     ModelStates,
+    TakeOverInfo,
 )
 
 _NOTHING = EngineState()
@@ -37,15 +39,46 @@ class ModelStateReport:
     the reason may name paths of the server.
     """
 
-    def __init__(self, models: Models, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        models: Models,
+        now: Callable[[], datetime],
+        succession: Succession | None = None,
+    ) -> None:
         self._models = models
         self._now = now
+        self._succession = succession
 
     def show(self, reach: Reach = EVERYTHING) -> ModelStates:
         """Return all models; every caller may use each of them."""
         sees_all = reach.workspaces is None
-        return ModelStates(
-            data=tuple(self._model(one, sees_all=sees_all) for one in self._models.served)
+        served = [self._model(one, sees_all=sees_all) for one in self._models.served]
+        return ModelStates(data=(*served, *self._successor(sees_all=sees_all)))
+
+    def _successor(self, *, sees_all: bool) -> tuple[ModelStateInfo, ...]:
+        """Return the model that is to take over; nothing if there is none, or if it has."""
+        if self._succession is None or (state := self._succession.state).stage == "done":
+            return ()
+        model = next(one for one in self._models.known if one.id == self._succession.model)
+        return (
+            ModelStateInfo(
+                id=model.id,
+                display_name=model.listed().display_name,
+                status=state.stage,
+                context_tokens=None,
+                max_output_tokens=None,
+                running=0,
+                waiting=0,
+                batch_running=0,
+                batch_waiting=0,
+                engines=(),
+                takes_over=TakeOverInfo(
+                    of=self._succession.of,
+                    fetched_bytes=state.fetched,
+                    total_bytes=state.total,
+                    reason=state.reason if sees_all else None,
+                ),
+            ),
         )
 
     def _model(self, model: ServedModel, *, sees_all: bool) -> ModelStateInfo:

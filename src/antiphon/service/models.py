@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from antiphon.core.catalogue import Catalogue
 from antiphon.core.errors import NotFoundError, OverloadedError
@@ -100,6 +101,29 @@ class ServedModel:
         self._members = tuple(member.engine for member in members)
         return engine
 
+    def accept(self, source: ModelSource) -> None:
+        """Take the files of the model, which were not here when it was made."""
+        self._source = source
+
+    def take_names(self, names: Sequence[str]) -> None:
+        """Answer to these names as well."""
+        aliases = tuple(dict.fromkeys((*self.settings.aliases, *names)))
+        self._source = replace(self._source, settings=replace(self.settings, aliases=aliases))
+
+    async def aclose(self) -> bool:
+        """Close the engine; return whether there was one."""
+        engine, self._engine, self._members = self._engine, None, ()
+        if engine is None:
+            return False
+        await engine.aclose()
+        return True
+
+    @property
+    def has_requests(self) -> bool:
+        """Whether requests work with it, or wait for it."""
+        gates = (self.gate, self.counting, self.gate.batches)
+        return any(gate.running or gate.waiting for gate in gates)
+
     def _weights(self, index: int) -> Path | None:
         weights = self._source.weights
         return weights[index] if index < len(weights) else None
@@ -160,23 +184,30 @@ class ServedModel:
 
 
 class Models:
-    """All served models. Raises `SettingsError` for conflicting names."""
+    """All served models. Raises `SettingsError` for conflicting names.
 
-    def __init__(
+    A `successor` is not served before it has joined, and answers to no name before another model
+    hands its names over.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it is made of
         self,
         sources: Sequence[ModelSource],
         state_dir: Path,
         open_engine: Open,
         limits: LimitSettings | None = None,
         clock: Clock = time.monotonic,
+        *,
+        successor: ModelSource | None = None,
     ) -> None:
         self._models: dict[str, ServedModel] = {}
-        for source in sources:
+        known = [*sources, *((successor,) if successor is not None else ())]
+        for source in known:
             if source.settings.id in self._models:
                 raise SettingsError(f"two models have the id {source.settings.id!r}")
             served = ServedModel(source, limits or LimitSettings(), clock)
             self._models[source.settings.id] = served
-        self.groups = LimitGroups([source.settings for source in sources])
+        self.groups = LimitGroups([source.settings for source in known])
         self._catalogue = catalogue_of(source.settings for source in sources)
         self._open_engine = open_engine
         self._state_dir = state_dir
@@ -186,30 +217,60 @@ class Models:
     async def open(self) -> None:
         """Open every engine; raises the `EngineStartError` of the first that fails."""
         # In turn: loading two models at once is slower.
-        for model in self._models.values():
-            engine = await model.open(self._open_engine, self._state_dir, self._machine)
-            self._engines.push_async_callback(engine.aclose)
+        for model in self.served:
+            if not model.is_open:
+                await self._open(model)
+
+    async def _open(self, model: ServedModel) -> None:
+        await model.open(self._open_engine, self._state_dir, self._machine)
+        self._engines.push_async_callback(model.aclose)
+
+    async def join(self, source: ModelSource) -> None:
+        """Open the successor, whose files are here now. Raises `EngineStartError`."""
+        model = self._models[source.settings.id]
+        model.accept(source)
+        await self._open(model)
+
+    def hand_over(self, old_id: str, new_id: str) -> None:
+        """Have the successor answer to all names of a model, which answers to none from now on."""
+        old, new = self._models[old_id], self._models[new_id]
+        new.take_names(old.names)
+        served = [new if one is old else one for one in self.served]
+        self._catalogue = catalogue_of(one.settings for one in served)
+
+    def has_requests(self, model_id: str) -> bool:
+        """Return whether requests work with a model, or wait for it."""
+        return self._models[model_id].has_requests
+
+    async def retire(self, model_id: str) -> bool:
+        """Close a model that has handed its names over; return whether it was open."""
+        return await self._models[model_id].aclose()
 
     async def aclose(self) -> None:
         await self._engines.aclose()
 
     @property
     def served(self) -> tuple[ServedModel, ...]:
-        """The models, each with its gate."""
+        """The models that answer to names, each with its gate."""
+        return tuple(self._models[model_id] for model_id in self._catalogue.ids)
+
+    @property
+    def known(self) -> tuple[ServedModel, ...]:
+        """The same, with a successor that has not joined, and with a model that has retired."""
         return tuple(self._models.values())
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The ids of all models."""
-        return self._catalogue.ids
+        """The ids of all models, as `known`."""
+        return tuple(self._models)
 
     @property
     def ready(self) -> bool:
-        return all(model.ready for model in self._models.values())
+        return all(model.ready for model in self.served)
 
     def states(self) -> dict[str, str]:
         """Return `ready` or `loading` for each model."""
-        return {model.id: "ready" if model.ready else "loading" for model in self._models.values()}
+        return {model.id: "ready" if model.ready else "loading" for model in self.served}
 
     def idle_uses(self) -> dict[str, IdleUse]:
         """Return what batches used of the time of each model's engine, if they used any.

@@ -27,6 +27,7 @@ from antiphon.service.admin.administration import Administration, build_administ
 from antiphon.service.admin.key_expiry import ExpiryWatch
 from antiphon.service.admin.keys import KeyRefusedError, KeyRing
 from antiphon.service.admin.transactions import SERVER, AdminTransactions
+from antiphon.service.background import background
 from antiphon.service.batches.batches import Batches
 from antiphon.service.batches.opening import OpenBatches, open_batches
 from antiphon.service.caching import PromptCaching
@@ -51,6 +52,7 @@ from antiphon.service.request_log import RequestLog
 from antiphon.service.requests import Requests
 from antiphon.service.running import Running
 from antiphon.service.server_settings import ServerSettings
+from antiphon.service.succession import Succession, Successor
 from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind
 from antiphon.store.data_folder import mark_used, open_data_folder
@@ -73,8 +75,9 @@ if TYPE_CHECKING:
 class Platform:
     """The use cases, and the parts that they share. `stopping` is set by the signal to stop.
 
-    `console` is `None` where the settings switch it off. `first_key` makes the first key and
-    returns it with its secret, while no request has used it. `ignored` are the settings of first
+    `console` is `None` where the settings switch it off, `succession` where no model takes over
+    from another one. `first_key` makes the first key and returns it with its secret, while no
+    request has used it. `ignored` are the settings of first
     keys (`api_key`, `admin_key`) without an effect: other keys were there before.
     """
 
@@ -100,11 +103,19 @@ class Platform:
     server_settings: ServerSettings
     administration: Administration
     console: Console | None
+    succession: Succession | None
     first_key: Callable[[], Awaitable[KeyInfo | None]]
     ignored: tuple[str, ...]
     entropy: Callable[[int], bytes]
     now: Callable[[], datetime]
     stopping: asyncio.Event
+
+    async def open_models(self) -> None:
+        """Open every engine; raises the `EngineStartError` of the first that fails."""
+        if self.succession is None:
+            await self.models.open()
+        else:
+            await self.succession.open_models()
 
     def new_request_id(self) -> str:
         """Return the id of a request that begins now."""
@@ -178,13 +189,14 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
     open_cache_index: OpenCacheIndex = open_cache_index,
     create_journal: CreateJournal = Journal.create,
     open_batches: OpenBatches = open_batches,
+    successor: Successor | None = None,
 ) -> AsyncGenerator[Platform]:
-    """Build a platform whose models are not open yet; `platform.models.open()` opens them.
+    """Build a platform whose models are not open yet; `platform.open_models()` opens them.
 
     `address` is where the server listens, for the error of another one on the same data folder.
     `clock` is the clock of the counters in memory: Unix milliseconds that never go back. The
     functions that open resources outside of the process are arguments: the simulator passes its
-    own.
+    own. A `successor` takes over from one of the models once it is fetched and loaded.
 
     Raises `StoreError`, `CountersError`, `KeyRefusedError`, and `SettingsError` for models with
     conflicting names.
@@ -242,7 +254,9 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             RecordUpkeep(database, now, settings.request_log_days).running()
         )
         await stack.enter_async_context(DatabaseWatch(lambda: database.lost).watching())
-        models = Models(sources, settings.data_dir / ENGINES_FOLDER, open_engine, settings.limits)
+        later = None if successor is None else successor.source
+        folder = settings.data_dir / ENGINES_FOLDER
+        models = Models(sources, folder, open_engine, settings.limits, successor=later)
         stack.push_async_callback(models.aclose)
         caching = PromptCaching(accounting.cache_index, signing_key)
         file_reader = FileReader()
@@ -275,6 +289,11 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
                 stopping=stopping,
             )
         )
+        succession = None
+        if successor is not None:
+            succession = Succession(models, successor)
+            await stack.enter_async_context(background("antiphon-successor", succession.run))
+        known = [model.settings for model in models.known]
         desks = Desks(database)
         yield Platform(
             settings=settings,
@@ -292,11 +311,11 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             ledger=accounting.ledger,
             reports=Reports(desks, accounts),
             request_log=request_log,
-            requests=Requests(desks, [one.settings for one in sources]),
+            requests=Requests(desks, known),
             activity=Activity(desks, accounts),
             running=Running(accounting.metering, models, accounts),
-            model_states=ModelStateReport(models, now),
-            server_settings=ServerSettings(settings, [one.settings for one in sources], database),
+            model_states=ModelStateReport(models, now, succession),
+            server_settings=ServerSettings(settings, known, database),
             administration=build_administration(
                 transactions,
                 settings.limits,
@@ -305,6 +324,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
                 cancelled=batches.stop,
             ),
             console=console,
+            succession=succession,
             first_key=partial(keys.first_to_show, SERVER),
             ignored=ignored,
             entropy=entropy,

@@ -11,6 +11,7 @@ from antiphon.cli.doctor.machine import Device, check_gpu, devices
 from antiphon.cli.model_check import check
 from antiphon.cli.output import decimal_size
 from antiphon.cli.recommended import recommended_here, serve_command
+from antiphon.cli.successor import all_served
 from antiphon.cli.toy import toy_note
 from antiphon.engines.base import EngineStartError
 from antiphon.engines.llama.memory import TooLargeError, physical_memory, refuse_too_large
@@ -41,7 +42,7 @@ _INSTALL = "`pip install --force-reinstall 'antiphon[server]'`"
 def check_models(settings: Settings) -> Iterator[Finding]:
     """Look at the engines of all served models, and at the files that they run."""
     gpus: Sequence[Device] = ()
-    options = [options for model in settings.served() for _, options in _local(model)]
+    options = [options for model in all_served(settings) for _, options in _local(model)]
     # Somebody who keeps every layer in memory leaves the GPU to others.
     if any(one.get("gpu_layers") != 0 for one in options):
         try:
@@ -51,9 +52,10 @@ def check_models(settings: Settings) -> Iterator[Finding]:
         else:
             gpus = [one for one in found if one.is_gpu]
             yield check_gpu(found)
-    for model in settings.served():
+    for model in all_served(settings):
         yield from _model(model, settings.data_dir, has_gpu=bool(gpus))
-    yield from check_toy(settings.served())
+    if settings.successor is None:
+        yield from check_toy(settings.served())
 
 
 def _local(model: ModelSettings) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -102,9 +104,9 @@ def check_file(
     decoded = decode_options(name, options)
     weights = located(parse_spec(source), data_dir)
     # What fits into the memory of a GPU is not known before it is tried.
+    context = decoded.context or checked.context_for(decoded.slots)
     if weights is not None and not has_gpu:
         try:
-    context = decoded.context or checked.context_for(decoded.slots)
             refuse_too_large(weights, context, decoded.slots, physical_memory())
         except TooLargeError as error:
             yield told("model", f"{name}: {error}", _another())

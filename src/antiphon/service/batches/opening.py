@@ -115,7 +115,7 @@ async def _until(stopping: asyncio.Event, work: Callable[[], Coroutine[Any, Any,
 def _paced(models: Models, settings: Settings) -> list[Callable[[], Coroutine[Any, Any, None]]]:
     """Give each model a pace; return what runs it."""
     runs: list[Callable[[], Coroutine[Any, Any, None]]] = []
-    for model in models.served:
+    for model in models.known:
         queue = model.gate.batches
         queue.pacing = pace = ModelPace(min(settings.limits.concurrent_requests, CEILING))
         runs.append(partial(pace.run, partial(_let_in, queue)))

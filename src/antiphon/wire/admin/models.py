@@ -5,9 +5,12 @@ The API has none of these: all shapes are ours.
 
 from typing import Literal, TypeAlias
 
+from msgspec import UNSET, UnsetType
+
 from antiphon.wire.base import AnswerStruct
 
 EngineStatus: TypeAlias = Literal["loading", "ready", "restarting", "left_out"]
+ModelStatus: TypeAlias = EngineStatus | Literal["fetching", "failed"]
 
 
 class EngineSpeedInfo(AnswerStruct, kw_only=True, frozen=True):
@@ -73,17 +76,31 @@ class EngineInfo(AnswerStruct, kw_only=True, frozen=True):
     speed: EngineSpeedInfo | None
 
 
+class TakeOverInfo(AnswerStruct, kw_only=True, frozen=True):
+    """How a model takes over the names of the model `of` that answers until then.
+
+    `fetched_bytes` of `total_bytes`, if that is known, are here. `reason` says why it has failed;
+    it is `None` for who sees a part of it all.
+    """
+
+    of: str
+    fetched_bytes: int
+    total_bytes: int | None
+    reason: str | None
+
+
 class ModelStateInfo(AnswerStruct, kw_only=True, frozen=True):
     """A served model as it is now in the process that answers.
 
     `running` and `waiting` are interactive requests, `batch_running` and `batch_waiting` those of
-    batches that this process has in hand. The tokens are `None` while it is loading.
+    batches that this process has in hand. The tokens are `None` while it is loading. A model that
+    `takes_over` from another one is `fetching`, `loading` or `failed`, and has no engines yet.
     """
 
     id: str
     type: Literal["model_state"] = "model_state"
     display_name: str
-    status: EngineStatus
+    status: ModelStatus
     context_tokens: int | None
     max_output_tokens: int | None
     running: int
@@ -91,6 +108,7 @@ class ModelStateInfo(AnswerStruct, kw_only=True, frozen=True):
     batch_running: int
     batch_waiting: int
     engines: tuple[EngineInfo, ...]
+    takes_over: TakeOverInfo | UnsetType = UNSET
 
 
 class ModelStates(AnswerStruct, kw_only=True, frozen=True):
