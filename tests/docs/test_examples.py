@@ -41,6 +41,7 @@ NOT_RUN = {
     "antiphon models recommended": "depends on the memory; tests/cli/test_recommended.py runs it",
     "antiphon models list": "names models that are not here; tests/cli/test_model_files.py",
     "pip install --upgrade": "fetches from the package index",
+    "antiphon models exam": "takes minutes; tests/end_to_end/test_exam.py takes it",
     ".venv/bin/python -m pip install -e": "fetches from the package index",
     "antiphon service": "starts a service of the machine",
     "sudo ": "needs root",

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from antiphon.cli.exam.result import ExamResult
 from antiphon.engines.llama.context import USUAL, Bound, context_here, facts_of_file
 from antiphon.engines.llama.model_file import ModelFile
 from antiphon.engines.token.template_facts import TemplateFacts
@@ -16,7 +17,8 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     `unusable` says why no conversation can be put to it, and then there are no `learned` facts.
     They are of the template that prompts with tools have, `template` by its name: one of the file,
     or that of a `family` if the file has none. `served_context` is what a server on this machine
-    would choose now, and `context_bound` what keeps it from being more.
+    would choose now, and `context_bound` what keeps it from being more. `exam` is the last one that
+    was taken of the file.
     """
 
     source: str
@@ -29,6 +31,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     served_context: int | None
     context_bound: Bound | None = None
     slots: int
+    exam: ExamResult | None = None
 
     def context_for(self, slots: int) -> int:
         """Return the context that a server on this machine would choose for so many slots."""
@@ -59,6 +62,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
                 "bound": self.context_bound,
             },
             "kv_cache": None if file is None else file.kv_cache,
+            "exam": self.exam,
             "guarantees": None if learned is None else learned.guarantees,
         }
 

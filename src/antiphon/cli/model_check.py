@@ -5,9 +5,11 @@ import asyncio
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from antiphon.cli.checked_model import Checked
 from antiphon.cli.command import CommandError
+from antiphon.cli.exam.result import kept_result
 from antiphon.cli.model_report import report
 from antiphon.cli.output import say_json, say_unchanged
 from antiphon.engines.llama.context import context_here, facts_of_file
@@ -59,7 +61,10 @@ def check(what: str, data_dir: Path, hub: HubAccess = USUAL_HUB) -> Checked:
         raise CommandError(f"{what}: {error}") from error
     except OSError as error:
         raise CommandError(f"{what}: {error.strerror or error}") from error
-    return _check_file(what, file)
+    checked = _check_file(what, file)
+    if path is None:
+        return checked
+    return replace(checked, exam=kept_result(path, data_dir))
 
 
 def _is_model(path: Path) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 from rich.filesize import decimal
 
 from antiphon.cli.checked_model import Checked
+from antiphon.cli.exam.report import exam_line
 from antiphon.cli.program import WIDTH
 from antiphon.engines.llama.model_file import KvCache, ModelFile
 from antiphon.engines.token.template_facts import (
@@ -44,6 +45,8 @@ def report(checked: Checked) -> str:
     rows += _context(checked)
     if checked.learned is not None:
         rows.append(("guaranteed", _guarantees(checked.learned.guarantees)))
+    if checked.exam is not None:
+        rows.append(("exam", exam_line(checked.exam)))
     return "\n".join(lines_of(rows))
 
 

@@ -1,6 +1,7 @@
 """`antiphon models`: the files of models, and those that are worth fetching."""
 
 import argparse
+from typing import Any
 
 from antiphon.cli.command import actions_of, add_command, add_confirmation
 from antiphon.cli.output import say_unchanged
@@ -45,11 +46,39 @@ def add_to(family: argparse.ArgumentParser) -> None:
     fitting.add_argument(
         "--all", action="store_true", help="list the whole catalogue, with what does not fit"
     )
+    _add_exam(actions)
     add_command(actions, "ps", _list_loaded, "list what a running server has loaded")
     for name in ("remove", "rm"):
         remove = add_command(actions, name, _remove_model, "delete a model that was pulled")
         remove.add_argument("name", metavar="MODEL", help="its name, or the name of its file")
         add_confirmation(remove)
+
+
+def _add_exam(actions: Any) -> None:
+    # Its flags have their words where it does its work, which needs the whole server.
+    command = add_command(
+        actions, "exam", _take_exam, "examine a running model: calls, edits, long texts, speed"
+    )
+    command.set_defaults(settings=("data_dir", "model"))
+    command.add_argument(
+        "--minutes", type=float, default=10.0, metavar="N", help="how long it may take; default: 10"
+    )
+    command.add_argument(
+        "--base-url",
+        metavar="URL",
+        help="a server elsewhere, whose key is ANTIPHON_API_KEY; default: the server that runs on "
+        "the data folder, else one for the exam alone",
+    )
+    command.add_argument(
+        "--model", metavar="SPEC", help="examine this model, on a server for the exam alone"
+    )
+    command.add_argument("--id", metavar="ID", help="which of several models, by its id")
+
+
+def _take_exam(arguments: argparse.Namespace, settings: Settings) -> int:
+    from antiphon.cli.exam.taking import take_exam  # noqa: PLC0415 - it needs the server
+
+    return take_exam(arguments, settings)
 
 
 def _pull_model(arguments: argparse.Namespace, settings: Settings) -> int:
