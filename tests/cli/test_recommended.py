@@ -6,10 +6,15 @@ from pathlib import Path
 import pytest
 
 from antiphon.cli import main
+from antiphon.cli.exam.result import ModelFacts, keep_result
 from antiphon.cli.recommended import PAGE, size_of
 from antiphon.engines.llama.options import available_cores
 from antiphon.weights.catalogue import read_catalogue
+from antiphon.weights.hub_names import HubSpec
+from antiphon.weights.pull import open_model_store
+from antiphon.weights.source import FetchedFile
 from tests.cli.conftest import Shell
+from tests.cli.test_exam import result as exam
 
 PAGE_OF_IT = Path(__file__).parents[2] / PAGE
 
@@ -75,6 +80,26 @@ def test_gpu_that_is_told_has_the_model(shell: Shell) -> None:
     found = shell.json("models recommended --memory 8GiB --gpu-memory 20GB")
     assert found["recommended"] == "qwen3.6-27b"
     assert found["models"][0]["on_gpu"]
+
+
+@pytest.mark.parametrize(("earned", "said"), [(True, "passed"), (False, "not passed")])
+def test_model_that_was_examined_here_has_its_mark(shell: Shell, earned: bool, said: str) -> None:
+    words = "models recommended --memory 8GiB"
+    assert "examined" not in shell(words)
+    spec = HubSpec("unsloth", "Qwen3.5-4B-GGUF", "Qwen3.5-4B-Q4_K_M.gguf")
+    store = open_model_store(shell.data_dir)
+    folder = store.folder(spec)
+    folder.mkdir(parents=True)
+    partial = folder / f"{spec.file}.partial"
+    partial.write_bytes(b"GGUF1234")
+    path = store.keep(spec, FetchedFile(partial, spec.file), "a" * 64)
+    facts = ModelFacts(id="qwen3.5-4b", file=path.name, bytes=8)
+    keep_result(exam(model=facts, earned=earned), path, shell.data_dir)
+    lines = shell(words).splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("  qwen3.5-4b "))
+    assert lines[at + 2] == f"{' ' * 24}examined here on 2026-11-29: {said}"
+    found = {model["name"]: model["earned"] for model in shell.json(words)["models"]}
+    assert (found["qwen3.5-4b"], found["lfm2.5-8b-a1b"]) == (earned, None)
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,19 @@
 
 import argparse
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from antiphon.cli.command import CommandError
 from antiphon.cli.doctor.machine import Device, devices
+from antiphon.cli.exam.result import ExamResult, kept_result
 from antiphon.cli.output import decimal_size, say, say_json
 from antiphon.cli.program import folded
 from antiphon.engines.llama.bandwidth import memory_bandwidth
-from antiphon.engines.llama.memory import available_memory, physical_memory
+from antiphon.engines.llama.memory import free_memory, physical_memory
 from antiphon.engines.llama.options import available_cores
 from antiphon.settings import Settings
 from antiphon.weights.catalogue import (
@@ -25,16 +27,14 @@ from antiphon.weights.catalogue import (
     fits,
     read_catalogue,
 )
+from antiphon.weights.pull import located
+from antiphon.weights.source import PullError
+from antiphon.weights.spec import parse_spec
 
 PAGE: Final = "docs/how-to/choose-a-model.md"
 _UNITS: Final = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGT]?)(?P<binary>i?)B?", re.IGNORECASE)
 _INDENT: Final = 24
-
-
-def free_memory() -> int:
-    """Return the bytes of memory that a model could have now, as far as the system tells."""
-    return available_memory() or physical_memory()
 
 
 Recommended: TypeAlias = Callable[[], Fit | None]
@@ -51,17 +51,19 @@ def serve_command(model: CatalogueModel) -> str:
     return f"antiphon serve --model {model.name}"
 
 
-def print_recommended(arguments: argparse.Namespace, _: Settings) -> int:
+def print_recommended(arguments: argparse.Namespace, settings: Settings) -> int:
     """Print what fits this machine, or one that is told; 1 if nothing does but the toy."""
     models = read_catalogue()
     machine, told = _machine(arguments)
     found = fits(machine, models)
     chosen = best(machine, models)
+    exams = _exams(models, settings)
     left_out = [model for model in models if all(fit.model is not model for fit in found)]
     if arguments.json:
-        say_json(_as_json(machine, found, left_out if arguments.all else (), chosen))
+        too_large = left_out if arguments.all else ()
+        say_json(_as_json(machine, found, too_large, chosen, exams))
     else:
-        for line in (told, "", *_blocks(found, chosen)):
+        for line in (told, "", *_blocks(found, chosen, exams)):
             say(line)
         if arguments.all:
             for model in left_out:
@@ -100,7 +102,21 @@ def _gpus() -> Sequence[Device]:
         return ()
 
 
-def _blocks(found: Sequence[Fit], chosen: Fit | None) -> Iterator[str]:
+def _exams(models: Sequence[CatalogueModel], settings: Settings) -> Mapping[str, ExamResult]:
+    """Return the last exam of each model that is here and was examined, by its name."""
+    found: dict[str, ExamResult] = {}
+    for model in models:
+        with suppress(PullError, OSError):
+            path = located(parse_spec(model.model), settings.data_dir)
+            exam = None if path is None else kept_result(path, settings.data_dir)
+            if exam is not None:
+                found[model.name] = exam
+    return found
+
+
+def _blocks(
+    found: Sequence[Fit], chosen: Fit | None, exams: Mapping[str, ExamResult]
+) -> Iterator[str]:
     """Yield a block of lines for each model: what it is, what it can, and its command."""
     indent = " " * _INDENT
     for fit in found:
@@ -115,6 +131,9 @@ def _blocks(found: Sequence[Fit], chosen: Fit | None) -> Iterator[str]:
         mark = "* " if fit == chosen else "  "
         yield f"{mark}{model.name:{_INDENT - 2}}{', '.join(facts)}"
         yield f"{indent}{can}; {model.licence.partition(',')[0]}{run}"
+        if (exam := exams.get(model.name)) is not None:
+            passed = "passed" if exam.earned else "not passed"
+            yield f"{indent}examined here on {exam.taken_at[:10]}: {passed}"
         yield f"{indent}{serve_command(model)}"
 
 
@@ -145,11 +164,20 @@ def _explained(machine: Machine, chosen: Fit | None) -> Iterator[str]:
 
 
 def _as_json(
-    machine: Machine, found: Sequence[Fit], too_large: Sequence[CatalogueModel], chosen: Fit | None
+    machine: Machine,
+    found: Sequence[Fit],
+    too_large: Sequence[CatalogueModel],
+    chosen: Fit | None,
+    exams: Mapping[str, ExamResult],
 ) -> dict[str, Any]:
     def entry(model: CatalogueModel) -> dict[str, Any]:
         facts: dict[str, Any] = msgspec.to_builtins(model)
-        return {**facts, "needed": model.needed(min(CONTEXT, model.context))}
+        exam = exams.get(model.name)
+        return {
+            **facts,
+            "needed": model.needed(min(CONTEXT, model.context)),
+            "earned": None if exam is None else exam.earned,
+        }
 
     return {
         "machine": machine,
