@@ -1,7 +1,9 @@
 """What a server says when its start goes wrong: what it is, where, and what mends it."""
 
+import json
 import re
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -243,6 +245,28 @@ def test_default_model_is_told_to_be_a_toy(
         assert re.search(
             r"`antiphon serve --model [a-z0-9.-]+`|`antiphon models recommended`", said
         )
+
+
+def test_first_printed_request_is_answered_rightly_by_the_default_model(
+    tmp_path: Path, models_dir: Path, default_model: Path
+) -> None:
+    """Whoever pastes it sees this answer first: at temperature 0 it is always the same."""
+    assert default_model.is_relative_to(models_dir / "models")
+    (tmp_path / "models").symlink_to(models_dir / "models")
+    with serving(tmp_path) as program:
+        assert '"temperature": 0' in program.curl
+        answers = [
+            json.loads(
+                subprocess.run(
+                    ["/bin/sh", "-c", program.curl], capture_output=True, text=True, check=True
+                ).stdout
+            )
+            for _ in range(2)
+        ]
+    text = answers[0]["content"][0]["text"]
+    assert "H2O" in text or "H\u2082O" in text
+    assert answers[0]["stop_reason"] == "end_turn"
+    assert answers[1]["content"] == answers[0]["content"]
 
 
 def test_context_that_is_too_small_for_claude_code_is_told(
