@@ -9,10 +9,8 @@ from antiphon.engines.llama.context import MOST, USUAL, with_slots
 from antiphon.engines.llama.context import context_facts as facts_of
 from antiphon.engines.llama.options import decode_options
 from antiphon.service.models import Models, ModelSource
+from antiphon.weights.catalogue import CLAUDE_CODE
 
-NEEDED: Final = 57_000
-"""Its first request has about 20,000 tokens, of which tools are the most, and its work as many and
-more again: with less it stops, or forgets what it has read, in the middle of a task."""
 SET: Final = 65_536
 PAGE: Final = "docs/how-to/use-claude-code.md"
 
@@ -29,10 +27,10 @@ def context_note(
         settings = source.settings
         context = models.find(settings.id).listed().max_input_tokens
         is_for_it = any(name.startswith("claude") for name in (settings.id, *settings.aliases))
-        if is_for_it and context is not None and context < NEEDED:
+        if is_for_it and context is not None and context < CLAUDE_CODE:
             return (
                 f"{settings.id} on this machine: {context:,} tokens of context; Claude Code needs "
-                f"about {NEEDED:,}: {more_context(source, context, recommended)} ({PAGE})."
+                f"about {CLAUDE_CODE:,}: {more_context(source, context, recommended)} ({PAGE})."
             )
     return None
 
@@ -50,7 +48,7 @@ def more_context(
 def _more(weights: Path, options: Mapping[str, Any], context: int, recommended: Recommended) -> str:
     facts = facts_of(weights)
     trained = min(facts.trained or USUAL, MOST)
-    if trained < NEEDED:
+    if trained < CLAUDE_CODE:
         return f"it was made for {trained:,}, so {_another(recommended)}"
     read = {name: options[name] for name in ("context", "slots") if name in options}
     decoded = decode_options("", read)
@@ -59,7 +57,7 @@ def _more(weights: Path, options: Mapping[str, Any], context: int, recommended: 
     if facts.token is None:
         return f"what more would take of the memory is not known; try `[llama] context = {SET}`"
     for fewer in range(decoded.slots - 1, 0, -1):
-        if (tokens := with_slots(context, decoded.slots, fewer, trained)) >= NEEDED:
+        if (tokens := with_slots(context, decoded.slots, fewer, trained)) >= CLAUDE_CODE:
             return f"set `[llama] slots = {fewer}`, and each has {tokens:,}"
     most = with_slots(context, decoded.slots, 1, trained)
     return f"with `[llama] slots = 1` it has {most:,} at most, so {_another(recommended)}"

@@ -18,6 +18,7 @@ from antiphon.engines.llama.memory import free_memory, physical_memory
 from antiphon.engines.llama.options import available_cores
 from antiphon.settings import Settings
 from antiphon.weights.catalogue import (
+    CLAUDE_CODE,
     CONTEXT,
     SHARE,
     CatalogueModel,
@@ -153,7 +154,7 @@ def _explained(machine: Machine, chosen: Fit | None) -> Iterator[str]:
     else:
         yield f"* is the best for this: `{serve_command(chosen.model)}`"
     yield (
-        f"The context is that of one conversation; Claude Code needs about {CONTEXT:,} tokens. "
+        f"The context is that of one conversation; Claude Code needs about {CLAUDE_CODE:,} tokens. "
         "Facts are those of the models' pages."
     )
     if machine.bandwidth is not None:

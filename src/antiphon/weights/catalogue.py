@@ -24,7 +24,10 @@ FILE: Final = "catalogue.toml"
 RESERVE: Final = 768 << 20
 """Bytes for buffers of the computation and for the server itself."""
 CONTEXT: Final = 32_768
-"""Tokens of one conversation that a recommended model has room for: Claude Code needs as many."""
+"""Tokens of one conversation that a recommended model has room for: what small agents need."""
+CLAUDE_CODE: Final = 57_000
+"""Tokens of context that Claude Code needs: its first request has about 20,000, of which tools are
+the most, and its work as many and more."""
 CONTEXT_STEP: Final = 256
 TYPICAL_BANDWIDTH: Final = 40e9
 """Bytes/s by which models are ordered where nothing was measured; never told as a speed."""
