@@ -47,6 +47,18 @@ def test_first_of_two_wildcards_wins() -> None:
     assert catalogue.resolve("claude-haiku") == "two"
 
 
+def test_model_answers_to_its_name_for_claude_code_before_every_wildcard() -> None:
+    catalogue = Catalogue({"one": ["claude-*"], "two": []})
+    assert catalogue.resolve("claude-local/two") == "two"
+    assert catalogue.resolve("claude-local/one") == "one"
+    assert catalogue.resolve("claude-local/three") == "one"
+
+
+def test_alias_comes_before_the_name_for_claude_code() -> None:
+    catalogue = Catalogue({"one": ["claude-local/two"], "two": []})
+    assert catalogue.resolve("claude-local/two") == "one"
+
+
 @pytest.mark.parametrize(
     "models",
     [

@@ -66,3 +66,12 @@ def test_sums_stay_few_however_long_it_runs() -> None:
     for number in range(10 * SLICES):
         speed.add(1, 1.0, now=number * SLICE_S)
     assert len(speed._sums) == SLICES - 1
+
+
+def test_latest_speed_is_told_however_long_ago_it_was() -> None:
+    speed = RecentSpeed()
+    assert speed.latest is None
+    speed.add(10, 1.0, now=0.0)
+    speed.add(40, 2.0, now=2 * SPAN_S)
+    assert speed.per_second(9 * SPAN_S) is None
+    assert speed.latest == 20.0

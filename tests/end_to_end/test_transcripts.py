@@ -116,10 +116,12 @@ async def test_references_to_tools_found_by_its_search_are_accepted(client) -> N
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("path", ["/", "/api/hello"])
-async def test_probe_of_an_unknown_path_is_a_404(client, path: str) -> None:
+@pytest.mark.parametrize(("path", "status"), [("/", 204), ("/api/hello", 200)])
+async def test_probe_for_a_server_finds_it(client, path: str, status: int) -> None:
     caller: Client = await client()
-    assert (await caller.start("HEAD", path, headers={"x-api-key": None}).task).status == 404
+    answer = await caller.start("HEAD", path, headers={"x-api-key": None}).task
+    assert answer.status == status
+    assert "x-antiphon-hint" not in answer.headers
 
 
 @pytest.mark.anyio

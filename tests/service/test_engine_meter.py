@@ -7,6 +7,7 @@ import pytest
 from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
 from antiphon.core.billing.pricing import FREE
 from antiphon.core.billing.usage import Outcome, TokenCounts
+from antiphon.core.speeds import SPAN_S
 from antiphon.engines.base import EngineError, EngineErrorKind
 from antiphon.engines.states import EngineSpeeds, RequestFailure
 from antiphon.service.engine_meter import EngineMeter
@@ -39,6 +40,15 @@ def test_speeds_are_those_of_computed_prompts_and_of_tokens_behind_the_first() -
     assert meter.speeds(0) == EngineSpeeds()
     meter.note(0, an_entry(), 0.0)
     assert meter.speeds(0) == EngineSpeeds(prefill=50.0, decode=5.0)
+
+
+def test_latest_speed_of_answers_is_told_when_nothing_was_measured_lately() -> None:
+    clock = Clock()
+    meter = EngineMeter(1, clock)
+    assert meter.latest_decode(0) is None
+    meter.note(0, an_entry(), 0.0)
+    clock.now += 10 * SPAN_S
+    assert (meter.speeds(0).decode, meter.latest_decode(0)) == (None, 5.0)
 
 
 def test_wait_for_money_is_not_the_engines() -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
+from antiphon.core.claude_code import claude_name
+
 # The most characters of a name that only a wildcard takes. It becomes part of the ledger.
 LONGEST_NAME = 256
 
@@ -12,7 +14,8 @@ class Catalogue:
 
     A model's own id comes first, then exact aliases, then wildcards (`claude-*`) in the order in
     which they were given; `*` alone takes every name. The same wildcard on two models is an error:
-    the second would never be asked.
+    the second would never be asked. Each model also answers to the name by which Claude Code
+    lists it, unless that is an alias of another.
     """
 
     def __init__(self, models: Mapping[str, Sequence[str]]) -> None:
@@ -23,6 +26,8 @@ class Catalogue:
         for model, aliases in models.items():
             for alias in aliases:
                 self._add(alias, model)
+        for model in models:
+            self._exact.setdefault(claude_name(model), model)
 
     def _add(self, alias: str, model: str) -> None:
         names = self._wildcards if "*" in alias or "?" in alias else self._exact

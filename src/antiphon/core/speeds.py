@@ -45,3 +45,8 @@ class RecentSpeed:
         if not recent:
             return None
         return sum(one[1] for one in recent) / sum(one[2] for one in recent)
+
+    @property
+    def latest(self) -> float | None:
+        """The tokens in a second when there were some last, however long ago; `None` if never."""
+        return self._tokens / self._seconds if self._tokens else None

@@ -88,6 +88,7 @@ def routes(platform: Platform) -> tuple[Route, ...]:
         ),
         *(route.below(ORGANIZATIONS_PATH) for route in admin_routes(platform)),
         *(() if platform.console is None else _console_routes(platform.console, platform.settings)),
+        Route("GET /api/hello", OPEN, models.hello),
         Route("GET /health", OPEN, models.health),
         Route("GET /ready", OPEN, models.ready),
         Route("GET /openapi.json", OPEN, description.show),

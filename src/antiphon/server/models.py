@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from antiphon.core.claude_code import is_claude_code
 from antiphon.core.idle_use import IdleUse
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.requests import Request
 from antiphon.server.http.routing import Reply
+from antiphon.service.model_discovery import discovered
 from antiphon.service.platform import Platform
 from antiphon.wire.models import ModelInfo, ModelPage
 
@@ -17,10 +19,17 @@ class ModelEndpoints:
         self._platform = platform
 
     async def list_models(self, request: Request[None]) -> ModelPage:
-        return self._platform.models.listing(request.query.by_ids())
+        cursor = request.query.by_ids()
+        if is_claude_code(request.exchange.header(b"user-agent")):
+            return discovered(self._platform.models, cursor)
+        return self._platform.models.listing(cursor)
 
     async def show_model(self, request: Request[None]) -> ModelInfo:
         return self._platform.models.find(request.path("model_id")).listed()
+
+    async def hello(self, _: Exchange) -> dict[str, str]:
+        """Answer Claude Code, which looks at its start whether there is a server."""
+        return {"message": "hello"}
 
     async def health(self, _: Exchange) -> dict[str, str]:
         return {"status": "ok"}

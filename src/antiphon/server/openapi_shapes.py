@@ -84,6 +84,7 @@ WRITTEN: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         "GET /v1/files/{file_id}/content": {"application/octet-stream": bytes},
         "GET /console": {"text/html": str},
         "GET /console/{path}": {"text/html": str},
+        "GET /api/hello": {"application/json": dict[str, str]},
         "GET /health": {"application/json": dict[str, str]},
         "GET /ready": {"application/json": dict[str, Any]},
         "GET /openapi.json": {"application/json": dict[str, Any]},

@@ -51,6 +51,12 @@ class EngineMeter:
         prompts, answers = self._speeds[index]
         return EngineSpeeds(prefill=prompts.per_second(now), decode=answers.per_second(now))
 
+    def latest_decode(self, index: int) -> float | None:
+        """Return the tokens of an answer in a second when the engine had some last."""
+        now = self._clock()
+        answers = self._speeds[index][1]
+        return answers.per_second(now) or answers.latest
+
     @property
     def failure(self) -> RequestFailure | None:
         """The last failure of the model's engines in a request."""

@@ -133,6 +133,11 @@ class ServedModel:
         return self._source.settings
 
     @property
+    def weights(self) -> tuple[Path, ...]:
+        """The files of its engines, of each that runs one."""
+        return tuple(one for one in self._source.weights if one is not None)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The id and the aliases of the model, as in the settings."""
         return _names(self.settings)

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from msgspec import UNSET, UnsetType
+
 from antiphon.wire.base import AnswerStruct
 
 
@@ -63,7 +65,7 @@ class ModelCapabilities(AnswerStruct, kw_only=True, frozen=True):
 class ModelInfo(AnswerStruct, kw_only=True, frozen=True):
     """One model. `max_input_tokens` is its context window; all keys are always present.
 
-    Fields that are unknown while the model loads are `null`.
+    Fields that are unknown while the model loads are `null`. A `description` is for Claude Code.
     """
 
     type: Literal["model"] = "model"
@@ -77,6 +79,7 @@ class ModelInfo(AnswerStruct, kw_only=True, frozen=True):
     retires_at: None = None
     line: None = None
     capabilities: ModelCapabilities | None
+    description: str | UnsetType = UNSET
 
 
 class ModelPage(AnswerStruct, kw_only=True, frozen=True):

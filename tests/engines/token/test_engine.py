@@ -99,7 +99,8 @@ async def test_limit_and_context_end_an_answer() -> None:
     events = await answer(small, ask("Count.", max_tokens=9))
     assert (text_of(events), reason_of(events)) == ("one two three", FinishReason.CONTEXT_WINDOW)
     full = await word_engine(WordMachine(), context=size)
-    with pytest.raises(EngineError, match="prompt is too long") as error:
+    said = f"^prompt is too long: {size} tokens > {size - 1} maximum$"
+    with pytest.raises(EngineError, match=said) as error:
         await answer(full, ask("Count."))
     assert error.value.kind is EngineErrorKind.UNSUPPORTED
 

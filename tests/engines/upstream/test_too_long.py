@@ -17,6 +17,7 @@ from antiphon.wire.sse import Frame
 from support.conversation import answer, ask
 from support.upstreams import FakeUpstream, fake_upstream
 
+REJECTED = "(capability_rejected: prompt_too_long)"
 SAID = "prompt is too long: 9000 tokens > 8192 maximum"
 
 OPENAI = (
@@ -120,14 +121,14 @@ def test_sizes_are_found_in_the_words_of_each_server(sentence: str) -> None:
         "litellm.ContextWindowExceededError: OpenAIException - too much",
     ],
 )
-def test_sentence_without_sizes_is_kept_behind_the_words_that_clients_look_for(
+def test_sentence_without_sizes_is_kept_between_the_words_that_clients_look_for(
     sentence: str,
 ) -> None:
-    assert too_long(sentence) == f"prompt is too long: {sentence}"
+    assert too_long(sentence) == f"prompt is too long: {sentence} {REJECTED}"
 
 
 def test_capital_letter_is_no_other_sentence() -> None:
-    assert too_long("Prompt is too long") == "prompt is too long"
+    assert too_long("Prompt is too long") == f"prompt is too long {REJECTED}"
 
 
 def test_sizes_beside_the_message_count() -> None:
@@ -143,7 +144,8 @@ def test_sizes_beside_the_message_count() -> None:
 
 
 def test_code_says_it_without_words() -> None:
-    assert too_long("", {"error": {"code": "context_length_exceeded"}}) == "prompt is too long"
+    said = too_long("", {"error": {"code": "context_length_exceeded"}})
+    assert said == f"prompt is too long {REJECTED}"
 
 
 def test_code_of_another_type_says_nothing() -> None:

@@ -70,7 +70,6 @@ HINTS = {
     "/v1": GENERAL,
     "/v1/": GENERAL,
     "/api": GENERAL,
-    "/api/hello": GENERAL,
     "/favicon.ico": GENERAL,
     "/v1/filesystem": GENERAL,
     "/v1/message": GENERAL,

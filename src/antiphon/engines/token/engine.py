@@ -192,8 +192,9 @@ class TokenEngine(Generic[Machine]):
         if room <= 0:
             raise EngineError(
                 EngineErrorKind.UNSUPPORTED,
-                f"prompt is too long: {len(tokens)} tokens leave no room for an answer"
-                f" in a context window of {self.capabilities.context_tokens}",
+                # Clients know the sentence of the API alone; an answer needs one token.
+                f"prompt is too long: {len(tokens)} tokens > "
+                f"{self.capabilities.context_tokens - 1} maximum",
             )
         template = self._templates.of(prompt)
         prefilled = prompt.turns[-1].role == "assistant"

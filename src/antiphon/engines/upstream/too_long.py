@@ -8,6 +8,8 @@ import re
 from typing import Any, Final
 
 SENTENCE: Final = "prompt is too long"
+WITHOUT_SIZES: Final = "capability_rejected: prompt_too_long"
+"""What says the same to a client that knows the sentence by its sizes."""
 LONGEST: Final = 2000
 CODES: Final = frozenset(
     {"context_length_exceeded", "context_window_exceeded", "exceed_context_size_error"}
@@ -74,9 +76,12 @@ def too_long(message: str | None, body: Any = None) -> str | None:
 
 
 def _without_sizes(text: str) -> str:
+    """Return the sentence with what clients look for where a server tells no sizes."""
     if text.lower().startswith(SENTENCE):
-        return SENTENCE + text[len(SENTENCE) :]
-    return f"{SENTENCE}: {text}" if text else SENTENCE
+        said = SENTENCE + text[len(SENTENCE) :]
+    else:
+        said = f"{SENTENCE}: {text}" if text else SENTENCE
+    return f"{said} ({WITHOUT_SIZES})"
 
 
 def _error(body: Any) -> dict[str, Any]:

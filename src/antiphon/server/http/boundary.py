@@ -8,6 +8,7 @@ import anyio
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from antiphon.core.claude_code import bearable_wait
 from antiphon.core.errors import (
     NESTED,
     ApiError,
@@ -18,6 +19,7 @@ from antiphon.core.errors import (
     NotFoundError,
     OverloadedError,
     PermissionError_,
+    RateLimitError,
     bounded,
     error_detail,
 )
@@ -90,7 +92,11 @@ class Boundary:
         exchange.fields["error_type"] = failure.type
         exchange.refused_by = failure.refused_by
         if not exchange.started:
-            exchange.headers |= headers(failure)
+            told = headers(failure)
+            if failure.status == RateLimitError.status and RETRY_AFTER in told:
+                agent = exchange.header(b"user-agent")
+                told[RETRY_AFTER] = bearable_wait(told[RETRY_AFTER], agent)
+            exchange.headers |= told
             await exchange.respond(failure.status, envelope(failure, exchange.request_id))
         elif exchange.streaming:
             # After the first byte an error is an event, and nothing follows it.
@@ -175,6 +181,7 @@ def as_api_error(error: BaseException) -> ApiError:
             return InternalError()
 
 
+RETRY_AFTER = "retry-after"
 # The pause before another try while the database is away, in seconds.
 RETRY_AFTER_S = "5"
 # Statuses below 500 after which the same request may succeed later.

@@ -182,6 +182,10 @@ class Router:
         `/` leads browsers on; it is no route, so that it stays a wrong path for all others.
         """
         exchange: Exchange = scope[EXCHANGE]
+        if scope["path"] == "/" and scope["method"] == "HEAD":
+            # Programs look by this whether there is a server, Claude Code among them.
+            await exchange.send_nothing()
+            return
         if self._home is not None and _is_browser_at_root(scope, exchange):
             await exchange.redirect(self._home)
             return
