@@ -44,6 +44,8 @@ NOT_RUN = {
     "antiphon models exam": "takes minutes; tests/end_to_end/test_exam.py takes it",
     ".venv/bin/python -m pip install -e": "fetches from the package index",
     "antiphon service": "starts a service of the machine",
+    "antiphon launch": "starts programs of others; tests/end_to_end/test_launch.py has others",
+    'eval "$(antiphon launch': "starts programs of others; tests/end_to_end/test_launch.py has others",
     "sudo ": "needs root",
     "docker ": "needs a container engine; tests/test_deploy.py checks the files",
     "export POSTGRES_PASSWORD": "needs a container engine; tests/test_deploy.py checks the files",

@@ -21,6 +21,7 @@ FAMILIES = {
     "service": "have systemd run the server: install, show, uninstall",
     "config": "write a file of settings, and show which settings count",
     "doctor": "look for what keeps a server from working, and say what mends it",
+    "launch": "start Claude Code, OpenCode or an editor, set up for a server",
     "worker": "work on Message Batches beside servers, without a port",
     "models": "choose, fetch and list models",
     "keys": "make, list, rotate and revoke API keys",
@@ -119,14 +120,24 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
     """Read the arguments. Exits with 2 if they are no command."""
     if words[:1] == ["help"]:
         words = [*words[1:], "--help"]
-    whole = parser(words)
+    own, passed_on = _passed_on(words)
+    whole = parser(own)
     if words and words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"}:
         whole.error(f"flags stand after the command: `antiphon COMMAND {words[0][:80]} …`")
-    parsed, unknown = whole.parse_known_args(words)
+    parsed, unknown = whole.parse_known_args(own)
+    parsed.passed_on = passed_on
     if unknown:
         # By the command's own parser, whose help lists what it takes.
         parsed.parser.refuse(unknown)
     return parsed
+
+
+def _passed_on(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the words of a command, and those that `launch` passes on: behind the first `--`."""
+    if words[:1] != ["launch"] or "--" not in words:
+        return words, ()
+    at = words.index("--")
+    return words[:at], words[at + 1 :]
 
 
 def _complain(message: str) -> None:

@@ -40,6 +40,9 @@ _SYNONYMS = {
     **dict.fromkeys(("settings", "setting", "configuration", "conf", "init"), ("config", "init")),
     **dict.fromkeys(("completions", "complete", "autocomplete"), ("completion",)),
     "balance": ("limits",),
+    "claude-code": ("claude",),
+    "code": ("vscode",),
+    "open": ("launch",),
     "get": ("pull", "list"),
     "dump": ("backup",),
     "help": ("--help",),
@@ -111,7 +114,7 @@ class CommandParser(argparse.ArgumentParser):
 
         Exits with 2 either way: nothing was done.
         """
-        if re.search(r"required: (COMMAND|ACTION)$", message):
+        if re.search(r"required: (COMMAND|ACTION|PROGRAM)$", message):
             self.exit(2, self.format_help())
         found = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL)
         if found is not None:
