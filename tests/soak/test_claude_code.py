@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,15 +9,11 @@ from typing import Any
 
 import pytest
 
-from support.node import npm
 from support.processes import KEY, PATIENCE_S, Program, serving
 from support.recorder import Recorder, recording
 
 pytestmark = pytest.mark.soak
 
-VERSION = "2.1.330"
-CACHE = Path(__file__).parents[2] / ".cache" / "claude-code"
-FETCHING_S = 600.0
 MODEL = "claude-opus-5-5"
 ANSWER = "The scripted engine is well."
 SCRIPT = f"""
@@ -45,20 +40,6 @@ QUIET = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     "CLAUDE_CODE_MAX_RETRIES": "1",
 }
-
-
-@pytest.fixture(scope="session")
-def claude() -> Path:
-    """The program, fetched once per checkout: 380 MB."""
-    machine = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    package = f"claude-code-{platform.system().lower()}-{machine}"
-    program = CACHE / "node_modules" / "@anthropic-ai" / package / "claude"
-    if not program.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        (CACHE / "package.json").write_text('{"private": true}')
-        wanted = f"@anthropic-ai/claude-code@{VERSION}"
-        npm("install", wanted, folder=CACHE, patience_s=FETCHING_S)
-    return program
 
 
 @pytest.fixture

@@ -121,9 +121,13 @@ def test_vscode_gets_an_endpoint_for_the_messages_api(platform: str, folder: str
     assert model["maxInputTokens"] + model["maxOutputTokens"] == 40_000
 
 
-@pytest.mark.parametrize(("name", "page"), [("zed", "zed.md"), ("vscode", "vs-code.md")])
-def test_page_of_an_editor_shows_what_is_written(name: str, page: str) -> None:
-    setup = replace(SETUP, model=OfferedModel("my-model", "my-model", 32_768, 32_768))
+@pytest.mark.parametrize(
+    ("name", "page"),
+    [("opencode", "opencode.md"), ("zed", "zed.md"), ("vscode", "vs-code.md")],
+)
+def test_page_of_a_program_shows_what_is_written(name: str, page: str) -> None:
+    key = LaunchKey(SECRET, file=Path("/home/you/.local/share/antiphon/launch/opencode.key"))
+    setup = replace(SETUP, key=key, model=OfferedModel("my-model", "my-model", 32_768, 32_768))
     (shown,) = lines_of(CLIENTS / page, "json")
     assert settings_of(name, setup)[1] == json.loads(shown)
 
