@@ -9,6 +9,7 @@ CACHE = Path(__file__).parents[2] / ".cache"
 FETCHING_S = 600.0
 CLAUDE_CODE = "2.1.332"
 OPENCODE = "1.18.33"
+COPILOT = "1.0.102"
 
 
 def fetched(folder: str, package: str, version: str, program: str) -> Path:
@@ -38,3 +39,9 @@ def claude() -> Path:
 def opencode() -> Path:
     """OpenCode: 370 MB."""
     return fetched("opencode", "opencode-ai", OPENCODE, "opencode-{}/bin/opencode")
+
+
+@pytest.fixture(scope="session")
+def copilot() -> Path:
+    """The Copilot CLI: 190 MB."""
+    return fetched("copilot", "@github/copilot", COPILOT, "@github/copilot-{}/copilot")

@@ -1,4 +1,4 @@
-"""`antiphon launch` with the real Claude Code and OpenCode: each edits a file."""
+"""`antiphon launch` with the real Claude Code, OpenCode and Copilot CLI."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from soak.conftest import CLAUDE_CODE, OPENCODE
+from soak.conftest import CLAUDE_CODE, COPILOT, OPENCODE
 from support.pages import CLIENTS, ROOT, versions_of
 from support.processes import PATIENCE_S, PROGRAM, Program, environment, run, serving
 from support.recorder import Recorder, recording
@@ -165,8 +165,16 @@ def test_opencode_edits_a_file(
     assert project.joinpath("hello.txt").read_text(encoding="utf-8") == "Hello"
 
 
+@pytest.mark.usefixtures("server")
+def test_copilot_answers_without_an_account(copilot: Path, tmp_path: Path) -> None:
+    done = launch(copilot, tmp_path, "copilot", "--", "-p", "How are you?")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ANSWER in done.stdout
+
+
 def test_pages_name_the_versions_that_were_run() -> None:
     assert versions_of(CLIENTS / "opencode.md") == {"opencode-ai": OPENCODE}
+    assert versions_of(CLIENTS / "copilot-cli.md") == {"@github/copilot": COPILOT}
     page = ROOT / "docs/how-to/use-claude-code.md"
     assert re.findall(r"`@anthropic-ai/claude-code` ([\d.]+\d)", page.read_text("utf-8")) == [
         CLAUDE_CODE

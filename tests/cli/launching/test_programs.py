@@ -121,6 +121,17 @@ def test_vscode_gets_an_endpoint_for_the_messages_api(platform: str, folder: str
     assert model["maxInputTokens"] + model["maxOutputTokens"] == 40_000
 
 
+def test_copilot_gets_the_sizes_of_its_prompts_and_answers() -> None:
+    assert PROGRAMS["copilot"].variables(SETUP) == {
+        "COPILOT_PROVIDER_TYPE": "anthropic",
+        "COPILOT_PROVIDER_BASE_URL": "http://127.0.0.1:8000",
+        "COPILOT_PROVIDER_API_KEY": SECRET,
+        "COPILOT_MODEL": "qwen",
+        "COPILOT_PROVIDER_MAX_PROMPT_TOKENS": "30000",
+        "COPILOT_PROVIDER_MAX_OUTPUT_TOKENS": "10000",
+    }
+
+
 @pytest.mark.parametrize(
     ("name", "page"),
     [("opencode", "opencode.md"), ("zed", "zed.md"), ("vscode", "vs-code.md")],

@@ -124,11 +124,17 @@ OPENCODE: Final = Program(
 
 
 def _copilot_variables(setup: Setup) -> dict[str, str]:
+    context, answer = setup.model.max_input_tokens, setup.longest_answer
+    sizes = {
+        "COPILOT_PROVIDER_MAX_PROMPT_TOKENS": context - answer if context and answer else None,
+        "COPILOT_PROVIDER_MAX_OUTPUT_TOKENS": answer,
+    }
     return {
         "COPILOT_PROVIDER_TYPE": "anthropic",
         "COPILOT_PROVIDER_BASE_URL": setup.url,
         "COPILOT_PROVIDER_API_KEY": setup.key.secret,
         "COPILOT_MODEL": setup.model.id,
+        **{name: str(size) for name, size in sizes.items() if size is not None},
     }
 
 
@@ -136,7 +142,7 @@ COPILOT: Final = Program(
     title="Copilot CLI",
     command="copilot",
     install="`npm install -g @github/copilot`",
-    needs=128_000,
-    page="docs/how-to/launch-a-program.md",
+    needs=32_000,
+    page="docs/how-to/clients/copilot-cli.md",
     variables=_copilot_variables,
 )
