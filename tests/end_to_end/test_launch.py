@@ -212,7 +212,8 @@ def test_key_of_the_settings_is_taken_and_no_other_is_made(tmp_path: Path, data_
 def test_proxy_is_not_asked_for_a_server_of_this_machine(server: Program, data_dir: Path) -> None:
     proxied = {"HTTPS_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
     told, _ = started(data_dir, "claude", **proxied, NO_PROXY="example.org")
-    assert told["environ"]["NO_PROXY"] == "example.org,127.0.0.1,localhost,::1"
+    for name in ("NO_PROXY", "no_proxy"):
+        assert told["environ"][name] == "example.org,127.0.0.1,localhost,::1"
     assert server.url
 
 

@@ -135,7 +135,9 @@ def _variables(program: Program, setup: Setup) -> dict[str, str]:
     if proxied and is_on_this_machine(setup.url):
         direct = setup.environ.get("NO_PROXY") or setup.environ.get("no_proxy") or ""
         hosts = [one for one in direct.split(",") if one]
-        variables["NO_PROXY"] = ",".join([*hosts, "127.0.0.1", "localhost", "::1"])
+        # Some programs read the one, some the other.
+        value = ",".join([*hosts, "127.0.0.1", "localhost", "::1"])
+        variables |= {"NO_PROXY": value, "no_proxy": value}
     return variables
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from antiphon.cli.command import CommandError
 from antiphon.cli.launch import context_note, exported
 from antiphon.cli.launching.jsonc import parse
 from antiphon.cli.launching.key import LaunchKey
@@ -89,6 +90,12 @@ def test_opencode_keeps_what_the_user_says_in_its_variable() -> None:
     config = json.loads(PROGRAMS["opencode"].variables(setup)["OPENCODE_CONFIG_CONTENT"])
     assert (config["model"], config["theme"]) == ("mine/x", "dark")
     assert "antiphon" in config["provider"]
+
+
+def test_variable_of_opencode_that_cannot_be_read_is_named() -> None:
+    setup = replace(SETUP, environ={"OPENCODE_CONFIG_CONTENT": "{"})
+    with pytest.raises(CommandError, match="OPENCODE_CONFIG_CONTENT cannot be read: line 1: "):
+        PROGRAMS["opencode"].variables(setup)
 
 
 def test_opencode_reads_a_key_of_the_environment_there() -> None:

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
+from antiphon.cli.command import CommandError
+from antiphon.cli.launching.jsonc import JsoncError
 from antiphon.cli.launching.merging import merged
 from antiphon.cli.launching.program import Program, SettingsFile, Setup
 
@@ -101,7 +103,10 @@ def _opencode_variables(setup: Setup) -> dict[str, str]:
     # What the user says in the same variable goes before this.
     own = setup.environ.get(_OPENCODE_CONTENT, "")
     if own.strip():
-        return {_OPENCODE_CONTENT: merged(own, _opencode_config(setup)).text}
+        try:
+            return {_OPENCODE_CONTENT: merged(own, _opencode_config(setup)).text}
+        except JsoncError as error:
+            raise CommandError(f"{_OPENCODE_CONTENT} cannot be read: {error}") from error
     return {_OPENCODE_CONTENT: msgspec.json.encode(_opencode_config(setup)).decode()}
 
 
