@@ -156,3 +156,30 @@ def test_calls_are_made_and_their_results_come_back(
         ("antiphon", False),
         ("Exit code 3", True),
     ]
+
+
+def test_prompt_that_is_too_long_is_known_as_such(claude: Path, tmp_path: Path) -> None:
+    """It would compact a longer conversation; this one has nothing to compact."""
+    data_dir, home = tmp_path / "small", tmp_path / "home"
+    data_dir.mkdir()
+    home.mkdir()
+    (data_dir / "antiphon.toml").write_text(f"{SCRIPT}context_tokens = 8000\n", encoding="utf-8")
+    with serving(data_dir, environ={"ANTIPHON_API_KEY": KEY}) as program:
+        done = subprocess.run(
+            [claude, "-p", "Hi", "--output-format", "json", "--model", MODEL],
+            cwd=home,
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(home),
+                "ANTHROPIC_BASE_URL": program.url,
+                "ANTHROPIC_API_KEY": KEY,
+                **QUIET,
+            },
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_S,
+        )
+    told = json.loads(done.stdout)
+    assert (told["is_error"], told["terminal_reason"]) == (True, "prompt_too_long")
