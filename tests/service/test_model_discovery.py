@@ -37,5 +37,12 @@ async def test_model_that_loads_is_told_with_its_file_alone(tmp_path: Path) -> N
         await models.aclose()
 
 
+async def test_files_of_a_split_model_count_together(tmp_path: Path) -> None:
+    files = [tmp_path / f"small-0000{number}-of-00002.gguf" for number in (1, 2)]
+    for file in files:
+        file.write_bytes(bytes(1_500_000))
+    assert only(models_of(tmp_path, files[0])).description == "3 MB"
+
+
 async def test_model_of_which_nothing_is_known_has_no_description(tmp_path: Path) -> None:
     assert only(models_of(tmp_path, tmp_path / "removed.gguf")).description is UNSET

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from antiphon.core.claude_code import claude_name, description
 from antiphon.core.pagination import IdCursor, page
+from antiphon.engines.llama.split_files import size_of_files
 from antiphon.engines.states import TellingEngine
 from antiphon.service.models import Models, ServedModel
 from antiphon.wire.models import ModelInfo, ModelPage
@@ -44,10 +45,10 @@ def _described(name: str, model: ServedModel) -> ModelInfo:
 
 
 def _size(model: ServedModel) -> int | None:
-    """Return the bytes of the model's file; of several engines, of the first that has one."""
+    """Return the bytes of the model's files; of several engines, of the first that has some."""
     for weights in model.weights:
         with suppress(OSError):
-            return weights.stat().st_size
+            return size_of_files(weights)
     return None
 
 
