@@ -64,7 +64,6 @@ HINTS = {
     "/api/chat": other_api("Ollama"),
     "/api/generate": other_api("Ollama"),
     "/api/tags": other_api("Ollama"),
-    "/v1/files": f"Antiphon does not serve Files; the base URL is {BASE}.",
     "/v1/complete": f"Antiphon does not serve Text Completions; the base URL is {BASE}.",
     "/": GENERAL,
     "/v1": GENERAL,

@@ -50,7 +50,6 @@ _OLLAMA = frozenset(
 # The paths of the Claude API that are not served, by their beginning behind `/v1`.
 NOT_SERVED = {
     "complete": "Text Completions",
-    "files": "Files",
     "skills": "Skills",
     "agents": "Agents",
     "sessions": "Sessions",
