@@ -161,6 +161,9 @@ test("a batch says what hinders it: that it waits, else that it is slow", () => 
   assert.deepEqual([away?.state, away?.ofMoney], ["Waiting", false]);
   const slow = hindranceOf({ slowed_by: "held" });
   assert.deepEqual([slow?.state, slow?.reason, slow?.ofMoney], ["Slow", "held", true]);
+  const way = hindranceOf({ slowed_by: "Interactive requests are using the model, and go first." });
+  assert.deepEqual([way?.state, way?.ofMoney], ["Slow", false]);
+  assert.match(way?.advice ?? "", /goes on by itself/);
 });
 
 test("a batch costs what was charged, to the nano-dollar", () => {

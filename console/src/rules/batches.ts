@@ -70,8 +70,11 @@ export function hindranceOf({
     return { state: "Waiting", reason: waits, advice, ofMoney };
   }
   if (!slowed) return null;
-  const advice = "Near a spend limit only so many requests run at once as the rest can pay for.";
-  return { state: "Slow", reason: slowed, advice, ofMoney: true };
+  const makesWay = slowed.startsWith("Interactive requests");
+  const advice = makesWay
+    ? "The batch goes on by itself, whenever they leave room."
+    : "Near a spend limit only so many requests run at once as the rest can pay for.";
+  return { state: "Slow", reason: slowed, advice, ofMoney: !makesWay };
 }
 
 /** Return what a batch has cost so far; a dash while that is nothing. */

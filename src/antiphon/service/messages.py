@@ -100,18 +100,23 @@ class Messages:
         return AnswerContext(model.gate, admit, context.waits, model.meter)
 
     def batch_answer(
-        self, params: CreateMessageParams, context: RequestContext, make_way: Callable[[], None]
+        self,
+        params: CreateMessageParams,
+        context: RequestContext,
+        make_way: Callable[[], None],
+        queued: Callable[[BatchTicket], None],
     ) -> "AnswerContext":
         """As `answer`, for a request of a batch: it waits until no interactive one needs the room.
 
         `make_way` is called, at most once, if the request has to end for an interactive one because
-        its engine cannot park it: the block is then to be cancelled. The bill is the answer's
-        `entry`, which is written nowhere.
+        its engine cannot park it: the block is then to be cancelled. `queued` is called with the
+        ticket of the request. The bill is the answer's `entry`, which is written nowhere.
         Raises `SpendLimitReachedError` too.
         """
         model = self._models.find(params.model)
         model.engine()  # a model that is loading has no lane yet
         ticket = model.gate.batches.ticket(make_way)
+        queued(ticket)
         context = replace(context, parking=ticket)
         admit = partial(self._admitted, model, params, context)
         return AnswerContext(ticket, admit, context.waits, model.meter)

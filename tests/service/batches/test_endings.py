@@ -3,7 +3,8 @@
 import pytest
 
 from antiphon.core.request_records import NO_NOTE, RequestFacts, RunNote
-from antiphon.service.batches.endings import RunWatch, run_to_ending
+from antiphon.service.batches.endings import run_to_ending
+from antiphon.service.batches.run_watch import UNWATCHED
 from antiphon.service.batches.runs import (
     BatchRequest,
     BatchRun,
@@ -28,8 +29,8 @@ class ScriptedRunner(BatchRunner):
     def __init__(self, *runs: BatchRun) -> None:
         self._runs = iter(runs)
 
-    async def run(self, request: BatchRequest, begun: object = None) -> BatchRun:
-        del request, begun
+    async def run(self, request: BatchRequest, watch: object = None) -> BatchRun:
+        del request, watch
         return next(self._runs)
 
 
@@ -38,8 +39,8 @@ async def no_sleep(_: float) -> None:
 
 
 async def ended(*runs: BatchRun) -> RunNote:
-    watch = RunWatch(lambda: None, lambda _: None)
-    ending = await run_to_ending(ScriptedRunner(*runs), REQUEST, a_batch(), no_sleep, watch)
+    runner = ScriptedRunner(*runs)
+    ending = await run_to_ending(runner, REQUEST, a_batch(), no_sleep, UNWATCHED)
     assert ending.finished is not None
     return ending.note
 

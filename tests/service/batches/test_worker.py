@@ -19,6 +19,7 @@ from antiphon.logs import frames_only
 from antiphon.service.batches.group_commit import Ending, GroupCommit
 from antiphon.service.batches.hand import FEWEST_IN_HAND, Hand
 from antiphon.service.batches.in_hand import InHand
+from antiphon.service.batches.run_watch import UNWATCHED, RunWatch
 from antiphon.service.batches.runs import (
     BatchRequest,
     BatchRun,
@@ -26,6 +27,7 @@ from antiphon.service.batches.runs import (
     CheckParams,
     RunSucceeded,
 )
+from antiphon.service.batches.slow_batches import MAKES_WAY, SlowBatches
 from antiphon.service.batches.tenure import PATIENCE_S, Tenure, WorkerParts
 from antiphon.service.batches.worker import BatchWorker
 from antiphon.service.limits.gate import Gate
@@ -79,16 +81,14 @@ class RecordedRuns(BatchRunner):
         self.most: dict[bytes, int] = {}
         self.runs: Counter[bytes] = Counter()
 
-    async def run(
-        self, request: BatchRequest, begun: Callable[[], None] = lambda: None
-    ) -> BatchRun:
+    async def run(self, request: BatchRequest, watch: RunWatch = UNWATCHED) -> BatchRun:
         self.at_once += 1
         self.runs[request.params] += 1
         # Others that are begun together are here as well.
         await asyncio.sleep(0)
         self.most[request.params] = max(self.most.get(request.params, 0), self.at_once)
         try:
-            return await super().run(request, begun)
+            return await super().run(request, watch)
         finally:
             self.at_once -= 1
 
@@ -361,6 +361,51 @@ async def test_batch_tells_that_the_money_left_is_held_while_it_is(workshop: Any
         await until(lambda: hindrance_of("msgbatch_2"))
     # Whoever stops leaves no word of what it alone knew.
     assert (await stored_batch(shop.database, "msgbatch_2")).hindrance is None
+
+
+async def test_batch_tells_that_it_makes_way_for_interactive_requests_while_it_does(
+    workshop: Any,
+) -> None:
+    shop = await workshop(computes_here=True)
+    gate = shop.org.platform.models.served[0].gate
+    await gate.enter()
+    await shop.send("slow", "Hi")
+
+    async def slowed_by() -> str | None:
+        return (await stored_batch(shop.database)).slowed_by
+
+    async def goes_on() -> bool:
+        return await slowed_by() is None
+
+    async with shop.working():
+        assert await until(slowed_by) == MAKES_WAY
+        gate.leave()
+        await until(goes_on)
+        await shop.running()
+        # What runs is parked, which is a wait as well.
+        await gate.enter()
+        assert await until(slowed_by) == MAKES_WAY
+    # Whoever stops leaves no word of what it alone knew.
+    assert await slowed_by() is None
+
+
+async def test_batch_that_makes_way_and_waits_for_money_tells_of_the_money(workshop: Any) -> None:
+    shop = await workshop(computes_here=True)
+    gate = shop.org.platform.models.served[0].gate
+    await gate.enter()
+    await shop.send("Hi")
+    ticket = gate.batches.ticket(lambda: None)
+    entering = asyncio.create_task(ticket.enter())
+    await asyncio.sleep(0)
+    slow, request = SlowBatches(shop.database), ClaimedRequest("msgbatch_1", 0, "r0", 0, b"{}")
+    slow.queued(request, ticket)
+    slow.waits(request, "The money is held.")
+    for reason in ("The money is held.", MAKES_WAY, None):
+        await slow.tell()
+        assert (await stored_batch(shop.database)).slowed_by == reason
+        (slow.goes_on if reason != MAKES_WAY else slow.ended)(request)
+    entering.cancel()
+    await asyncio.wait([entering])
 
 
 async def test_request_that_is_stopped_before_its_first_step_is_given_back(

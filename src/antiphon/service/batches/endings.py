@@ -13,6 +13,7 @@ from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.errors import InternalError, error_detail
 from antiphon.core.request_records import NO_NOTE, RunNote
 from antiphon.service.batches.group_commit import Ending
+from antiphon.service.batches.run_watch import RunWatch
 from antiphon.service.batches.runs import (
     BatchRequest,
     BatchRun,
@@ -44,17 +45,6 @@ EXHAUSTED: Final = _errored(error_detail(InternalError()), None)
 """The result of a request that ended its worker too often."""
 
 
-class RunWatch(msgspec.Struct, frozen=True):
-    """Is told of the runs of a request before its ending.
-
-    `begun` is called whenever a run is admitted, `held_up` with the reason whenever one is refused
-    because the money for it is held for others.
-    """
-
-    begun: Callable[[], None]
-    held_up: Callable[[str], None]
-
-
 async def run_to_ending(
     runner: BatchRunner,
     request: ClaimedRequest,
@@ -74,7 +64,7 @@ async def run_to_ending(
     )
     failures, pause_s, waited = 0, FIRST_PAUSE_S, NO_NOTE
     while True:
-        run = await runner.run(asked, watch.begun)
+        run = await runner.run(asked, watch)
         waited = run.note.after(waited)
         if (ending := _ending(request, run, waited)) is not None:
             return ending

@@ -41,6 +41,7 @@ from antiphon.service.accounts import Accounts
 from antiphon.service.answer import Answer
 from antiphon.service.background import offload
 from antiphon.service.batches.file_budget import FileBudget
+from antiphon.service.batches.run_watch import UNWATCHED, RunWatch
 from antiphon.service.ledger import Ledger
 from antiphon.service.limits.admitter import SpendLimitReachedError
 from antiphon.service.limits.waits import Waits
@@ -149,16 +150,13 @@ class BatchRunner:
     def _run_id(self) -> str:
         return run_id(self._ledger.now().timestamp(), self._entropy(ID_ENTROPY))
 
-    async def run(
-        self, request: BatchRequest, begun: Callable[[], None] = lambda: None
-    ) -> BatchRun:
+    async def run(self, request: BatchRequest, watch: RunWatch = UNWATCHED) -> BatchRun:
         """Run a request to its end, or until an interactive one needs the room.
 
-        `begun` is called when the request has been admitted: until then it waited for room.
         Raises `StoreError`. Whatever it raises, as when it is cancelled, the hold of the request
         is released.
         """
-        run = _Run(self._run_id(), begun)
+        run = _Run(self._run_id(), watch)
         # It never ends by itself: to yield is to end it now.
         yielding = asyncio.timeout(None)
         now = asyncio.get_running_loop().time
@@ -236,7 +234,8 @@ class BatchRunner:
                 waits=run.waits,
                 hold=hold,
             )
-            async with self._messages.batch_answer(params, context, make_way) as answer:
+            answering = self._messages.batch_answer(params, context, make_way, run.watch.queued)
+            async with answering as answer:
                 run.begin(answer)
                 message = msgspec.json.encode(await answer.message())
         if run.entry is None:
@@ -247,16 +246,16 @@ class BatchRunner:
 class _Run:
     """A run under way; `is_due` once its entry is the caller's, to be committed."""
 
-    def __init__(self, run_id: str, begun: Callable[[], None]) -> None:
+    def __init__(self, run_id: str, watch: RunWatch) -> None:
         self.id = run_id
+        self.watch = watch
         self.answer: Answer | None = None
         self.waits = Waits()
         self.is_due = False
-        self._begun = begun
 
     def begin(self, answer: Answer) -> None:
         self.answer = answer
-        self._begun()
+        self.watch.begun()
 
     @property
     def entry(self) -> LedgerEntry | None:

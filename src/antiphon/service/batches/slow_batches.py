@@ -1,16 +1,21 @@
-"""Which batches go on slowly, because their requests wait for money that others hold.
+"""Which batches go on slowly, and why: others hold the money, or interactive requests go first.
 
-Near a spend limit only so many requests run as the rest of the money can pay in the worst case.
-That is no reason to rest, but whoever watches the batch should know it.
+Near a spend limit only so many requests run as the rest of the money can pay in the worst case, and
+beside interactive requests those for which there is room. Neither is a reason to rest, but whoever
+watches the batch should know it.
 """
 
 from collections import defaultdict
+from typing import Final
 
 from antiphon.logs import EventLog
+from antiphon.service.limits.batch_lane import BatchTicket
 from antiphon.store.batches.claims import note_slowed
 from antiphon.store.batches.sections import ClaimedRequest
 from antiphon.store.database.database import Database
 from antiphon.store.database.errors import StoreError
+
+MAKES_WAY: Final = "Interactive requests are using the model, and go first."
 
 
 class SlowBatches:
@@ -22,21 +27,36 @@ class SlowBatches:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # Both by the identity of the request: where it waits, and for which money.
+        self._tickets: dict[int, tuple[str, BatchTicket]] = {}
         self._reasons: dict[int, tuple[str, str]] = {}
         self._told: frozenset[str] = frozenset()
         self._log = EventLog(__name__)
+
+    def queued(self, request: ClaimedRequest, ticket: BatchTicket) -> None:
+        """Note the ticket with which a request waits for its model, and runs."""
+        self._tickets[id(request)] = request.batch_id, ticket
 
     def waits(self, request: ClaimedRequest, reason: str) -> None:
         """Note that a request waits for money, and why."""
         self._reasons[id(request)] = request.batch_id, reason
 
     def goes_on(self, request: ClaimedRequest) -> None:
-        """Note that a request waits no more."""
+        """Note that a request waits for no money any more."""
         self._reasons.pop(id(request), None)
+
+    def ended(self, request: ClaimedRequest) -> None:
+        """Note that a request waits for nothing any more."""
+        self._reasons.pop(id(request), None)
+        self._tickets.pop(id(request), None)
 
     async def tell(self) -> None:
         """Write which batches are slow. A database that is away is told the next time."""
-        by_batch = dict(self._reasons.values())
+        by_batch = {
+            batch_id: MAKES_WAY for batch_id, ticket in self._tickets.values() if ticket.makes_way
+        }
+        # Money comes first: something can be done about it.
+        by_batch |= dict(self._reasons.values())
         slow: defaultdict[str | None, set[str]] = defaultdict(set)
         slow[None] |= self._told - by_batch.keys()
         for batch_id, why in by_batch.items():

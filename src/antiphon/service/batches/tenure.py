@@ -23,10 +23,11 @@ from antiphon.core.ids import ID_ENTROPY, public_id
 from antiphon.core.request_records import RunNote
 from antiphon.logs import EventLog
 from antiphon.service.accounts import Accounts
-from antiphon.service.batches.endings import EXHAUSTED, RunWatch, run_to_ending
+from antiphon.service.batches.endings import EXHAUSTED, run_to_ending
 from antiphon.service.batches.group_commit import Ending, GroupCommit
 from antiphon.service.batches.hand import Hand
 from antiphon.service.batches.in_hand import InHand
+from antiphon.service.batches.run_watch import RunWatch
 from antiphon.service.batches.runs import BatchRunner
 from antiphon.service.batches.slow_batches import SlowBatches
 from antiphon.service.ledger import Ledger
@@ -326,10 +327,14 @@ class Tenure:
                 request,
                 batch,
                 self._parts.sleep,
-                RunWatch(begun, lambda reason: self._slow.waits(request, reason)),
+                RunWatch(
+                    queued=partial(self._slow.queued, request),
+                    begun=begun,
+                    held_up=partial(self._slow.waits, request),
+                ),
             )
         finally:
-            self._slow.goes_on(request)
+            self._slow.ended(request)
         self._commits.add(ending, alone=self._hand.count == 1)
 
     def _cancelled(self, request: ClaimedRequest, task: "asyncio.Task[None]") -> None:

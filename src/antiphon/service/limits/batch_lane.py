@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from math import inf
 from typing import Protocol
 
 from antiphon.core.idle_use import IdleUse
@@ -39,7 +40,14 @@ class Pacing(Protocol):
 
 
 class InteractiveRoom(Protocol):
-    """What a gate says of its interactive requests: how many more may enter; whether any is in."""
+    """What a gate says of its interactive requests.
+
+    `size` is how many may be in at once, `free` how many more may enter now, and `busy` whether any
+    is in.
+    """
+
+    @property
+    def size(self) -> int: ...
 
     @property
     def free(self) -> int: ...
@@ -73,6 +81,8 @@ class BatchLane:
         # Whether batch work has the lane: from the end of a pause to the next interactive request.
         self._quiet = False
         self._pause: asyncio.TimerHandle | None = None
+        # When the last interactive request left.
+        self._emptied_at = -inf
         self.meter = UseMeter(clock)
         # The times at which interactive requests entered while requests were told to stop.
         self._arrivals: list[float] = []
@@ -117,7 +127,15 @@ class BatchLane:
     def gate_emptied(self) -> None:
         """Note that the last interactive request of a gate has left."""
         if len(self.queues) == 1 or not self._busy:
+            self._emptied_at = self._clock()
             self.meter.interactive_ended()
+
+    @property
+    def makes_way(self) -> bool:
+        """Whether interactive requests are at any gate, or a pause waits for their next one."""
+        return self._busy or (
+            not self._quiet and self._clock() < self._emptied_at + self._quiet_s
+        )
 
     @property
     def _busy(self) -> bool:
@@ -191,6 +209,13 @@ class BatchQueue:
     @pacing.setter
     def pacing(self, pacing: Pacing | None) -> None:
         self._pacing = pacing
+
+    @property
+    def makes_way(self) -> bool:
+        """Whether interactive requests keep out half or more of what could run without them."""
+        if self.lane.exclusive:
+            return self.lane.makes_way
+        return self.room.busy and 2 * self._most() <= self.room.size
 
     def join(self, lane: BatchLane) -> None:
         """Share a lane with other queues. Call it before the first request."""
@@ -269,6 +294,11 @@ class BatchTicket:
     def waits(self) -> bool:
         """Whether it waits still: it was neither let in nor cancelled."""
         return not self._entry.done()
+
+    @property
+    def makes_way(self) -> bool:
+        """Whether it waits now because interactive requests go first."""
+        return self.waits and self._queue.makes_way
 
     @property
     def parks(self) -> bool:

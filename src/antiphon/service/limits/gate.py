@@ -35,6 +35,11 @@ class Gate:
         return self._concurrent - self._free
 
     @property
+    def size(self) -> int:
+        """The number of requests that may be in at once."""
+        return self._concurrent
+
+    @property
     def free(self) -> int:
         """The number of requests that would enter at once."""
         return self._free
