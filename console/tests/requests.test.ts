@@ -27,6 +27,7 @@ const LATENCY = {
   total_ms: 100,
   queue_ms: null,
   money_ms: null,
+  parked_ms: null,
   prefill_ms: null,
   decode_ms: null,
 };
@@ -111,6 +112,10 @@ test("all of a request's time is told, in its order", () => {
     ["Reading the prompt", 30],
     ["Writing the answer", 35],
     ["Everything else", 5],
+  ]);
+  assert.deepEqual(phases({ parked_ms: 60, prefill_ms: 40 }), [
+    ["Making way for interactive requests", 60],
+    ["Reading the prompt", 40],
   ]);
   assert.deepEqual(phases({}), [["Everything else", 100]]);
   // The clocks of the parts are not one clock.

@@ -10,6 +10,7 @@ from antiphon.core.prompt_cache import CacheClaim, CachePlan, CachePoint
 from antiphon.core.request_records import (
     NO_NOTE,
     BreakpointUse,
+    ParkedTime,
     RequestFacts,
     RequestRecord,
     RunNote,
@@ -91,6 +92,21 @@ def test_record_of_a_run_has_its_waits_its_engine_and_what_explains_it() -> None
         engine_number=2,
         facts=facts,
     )
+
+
+def test_time_for_which_a_run_was_parked_is_neither_reading_nor_writing() -> None:
+    facts = RequestFacts(parked=ParkedTime(prefill_us=1_500_000, decode_us=250_000))
+    record = record_of_run(ENTRY, RunNote(facts=facts), ["llama"])
+    assert (record.prefill_us, record.decode_us) == (500_000, 2_750_000)
+    assert record.duration_us == 5_000_000
+    parked = record.facts.parked
+    assert parked is not None
+    assert parked.total_us == 1_750_000
+    # Two clocks never agree.
+    longer = RequestFacts(parked=ParkedTime(prefill_us=2_000_001))
+    assert record_of_run(ENTRY, RunNote(facts=longer), ["llama"]).prefill_us == 0
+    unread = replace(ENTRY, first_token_at=None)
+    assert record_of_run(unread, RunNote(facts=facts), ["llama"]).prefill_us is None
 
 
 def test_record_of_a_run_does_not_tell_waits_that_it_did_not_come_to() -> None:

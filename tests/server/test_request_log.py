@@ -101,6 +101,7 @@ async def test_finished_requests_are_listed_newest_first_and_explained(
             "total_ms": oldest["latency"]["total_ms"],
             "queue_ms": oldest["latency"]["queue_ms"],
             "money_ms": None,
+            "parked_ms": None,
             "prefill_ms": 0.0,
             "decode_ms": 0.0,
         },

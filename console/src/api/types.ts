@@ -231,6 +231,7 @@ export interface RequestLatency {
   total_ms: number;
   queue_ms: number | null;
   money_ms: number | null;
+  parked_ms: number | null;
   prefill_ms: number | null;
   decode_ms: number | null;
 }
@@ -327,6 +328,8 @@ export interface RunningRequest {
   batch_id: string | null;
   input_tokens: number;
   output_tokens: number;
+  /** It is of a batch, and stands still for interactive requests. */
+  is_parked: boolean;
 }
 
 export interface RunningRequests {

@@ -94,6 +94,7 @@ export function phasesOf({ latency }: Pick<LoggedRequest, "latency">): Phase[] {
   const known: Phase[] = [
     { name: "Waiting for a place", ms: latency.queue_ms ?? 0, color: "yellow" },
     { name: "Waiting for money", ms: latency.money_ms ?? 0, color: "orange" },
+    { name: "Making way for interactive requests", ms: latency.parked_ms ?? 0, color: "grape" },
     { name: "Reading the prompt", ms: latency.prefill_ms ?? 0, color: "indigo" },
     { name: "Writing the answer", ms: latency.decode_ms ?? 0, color: "teal" },
   ];

@@ -204,6 +204,7 @@ def _times(one: RequestExplanation) -> Iterator[str]:
     parts = (
         (latency.queue_ms, "waiting for the model"),
         (latency.money_ms, "waiting for money that running requests held"),
+        (latency.parked_ms, "standing still for interactive requests"),
         (latency.prefill_ms, "to the first token"),
         (latency.decode_ms, "from there to the end"),
     )

@@ -49,15 +49,31 @@ class CacheUse(msgspec.Struct, frozen=True, kw_only=True):
     breakpoints: tuple[BreakpointUse, ...] = ()
 
 
+class ParkedTime(msgspec.Struct, frozen=True, kw_only=True):
+    """Microseconds for which the work on a request of a batch stood still for interactive ones.
+
+    `prefill_us` are those before its first token, `decode_us` those after it.
+    """
+
+    prefill_us: int = 0
+    decode_us: int = 0
+
+    @property
+    def total_us(self) -> int:
+        return self.prefill_us + self.decode_us
+
+
 class RequestFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What explains a request beyond its figures; kept only as far as there is something to say.
 
-    `price` is the one at admission, in nano-dollars for a token.
+    `price` is the one at admission, in nano-dollars for a token. `parked` is how long a request of
+    a batch stood still: no part of the times to its first token and from there to its end.
     """
 
     refused_by: RefusedBy | None = None
     cache: CacheUse | None = None
     price: Price | None = None
+    parked: ParkedTime | None = None
 
 
 NO_FACTS = RequestFacts()
@@ -112,7 +128,8 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     Of a refused request what was known of it is there. `workspace_id` and `api_key_id` are empty if
     there is none, or for the Default workspace; so is `model`. Times are in microseconds: the whole
     request, the wait at the gate of its model, the wait for money that running requests held, from
-    there to the first token, and from that to the end. `cost` is in nano-dollars.
+    there to the first token, and from that to the end. The last two are without the time for which
+    it was parked, as far as that is known. `cost` is in nano-dollars.
 
     `engine` is the engine that answered, and `engine_number` its place among several of the model.
     `account_id` is the user of a request without a key.
@@ -170,6 +187,10 @@ def phases(entry: LedgerEntry) -> tuple[int | None, int | None]:
     return max(0, prefill - entry.money_us), decode
 
 
+def _without(time_us: int | None, parked_us: int) -> int | None:
+    return None if time_us is None else max(0, time_us - parked_us)
+
+
 def _together(one: float | None, other: float | None) -> float | None:
     return other if one is None else one + (other or 0.0)
 
@@ -197,11 +218,14 @@ def record_of_run(entry: LedgerEntry, note: RunNote, engines: Sequence[str]) -> 
     told = record_of_entry(entry)
     engine, number = engine_that_answered(engines, note.engine_number)
     waited = microseconds((note.gate_s or 0.0) + (note.money_s or 0.0))
+    parked = note.facts.parked or ParkedTime()
     return msgspec.structs.replace(
         told,
         duration_us=told.duration_us + waited,
         queue_us=None if note.gate_s is None else microseconds(note.gate_s),
         money_us=None if note.money_s is None else microseconds(note.money_s),
+        prefill_us=_without(told.prefill_us, parked.prefill_us),
+        decode_us=_without(told.decode_us, parked.decode_us),
         engine=engine,
         engine_number=number,
         facts=note.facts,

@@ -11,9 +11,9 @@ import msgspec
 from antiphon.core.errors import AuthenticationError, PermissionError_
 from antiphon.core.hints import NO_HINTS, Hints
 from antiphon.core.ids import hash_secret
-from antiphon.core.parking import Parking
 from antiphon.service.accounts import Accounts
 from antiphon.service.console.sessions import SignedIn
+from antiphon.service.limits.batch_lane import BatchTicket
 from antiphon.service.limits.waits import Waits
 from antiphon.store.accounts import ApiKey, KeyKind
 from antiphon.store.directory import Directory
@@ -68,7 +68,7 @@ class RequestContext(msgspec.Struct, frozen=True):
     """The caller of a request, its id, the version of the API, and the size of its body in bytes.
 
     `retries` is the number of earlier tries, if the client states it. `hints` are the client's. A
-    request of a batch has its `batch_id`, and may be parked. `waits` gets what it waits for, and
+    request of a batch has its `batch_id` and its `ticket`. `waits` gets what it waits for, and
     `hold` the bytes of files that are kept in memory for it; it may raise `OverloadedError`.
     """
 
@@ -79,7 +79,7 @@ class RequestContext(msgspec.Struct, frozen=True):
     retries: int | None = None
     hints: Hints = NO_HINTS
     batch_id: str | None = None
-    parking: Parking | None = None
+    ticket: BatchTicket | None = None
     waits: Waits | None = None
     hold: Callable[[int], None] = _hold_nothing
 

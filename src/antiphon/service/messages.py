@@ -117,7 +117,7 @@ class Messages:
         model.engine()  # a model that is loading has no lane yet
         ticket = model.gate.batches.ticket(make_way)
         queued(ticket)
-        context = replace(context, parking=ticket)
+        context = replace(context, ticket=ticket)
         admit = partial(self._admitted, model, params, context)
         return AnswerContext(ticket, admit, context.waits, model.meter)
 
@@ -135,7 +135,7 @@ class Messages:
         prompt = read.prompt
         size = await size_to_admit(engine, prompt, cached)
         exact = limits.counts_exactly
-        in_batch = context.batch_id is not None
+        ticket = context.ticket
         request = AdmissionRequest(
             caller=context.caller,
             request_id=context.request_id,
@@ -150,7 +150,10 @@ class Messages:
             max_output=min(params.max_tokens, limits.context_tokens - size * exact),
             retries=context.retries,
             batch_id=context.batch_id,
-            note_first_token=None if in_batch else model.gate.batches.first_token_watch(),
+            is_parked=_never if ticket is None else ticket.is_parked,
+            note_first_token=model.gate.batches.first_token_watch()
+            if ticket is None
+            else ticket.note_first_token,
             note_money_wait=None if context.waits is None else context.waits.note_money,
         )
         admission = await self._admitter.admit(request)
@@ -238,7 +241,7 @@ class Messages:
             # Content from elsewhere follows the same rules as content of the request.
             prompt = await self._checked(check, filled, BODY_FOR_A_THREAD)
         if context.hints is not NO_HINTS:
-            prompt = structs.replace(prompt, hints=context.hints, parking=context.parking)
+            prompt = structs.replace(prompt, hints=context.hints, parking=context.ticket)
         prompt = with_constant_attribution(prompt) if self._normalize_attribution else prompt
         return self._caching.salted(prompt, context.caller), file_size
 
@@ -347,6 +350,10 @@ class AnswerContext:
         if answer.entry is not None:
             money_s = None if self._waits is None else self._waits.money_s
             meter.note(answer.engine_number, answer.entry, money_s or 0.0)
+
+
+def _never() -> bool:
+    return False
 
 
 def _has_schemas(params: Params) -> bool:

@@ -156,7 +156,7 @@ def _unknown(request_id: str) -> NotFoundError:
 
 
 def _shown(record: RequestRecord, *, costs: bool) -> dict[str, Any]:
-    tokens = record.tokens
+    tokens, parked = record.tokens, record.facts.parked
     return {
         "id": record.id,
         "ended_at": _moment(record.ended_at),
@@ -174,6 +174,7 @@ def _shown(record: RequestRecord, *, costs: bool) -> dict[str, Any]:
             total_ms=record.duration_us / 1000,
             queue_ms=_ms(record.queue_us),
             money_ms=_ms(record.money_us),
+            parked_ms=_ms(None if parked is None else parked.total_us),
             prefill_ms=_ms(record.prefill_us),
             decode_ms=_ms(record.decode_us),
         ),

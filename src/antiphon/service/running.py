@@ -67,4 +67,5 @@ def _shown(admission: Admission) -> RunningRequest | None:
         batch_id=opening.batch_id,
         input_tokens=tokens.prompt or admission.input_tokens,
         output_tokens=tokens.output,
+        is_parked=admission.is_parked(),
     )

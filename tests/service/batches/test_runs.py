@@ -125,6 +125,14 @@ class Office:
             while sum(one._stop is not None for one in self.lane.running) < number:  # noqa: ASYNC110 - engines tell nobody
                 await anyio.sleep(0.01)
 
+    async def writing(self) -> None:
+        """Wait until all that runs has its first token."""
+        with anyio.fail_after(10):
+            while not (now := (await self.platform.running.show()).data) or any(  # noqa: ASYNC110 - as above
+                one.first_token_at is None for one in now
+            ):
+                await anyio.sleep(0.001)
+
     async def begun(self) -> None:
         """Wait until a batch request holds money: its answer is being made."""
         await self.platform.ledger.flush()
@@ -251,6 +259,26 @@ async def test_run_is_parked_for_an_interactive_request(start: Any) -> None:
     use = office.lane.idle_use
     assert (use.yielded, use.delayed) == (2, 1)
     assert 0 < use.longest_delay_s < 1
+
+
+async def test_run_tells_how_long_it_was_parked(start: Any) -> None:
+    office = await start(computes_here=True, tokens_per_second=20)
+    running = asyncio.create_task(office.run())
+    await office.writing()
+    async with office.answer() as answer:
+        await answer.message()
+        assert office.lane.waiting == 1
+        now = await office.platform.running.show()
+        assert {one.batch_id: one.is_parked for one in now.data} == {
+            "msgbatch_1": True,
+            None: False,
+        }
+    run = await running
+    assert isinstance(run, RunSucceeded)
+    told = run.note.facts.parked
+    assert told is not None
+    assert told.prefill_us == 0 < told.decode_us
+    assert (await office.run()).note.facts.parked is None
 
 
 async def test_run_that_is_cancelled_while_it_is_parked_leaves_nothing(start: Any) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import anyio
 import pytest
 
+from antiphon.core.request_records import ParkedTime
 from antiphon.service.limits.batch_lane import BatchLane, BatchTicket
 from antiphon.service.limits.gate import Gate
 
@@ -112,6 +113,35 @@ async def test_requests_make_way_that_a_small_window_keeps_out_for_interactive_o
     assert not tickets[2].makes_way
     await gate.enter()
     assert tickets[2].makes_way
+
+
+async def test_time_is_told_for_which_a_request_was_parked_before_and_after_its_first_token() -> (
+    None
+):
+    gate, clock = Gate(concurrent=1, queued=0), Clock()
+    on_a_machine(clock, gate)
+    [ticket] = await entered(gate, 1)
+
+    async def stand_still(seconds: float) -> None:
+        await gate.enter()
+        parking = asyncio.ensure_future(ticket.park())
+        await anyio.lowlevel.checkpoint()
+        assert ticket.is_parked()
+        clock.seconds += seconds
+        gate.leave()
+        await parking
+
+    clock.seconds += 1
+    assert ticket.parked is None
+    assert not ticket.is_parked()
+    await stand_still(2)
+    clock.seconds += 4
+    assert ticket.parked == ParkedTime(prefill_us=2_000_000)
+    await stand_still(8)
+    ticket.note_first_token(0.0)
+    await stand_still(16)
+    assert ticket.parked == ParkedTime(prefill_us=10_000_000, decode_us=16_000_000)
+    assert not ticket.is_parked()
 
 
 async def test_parked_request_makes_way_and_a_cancelled_one_no_more() -> None:

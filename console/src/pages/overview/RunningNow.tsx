@@ -30,6 +30,13 @@ export function RunningNow() {
   );
 }
 
+/** Return what a request does at this moment. */
+function doing(request: RunningRequest): string {
+  if (request.is_parked) return "Making way, of a batch";
+  const done = request.first_token_at ? "Writing the answer" : "Reading the prompt";
+  return request.batch_id ? `${done}, of a batch` : done;
+}
+
 function Now({ now, at }: { now: RunningRequests; at: number }) {
   const workspaceName = useWorkspaceName();
   const names = useNamesOfKeys(now.data.flatMap(({ api_key_id: key }) => key ?? []));
@@ -40,8 +47,7 @@ function Now({ now, at }: { now: RunningRequests; at: number }) {
     { title: "Workspace", cell: (one) => workspaceName(one.workspace_id) },
     {
       title: "Doing",
-      cell: (one) =>
-        `${one.first_token_at ? "Writing the answer" : "Reading the prompt"}${one.batch_id ? ", of a batch" : ""}`,
+      cell: doing,
     },
     {
       title: "For",

@@ -44,6 +44,7 @@ from antiphon.service.batches.file_budget import FileBudget
 from antiphon.service.batches.run_watch import UNWATCHED, RunWatch
 from antiphon.service.ledger import Ledger
 from antiphon.service.limits.admitter import SpendLimitReachedError
+from antiphon.service.limits.batch_lane import BatchTicket
 from antiphon.service.limits.waits import Waits
 from antiphon.service.messages import Messages
 from antiphon.store.accounts import ApiKey
@@ -234,7 +235,7 @@ class BatchRunner:
                 waits=run.waits,
                 hold=hold,
             )
-            answering = self._messages.batch_answer(params, context, make_way, run.watch.queued)
+            answering = self._messages.batch_answer(params, context, make_way, run.queue)
             async with answering as answer:
                 run.begin(answer)
                 message = msgspec.json.encode(await answer.message())
@@ -248,14 +249,19 @@ class _Run:
 
     def __init__(self, run_id: str, watch: RunWatch) -> None:
         self.id = run_id
-        self.watch = watch
         self.answer: Answer | None = None
+        self.ticket: BatchTicket | None = None
         self.waits = Waits()
         self.is_due = False
+        self._watch = watch
+
+    def queue(self, ticket: BatchTicket) -> None:
+        self.ticket = ticket
+        self._watch.queued(ticket)
 
     def begin(self, answer: Answer) -> None:
         self.answer = answer
-        self.watch.begun()
+        self._watch.begun()
 
     @property
     def entry(self) -> LedgerEntry | None:
@@ -263,11 +269,14 @@ class _Run:
 
     @property
     def note(self) -> RunNote:
-        waits, answer = self.waits, self.answer
+        waits, answer, ticket = self.waits, self.answer, self.ticket
         told = RunNote(gate_s=waits.gate_s, money_s=waits.money_s)
         if answer is None:
             return told
-        return replace(told, engine_number=answer.engine_number, facts=answer.facts)
+        facts = answer.facts
+        if ticket is not None and (parked := ticket.parked) is not None:
+            facts = replace(facts, parked=parked)
+        return replace(told, engine_number=answer.engine_number, facts=facts)
 
 
 def decode_params(params: bytes, version: str, betas: frozenset[str]) -> CreateMessageParams:

@@ -32,8 +32,9 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
     that the prompt may write. `planned_reads` are the tokens of the prompt that its plan reads from
     the prompt cache: rate limits do not count them, but the worst case does. `retries` is the
     number of earlier tries, if the client states it. A request of a batch has its `batch_id`: no
-    rate limit counts it. `note_first_token` gets the seconds from admission to the first token,
-    `note_money_wait` those of a wait for money.
+    rate limit counts it, and `is_parked` tells whether it stands still for interactive ones.
+    `note_first_token` gets the seconds from admission to the first token, `note_money_wait` those
+    of a wait for money.
     """
 
     caller: Caller
@@ -49,6 +50,7 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
     planned_reads: int = 0
     retries: int | None = None
     batch_id: str | None = None
+    is_parked: Callable[[], bool] = lambda: False
     note_first_token: Callable[[float], None] | None = None
     note_money_wait: Callable[[float], None] | None = None
 
@@ -89,7 +91,7 @@ class Admission:
     `headers` report the rest of the limits to the caller; `input_tokens` is the size of the prompt
     from the admission request. `close` ends the admission; later calls change nothing. The
     counters settle it soon after, exactly once, even if the process is killed; that of a batch,
-    once its entry is in the database.
+    once its entry is in the database. `is_parked` tells whether it stands still for others.
     """
 
     __slots__ = (
@@ -103,6 +105,7 @@ class Admission:
         "_used",
         "headers",
         "input_tokens",
+        "is_parked",
         "produced",
     )
 
@@ -122,10 +125,12 @@ class Admission:
         *,
         input_tokens: int = 0,
         note_first_token: Callable[[float], None] | None = None,
+        is_parked: Callable[[], bool] = lambda: False,
     ) -> None:
         """Open a record. Raises `StoreError` and `OSError`."""
         self.headers = headers
         self.input_tokens = input_tokens
+        self.is_parked = is_parked
         self._records = records
         self._note_first_token = note_first_token
         self._opening = opening

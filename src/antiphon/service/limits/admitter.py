@@ -132,6 +132,7 @@ class Admitter:
                 headers,
                 input_tokens=request.input_tokens,
                 note_first_token=request.note_first_token,
+                is_parked=request.is_parked,
             )
         except (StoreError, OSError) as error:
             # A request without a record is refused: its holds are released, its draws given back.

@@ -23,6 +23,8 @@ from math import inf
 from typing import Protocol
 
 from antiphon.core.idle_use import IdleUse
+from antiphon.core.request_records import ParkedTime, microseconds
+from antiphon.service.limits.stopwatch import Stopwatch
 from antiphon.service.limits.use_meter import UseMeter
 
 
@@ -77,7 +79,7 @@ class BatchLane:
         self.waiting = 0
         self.exclusive = exclusive
         self._quiet_s = quiet_s
-        self._clock = clock
+        self.clock = clock
         # Whether batch work has the lane: from the end of a pause to the next interactive request.
         self._quiet = False
         self._pause: asyncio.TimerHandle | None = None
@@ -107,7 +109,7 @@ class BatchLane:
             for ticket in reversed(leaving):
                 ticket.stop()
         if self._stopping:
-            self._arrivals.append(self._clock())
+            self._arrivals.append(self.clock())
 
     def let_in(self) -> None:
         """Let requests in, in the order of each queue, while there is room for them."""
@@ -127,15 +129,13 @@ class BatchLane:
     def gate_emptied(self) -> None:
         """Note that the last interactive request of a gate has left."""
         if len(self.queues) == 1 or not self._busy:
-            self._emptied_at = self._clock()
+            self._emptied_at = self.clock()
             self.meter.interactive_ended()
 
     @property
     def makes_way(self) -> bool:
         """Whether interactive requests are at any gate, or a pause waits for their next one."""
-        return self._busy or (
-            not self._quiet and self._clock() < self._emptied_at + self._quiet_s
-        )
+        return self._busy or (not self._quiet and self.clock() < self._emptied_at + self._quiet_s)
 
     @property
     def _busy(self) -> bool:
@@ -171,7 +171,7 @@ class BatchLane:
         if ticket.stopping:
             self._stopping -= 1
             if not self._stopping:
-                now = self._clock()
+                now = self.clock()
                 self.meter.delayed([now - arrival for arrival in self._arrivals])
                 self._arrivals.clear()
         self.let_in()
@@ -278,9 +278,19 @@ class BatchTicket:
 
     It is the `core.parking.Parking` of the request: while an engine watches it, the request is
     parked where it would have to end otherwise. `stopping`: it was told to stop, and still runs.
+    Whoever sees its first token calls `note_first_token`.
     """
 
-    __slots__ = ("_entry", "_inside", "_make_way", "_queue", "_stop", "stopping")
+    __slots__ = (
+        "_entry",
+        "_inside",
+        "_make_way",
+        "_parked",
+        "_queue",
+        "_reading_s",
+        "_stop",
+        "stopping",
+    )
 
     def __init__(self, queue: BatchQueue, make_way: Callable[[], None]) -> None:
         self.stopping = False
@@ -288,6 +298,9 @@ class BatchTicket:
         self._make_way = make_way
         self._stop: Callable[[], None] | None = None
         self._inside = False
+        self._parked = Stopwatch()
+        # Of the seconds for which it was parked, those before its first token.
+        self._reading_s: float | None = None
         self._entry: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
@@ -304,6 +317,25 @@ class BatchTicket:
     def parks(self) -> bool:
         """Whether its engine can park it now, where it would have to end otherwise."""
         return self._stop is not None
+
+    def is_parked(self) -> bool:
+        """Whether it has entered before, and waits now for others."""
+        return self.waits and self._parked.runs
+
+    @property
+    def parked(self) -> ParkedTime | None:
+        """How long it has been parked so far; `None` if it never was."""
+        seconds = self._parked.seconds(self._queue.lane.clock())
+        if not seconds:
+            return None
+        reading_s = seconds if self._reading_s is None else self._reading_s
+        return ParkedTime(
+            prefill_us=microseconds(reading_s), decode_us=microseconds(seconds - reading_s)
+        )
+
+    def note_first_token(self, _: float) -> None:
+        """Note that the prompt is read: it is the answer that is parked from now on."""
+        self._reading_s = self._parked.seconds(self._queue.lane.clock())
 
     async def enter(self) -> None:
         """Enter, at once or after any wait. What entered has to `leave`."""
@@ -326,7 +358,12 @@ class BatchTicket:
         self.leave()
         self.stopping = False
         self._entry = asyncio.get_running_loop().create_future()
-        await self._admitted(first=True)
+        clock = self._queue.lane.clock
+        self._parked.start(clock())
+        try:
+            await self._admitted(first=True)
+        finally:
+            self._parked.stop(clock())
 
     async def _admitted(self, *, first: bool = False) -> None:
         self._queue.add(self, first=first)

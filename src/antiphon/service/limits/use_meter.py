@@ -3,34 +3,7 @@
 from collections.abc import Callable
 
 from antiphon.core.idle_use import IdleUse, counted_delays
-
-
-class _Stopwatch:
-    """The seconds in which something was on, until they are taken."""
-
-    __slots__ = ("_seconds", "_since")
-
-    def __init__(self) -> None:
-        self._seconds = 0.0
-        self._since: float | None = None
-
-    def start(self, now: float) -> None:
-        """Go on, if it does not run yet."""
-        if self._since is None:
-            self._since = now
-
-    def stop(self, now: float) -> None:
-        if self._since is not None:
-            self._seconds += now - self._since
-            self._since = None
-
-    def take(self, now: float) -> float:
-        """Return the seconds, which are then 0 again; it runs as before."""
-        seconds, self._seconds = self._seconds, 0.0
-        if self._since is not None:
-            seconds += now - self._since
-            self._since = now
-        return seconds
+from antiphon.service.limits.stopwatch import Stopwatch
 
 
 class UseMeter:
@@ -41,7 +14,7 @@ class UseMeter:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._open, self._batches, self._interactive = _Stopwatch(), _Stopwatch(), _Stopwatch()
+        self._open, self._batches, self._interactive = Stopwatch(), Stopwatch(), Stopwatch()
         self._open.start(clock())
         self.entered = 0
         # What was taken, and what was not yet.

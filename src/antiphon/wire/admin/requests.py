@@ -14,16 +14,18 @@ from antiphon.wire.money import Money
 
 
 class RequestLatency(AnswerStruct, kw_only=True, frozen=True):
-    """Milliseconds: the whole request, and of it both waits, the prompt, the answer.
+    """Milliseconds: the whole request, and of it the waits, the prompt, the answer.
 
     `queue_ms` is the wait at the gate of the model, `money_ms` the one for money that running
-    requests held. `prefill_ms` is from the admission to the first token, `decode_ms` from there to
-    the end. What is not known, or was not come to, is `None`.
+    requests held, `parked_ms` the time for which the work on a request of a batch stood still for
+    interactive ones. `prefill_ms` is from the admission to the first token, `decode_ms` from there
+    to the end, both without `parked_ms`. What is not known, or was not come to, is `None`.
     """
 
     total_ms: float
     queue_ms: float | None = None
     money_ms: float | None = None
+    parked_ms: float | None = None
     prefill_ms: float | None = None
     decode_ms: float | None = None
 
@@ -178,7 +180,10 @@ class ActivityReport(Report[ActivityResult], kw_only=True, frozen=True):
 
 
 class RunningRequest(AnswerStruct, kw_only=True, frozen=True):
-    """A request that is running: what is known of it before its end."""
+    """A request that is running: what is known of it before its end.
+
+    `is_parked`: it is of a batch, and stands still for interactive requests.
+    """
 
     id: str
     type: Literal["running_request"] = "running_request"
@@ -192,6 +197,7 @@ class RunningRequest(AnswerStruct, kw_only=True, frozen=True):
     batch_id: str | None
     input_tokens: int
     output_tokens: int
+    is_parked: bool
 
 
 class ModelQueue(AnswerStruct, kw_only=True, frozen=True):
