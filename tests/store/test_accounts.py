@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from antiphon.core.ids import hash_secret
 from antiphon.store.accounts import (
+    AT_MOST_BEHIND,
     ActiveSecret,
     ApiKey,
     KeyKind,
@@ -19,6 +20,7 @@ from antiphon.store.accounts import (
     find_key,
     list_keys,
     note_use,
+    note_use_before_charge,
 )
 from antiphon.store.database.changes import revision
 from antiphon.store.database.connection import AsyncConnection
@@ -211,6 +213,26 @@ async def test_use_of_keys_is_noted_and_announces_nothing(database: Database) ->
     async with database.read() as connection:
         used = [key.last_used_at for key in await list_keys(connection)]
     assert used == [NOON, None]
+
+
+async def test_use_is_noted_before_a_charge_if_none_is_known_of_that_time(
+    database: Database,
+) -> None:
+    await add(database, a_key(1), a_key(2), a_key(3))
+    before, shortly = NOON - AT_MOST_BEHIND, timedelta(microseconds=1)
+    async with database.write() as connection:
+        known = {"apikey_01": before, "apikey_02": before - shortly}
+        await note_use(connection, known)
+        now = await revision(connection)
+        every = {f"apikey_0{number}": NOON for number in (3, 2, 1)}
+        await note_use_before_charge(connection, {**every, "apikey_gone": NOON})
+        await note_use_before_charge(connection, {})
+        # A bill may come late: it is no use of now.
+        await note_use_before_charge(connection, {"apikey_02": before})
+        assert await revision(connection) == now
+    async with database.read() as connection:
+        used = {key.id: key.last_used_at for key in await list_keys(connection)}
+    assert used == {"apikey_01": before, "apikey_02": NOON, "apikey_03": NOON}
 
 
 async def test_admin_keys_are_counted_apart(database: Database) -> None:

@@ -28,7 +28,9 @@ from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.core.ids import ID_ENTROPY, public_id
 from antiphon.logs import EventLog
 from antiphon.service.background import cancelled_once, ended
+from antiphon.service.charged_keys import ChargedKeys
 from antiphon.service.delivery import MOST_AT_ONCE, Delivery, Pace, TakeEntries
+from antiphon.store.accounts import note_use_before_charge
 from antiphon.store.database.database import Database, in_time
 from antiphon.store.database.errors import StoreError
 from antiphon.store.journal import (
@@ -268,11 +270,18 @@ def _free_entry(request_id: str, now: datetime) -> LedgerEntry:
 
 
 def saving_to(database: Database, limit_s: float = SAVE_S) -> TakeEntries:
-    """Return the receiver that adds entries to a database."""
+    """Return the receiver that adds entries to a database, and notes their keys as used.
+
+    The balances of what is used look at keys that were.
+    """
+    keys = ChargedKeys()
 
     async def save(entries: Sequence[LedgerEntry]) -> None:
+        uses = keys.uses(entries)
         async with in_time(limit_s), database.write() as connection:
+            await note_use_before_charge(connection, uses)
             await add_entries(connection, entries)
+        keys.noted(uses)
 
     return save
 

@@ -1,9 +1,9 @@
 """API keys and their secrets at rest. Each change is announced in its own transaction."""
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import (
@@ -14,6 +14,7 @@ from sqlalchemy import (
     insert,
     literal,
     literal_column,
+    or_,
     select,
     update,
 )
@@ -25,6 +26,9 @@ from antiphon.store.database.errors import AmbiguousNameError
 from antiphon.store.database.pages import read_portions
 from antiphon.store.database.records import add, portions, read, with_folded_name
 from antiphon.store.database.tables import END, api_keys, key_secrets, stored_moment
+
+AT_MOST_BEHIND: Final = timedelta(minutes=1)
+"""How far the stored last use of a key may be behind a request that is charged to the key."""
 
 
 class KeyKind(StrEnum):
@@ -262,6 +266,23 @@ async def note_use(connection: AsyncConnection, uses: Mapping[str, datetime]) ->
             # In a fixed order, so that two servers do not wait for each other's rows.
             [{"key": key_id, "at": at} for key_id, at in sorted(uses.items())],
         )
+
+
+async def note_use_before_charge(connection: AsyncConnection, uses: Mapping[str, datetime]) -> None:
+    """Store uses of keys of which none is stored that is `AT_MOST_BEHIND` them, or later.
+
+    It stands in the transaction that charges the keys, before what is charged: so a key to which
+    anything was charged was used, whatever dies. Later uses are stored together, now and then.
+    """
+    columns = api_keys.c
+    older = or_(columns.last_used_at.is_(None), columns.last_used_at < bindparam("before"))
+    one = update(api_keys).where(columns.id == bindparam("key"), older)
+    rows = [
+        {"key": key_id, "at": at, "before": at - AT_MOST_BEHIND}
+        for key_id, at in sorted(uses.items())
+    ]
+    if rows:
+        await connection.execute(one.values(last_used_at=bindparam("at")), rows)
 
 
 async def count_keys(connection: AsyncConnection, kind: KeyKind = KeyKind.API) -> int:

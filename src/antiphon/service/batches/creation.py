@@ -20,6 +20,7 @@ import anyio
 from antiphon.service.access import no_workspace
 from antiphon.service.background import offload
 from antiphon.service.idempotency_key import check_same
+from antiphon.store.accounts import note_use_before_charge
 from antiphon.store.batches.create import (
     NewRequest,
     add_requests,
@@ -122,6 +123,9 @@ class Creation:
             # Locked before the batch, as by whoever archives the workspace.
             if workspace is not None and not await hold_open(connection, workspace):
                 raise no_workspace()
+            # What it costs is charged later, and perhaps by another process.
+            if (key := self._batch.api_key_id) is not None:
+                await note_use_before_charge(connection, {key: self._batch.created_at})
             await self._add_group(connection, beside=0)
             return await make_ready(
                 connection,
