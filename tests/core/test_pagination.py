@@ -10,6 +10,7 @@ from antiphon.core.pagination import (
     IdCursor,
     IdPage,
     TokenCursor,
+    bind_token,
     listing,
     page,
     page_by_tokens,
@@ -19,6 +20,7 @@ from antiphon.core.pagination import (
     place_of_token,
     token_listing,
     token_of_place,
+    unbind_token,
 )
 
 
@@ -171,6 +173,22 @@ def test_page_of_a_listing_by_tokens_ends_where_the_next_one_begins() -> None:
     assert page_of_two.next_page == token_of_place(EPOCH, "b")
     assert token_listing(found, 3, lambda item: (EPOCH, item.id)).next_page is None
     assert token_listing([], 3, lambda item: (EPOCH, item.id)).data == ()
+
+
+@given(st.text(), st.text())
+def test_bound_token_leads_on_in_its_listing_alone(position: str, listing: str) -> None:
+    for token in (page_token(position), "page_7"):
+        bound = bind_token(token, listing)
+        assert bound.startswith("page_")
+        assert unbind_token(bound, listing) == token
+        with pytest.raises(InvalidRequestError, match="page: not a page of this listing; it leads"):
+            unbind_token(bound, f"{listing}&")
+
+
+@pytest.mark.parametrize("token", ["", "page_", "page_7", page_token("5 audit_1")])
+def test_token_that_is_bound_to_no_listing_is_refused(token: str) -> None:
+    with pytest.raises(InvalidRequestError, match="page: not a page of this listing; it leads"):
+        unbind_token(token, "/v1/organizations/audit_log?")
 
 
 @given(st.text())

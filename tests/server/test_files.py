@@ -12,7 +12,7 @@ from antiphon.store.database.database import open_database
 from antiphon.store.files import CHUNK_BYTES
 from support.disks import SmallDisk
 from support.forms import FORM, OF_BETA, remove, send_file, upload, upload_form
-from support.organization import Organization, StartOrganization
+from support.organization import NOT_A_PAGE, Organization, StartOrganization
 
 pytestmark = pytest.mark.anyio
 FILES = "/v1/files"
@@ -99,7 +99,7 @@ async def test_listing_has_pages(on_both_databases: StartOrganization) -> None:
     assert [one["id"] for one in rest["data"]] == ids[2:]
     assert rest["next_page"] is None
     wrong = await org.caller.get(f"{FILES}?page=page_x")
-    assert wrong.error == (400, "invalid_request_error", "page: not a page of this listing")
+    assert wrong.error == (400, "invalid_request_error", NOT_A_PAGE)
 
 
 async def test_listing_of_the_beta_is_walked_by_ids(organization: StartOrganization) -> None:

@@ -9,6 +9,7 @@ from antiphon.service.platform import Platform
 from antiphon.store.ledger import add_entries
 from support.asgi import KEY, Answer, Client
 from support.ledger import an_entry
+from support.organization import NOT_A_PAGE
 
 pytestmark = pytest.mark.anyio
 
@@ -197,7 +198,7 @@ async def test_costs_are_cents_to_the_nano_dollar(client: Client) -> None:
             f"{START}&context_window[]=1M",
             "context_window.0: Input should be '0-200k' or '200k-1M'",
         ),
-        (USAGE, f"{START}&page=page_x", "page: not a page of this report"),
+        (USAGE, f"{START}&page=page_x", NOT_A_PAGE),
         (COST, f"{START}&bucket_width=1h", "bucket_width: Input should be '1d'"),
         (
             COST,

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from antiphon.core.pagination import page_token
+from antiphon.core.pagination import bind_token, page_token
 from antiphon.settings import EngineSettings, ModelSettings, PriceSettings
 from antiphon.store.ledger import add_entries
 from support.asgi import HELLO, Answer, Call
 from support.cached_requests import FIVE_MINUTES, system, turn
 from support.ledger import an_entry
-from support.organization import NOON, Organization, StartOrganization
+from support.organization import NOON, NOT_A_PAGE, Organization, StartOrganization
 
 pytestmark = pytest.mark.anyio
 
@@ -394,13 +394,18 @@ async def test_listing_is_filtered(org: Organization) -> None:
     assert await count("ending_at=2026-11-23T13:01:00%2B01:00") == 2
 
 
+def of_requests(position: str) -> str:
+    """Return the token of a page of the request log that begins behind a position."""
+    return bind_token(page_token(position), "/v1/organizations/requests?")
+
+
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("page=page_x", "page: not a page of this listing"),
+        ("page=page_x", NOT_A_PAGE),
         # Places of no request: a text, and a number that the database does not have.
-        (f"page={page_token('5 audit_1')}", "page: not a page of this listing"),
-        (f"page={page_token('5 ' + 19 * '9')}", "page: not a page of this listing"),
+        (f"page={of_requests('5 audit_1')}", "page: not a page of this listing"),
+        (f"page={of_requests('5 ' + 19 * '9')}", "page: not a page of this listing"),
         ("status_class=3xx", "status_class: Input should be '2xx', '4xx' or '5xx'"),
         ("starting_at=now", "starting_at: Input should be a valid RFC 3339 datetime"),
         (

@@ -17,6 +17,10 @@ from support.asgi import Client
 ADMIN = "sk-antiphon-admin-key-of-the-tests"
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 GROUP = "/rate_limits/rl_scripted"
+NOT_A_PAGE = (
+    "page: not a page of this listing; it leads on with the parameters of the request that it came "
+    "from"
+)
 
 
 class Clock:

@@ -2,7 +2,9 @@
 
 There are two kinds. A listing by ids is walked with `after_id` and `before_id`, which are ids of
 its items. A listing by tokens is walked with `page`, the opaque `next_page` of an earlier answer:
-it holds the number of the next item, or the place of the last one, its moment and its id.
+it holds the number of the next item, or the place of the last one, its moment and its id. Outside
+of the server such a token is bound to its listing, with its filters and its order: elsewhere the
+same number or place would lead on at a wrong item, without a word.
 """
 
 import re
@@ -10,6 +12,7 @@ import sys
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, TypeVar
 
 import msgspec
@@ -169,6 +172,30 @@ def token_listing(
     shown = tuple(found[:limit])
     more = len(found) > limit
     return TokenListing(data=shown, next_page=token_of_place(*place(shown[-1])) if more else None)
+
+
+def bind_token(token: str, listing: str) -> str:
+    """Return a token that leads on in this listing alone, which `listing` names with its filters.
+
+    It is no secret: it keeps callers from mistakes.
+    """
+    return f"{_TOKEN}{_mark(listing)}{token.removeprefix(_TOKEN)}"
+
+
+def unbind_token(token: str, listing: str) -> str:
+    """Return the token that was bound to a listing. Raises `InvalidRequestError` for any other."""
+    beginning = f"{_TOKEN}{_mark(listing)}"
+    if not token.startswith(beginning):
+        raise InvalidRequestError(
+            "page: not a page of this listing; it leads on with the parameters of the request that "
+            "it came from"
+        )
+    return _TOKEN + token.removeprefix(beginning)
+
+
+def _mark(listing: str) -> str:
+    """Return eight characters that stand for a listing."""
+    return urlsafe_b64encode(sha256(listing.encode()).digest()[:6]).decode()
 
 
 def not_a_page(of: str = "listing") -> InvalidRequestError:

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from antiphon.settings import PriceSettings
-from support.organization import Organization, StartOrganization
+from support.organization import NOT_A_PAGE, Organization, StartOrganization
 
 pytestmark = pytest.mark.anyio
 
@@ -138,7 +138,7 @@ async def test_effective_limits_are_filtered_by_user_and_period(
     [
         ("user_ids[]=user_none", (404, "User user_none not found.")),
         ("period[]=yearly", (400, "period.0: Input should be 'daily', 'weekly' or 'monthly'")),
-        ("page=page_9", (400, "page: not a page of this listing")),
+        ("page=page_9", (400, NOT_A_PAGE)),
         ("limit=0", (400, "limit: Input should be greater than or equal to 1")),
         ("scope=user", (400, "scope: Extra inputs are not permitted")),
         (

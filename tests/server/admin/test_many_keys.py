@@ -6,7 +6,7 @@ import pytest
 
 from antiphon.core.pagination import TokenCursor
 from antiphon.core.permissions import EVERYTHING, Reach
-from support.organization import StartOrganization
+from support.organization import NOT_A_PAGE, StartOrganization
 
 pytestmark = pytest.mark.anyio
 
@@ -152,7 +152,7 @@ async def test_pages_of_levels_and_of_spend_limits_are_the_whole(
             assert found == whole
     # A token is one of its own listing.
     refused = await org.refusal("/rate_limit_levels?page=page_3", method="GET")
-    assert refused == (400, "page: not a page of this listing")
+    assert refused == (400, NOT_A_PAGE)
 
 
 async def test_levels_out_of_reach_are_not_walked_over(

@@ -13,7 +13,7 @@ from antiphon.settings import PriceSettings
 from support.asgi import Client
 from support.cached_requests import FIVE_MINUTES, ONE_HOUR, system, turn
 from support.console import get, join, member, set_up
-from support.organization import Organization, StartOrganization
+from support.organization import NOT_A_PAGE, Organization, StartOrganization
 
 pytestmark = pytest.mark.anyio
 
@@ -136,7 +136,7 @@ async def test_entries_are_filtered_and_paged(start) -> None:
     assert len((await org.get("/prompt_cache/entries?model=scripted"))["data"]) == 4
     assert (await org.get("/prompt_cache/entries?model=other"))["data"] == []
     answer = await org.admin.get(f"{ORGANIZATIONS_PATH}/prompt_cache/entries?page=nonsense")
-    assert answer.error[2] == "page: not a page of this listing"
+    assert answer.error[2] == NOT_A_PAGE
 
 
 async def test_ids_of_entries_are_no_hashes_of_prompts(start) -> None:

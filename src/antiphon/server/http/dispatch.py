@@ -10,7 +10,8 @@ from antiphon.core.validation.versions import OLDEST
 from antiphon.server.http.body_budget import BodyBudget, BodyShare
 from antiphon.server.http.browser import check_request_of_console, session_token
 from antiphon.server.http.exchange import Exchange
-from antiphon.server.http.queries import ANY_QUERY, NOTHING, Query
+from antiphon.server.http.pages import with_bound_page
+from antiphon.server.http.queries import ANY_QUERY, NOTHING, OpenQuery, Query
 from antiphon.server.http.requests import Request, read_betas, read_body, read_version
 from antiphon.server.http.routing import Reply, Route
 from antiphon.service.access import Access, Caller, NoKeyError
@@ -65,6 +66,8 @@ class Dispatcher:
             share.release()
         if answer is None:
             return  # The handler has written it.
+        if request.listing is not None:
+            answer = with_bound_page(answer, request.listing)
         if request.version == OLDEST:
             answer = as_of_2023_06_01(answer, caller.directory.default_workspace.id)
         await _write(exchange, answer)
@@ -110,6 +113,7 @@ class Dispatcher:
         version, betas = read_version(exchange), read_betas(exchange)
         body = b"" if route.body is None else await read_body(exchange, self._settings, share)
         query = NOTHING if route.query is ANY_QUERY else Query(exchange.query(), route.query)
+        listing = query.walk(exchange.scope["path"]) if _has_pages(route) else None
         params = None
         if route.body is not None:
             # An administrator may send no body if the path identifies the request.
@@ -120,7 +124,7 @@ class Dispatcher:
                 await share.add_texts(whole)
                 params = await self._decode(route.body, whole, version, betas)
         kept = body if route.key is KeyKind.ADMIN else b""
-        return Request(exchange, caller, version, query, kept, len(body), params, share)
+        return Request(exchange, caller, version, query, kept, len(body), params, share, listing)
 
     async def _decode(
         self, kind: Body[Any], body: bytes, version: str, betas: frozenset[str]
@@ -130,6 +134,12 @@ class Dispatcher:
         # nothing, and the event loop would wait for all of them.
         async with self._decoding:
             return await asyncio.to_thread(kind.decode, body, version, betas)
+
+
+def _has_pages(route: Route) -> bool:
+    """Return whether a route answers with pages that tokens lead to."""
+    known = route.query.names if isinstance(route.query, OpenQuery) else route.query
+    return "page" in known
 
 
 async def _write(exchange: Exchange, answer: Any) -> None:

@@ -1,12 +1,13 @@
 """Query strings, read as strictly as bodies: an unknown parameter is refused by its name."""
 
 from collections.abc import Collection, Mapping, Sequence
+from urllib.parse import urlencode
 
 import msgspec
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.names import is_plain
-from antiphon.core.pagination import IdCursor, ListOrder, TokenCursor, page_limit
+from antiphon.core.pagination import IdCursor, ListOrder, TokenCursor, page_limit, unbind_token
 from antiphon.wire.errors import shortened
 
 # Older SDKs add `beta=true` to calls of a beta; it has no meaning.
@@ -110,6 +111,23 @@ class Query:
         """
         limit = None if whole and self.one("limit") is None else self.limit()
         return TokenCursor(limit, self.one("page"))
+
+    def walk(self, path: str) -> str:
+        """Return the listing at a path that this query walks over, by a name with its filters.
+
+        The token of its page, if it has one, is from now on as the listing has made it. Raises
+        `InvalidRequestError` for one of another listing.
+        """
+        filters = {
+            (name, value)
+            for name, values in self._values.items()
+            if name not in BY_TOKENS
+            for value in values
+        }
+        listing = f"{path}?{urlencode(sorted(filters))}"
+        if token := self.one("page"):
+            self._values["page"] = [unbind_token(token, listing)]
+        return listing
 
 
 NOTHING = Query({}, ())

@@ -31,7 +31,8 @@ class Request(msgspec.Struct, Generic[P], frozen=True):
 
     `params` is the decoded body, `size` the number of bytes that it was decoded from, and `body`
     these bytes, which only routes for administrators keep. They are `None`, 0 and empty on a route
-    without a body, whose handler may read one: `share` counts the bytes that it keeps.
+    without a body, whose handler may read one: `share` counts the bytes that it keeps. `listing` is
+    what the query walks over by tokens, if it does.
     """
 
     exchange: Exchange
@@ -42,6 +43,7 @@ class Request(msgspec.Struct, Generic[P], frozen=True):
     size: int
     params: P
     share: BodyShare
+    listing: str | None = None
 
     def path(self, name: str) -> str:
         """Return the part of the path with this name in the template."""
