@@ -45,6 +45,11 @@ const oidc = createRoute({
   path: "/oidc",
   component: lazyRouteComponent(() => import("./pages/OidcReturn.tsx"), "OidcReturn"),
 });
+const signedOut = createRoute({
+  getParentRoute: () => root,
+  path: "/signed-out",
+  component: lazyRouteComponent(() => import("./pages/SignedOut.tsx"), "SignedOut"),
+});
 const signedIn = createRoute({ getParentRoute: () => root, id: "signed-in", component: SignedIn });
 const home = createRoute({
   getParentRoute: () => signedIn,
@@ -161,6 +166,7 @@ export const router = createRouter({
     invite,
     byLink,
     oidc,
+    signedOut,
     signedIn.addChildren([
       home,
       overview,

@@ -14,6 +14,7 @@ function session(role: Role, here: WorkspaceRole | null = null): Session {
     permissions: role === "admin" || role === "developer" ? ["keys.read", "keys.write"] : [],
     workspaces: [{ id: "wrkspc_1", name: "One", workspace_role: here, is_default: false }],
     expires_at: added_at,
+    sign_out_of: null,
   };
 }
 

@@ -27,7 +27,8 @@ class OidcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     `invited` to refuse them. `roles` has the role for each value of `role_claim`, and wins over the
     role that a user has. A user who has a password links the account of the provider once, while
     signed in; with `link = "address"` a verified address is enough. `trust_addresses`: addresses
-    of which the provider does not say whether they are verified count as verified.
+    of which the provider does not say whether they are verified count as verified. With
+    `sign_out_there` people can end their session at the provider with that of the Console.
     """
 
     issuer: Annotated[str, Meta(pattern=r"^https?://[^\s?#]+\Z", max_length=512)]
@@ -42,6 +43,7 @@ class OidcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     roles: dict[Name, GivenRole] = {}
     link: Literal["signed_in", "address"] = "signed_in"
     trust_addresses: bool = False
+    sign_out_there: bool = False
 
     def __post_init__(self) -> None:
         if not is_safe(self.issuer):

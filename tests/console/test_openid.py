@@ -24,6 +24,7 @@ name = "Example"
 domains = ["example.org"]
 role_claim = "groups"
 roles = {{ "example.org" = "developer" }}
+sign_out_there = true
 """
 
 
@@ -92,6 +93,34 @@ def test_invited_person_joins_and_comes_back_to_the_page_of_the_link(
     assert theirs.url.endswith("/console/usage?by=workspace_id&range=30d")
     theirs.go_back()
     assert "/console/oidc" not in theirs.url
+
+
+def test_person_signs_out_of_the_provider_too(page: Page, person: Person, issuer: str) -> None:
+    link = invite(page, "carol@example.org")
+    theirs = person.page()
+    theirs.goto(link)
+    theirs.get_by_role("button", name="Join with Example").click()
+    pass_provider(theirs, "carol@example.org")
+    theirs.get_by_role("button", name="carol").click()
+    theirs.get_by_role("menuitem", name="Sign out of Example too").click()
+    theirs.wait_for_url(f"{issuer}/session/end?**")
+    theirs.get_by_role("button", name="Yes, sign me out").click()
+    expect(theirs.get_by_role("heading", name="You are signed out")).to_be_visible()
+    assert theirs.url.endswith("/console/signed-out")
+    theirs.get_by_role("link", name="Sign in again").click()
+    theirs.get_by_role("button", name="Sign in with Example").click()
+    # It does not know the person any more.
+    expect(theirs.get_by_placeholder("Enter any login")).to_be_visible()
+    pass_provider(theirs, "carol@example.org")
+    # While the provider is away the session ends here, and the page says so.
+    gone = {"type": "oidc_signed_out", "url": None}
+    theirs.route("**/v1/console/oidc/sign_out", lambda route: route.fulfill(json=gone))
+    theirs.get_by_role("button", name="carol").click()
+    theirs.get_by_role("menuitem", name="Sign out of Example too").click()
+    expect(theirs.get_by_role("alert")).to_contain_text("could not reach Example")
+    # It was not the server that answered.
+    theirs.goto("/console/signed-out")
+    expect(theirs.get_by_role("heading", name="You are signed in")).to_be_visible()
 
 
 def test_administrator_links_the_account_and_stranger_stays_outside(
@@ -174,6 +203,11 @@ def test_provider_or_passwords_may_be_away(person: Person) -> None:
 @pytest.mark.usefixtures("ada")
 def test_pages_of_the_sign_in_have_no_barriers(person: Person, axe: str) -> None:
     page = person.page()
-    for path in ("/console/", "/console/oidc?error=access_denied", "/console/invite#token=x"):
+    for path in (
+        "/console/",
+        "/console/oidc?error=access_denied",
+        "/console/signed-out",
+        "/console/invite#token=x",
+    ):
         go_light(page, path)
         assert faults_of(page, axe) == []

@@ -20,7 +20,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from support.asgi import Answer
 from support.browser import PASSWORD, Browser
-from support.organization import NOON
+from support.organization import NOON, Organization, StartOrganization
 
 IDENTITY = "/v1/console/identity"
 CLIENT = "antiphon"
@@ -223,6 +223,17 @@ async def provider(now: Callable[[], float]) -> AsyncGenerator[FakeProvider]:
 async def there() -> AsyncGenerator[FakeProvider]:
     async with provider(NOON.timestamp) as one:
         yield one
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def on_both_databases_with(request: pytest.FixtureRequest, organization: StartOrganization) -> Any:
+    """Starts an organization with settings over either database."""
+    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
+
+    async def start(settings: dict[str, Any]) -> Organization:
+        return await organization({**settings, **({} if url is None else {"database_url": url})})
+
+    return start
 
 
 async def begin(browser: Browser) -> str:

@@ -75,6 +75,7 @@ ANSWERS: dict[str, Any] = {
     "file_beta_page": files.BetaFilePage,
     "file_deleted": files.DeletedFile,
     "console_info": console.ConsoleInfo,
+    "console_oidc_signed_out": console.OidcSignedOut,
     "console_session": console.SessionInfo,
     "console_session_deleted": console.SessionDeleted,
     "audit_entry": organizations.AuditInfo,

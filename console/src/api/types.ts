@@ -37,6 +37,8 @@ export interface Session {
   permissions: string[];
   workspaces: OwnWorkspace[];
   expires_at: string;
+  /** The name of the provider at which the session can be ended too. */
+  sign_out_of: string | null;
 }
 
 export interface ConsoleInfo {
@@ -52,6 +54,12 @@ export interface ConsoleInfo {
 export interface OidcRequest {
   type: "oidc_request";
   url: string;
+}
+
+/** The session has ended; at `url` the browser ends the one at the provider, if that is there. */
+export interface OidcSignedOut {
+  type: "oidc_signed_out";
+  url: string | null;
 }
 
 /** By what the signed-in user can sign in. */

@@ -16,6 +16,9 @@ const OTHER_FAULT =
   "The provider refused it. Whoever runs this server can see why in its log there.";
 const NOTHING = "This page is only for the way back from a provider.";
 
+/** Stands behind the # of the page after a sign-out whose provider could not be reached. */
+export const UNREACHED = "unreached";
+
 /** Read the provider's answer from the query of an address. */
 export function answerIn(search: string): ProviderAnswer {
   const query = new URLSearchParams(search);

@@ -9,10 +9,12 @@ import {
 } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { useMutation } from "@tanstack/react-query";
-import { Link, Outlet, useLocation } from "@tanstack/react-router";
+import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
 import { ask } from "../api/client.ts";
 import { useOpenIncreases } from "../api/queries.ts";
+import type { OidcSignedOut } from "../api/types.ts";
+import { UNREACHED } from "../rules/oidc.ts";
 import { entriesFor } from "../rules/permissions.ts";
 import { useSession, useSwitchSession } from "../session.tsx";
 import { Shortcuts } from "./Shortcuts.tsx";
@@ -132,7 +134,8 @@ function Waiting() {
 }
 
 function Account({ onKeys }: { onKeys: () => void }) {
-  const { user, organization } = useSession();
+  const { user, organization, sign_out_of: provider } = useSession();
+  const navigate = useNavigate();
   const { colorScheme, setColorScheme } = useMantineColorScheme();
   const switchSession = useSwitchSession();
   const signOut = useMutation({
@@ -141,6 +144,15 @@ function Account({ onKeys }: { onKeys: () => void }) {
         ? ask("POST", "/v1/console/sign_out_everywhere", { body: {} })
         : ask("DELETE", "/v1/console/session"),
     onSuccess: () => switchSession(null),
+  });
+  const signOutThere = useMutation({
+    mutationFn: () => ask<OidcSignedOut>("POST", "/v1/console/oidc/sign_out", { body: {} }),
+    onSuccess: async ({ url }) => {
+      // The session has ended: the page that follows asks for none.
+      if (url === null) await navigate({ to: "/signed-out", hash: UNREACHED });
+      else window.location.assign(url);
+      switchSession(null);
+    },
   });
   return (
     <Menu position="top-start" width={224} withinPortal>
@@ -173,6 +185,9 @@ function Account({ onKeys }: { onKeys: () => void }) {
         ))}
         <Menu.Divider />
         <Menu.Item onClick={() => signOut.mutate(false)}>Sign out</Menu.Item>
+        {provider !== null && (
+          <Menu.Item onClick={() => signOutThere.mutate()}>Sign out of {provider} too</Menu.Item>
+        )}
         <Menu.Item onClick={() => signOut.mutate(true)}>Sign out everywhere</Menu.Item>
       </Menu.Dropdown>
     </Menu>

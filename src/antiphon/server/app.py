@@ -164,6 +164,7 @@ def _console_routes(console: Console, settings: Settings) -> tuple[Route, ...]:
             ("POST /invites/accept", endpoints.accept_invite),
             ("POST /oidc", oidc.begin),
             ("POST /oidc/session", oidc.sign_in),
+            ("POST /oidc/sign_out", oidc.sign_out),
             ("GET /identity", oidc.show_identity),
             ("POST /identity", oidc.link),
             ("DELETE /identity", oidc.unlink),

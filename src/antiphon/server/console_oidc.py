@@ -7,7 +7,7 @@ answer that another site plants meets the same walls as any other request.
 
 from antiphon.core.errors import NotFoundError
 from antiphon.server.console_requests import ConsoleRequests
-from antiphon.server.http.browser import oidc_cookie, oidc_request
+from antiphon.server.http.browser import ended_session_cookie, oidc_cookie, oidc_request
 from antiphon.server.http.exchange import Exchange
 from antiphon.service.console.console import Console
 from antiphon.service.console.openid.sign_in import Begun, OidcSignIn
@@ -17,11 +17,13 @@ from antiphon.wire.console import (
     LinkIdentityParams,
     OidcAnswerParams,
     OidcRequest,
+    OidcSignedOut,
     SessionInfo,
 )
 
-# The page that a provider sends browsers to.
+# The pages that a provider sends browsers to: after the sign-in, and after the sign-out.
 PAGE = "/console/oidc"
+SIGNED_OUT_PAGE = "/console/signed-out"
 
 
 class OidcEndpoints:
@@ -40,6 +42,16 @@ class OidcEndpoints:
         visit, back_to = self._requests.visit(exchange), self._back_to(exchange)
         opened = await self._oidc.finish(answer, oidc_request(exchange), visit, back_to)
         return await self._requests.welcome(exchange, opened)
+
+    async def sign_out(self, exchange: Exchange) -> OidcSignedOut:
+        who = await self._requests.signed_in(exchange)
+        await self._requests.read(exchange, NoParams)
+        if self._console.oidc_sign_out is None:
+            raise _no_provider()
+        back_to = self._back_to(exchange, SIGNED_OUT_PAGE)
+        url = await self._console.oidc_sign_out.sign_out(who, exchange.request_id, back_to)
+        exchange.headers["set-cookie"] = ended_session_cookie(exchange)
+        return OidcSignedOut(url=url)
 
     async def show_identity(self, exchange: Exchange) -> IdentityInfo:
         who = await self._requests.signed_in(exchange)
@@ -67,14 +79,18 @@ class OidcEndpoints:
     @property
     def _oidc(self) -> OidcSignIn:
         if self._console.oidc is None:
-            raise NotFoundError("Nobody signs in to this server by an identity provider.")
+            raise _no_provider()
         return self._console.oidc
 
     def _sent(self, exchange: Exchange, begun: Begun) -> OidcRequest:
         exchange.headers["set-cookie"] = oidc_cookie(exchange, begun.cookie)
         return OidcRequest(url=begun.address)
 
-    def _back_to(self, exchange: Exchange) -> str:
+    def _back_to(self, exchange: Exchange, page: str = PAGE) -> str:
         """Return the page that the provider sends the browser to, which it has to know."""
         base_url = self._console.settings.url or exchange.base_url
-        return base_url.rstrip("/") + PAGE
+        return base_url.rstrip("/") + page
+
+
+def _no_provider() -> NotFoundError:
+    return NotFoundError("Nobody signs in to this server by an identity provider.")

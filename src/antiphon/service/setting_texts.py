@@ -68,5 +68,6 @@ SETTING_TEXTS: Final[Mapping[str, str]] = {
     "oidc.roles": "The role for each value of that claim.",
     "oidc.link": "How a user with a password is linked to an account there the first time.",
     "oidc.trust_addresses": "Whether addresses count of which the provider says nothing.",
+    "oidc.sign_out_there": "Whether people can sign out of the provider too.",
 }
 """The text of each path of a setting. Tables that describe models have texts of their own."""

@@ -15,7 +15,7 @@ from antiphon.store.database.changes import EVERYBODY, ChangeKind, announce
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.console_tables import console_links, console_sessions, passwords
 from antiphon.store.database.pages import read_portions
-from antiphon.store.database.records import add, insertion, portions, read
+from antiphon.store.database.records import insertion, portions, read
 from antiphon.store.database.tables import workspace_members
 from antiphon.store.workspaces import Member
 
@@ -39,7 +39,7 @@ class StoredSession(msgspec.Struct, frozen=True, kw_only=True):
     """A session of a browser. It ends at `ends_at`, or earlier if it is idle.
 
     `last_used_at` may be a minute behind. Until `renews_until` it may set a password without the
-    current one.
+    current one. `provider` is the issuer at which it can be ended too.
     """
 
     digest: bytes
@@ -48,6 +48,7 @@ class StoredSession(msgspec.Struct, frozen=True, kw_only=True):
     last_used_at: datetime
     ends_at: datetime
     renews_until: datetime | None = None
+    provider: str | None = None
 
 
 class LinkKind(StrEnum):
@@ -87,9 +88,12 @@ async def set_password(connection: AsyncConnection, password: Password) -> None:
     await announce(connection, ChangeKind.PEOPLE, password.user_id)
 
 
-async def add_session(connection: AsyncConnection, session: StoredSession) -> None:
-    """Add a session."""
-    await add(connection, console_sessions, session)
+async def add_session(
+    connection: AsyncConnection, session: StoredSession, id_token: str | None = None
+) -> None:
+    """Add a session; `id_token` is that of its provider, which `id_token_of` alone returns."""
+    row = {name: getattr(session, name) for name in StoredSession.__struct_fields__}
+    await connection.execute(insert(console_sessions).values(**row, id_token=id_token))
     await announce(connection, ChangeKind.PEOPLE, session.user_id)
 
 
@@ -101,7 +105,8 @@ async def list_sessions(
     Those of many users, who are given, are not in one order.
     """
     by = [console_sessions.c.digest]
-    every = select(console_sessions)
+    # Not their ID tokens, which are long.
+    every = select(*(console_sessions.c[name] for name in StoredSession.__struct_fields__))
     if user_ids is None:
         async for found in read_portions(connection, StoredSession, every, by):
             yield found
@@ -138,6 +143,13 @@ async def last_use_of(connection: AsyncConnection, digest: bytes) -> datetime | 
     """Return when a session was last used, as far as the processes have told; `None` for none."""
     own = select(console_sessions.c.last_used_at).where(console_sessions.c.digest == digest)
     found: datetime | None = await connection.scalar(own)
+    return found
+
+
+async def id_token_of(connection: AsyncConnection, digest: bytes) -> str | None:
+    """Return the ID token by which a session began at a provider, if it was kept."""
+    own = select(console_sessions.c.id_token).where(console_sessions.c.digest == digest)
+    found: str | None = await connection.scalar(own)
     return found
 
 

@@ -91,6 +91,16 @@ class OidcRequest(AnswerStruct, kw_only=True, frozen=True):
     url: str
 
 
+class OidcSignedOut(AnswerStruct, kw_only=True, frozen=True):
+    """The session has ended here. At `url` the browser ends the one at the provider.
+
+    `url` is null if the provider cannot be reached.
+    """
+
+    type: Literal["oidc_signed_out"] = "oidc_signed_out"
+    url: str | None
+
+
 class IdentityInfo(AnswerStruct, kw_only=True, frozen=True):
     """By what a user can sign in; `linked_at` is null without an account at the provider."""
 
@@ -109,7 +119,10 @@ class SessionWorkspace(AnswerStruct, kw_only=True, frozen=True):
 
 
 class SessionInfo(AnswerStruct, kw_only=True, frozen=True):
-    """A signed-in user, and what the user may do. `expires_at` is the latest end."""
+    """A signed-in user, and what the user may do. `expires_at` is the latest end.
+
+    `sign_out_of` names the OpenID provider at which the session can be ended too.
+    """
 
     type: Literal["session"] = "session"
     user: UserInfo
@@ -117,6 +130,7 @@ class SessionInfo(AnswerStruct, kw_only=True, frozen=True):
     permissions: tuple[str, ...]
     workspaces: tuple[SessionWorkspace, ...]
     expires_at: str
+    sign_out_of: str | None = None
 
 
 class SessionDeleted(AnswerStruct, kw_only=True, frozen=True):

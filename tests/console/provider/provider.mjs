@@ -21,6 +21,7 @@ const provider = new Provider(issuer, {
       // Such a client may have any port of the loopback.
       application_type: "native",
       redirect_uris: ["http://127.0.0.1/console/oidc"],
+      post_logout_redirect_uris: ["http://127.0.0.1/console/signed-out"],
       id_token_signed_response_alg: "ES256",
     },
   ],

@@ -175,6 +175,7 @@ async def test_other_site_neither_begins_nor_ends_a_sign_in(
     for path, body in (
         ("/v1/console/oidc", {}),
         ("/v1/console/oidc/session", brought),
+        ("/v1/console/oidc/sign_out", {}),
         (IDENTITY, brought),
         (f"{IDENTITY}/request", {}),
     ):

@@ -44,6 +44,7 @@ async def test_setup_makes_the_first_administrator(on_both_databases: StartOrgan
             }
         ],
         "expires_at": "2026-12-07T12:00:00Z",
+        "sign_out_of": None,
     }
     assert session["user"] == await org.get(f"/users/{session['user']['id']}")
     assert (session["user"]["email"], session["user"]["role"]) == (ADA, "admin")

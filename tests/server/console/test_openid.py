@@ -17,6 +17,7 @@ from support.openid import (
     FakeProvider,
     begin,
     link,
+    on_both_databases_with,
     public_jwk,
     sign_in,
     signed,
@@ -24,7 +25,7 @@ from support.openid import (
 )
 from support.organization import Organization, StartOrganization
 
-__all__ = ["there"]
+__all__ = ["on_both_databases_with", "there"]
 
 pytestmark = pytest.mark.anyio
 
@@ -431,16 +432,6 @@ async def test_sign_in_ends_the_session_that_the_browser_had(
     stale = Browser(org.app)
     stale.cookies["antiphon_session"] = before
     assert (await stale.get(SESSION)).status == 401
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def on_both_databases_with(request: pytest.FixtureRequest, organization: StartOrganization) -> Any:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
-
-    async def start(settings: dict[str, Any]) -> Organization:
-        return await organization({**settings, **({} if url is None else {"database_url": url})})
-
-    return start
 
 
 async def test_server_without_the_libraries_says_how_to_get_them(

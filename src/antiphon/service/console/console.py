@@ -15,6 +15,7 @@ from antiphon.service.console.onboarding import Onboarding
 from antiphon.service.console.openid.provider import Provider
 from antiphon.service.console.openid.recognition import Recognition
 from antiphon.service.console.openid.sign_in import OidcSignIn
+from antiphon.service.console.openid.sign_out import OidcSignOut
 from antiphon.service.console.openid.signatures import is_installed
 from antiphon.service.console.operator_links import OperatorLinks
 from antiphon.service.console.passwords import PasswordHashing
@@ -33,7 +34,7 @@ from antiphon.wire.console import SessionInfo, SessionWorkspace
 class Console(msgspec.Struct, frozen=True):
     """The use cases of the Console, and the accounts that its requests look at.
 
-    `oidc` is `None` without an OpenID provider.
+    `oidc` and `oidc_sign_out` are `None` without an OpenID provider.
     """
 
     settings: ConsoleSettings
@@ -44,10 +45,12 @@ class Console(msgspec.Struct, frozen=True):
     onboarding: Onboarding
     links: OperatorLinks
     oidc: OidcSignIn | None = None
+    oidc_sign_out: OidcSignOut | None = None
 
     async def info(self, who: SignedIn) -> SessionInfo:
         """Return a session as the Console shows it. Raises `StoreError`."""
-        return session_info(who, await self.accounts.current())
+        there = None if self.oidc_sign_out is None else self.oidc_sign_out.offered_to(who)
+        return session_info(who, await self.accounts.current(), there)
 
 
 @asynccontextmanager
@@ -71,10 +74,12 @@ async def open_console(  # noqa: PLR0913 - the parts that it needs
     throttle = SignInThrottle(clock)
     sign_in = SignIn(transactions, sessions, hashing, throttle, signing_key)
     people = People(transactions)
-    by_provider = None
+    by_provider, sign_out_there = None, None
     if oidc is not None:
+        provider = Provider(oidc, signing_key, clock)
+        sign_out_there = OidcSignOut(provider, transactions, sign_in)
         by_provider = OidcSignIn(
-            Provider(oidc, signing_key, clock),
+            provider,
             Recognition(oidc, transactions, people),
             transactions=transactions,
             sessions=sessions,
@@ -94,11 +99,15 @@ async def open_console(  # noqa: PLR0913 - the parts that it needs
             onboarding=Onboarding(transactions, people, sessions, hashing, throttle),
             links=OperatorLinks(transactions),
             oidc=by_provider,
+            oidc_sign_out=sign_out_there,
         )
 
 
-def session_info(who: SignedIn, directory: Directory) -> SessionInfo:
-    """Return a session as the Console shows it: what the user may do, and in which workspaces."""
+def session_info(who: SignedIn, directory: Directory, sign_out_of: str | None) -> SessionInfo:
+    """Return a session as the Console shows it: what the user may do, and in which workspaces.
+
+    `sign_out_of` names the OpenID provider at which it can be ended too.
+    """
     whole = who.user.role == "admin"
     found = [
         SessionWorkspace(
@@ -117,6 +126,7 @@ def session_info(who: SignedIn, directory: Directory) -> SessionInfo:
         permissions=tuple(sorted(who.permissions)),
         workspaces=tuple(sorted(found, key=lambda one: (not one.is_default, one.name, one.id))),
         expires_at=moment(who.stored.ends_at),
+        sign_out_of=sign_out_of,
     )
 
 

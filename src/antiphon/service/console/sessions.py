@@ -51,6 +51,13 @@ class SessionLife(msgspec.Struct, frozen=True):
     longest: timedelta
 
 
+class BegunThere(msgspec.Struct, frozen=True):
+    """The session at a provider by which one here began: its issuer, and what tells which it is."""
+
+    issuer: str
+    id_token: str | None
+
+
 class NewSession(msgspec.Struct, frozen=True):
     """The token of a new session, which its browser keeps, and how long it lasts at most."""
 
@@ -131,10 +138,12 @@ class Sessions:
         *,
         by_link: bool = False,
         instead_of: str | None = None,
+        there: BegunThere | None = None,
     ) -> NewSession:
         """Begin a session with a new token, in the transaction of `connection`.
 
-        The session of the browser until now, `instead_of`, ends.
+        The session of the browser until now, `instead_of`, ends. `there` is the session at a
+        provider that can be ended with it.
         """
         now = self._now()
         await remove_ended(connection, now, now - self._life.idle)
@@ -148,8 +157,9 @@ class Sessions:
             last_used_at=now,
             ends_at=now + self._life.longest,
             renews_until=now + RENEWS_FOR if by_link else None,
+            provider=None if there is None else there.issuer,
         )
-        await add_session(connection, session)
+        await add_session(connection, session, None if there is None else there.id_token)
         await keep_newest(connection, user_id, MOST_OF_A_USER)
         return NewSession(token, self._life.longest)
 

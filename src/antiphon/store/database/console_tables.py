@@ -37,7 +37,8 @@ passwords = Table(
 )
 
 # `digest` is that of the token in the cookie. Until `renews_until` the session may set a password
-# without the current one: it began with a link.
+# without the current one: it began with a link. `provider` is the issuer by which it began, if it
+# can be ended there too, and `id_token` what tells the provider which of its sessions that is.
 console_sessions = Table(
     "console_sessions",
     metadata,
@@ -47,6 +48,8 @@ console_sessions = Table(
     Column("last_used_at", Moment, nullable=False),
     Column("ends_at", Moment, nullable=False),
     Column("renews_until", Moment),
+    Column("provider", Text),
+    Column("id_token", Text),
     PrimaryKeyConstraint("digest", name="pk_console_sessions"),
     ForeignKeyConstraint(
         ["user_id"], ["users.id"], name="fk_console_sessions_user", ondelete="CASCADE"

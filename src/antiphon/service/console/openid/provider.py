@@ -15,6 +15,7 @@ from antiphon.core.openid.requests import AuthorizationRequest
 from antiphon.oidc_settings import OidcSettings
 from antiphon.service.console.openid.asking import ProviderAwayError, ProviderError, ask_json
 from antiphon.service.console.openid.signatures import signed_claims
+from antiphon.service.console.sessions import BegunThere
 
 KEPT_S: Final = 3600.0
 """How long a description and keys count, in seconds: so long a withdrawn key can still count."""
@@ -22,6 +23,8 @@ KEYS_EVERY_S: Final = 30.0
 """The pause between two looks for a key that is not known, in seconds."""
 AWAY_S: Final = 3.0
 """How long nobody asks again after the provider did not answer, in seconds."""
+LONGEST_HINT: Final = 4096
+"""The longest ID token that is kept: it is sent in an address, which servers bound."""
 
 Ask: TypeAlias = Callable[..., Awaitable[dict[str, Any]]]
 
@@ -34,15 +37,17 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     token_endpoint: str
     jwks_uri: str
     userinfo_endpoint: str | None = None
+    end_session_endpoint: str | None = None
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
     authorization_response_iss_parameter_supported: bool = False
 
 
 class Person(msgspec.Struct, frozen=True):
-    """Who a provider says has signed in, and what it says of them."""
+    """Who a provider says has signed in, what it says of them, and the ID token that says it."""
 
     subject: str
     claims: dict[str, Any]
+    id_token: str
 
 
 class Provider:
@@ -122,7 +127,31 @@ class Provider:
         subject = check_id_token(claims, expected, now_s)
         if described.userinfo_endpoint and isinstance(access_token, str) and self._lacks(claims):
             claims = await self._completed(claims, described.userinfo_endpoint, access_token)
-        return Person(subject, claims)
+        return Person(subject, claims, id_token)
+
+    async def session_of(self, person: Person) -> BegunThere | None:
+        """Return the session of a person at the provider, if it can be ended from here.
+
+        Raises `ProviderError`.
+        """
+        endpoint = (await self.description()).end_session_endpoint
+        if not self.settings.sign_out_there or endpoint is None or not is_safe(endpoint):
+            return None
+        kept = person.id_token if len(person.id_token) <= LONGEST_HINT else None
+        return BegunThere(self.settings.issuer, kept)
+
+    async def end_session_address(self, id_token: str | None, back_to: str) -> str:
+        """Return where a browser ends its session at the provider; it comes back to `back_to`.
+
+        See OpenID Connect RP-Initiated Logout 1.0, 2: without an ID token the provider may ask the
+        person. Raises `ProviderError`.
+        """
+        endpoint = (await self.description()).end_session_endpoint
+        if endpoint is None or not is_safe(endpoint):
+            raise ProviderError("it ends no sessions any more (end_session_endpoint)")
+        hint = {} if id_token is None else {"id_token_hint": id_token}
+        client = {"client_id": self.settings.client_id, "post_logout_redirect_uri": back_to}
+        return with_query(endpoint, {**hint, **client})
 
     def _authenticated(self, described: Description, form: dict[str, str]) -> dict[str, str]:
         """Add what authenticates this program to a form, or return the headers that do."""

@@ -111,11 +111,13 @@ class OidcSignIn:
         with self._throttle.trying([("address", visit.address)]):
             request = self._request(answer, cookie, "sign_in")
             person = await self._person(answer, request, back_to)
+            with self._plainly():
+                there = await self._provider.session_of(person)
             async with self._transactions.together(), self._transactions.change() as connection:
                 await self._once(connection, request)
                 user = await self._recognition.user_of(connection, person, visit.request_id)
                 opened = await self._sessions.open(
-                    connection, user.id, instead_of=visit.session_token
+                    connection, user.id, instead_of=visit.session_token, there=there
                 )
                 change = happened("session.create", user, "oidc")
                 await self._transactions.note(connection, acting(user.id, visit.request_id), change)
