@@ -11,6 +11,7 @@ from antiphon.core.pagination import (
     IdPage,
     TokenCursor,
     bind_token,
+    cut_page,
     listing,
     page,
     page_by_tokens,
@@ -18,7 +19,6 @@ from antiphon.core.pagination import (
     page_position,
     page_token,
     place_of_token,
-    token_listing,
     token_of_place,
     unbind_token,
 )
@@ -168,11 +168,18 @@ def test_listing_names_its_first_and_its_last_item() -> None:
 
 def test_page_of_a_listing_by_tokens_ends_where_the_next_one_begins() -> None:
     found = [Item(id=name, user="x") for name in "abc"]
-    page_of_two = token_listing(found, 2, lambda item: (EPOCH, item.id))
-    assert page_of_two.data == tuple(found[:2])
-    assert page_of_two.next_page == token_of_place(EPOCH, "b")
-    assert token_listing(found, 3, lambda item: (EPOCH, item.id)).next_page is None
-    assert token_listing([], 3, lambda item: (EPOCH, item.id)).data == ()
+    page_of_two = cut_page(found, 2, lambda item: (EPOCH, item.id))
+    assert page_of_two == (found[:2], token_of_place(EPOCH, "b"))
+    assert cut_page(found, 3, lambda item: (EPOCH, item.id)) == (found, None)
+    assert cut_page([], 3, lambda item: (EPOCH, item.id)) == ([], None)
+
+
+def test_cursor_has_the_size_of_its_page_and_the_place_before_it() -> None:
+    assert (TokenCursor().size, TokenCursor().place) == (20, None)
+    cursor = TokenCursor(7, token_of_place(EPOCH, "b"))
+    assert (cursor.size, cursor.place) == (7, (EPOCH, "b"))
+    with pytest.raises(InvalidRequestError, match="page: not a page of this listing"):
+        _ = TokenCursor(7, "page_7").place
 
 
 @given(st.text(), st.text())

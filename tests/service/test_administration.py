@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from antiphon.core.errors import ApiError, InvalidRequestError, NotFoundError
 from antiphon.core.ids import hash_secret
-from antiphon.core.pagination import EVERYTHING
+from antiphon.core.pagination import EVERYTHING, TokenCursor
 from antiphon.service.accounts import establish
 from antiphon.service.admin.administration import build_administration
 from antiphon.service.admin.transactions import Actor, AdminTransactions
@@ -126,7 +126,7 @@ class Accounts(RuleBasedStateMachine):
         except ApiError as error:
             found = error
         assert (type(found) if found else None) is refused, found or answer
-        log = self.run(self.administration.audit.page(limit=1000)).data
+        log = self.run(self.administration.audit.page(TokenCursor(1000))).data
         # By their ids: a clock that was set back has put them among older ones.
         new = [entry for entry in log if entry.id not in self.lines]
         assert sorted(entry.action for entry in new) == (sorted(lines) if refused is None else [])

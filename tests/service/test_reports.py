@@ -18,6 +18,7 @@ from antiphon.core.billing.ledger import LedgerEntry, recorded_name
 from antiphon.core.billing.money import nano_dollars_of
 from antiphon.core.billing.reports import WIDTHS, BucketWidth, Span, buckets, wire_time
 from antiphon.core.billing.usage import TokenCounts
+from antiphon.core.pagination import TokenCursor
 from antiphon.service.accounts import Accounts, establish
 from antiphon.service.activity import Activity
 from antiphon.service.desks import MOST_AT_ONCE, Desks
@@ -415,7 +416,7 @@ async def test_many_reports_at_once_leave_connections_to_other_readers(database:
     usages = [reports.usage(asked, ["model"], {}) for _ in range(8)]
     bills = [reports.costs(asked, ["workspace_id"]) for _ in range(8)]
     happenings = [activity.report(asked, ["model"], {}) for _ in range(8)]
-    lists = [requests.page(limit=1, filters={}) for _ in range(8)]
+    lists = [requests.page(TokenCursor(1), filters={}) for _ in range(8)]
     found = await asyncio.gather(*usages, *bills, *happenings, *lists)
     assert [len(one.data[0].results) for one in found[:24]] == [1] * 24
     assert counted.most == MOST_AT_ONCE

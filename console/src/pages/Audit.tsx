@@ -1,10 +1,8 @@
 import { Button, Select, TextInput } from "@mantine/core";
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
-import { ask } from "../api/client.ts";
 import { useNamesOfKeys, useUsersById, useWorkspaceName } from "../api/queries.ts";
-import type { AuditEntry, TokenListing } from "../api/types.ts";
+import type { AuditEntry } from "../api/types.ts";
 import {
   ACTIONS,
   actorName,
@@ -15,12 +13,14 @@ import {
   verbOf,
 } from "../rules/audit.ts";
 import { dayAfter } from "../rules/drill.ts";
+import { PAGE_ROWS } from "../rules/listing.ts";
 import { auditSearch } from "../rules/searches.ts";
 import { Filter } from "../ui/Filter.tsx";
 import { Empty, Loaded } from "../ui/notices.tsx";
 import { TokenPager } from "../ui/Pager.tsx";
 import { Head, Id, Time } from "../ui/parts.tsx";
 import { Table } from "../ui/Table.tsx";
+import { useTokenListing } from "../ui/useListing.ts";
 
 const route = getRouteApi("/signed-in/audit");
 const NEWEST = "-at";
@@ -31,24 +31,16 @@ const FEW = 2;
 export function Audit() {
   const search = route.useSearch();
   const navigate = route.useNavigate();
-  const log = useQuery({
-    queryKey: ["audit", search],
-    queryFn: ({ signal }) =>
-      ask<TokenListing<AuditEntry>>("GET", "/v1/organizations/audit_log", {
-        query: {
-          limit: 50,
-          object_id: search.object,
-          actor_id: search.actor,
-          action: search.action,
-          starting_at: search.from && `${search.from}T00:00:00Z`,
-          // The page names the last day, and the API the moment after it.
-          ending_at: search.to && `${dayAfter(search.to)}T00:00:00Z`,
-          order: search.sort === "at" ? "asc" : "desc",
-          page: search.page,
-        },
-        signal,
-      }),
-    placeholderData: keepPreviousData,
+  const log = useTokenListing<AuditEntry>(["audit"], "/v1/organizations/audit_log", {
+    limit: PAGE_ROWS,
+    object_id: search.object,
+    actor_id: search.actor,
+    action: search.action,
+    starting_at: search.from && `${search.from}T00:00:00Z`,
+    // The page names the last day, and the API the moment after it.
+    ending_at: search.to && `${dayAfter(search.to)}T00:00:00Z`,
+    order: search.sort === "at" ? "asc" : "desc",
+    page: search.page,
   });
   const { page: _page, ...first } = search;
   const narrow = (change: object) =>

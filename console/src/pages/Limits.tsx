@@ -1,12 +1,12 @@
 import { Button, Group, Menu, Select, Text } from "@mantine/core";
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { useState } from "react";
 import { ask } from "../api/client.ts";
 import { useNamesOfKeys, useRateLimits, useWorkspaceName } from "../api/queries.ts";
-import type { Balance, RateLimit, SpendLimit, TokenListing } from "../api/types.ts";
+import type { Balance, RateLimit, SpendLimit } from "../api/types.ts";
 import { groupName } from "../rules/groups.ts";
 import { keyOf, LIMIT_TYPES, scopeName, usedPart } from "../rules/limits.ts";
+import { PAGE_ROWS } from "../rules/listing.ts";
 import { dollarsOfCents } from "../rules/money.ts";
 import { LIMIT_SCOPES, limitsSearch } from "../rules/searches.ts";
 import { useCan } from "../session.tsx";
@@ -18,6 +18,7 @@ import { Head, Time } from "../ui/parts.tsx";
 import { RowMenu } from "../ui/Shell.tsx";
 import { type Column, Table } from "../ui/Table.tsx";
 import { UsedBar } from "../ui/UsedBar.tsx";
+import { useTokenListing } from "../ui/useListing.ts";
 import { AskForRates, AskForSpending } from "./limits/asking.tsx";
 import { Increases, OpenIncreases } from "./limits/Increases.tsx";
 import { Levels } from "./limits/Levels.tsx";
@@ -26,7 +27,6 @@ import { RateForm } from "./limits/RateForm.tsx";
 import { SetSpendLimit } from "./limits/SetSpendLimit.tsx";
 
 const route = getRouteApi("/signed-in/limits");
-const PAGE_ROWS = 50;
 const SCOPE_NAMES = {
   organization: "The organization",
   workspace: "Workspaces",
@@ -43,18 +43,10 @@ export function Limits() {
   const rates = useRateLimits(true);
   const search = route.useSearch();
   const navigate = route.useNavigate();
-  const spends = useQuery({
-    queryKey: ["spend-limits", search.scope, search.page],
-    queryFn: ({ signal }) =>
-      ask<TokenListing<SpendLimit>>("GET", "/v1/organizations/spend_limits", {
-        query: {
-          limit: PAGE_ROWS,
-          scope_type: search.scope ? [search.scope] : undefined,
-          page: search.page,
-        },
-        signal,
-      }),
-    placeholderData: keepPreviousData,
+  const spends = useTokenListing<SpendLimit>(["spend-limits"], "/v1/organizations/spend_limits", {
+    limit: PAGE_ROWS,
+    scope_type: search.scope ? [search.scope] : undefined,
+    page: search.page,
   });
   return (
     <>
@@ -269,16 +261,12 @@ function SpendMenu({ limit, name }: { limit: SpendLimit; name: string }) {
 function Balances() {
   const workspaceName = useWorkspaceName();
   const [page, setPage] = useState<string>();
-  const balances = useQuery({
-    queryKey: ["balances", page],
-    queryFn: ({ signal }) =>
-      ask<TokenListing<Balance>>("GET", "/v1/organizations/balances", {
-        query: { limit: PAGE_ROWS, page, used: true },
-        signal,
-      }),
-    refetchInterval: 15_000,
-    placeholderData: keepPreviousData,
-  });
+  const balances = useTokenListing<Balance>(
+    ["balances"],
+    "/v1/organizations/balances",
+    { limit: PAGE_ROWS, page, used: true },
+    { refetchInterval: 15_000 },
+  );
   const keys = useNamesOfKeys((balances.data?.data ?? []).flatMap(({ scope }) => keyOf(scope)));
   return (
     <>

@@ -1,9 +1,8 @@
 import { Button, Group } from "@mantine/core";
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
-import { ask } from "../api/client.ts";
 import { useNamesOfKeys, useWorkspaceName } from "../api/queries.ts";
 import type { LoggedRequest, TokenListing } from "../api/types.ts";
+import { PAGE_ROWS } from "../rules/listing.ts";
 import { dollars, nanoDollars } from "../rules/money.ts";
 import { duration, promptTokens } from "../rules/requests.ts";
 import type { RequestsSearch } from "../rules/searches.ts";
@@ -13,40 +12,36 @@ import { Head, Time } from "../ui/parts.tsx";
 import { RequestId } from "../ui/RequestId.tsx";
 import { Status } from "../ui/Status.tsx";
 import { type Column, Table } from "../ui/Table.tsx";
+import { useTokenListing } from "../ui/useListing.ts";
 import { Filters } from "./requests/Filters.tsx";
 import { LookUp } from "./requests/LookUp.tsx";
 
 const route = getRouteApi("/signed-in/requests");
 const WHOLE = new Intl.NumberFormat("en");
-const PAGE_ROWS = 50;
 const LIVE_MS = 5_000;
 
 /** The request log: every finished request with its times, tokens and cost, and no text. */
 export function Requests() {
   const search = route.useSearch();
   const navigate = route.useNavigate();
-  const log = useQuery({
-    queryKey: ["requests", search],
-    queryFn: ({ signal }) =>
-      ask<TokenListing<LoggedRequest>>("GET", "/v1/organizations/requests", {
-        query: {
-          limit: PAGE_ROWS,
-          status_class: search.status,
-          error_type: search.error,
-          api_key_id: search.key,
-          model: search.model,
-          workspace_id: search.workspace,
-          starting_at: search.from,
-          ending_at: search.to,
-          page: search.page,
-        },
-        signal,
-      }),
-    placeholderData: keepPreviousData,
-    staleTime: 0,
-    // What is older stays as it is.
-    refetchInterval: search.page === undefined && search.to === undefined ? LIVE_MS : false,
-  });
+  // What is older stays as it is.
+  const refetchInterval = search.page === undefined && search.to === undefined ? LIVE_MS : false;
+  const log = useTokenListing<LoggedRequest>(
+    ["requests"],
+    "/v1/organizations/requests",
+    {
+      limit: PAGE_ROWS,
+      status_class: search.status,
+      error_type: search.error,
+      api_key_id: search.key,
+      model: search.model,
+      workspace_id: search.workspace,
+      starting_at: search.from,
+      ending_at: search.to,
+      page: search.page,
+    },
+    { staleTime: 0, refetchInterval },
+  );
   const show = (chosen: RequestsSearch) => void navigate({ search: chosen });
   return (
     <>

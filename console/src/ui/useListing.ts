@@ -1,6 +1,11 @@
-import { keepPreviousData, type QueryKey, useQuery } from "@tanstack/react-query";
+import {
+  keepPreviousData,
+  type QueryKey,
+  type UseQueryOptions,
+  useQuery,
+} from "@tanstack/react-query";
 import { ask, type Query } from "../api/client.ts";
-import type { Listing } from "../api/types.ts";
+import type { Listing, TokenListing } from "../api/types.ts";
 import { changed, type ListPlace, pageQuery } from "../rules/listing.ts";
 import type { Sorting } from "./Table.tsx";
 
@@ -16,6 +21,21 @@ interface Listed<Where extends ListPlace> {
   order: string;
   /** The parameters beside those of every list. */
   filters?: Query;
+}
+
+/** Ask for a page of a list that is walked by tokens, which lead onwards only. */
+export function useTokenListing<Item>(
+  of: QueryKey,
+  path: string,
+  query: Query & { limit: number; page: string | undefined },
+  every: Pick<UseQueryOptions<TokenListing<Item>>, "refetchInterval" | "staleTime"> = {},
+) {
+  return useQuery({
+    queryKey: [...of, query],
+    queryFn: ({ signal }) => ask<TokenListing<Item>>("GET", path, { query, signal }),
+    placeholderData: keepPreviousData,
+    ...every,
+  });
 }
 
 /** Return what changes a list's filters, order and page, of which the first two begin at its first page. */

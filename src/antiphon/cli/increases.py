@@ -19,6 +19,7 @@ from antiphon.cli.output import day, print_change
 from antiphon.cli.tables import TableForm, print_listing
 from antiphon.core.billing.money import cents
 from antiphon.core.limits.rate_limits import LimitType
+from antiphon.core.pagination import TokenCursor
 from antiphon.service.admin.transactions import COMMAND_LINE
 from antiphon.settings import Settings
 from antiphon.wire.admin.increases import (
@@ -120,7 +121,7 @@ def _rate(limit_id: str, kind: str) -> dict[str, str]:
 def _list(arguments: argparse.Namespace, settings: Settings) -> int:
     async def read(session: AdminSession) -> tuple[tuple[IncreaseInfo, ...], Mapping[str, str]]:
         statuses = () if arguments.all else ("open",)
-        page = await session.administration.increases.page(limit=MOST, statuses=statuses)
+        page = await session.administration.increases.page(TokenCursor(MOST), statuses)
         return page.data, await session.names()
 
     found, names = open_session(settings, read)

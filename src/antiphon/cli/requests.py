@@ -12,6 +12,7 @@ from antiphon.cli.output import say, say_json
 from antiphon.cli.tables import TableForm, print_listing
 from antiphon.cli.times import DurationOrTime, duration_or_time, moment_before
 from antiphon.core.errors import NotFoundError
+from antiphon.core.pagination import TokenCursor
 from antiphon.settings import Settings
 from antiphon.wire.admin.limits import BucketInfo
 from antiphon.wire.admin.requests import (
@@ -75,7 +76,7 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
         # A page may be shorter than it could be.
         while len(found) < arguments.limit:
             page = await session.requests.page(
-                limit=arguments.limit - len(found), token=token, span=span, filters=filters
+                TokenCursor(arguments.limit - len(found), token), span=span, filters=filters
             )
             found += page.data
             token = page.next_page

@@ -59,6 +59,19 @@ class TokenCursor(msgspec.Struct, frozen=True):
     limit: int | None = None
     token: str | None = None
 
+    @property
+    def size(self) -> int:
+        """The most items of the page, in a listing that is not shown as a whole."""
+        return USUAL_PAGE if self.limit is None else self.limit
+
+    @property
+    def place(self) -> tuple[datetime, str] | None:
+        """The moment and the id of the item before the page; `None` for the first page.
+
+        Raises `InvalidRequestError` for a token that has no place.
+        """
+        return None if self.token is None else place_of_token(self.token)
+
 
 class IdPage(msgspec.Struct, frozen=True):
     """One page of ids, and whether more follow in the requested direction."""
@@ -162,16 +175,15 @@ def place_of_token(token: str) -> tuple[datetime, str]:
     return moment_at(int(place[1])), place[2]
 
 
-def token_listing(
-    found: Sequence[T], limit: int, place: Callable[[T], tuple[datetime, str]]
-) -> TokenListing:
-    """Return one page of items that were read, one more than `limit` if there are more.
+def cut_page(
+    found: Sequence[T], size: int, place: Callable[[T], tuple[datetime, str]]
+) -> tuple[Sequence[T], str | None]:
+    """Return one page of items that were read, one more than `size` if there are more.
 
-    `place` returns the moment and the id of an item.
+    Returns the token of the next page beside it. `place` returns the moment and the id of an item.
     """
-    shown = tuple(found[:limit])
-    more = len(found) > limit
-    return TokenListing(data=shown, next_page=token_of_place(*place(shown[-1])) if more else None)
+    shown = found[:size]
+    return shown, token_of_place(*place(shown[-1])) if len(found) > size else None
 
 
 def bind_token(token: str, listing: str) -> str:

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.files import described, described_in_beta
-from antiphon.core.pagination import token_listing
+from antiphon.core.pagination import cut_page
 from antiphon.core.upload_form import UploadForm
 from antiphon.server.http.encodings import decoded_pieces
 from antiphon.server.http.exchange import Exchange
@@ -68,8 +68,8 @@ class FileEndpoints:
             return FilePage(data=tuple(map(described, those)), next_page=None)
         cursor = query.by_tokens()
         files = await self._files.page(workspace, cursor)
-        page = token_listing(files, query.limit(), lambda one: (one.created_at, one.id))
-        return FilePage(data=tuple(map(described, page.data)), next_page=page.next_page)
+        shown, following = cut_page(files, cursor.size, lambda one: (one.created_at, one.id))
+        return FilePage(data=tuple(map(described, shown)), next_page=following)
 
     async def _page_of_beta(self, request: Request[None]) -> BetaFilePage:
         workspace = owner_of(request.caller).workspace_id

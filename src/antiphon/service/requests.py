@@ -9,7 +9,7 @@ from antiphon.core.billing.money import cents, dollars
 from antiphon.core.billing.pricing import Price
 from antiphon.core.errors import NotFoundError
 from antiphon.core.limits.refusals import RefusedBy
-from antiphon.core.pagination import not_a_page, place_of_token, token_of_place
+from antiphon.core.pagination import TokenCursor, not_a_page, place_of_token, token_of_place
 from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.core.request_records import CacheUse, RequestRecord, record_of_entry
 from antiphon.service.admin.transactions import AdminTransactions
@@ -69,9 +69,8 @@ class Requests:
 
     async def page(
         self,
+        cursor: TokenCursor,
         *,
-        limit: int,
-        token: str | None = None,
         span: tuple[datetime | None, datetime | None] = (None, None),
         filters: Mapping[str, str | int | None],
         reach: Reach = EVERYTHING,
@@ -82,7 +81,7 @@ class Requests:
         shorter than its limit, or empty, and still have a next one. Raises `InvalidRequestError`
         for a token of another listing.
         """
-        after = None if token is None else _place(token)
+        after = None if cursor.token is None else _place(cursor.token)
         chosen = {name: value for name, value in filters.items() if value is not None}
         async with self._desks.read() as connection:
             default = await default_workspace_id(connection)
@@ -90,7 +89,7 @@ class Requests:
                 chosen["workspace_id"] = ""
             within = await _within(connection, reach, default)
             found = await list_requests(
-                connection, RequestQuery(limit, after, *span, chosen, within)
+                connection, RequestQuery(cursor.size, after, *span, chosen, within)
             )
         return TokenListing(
             data=tuple(

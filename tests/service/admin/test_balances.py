@@ -14,6 +14,7 @@ from antiphon.core.pagination import IdCursor, TokenCursor, page_token
 from antiphon.core.permissions import Reach
 from antiphon.service.accounts import establish
 from antiphon.service.admin.balances import Balances, Owner
+from antiphon.service.admin.current_spending import CurrentSpending
 from antiphon.service.admin.people import People
 from antiphon.service.admin.spending import MemberSpending
 from antiphon.service.admin.transactions import AdminTransactions
@@ -112,7 +113,7 @@ async def limit(connection: Any, scope: Scope, owner: str, period: Any) -> None:
 
 @pytest.fixture
 async def balances(transactions: AdminTransactions, counters: Asked) -> Balances:
-    return Balances(transactions, LimitSettings(), counters)
+    return Balances(transactions, CurrentSpending(LimitSettings(), counters))
 
 
 async def pages(balances: Balances, size: int, **asked: Any) -> AsyncIterator[list[BalanceInfo]]:
@@ -239,7 +240,7 @@ async def spending(
         assert organization is not None
         await limit(connection, Scope.ORGANIZATION, organization.id, "daily")
         await limit(connection, Scope.ORGANIZATION, organization.id, "monthly")
-    return MemberSpending(transactions, LimitSettings(), counters)
+    return MemberSpending(transactions, CurrentSpending(LimitSettings(), counters))
 
 
 async def test_members_are_read_by_the_page_with_their_keys(

@@ -1,14 +1,13 @@
 import { Alert, Button, Group, Text } from "@mantine/core";
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
-import { ask } from "../../api/client.ts";
 import { useWorkspaceName } from "../../api/queries.ts";
-import type { CacheEntry, PromptCacheState, TokenListing } from "../../api/types.ts";
+import type { CacheEntry, PromptCacheState } from "../../api/types.ts";
 import { losses, sizeOf, snapshotRoom } from "../../rules/cache.ts";
 import { dollarsOfCents } from "../../rules/money.ts";
 import { WHOLE } from "../../rules/numbers.ts";
 import { ErrorNotice, Loaded } from "../../ui/notices.tsx";
 import { Figures, Time } from "../../ui/parts.tsx";
 import { Table } from "../../ui/Table.tsx";
+import { useTokenListing } from "../../ui/useListing.ts";
 
 const LIVE_MS = 10_000;
 const PAGE_ROWS = 25;
@@ -27,16 +26,12 @@ export function Entries({
   onPage: (page: string | undefined) => void;
 }) {
   const workspaceName = useWorkspaceName();
-  const entries = useQuery({
-    queryKey: ["cache", "entries", workspace, page],
-    queryFn: ({ signal }) =>
-      ask<TokenListing<CacheEntry>>("GET", "/v1/organizations/prompt_cache/entries", {
-        query: { limit: PAGE_ROWS, workspace_id: workspace, page },
-        signal,
-      }),
-    placeholderData: keepPreviousData,
-    refetchInterval: LIVE_MS,
-  });
+  const entries = useTokenListing<CacheEntry>(
+    ["cache", "entries"],
+    "/v1/organizations/prompt_cache/entries",
+    { limit: PAGE_ROWS, workspace_id: workspace, page },
+    { refetchInterval: LIVE_MS },
+  );
   const lost = losses(state);
   return (
     <>

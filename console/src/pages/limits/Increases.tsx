@@ -1,5 +1,4 @@
 import { Badge, Button, Group, Menu, Text, Textarea } from "@mantine/core";
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { ask } from "../../api/client.ts";
 import {
@@ -9,7 +8,7 @@ import {
   useUserName,
   useWorkspaceName,
 } from "../../api/queries.ts";
-import type { IncreaseRequest, TokenListing } from "../../api/types.ts";
+import type { IncreaseRequest } from "../../api/types.ts";
 import { inWords } from "../../rules/audit.ts";
 import { amountOf, limitName, outcome } from "../../rules/increases.ts";
 import { keyOf, scopeName } from "../../rules/limits.ts";
@@ -20,6 +19,7 @@ import { Loaded } from "../../ui/notices.tsx";
 import { Time } from "../../ui/parts.tsx";
 import { RowMenu } from "../../ui/Shell.tsx";
 import { type Column, Table } from "../../ui/Table.tsx";
+import { useTokenListing } from "../../ui/useListing.ts";
 import { AmountInput, INCREASES_PATH, LONGEST_TEXT } from "./AskForIncrease.tsx";
 
 const PAGE_ROWS = 10;
@@ -58,16 +58,12 @@ export function Increases() {
   const decides = useCan()("limit_increases.decide");
   const [pages, setPages] = useState<readonly string[]>([]);
   const page = pages.at(-1);
-  const requests = useQuery({
-    queryKey: ["increases", "page", page ?? ""],
-    queryFn: ({ signal }) =>
-      ask<TokenListing<IncreaseRequest>>("GET", INCREASES_PATH, {
-        query: { limit: PAGE_ROWS, page, ...(decides ? { statuses: ENDED } : {}) },
-        signal,
-      }),
-    placeholderData: keepPreviousData,
-    refetchInterval: 60_000,
-  });
+  const requests = useTokenListing<IncreaseRequest>(
+    ["increases", "page"],
+    INCREASES_PATH,
+    { limit: PAGE_ROWS, page, statuses: decides ? ENDED : undefined },
+    { refetchInterval: 60_000 },
+  );
   if (requests.data && !requests.data.data.length && !page) return null;
   return (
     <>

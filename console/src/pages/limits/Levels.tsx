@@ -1,18 +1,17 @@
 import { Text } from "@mantine/core";
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { ask } from "../../api/client.ts";
 import { useNamesOfKeys, useWorkspaceName } from "../../api/queries.ts";
-import type { RateLevel, TokenListing } from "../../api/types.ts";
+import type { RateLevel } from "../../api/types.ts";
 import { groupName } from "../../rules/groups.ts";
 import { LIMIT_TYPES, scopeName } from "../../rules/limits.ts";
+import { PAGE_ROWS } from "../../rules/listing.ts";
 import { Loaded } from "../../ui/notices.tsx";
 import { TokenPager } from "../../ui/Pager.tsx";
 import { Time } from "../../ui/parts.tsx";
 import { type Column, Table } from "../../ui/Table.tsx";
 import { UsedBar } from "../../ui/UsedBar.tsx";
+import { useTokenListing } from "../../ui/useListing.ts";
 
-const PAGE_ROWS = 50;
 const EVERY_MS = 5_000;
 const COUNT = new Intl.NumberFormat("en");
 
@@ -20,16 +19,12 @@ const COUNT = new Intl.NumberFormat("en");
 export function Levels() {
   const workspaceName = useWorkspaceName();
   const [page, setPage] = useState<string>();
-  const levels = useQuery({
-    queryKey: ["rate-limits", "levels", page],
-    queryFn: ({ signal }) =>
-      ask<TokenListing<RateLevel>>("GET", "/v1/organizations/rate_limit_levels", {
-        query: { limit: PAGE_ROWS, page },
-        signal,
-      }),
-    refetchInterval: EVERY_MS,
-    placeholderData: keepPreviousData,
-  });
+  const levels = useTokenListing<RateLevel>(
+    ["rate-limits", "levels"],
+    "/v1/organizations/rate_limit_levels",
+    { limit: PAGE_ROWS, page },
+    { refetchInterval: EVERY_MS },
+  );
   const keys = useNamesOfKeys(
     (levels.data?.data ?? []).flatMap(({ scope }) =>
       scope.type === "api_key" ? [scope.api_key_id] : [],

@@ -3,7 +3,6 @@
 from typing import get_args
 
 from antiphon.core.limits.increases import IncreaseStatus
-from antiphon.core.pagination import USUAL_PAGE
 from antiphon.server.http.requests import Request
 from antiphon.service.admin.administration import Administration
 from antiphon.wire.admin.increases import (
@@ -25,13 +24,8 @@ class IncreaseEndpoints:
 
     async def list_requests(self, request: Request[None]) -> TokenListing:
         query = request.query
-        cursor = query.by_tokens()
-        return await self._increases.page(
-            limit=cursor.limit or USUAL_PAGE,
-            token=cursor.token,
-            statuses=query.many("statuses", _STATUSES),
-            reach=request.reach,
-        )
+        statuses = query.many("statuses", _STATUSES)
+        return await self._increases.page(query.by_tokens(), statuses, request.reach)
 
     async def ask(self, request: Request[AskForIncreaseParams]) -> IncreaseInfo:
         return await self._increases.ask(request.actor, request.params, request.reach)

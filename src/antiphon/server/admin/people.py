@@ -106,9 +106,4 @@ class PeopleEndpoints:
         )
         # The one order is that of time.
         newest_first = query.order(()).is_descending
-        return await self._audit.page(
-            limit=query.limit(),
-            token=query.one("page"),
-            wanted=wanted,
-            newest_first=newest_first,
-        )
+        return await self._audit.page(query.by_tokens(), wanted, newest_first=newest_first)

@@ -35,8 +35,7 @@ class RequestEndpoints:
         query = request.query
         chosen = query.choice("status_class", _CLASSES)
         return await self._requests.page(
-            limit=query.limit(),
-            token=query.one("page"),
+            query.by_tokens(),
             span=read_span(query),
             filters={
                 **{name: query.one(name) for name in _NAMES},

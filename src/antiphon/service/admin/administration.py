@@ -6,6 +6,7 @@ import msgspec
 
 from antiphon.service.admin.audit import AuditLog
 from antiphon.service.admin.balances import Balances
+from antiphon.service.admin.current_spending import CurrentSpending
 from antiphon.service.admin.increases import Increases
 from antiphon.service.admin.keys import ORDINARY, KeyRing
 from antiphon.service.admin.people import People
@@ -51,7 +52,7 @@ def build_administration(  # noqa: PLR0913 - what all use cases need
     batch that an administrator cancels is told to `cancelled` by its id.
     """
     rates = RateLimits(transactions, settings, groups)
-    spends = SpendLimits(transactions, settings)
+    spends, current = SpendLimits(transactions, settings), CurrentSpending(settings, counters)
     return Administration(
         people=People(transactions),
         workspaces=Workspaces(transactions, cancelled),
@@ -59,8 +60,8 @@ def build_administration(  # noqa: PLR0913 - what all use cases need
         rate_limits=rates,
         rate_levels=RateLevels(transactions, rates, counters),
         spend_limits=spends,
-        balances=Balances(transactions, settings, counters),
-        spending=MemberSpending(transactions, settings, counters),
+        balances=Balances(transactions, current),
+        spending=MemberSpending(transactions, current),
         increases=Increases(transactions, rates, spends),
         audit=AuditLog(transactions),
     )

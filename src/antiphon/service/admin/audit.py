@@ -5,9 +5,7 @@ from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
-from msgspec.structs import replace
-
-from antiphon.core.pagination import place_of_token, token_listing
+from antiphon.core.pagination import TokenCursor, cut_page
 from antiphon.service.admin.transactions import AdminTransactions, moment
 from antiphon.store.audit import EVERY_CHANGE, AuditEntry, AuditFilter, list_audit_entries
 from antiphon.wire.admin.organizations import AuditInfo, TokenListing
@@ -44,24 +42,22 @@ class AuditLog:
 
     async def page(
         self,
-        *,
-        limit: int,
-        token: str | None = None,
+        cursor: TokenCursor,
         wanted: AuditFilter = EVERY_CHANGE,
+        *,
         newest_first: bool = True,
     ) -> TokenListing:
         """Return a page. Raises `InvalidRequestError` for a token of another listing."""
-        after = None if token is None else place_of_token(token)
         async with self._transactions.read() as connection:
             found = await list_audit_entries(
                 connection,
-                limit=limit + 1,
-                after=after,
+                limit=cursor.size + 1,
+                after=cursor.place,
                 wanted=wanted,
                 newest_first=newest_first,
             )
-        page = token_listing(found, limit, lambda entry: (entry.at, entry.id))
-        return replace(page, data=tuple(map(audit_info, page.data)))
+        shown, following = cut_page(found, cursor.size, lambda entry: (entry.at, entry.id))
+        return TokenListing(data=tuple(map(audit_info, shown)), next_page=following)
 
     async def search(
         self, *, limit: int, since: datetime | None = None, ids: Collection[str] | None = None

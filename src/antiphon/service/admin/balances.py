@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from antiphon.core.billing.money import cents
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.limits.periods import PERIODS, Period, day_of, end_of, midnight, start_of
-from antiphon.core.limits.spend import SpendCap, spend_caps
+from antiphon.core.limits.spend import SpendCap
 from antiphon.core.limits.values import Balance, Scope
 from antiphon.core.pagination import (
     LARGEST_PAGE,
@@ -19,12 +19,10 @@ from antiphon.core.pagination import (
     page_token,
 )
 from antiphon.core.permissions import EVERYTHING, Reach
+from antiphon.service.admin.current_spending import CurrentSpending
 from antiphon.service.admin.spend_limits import scope_info
-from antiphon.service.admin.spending import balances_of
 from antiphon.service.admin.transactions import AdminTransactions, moment
-from antiphon.settings import LimitSettings
 from antiphon.store.accounts import KeyKind
-from antiphon.store.counters.base import Counters
 from antiphon.store.database.records import PORTION
 from antiphon.store.limits import SpendLimit, list_spend_limits
 from antiphon.store.listings import (
@@ -57,14 +55,11 @@ class Owner(NamedTuple):
 
 
 class Balances:
-    """The use cases of balances. The counters hold the current spending."""
+    """The use cases of balances."""
 
-    def __init__(
-        self, transactions: AdminTransactions, settings: LimitSettings, counters: Counters
-    ) -> None:
+    def __init__(self, transactions: AdminTransactions, current: CurrentSpending) -> None:
         self._transactions = transactions
-        self._settings = settings
-        self._counters = counters
+        self._current = current
 
     async def page(
         self,
@@ -123,7 +118,7 @@ class Balances:
         for one in await list_spend_limits(connection, [owner.id for owner in owners]):
             limits[Owner(one.scope, one.scope_id)].append(one)
         rows = [(owner, *row) for owner in owners for row in self._caps(owner, limits[owner])]
-        amounts = await balances_of(self._counters, [cap.account(now) for _, cap, _ in rows])
+        amounts = await self._current.balances([cap.account(now) for _, cap, _ in rows])
         found: dict[Owner, tuple[BalanceInfo, ...]] = dict.fromkeys(owners, ())
         for (owner, cap, limited), balance in zip(rows, amounts, strict=True):
             if limited or balance.spent or balance.held or not only_used:
@@ -133,7 +128,7 @@ class Balances:
     def _caps(self, owner: Owner, limits: Sequence[SpendLimit]) -> Iterator[tuple[SpendCap, bool]]:
         """Yield the cap of a scope in each period, and `True`; the month also without a cap."""
         amounts = {limit.period: limit.amount for limit in limits}
-        caps = spend_caps(*owner, amounts, self._settings.monthly_nano_dollars)
+        caps = self._current.caps(*owner, amounts)
         for period in PERIODS:
             if cap := caps.get(period):
                 yield cap, True

@@ -12,7 +12,7 @@ from antiphon.core.errors import InvalidRequestError, NotFoundError
 from antiphon.core.ids import increase_request_id
 from antiphon.core.limits.increases import Limit, LimitNow, Step, after, check_count, shown
 from antiphon.core.names import is_readable
-from antiphon.core.pagination import place_of_token, token_listing
+from antiphon.core.pagination import TokenCursor, cut_page
 from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.service.admin.rate_limit_groups import rate_limit_id
 from antiphon.service.admin.rate_limits import RateLimits
@@ -109,9 +109,7 @@ class Increases:
 
     async def page(
         self,
-        *,
-        limit: int,
-        token: str | None = None,
+        cursor: TokenCursor,
         statuses: Collection[str] = (),
         reach: Reach = EVERYTHING,
     ) -> TokenListing:
@@ -119,17 +117,17 @@ class Increases:
 
         Raises `InvalidRequestError` for a token of another listing.
         """
-        before = None if token is None else place_of_token(token)
         async with self._transactions.read() as connection:
             found = await list_increase_requests(
                 connection,
-                limit=limit + 1,
-                before=before,
+                limit=cursor.size + 1,
+                before=cursor.place,
                 statuses=statuses,
                 asker=None if reach.owner is None else Asker(USER, reach.owner),
             )
-            page = token_listing(found, limit, lambda one: (one.asked_at, one.id))
-            return replace(page, data=await self._infos(connection, page.data, reach))
+            shown, following = cut_page(found, cursor.size, lambda one: (one.asked_at, one.id))
+            infos = await self._infos(connection, shown, reach)
+        return TokenListing(data=infos, next_page=following)
 
     async def one(self, wanted: str, reach: Reach = EVERYTHING) -> IncreaseInfo:
         """Return a request. Raises `NotFoundError`, also for one out of reach."""

@@ -10,7 +10,6 @@ from antiphon.core.errors import OverloadedError
 from antiphon.core.limits.rate_limits import Applied, applied
 from antiphon.core.limits.values import Draw, Level, Scope
 from antiphon.core.pagination import (
-    USUAL_PAGE,
     TokenCursor,
     not_a_page,
     page_position,
@@ -73,7 +72,7 @@ class RateLevels:
         owners in portions until the page is full. Raises `InvalidRequestError` for a token of
         another listing.
         """
-        limit = cursor.limit or USUAL_PAGE
+        limit = cursor.size
         last = None if cursor.token is None else _place_of(cursor.token)
         rows: list[_Row] = []
         async with self._transactions.read() as connection:

@@ -13,7 +13,7 @@ from antiphon.core.limits.increases import LimitNow
 from antiphon.core.limits.periods import Period
 from antiphon.core.limits.spend import TIER_PERIOD, exceeds_tier
 from antiphon.core.limits.values import Scope
-from antiphon.core.pagination import USUAL_PAGE, TokenCursor, place_of_token, token_of_place
+from antiphon.core.pagination import TokenCursor, token_of_place
 from antiphon.core.permissions import EVERYTHING, Reach
 from antiphon.service.admin.keys import the_key
 from antiphon.service.admin.transactions import Actor, AdminTransactions, Change, moment
@@ -68,14 +68,14 @@ class SpendLimits:
         reach. Raises `NotFoundError` for an unknown workspace, and `InvalidRequestError` for a
         token of another listing.
         """
-        limit = cursor.limit or USUAL_PAGE
+        limit = cursor.size
         async with self._transactions.read() as connection:
             if workspace_id is not None:
                 await the_workspace(connection, workspace_id, reach)
             found = await page_of_spend_limits(
                 connection,
                 limit + 1,
-                None if cursor.token is None else place_of_token(cursor.token),
+                cursor.place,
                 scopes={scope for scope in Scope if not scopes or scope.wire in scopes},
                 workspace_id=workspace_id,
                 workspace_ids=reach.workspaces,

@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from antiphon.core.billing.money import cents
-from antiphon.core.errors import NotFoundError, OverloadedError
+from antiphon.core.errors import NotFoundError
 from antiphon.core.limits.periods import PERIODS, Period, day_of, midnight
-from antiphon.core.limits.spend import SpendCap, spend_caps
-from antiphon.core.limits.values import Account, Balance, Scope
-from antiphon.core.pagination import USUAL_PAGE, TokenCursor, place_of_token, token_listing
+from antiphon.core.limits.spend import SpendCap
+from antiphon.core.limits.values import Scope
+from antiphon.core.pagination import TokenCursor, cut_page
+from antiphon.service.admin.current_spending import CurrentSpending
 from antiphon.service.admin.spend_limits import cap_id
 from antiphon.service.admin.transactions import AdminTransactions
-from antiphon.settings import LimitSettings
 from antiphon.store.accounts import keys_created_by
-from antiphon.store.counters.base import Counters, CountersAwayError
-from antiphon.store.database.records import PORTION
 from antiphon.store.limits import list_spend_limits
 from antiphon.store.organizations import User, find_organization, list_users
 from antiphon.wire.admin.limits import SpendActor, SpendSummary
@@ -38,14 +36,11 @@ class _Resolved(msgspec.Struct, frozen=True):
 
 
 class MemberSpending:
-    """The use case of the spending of members. The counters hold it."""
+    """The use case of the spending of members."""
 
-    def __init__(
-        self, transactions: AdminTransactions, settings: LimitSettings, counters: Counters
-    ) -> None:
+    def __init__(self, transactions: AdminTransactions, current: CurrentSpending) -> None:
         self._transactions = transactions
-        self._settings = settings
-        self._counters = counters
+        self._current = current
 
     async def page(
         self, cursor: TokenCursor, members: Collection[str] = (), periods: Collection[str] = ()
@@ -57,8 +52,6 @@ class MemberSpending:
         of these, in portions. Raises `NotFoundError` for an unknown member, and
         `InvalidRequestError` for a token of another listing.
         """
-        limit = cursor.limit or USUAL_PAGE
-        after = None if cursor.token is None else place_of_token(cursor.token)
         now = midnight(day_of(self._transactions.now()))
         async with self._transactions.read() as connection:
             limits = [
@@ -67,13 +60,15 @@ class MemberSpending:
                 if not periods or one.period in periods
             ]
             await _check_known(connection, members)
-            users = await list_users(connection, limit=limit + 1, after=after, ids=members)
-            page = token_listing(users, limit, lambda user: (user.added_at, user.id))
+            users = await list_users(
+                connection, limit=cursor.size + 1, after=cursor.place, ids=members
+            )
+            shown, following = cut_page(users, cursor.size, lambda user: (user.added_at, user.id))
             found: list[SpendSummary] = []
-            for user in page.data if limits else ():
+            for user in shown if limits else ():
                 spent = await self._spent(connection, user, limits, now)
                 found += [_summary(user, one, spent[one.period]) for one in limits]
-        return TokenListing(data=tuple(found), next_page=page.next_page)
+        return TokenListing(data=tuple(found), next_page=following)
 
     async def _resolved(self, connection: "AsyncConnection") -> list[_Resolved]:
         organization = await find_organization(connection)
@@ -82,8 +77,7 @@ class MemberSpending:
         limits = await list_spend_limits(connection, [organization.id])
         ids = {limit.period: limit.id for limit in limits}
         amounts = {limit.period: limit.amount for limit in limits}
-        tier = self._settings.monthly_nano_dollars
-        caps = spend_caps(Scope.ORGANIZATION, organization.id, amounts, tier)
+        caps = self._current.caps(Scope.ORGANIZATION, organization.id, amounts)
         return [
             _Resolved(cap_id(organization.id), period, cap.amount, "usage_tier")
             if cap.tier
@@ -102,21 +96,10 @@ class MemberSpending:
         spent = {limit.period: 0 for limit in limits}
         async for keys in keys_created_by(connection, user.id):
             caps = [SpendCap(Scope.KEY, key, period, 0) for period in spent for key in keys]
-            found = await balances_of(self._counters, [cap.account(now) for cap in caps])
+            found = await self._current.balances([cap.account(now) for cap in caps])
             for cap, balance in zip(caps, found, strict=True):
                 spent[cap.period] += balance.spent
         return spent
-
-
-async def balances_of(counters: Counters, accounts: Sequence[Account]) -> tuple[Balance, ...]:
-    """Ask the counters about accounts. Raises `OverloadedError` if they are away."""
-    found: tuple[Balance, ...] = ()
-    try:
-        for start in range(0, len(accounts), PORTION):
-            found += await counters.balance(accounts[start : start + PORTION])
-    except CountersAwayError as error:
-        raise OverloadedError("The counters cannot be asked now.") from error
-    return found
 
 
 def _summary(user: User, limit: _Resolved, spent: int) -> SpendSummary:

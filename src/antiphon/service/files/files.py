@@ -12,7 +12,7 @@ import msgspec
 from antiphon.core.errors import ApiError, InvalidRequestError, OverloadedError
 from antiphon.core.files import MOST_IDS, described, file_not_found
 from antiphon.core.ids import ID_ENTROPY, file_id
-from antiphon.core.pagination import IdCursor, TokenCursor, place_of_token
+from antiphon.core.pagination import IdCursor, TokenCursor
 from antiphon.core.upload_form import UploadForm
 from antiphon.service.access import Caller
 from antiphon.service.admin.transactions import Actor, AdminTransactions, Change
@@ -139,8 +139,7 @@ class Files:
 
     async def page(self, workspace_id: str | None, cursor: TokenCursor) -> Sequence[StoredFile]:
         """Return the files of a page, and one more if another page follows."""
-        limit = (cursor.limit or 0) + 1
-        place = None if cursor.token is None else place_of_token(cursor.token)
+        limit, place = cursor.size + 1, cursor.place
         async with self._database.read() as connection:
             return await files_behind(
                 connection, workspace_id, self._now(), limit=limit, place=place
