@@ -18,6 +18,7 @@ import {
   requestIdIn,
   summary,
   tokenTypeName,
+  waitOf,
 } from "../src/rules/requests.ts";
 import { requestsSearch } from "../src/rules/searches.ts";
 import { localInput, momentOf } from "../src/rules/times.ts";
@@ -120,6 +121,12 @@ test("all of a request's time is told, in its order", () => {
   assert.deepEqual(phases({}), [["Everything else", 100]]);
   // The clocks of the parts are not one clock.
   assert.deepEqual(phases({ decode_ms: 101 }), [["Writing the answer", 101]]);
+});
+
+test("all waits of a request are one, and none is no wait of nothing", () => {
+  assert.equal(waitOf(LATENCY), null);
+  assert.equal(waitOf({ ...LATENCY, queue_ms: 0 }), 0);
+  assert.equal(waitOf({ ...LATENCY, queue_ms: 1, money_ms: 2, parked_ms: 4 }), 7);
 });
 
 test("the id of a request is found in what somebody pastes", () => {

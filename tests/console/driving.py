@@ -206,8 +206,10 @@ def faults_of(page: Page, axe: str) -> list[str]:
     page.evaluate("Promise.allSettled(document.getAnimations().map((one) => one.finished))")
     found += [f"dark: {fault}" for fault in barriers(page, axe, COLORS)]
     found += [f"wide: {wide} px too wide" for wide in [too_wide(page)] if wide > 0]
+    found += [f"wide: {table} scrolls sideways" for table in sideways(page)]
     page.set_viewport_size(PHONE)
     found += [f"phone: {wide} px too wide" for wide in [too_wide(page)] if wide > 0]
+    found += [f"phone: {table} scrolls sideways" for table in sideways(page)]
     return [*found, *(f"phone: {fault}" for fault in barriers(page, axe, ALL_BUT_COLORS))]
 
 
@@ -217,6 +219,16 @@ def go_light(page: Page, address: str) -> None:
     page.emulate_media(color_scheme="light")
     page.goto(address)
     settle(page)
+
+
+def sideways(page: Page) -> list[str]:
+    """Return the tables that are wider than their place, by their captions."""
+    found: list[str] = page.evaluate(
+        """() => [...document.querySelectorAll(".scroll")]
+          .filter(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth)
+          .map((one) => `${one.ariaLabel} by ${one.scrollWidth - one.clientWidth} px`)"""
+    )
+    return found
 
 
 def too_wide(page: Page) -> int:

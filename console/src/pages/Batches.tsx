@@ -185,7 +185,6 @@ function BatchTable({
         rows={batches}
         keyOf={(batch) => batch.id}
         sorting={sorting}
-        cards
       />
     </div>
   );

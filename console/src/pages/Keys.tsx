@@ -148,16 +148,22 @@ function KeyTable({
       title: "Name",
       sort: "name",
       cell: (key) => (
-        <span className="name" title={key.name}>
-          {key.name}
-        </span>
+        <>
+          <span className="name" title={key.name}>
+            {key.name}
+          </span>
+          <div className="under mono">{key.partial_key_hint}</div>
+        </>
       ),
     },
-    { title: "Key", cell: (key) => <span className="mono">{key.partial_key_hint ?? "–"}</span> },
     {
       title: "Workspace",
-      cell: ({ scope }) =>
-        scope.type === "workspace" ? workspaceName(scope.workspace_id) : "All (organization)",
+      rest: true,
+      cell: ({ scope }) => {
+        const name =
+          scope.type === "workspace" ? workspaceName(scope.workspace_id) : "All (organization)";
+        return <span title={name}>{name}</span>;
+      },
     },
     {
       title: "Status",
@@ -177,10 +183,15 @@ function KeyTable({
       sort: "expires_at",
       cell: (key) => (key.expires_at ? <Time at={key.expires_at} relative /> : "Never"),
     },
-    { title: "Created", sort: "created_at", cell: (key) => <Time at={key.created_at} relative /> },
     {
-      title: "By",
-      cell: (key) => <span className="name">{userName(key.created_by?.id ?? null)}</span>,
+      title: "Created",
+      sort: "created_at",
+      cell: (key) => (
+        <>
+          <Time at={key.created_at} relative />
+          {key.created_by && <div className="under">by {userName(key.created_by.id)}</div>}
+        </>
+      ),
     },
   ];
   if (can("keys.write")) {

@@ -169,13 +169,7 @@ function RateTable({ limits }: { limits: RateLimit[] }) {
       ),
   });
   return (
-    <Table
-      caption="Rate limits"
-      columns={columns}
-      rows={limits}
-      keyOf={(limit) => limit.id}
-      cards
-    />
+    <Table caption="Rate limits" columns={columns} rows={limits} keyOf={(limit) => limit.id} />
   );
 }
 
@@ -217,13 +211,7 @@ function SpendTable({ limits }: { limits: SpendLimit[] }) {
     },
   });
   return (
-    <Table
-      caption="Spend limits"
-      columns={columns}
-      rows={limits}
-      keyOf={(limit) => limit.id}
-      cards
-    />
+    <Table caption="Spend limits" columns={columns} rows={limits} keyOf={(limit) => limit.id} />
   );
 }
 
@@ -280,7 +268,11 @@ function Balances() {
                 rows={data}
                 keyOf={(each) => `${JSON.stringify(each.scope)} ${each.period}`}
                 columns={[
-                  { title: "Of", cell: (each) => scopeName(each.scope, workspaceName, keys) },
+                  {
+                    title: "Of",
+                    rest: true,
+                    cell: (each) => scopeName(each.scope, workspaceName, keys),
+                  },
                   { title: "Period", cell: (each) => PERIODS[each.period] },
                   { title: "Used", cell: (each) => <Used balance={each} /> },
                   { title: "Spent", cell: (each) => dollarsOfCents(each.spent), number: true },

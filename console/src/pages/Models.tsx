@@ -69,7 +69,6 @@ function ModelTable({ states, models }: { states: ModelState[]; models: readonly
       caption="Models"
       rows={states}
       keyOf={(model) => model.id}
-      cards
       columns={[
         { title: "Model", cell: (model) => model.display_name },
         { title: "Id", cell: (model) => <span className="mono">{model.id}</span> },

@@ -4,7 +4,7 @@ import { useNamesOfKeys, useWorkspaceName } from "../api/queries.ts";
 import type { LoggedRequest, TokenListing } from "../api/types.ts";
 import { PAGE_ROWS } from "../rules/listing.ts";
 import { dollars, nanoDollars } from "../rules/money.ts";
-import { duration, promptTokens } from "../rules/requests.ts";
+import { duration, promptTokens, waitOf } from "../rules/requests.ts";
 import type { RequestsSearch } from "../rules/searches.ts";
 import { Caller } from "../ui/Caller.tsx";
 import { Empty, Loaded } from "../ui/notices.tsx";
@@ -121,37 +121,52 @@ function RequestTable({ rows }: { rows: LoggedRequest[] }) {
   const workspaceName = useWorkspaceName();
   const names = useNamesOfKeys(rows.flatMap(({ api_key_id: key }) => key ?? []));
   const costs = rows.some(({ cost }) => cost !== null);
-  const waits = rows.some(({ latency }) => latency.money_ms !== null);
-  const time = (title: string, of: (request: LoggedRequest) => number | null) => ({
+  const time = (title: string, of: (request: LoggedRequest) => number | null, aside = true) => ({
     title,
     number: true,
+    aside,
     cell: (request: LoggedRequest) => duration(of(request)),
   });
   const columns: Column<LoggedRequest>[] = [
-    { title: "Request", cell: ({ id }) => <RequestId id={id} /> },
-    { title: "Ended", cell: (request) => <Time at={request.ended_at} relative /> },
-    { title: "Status", cell: (request) => <Status request={request} /> },
-    { title: "Model", cell: (request) => <Model request={request} /> },
     {
-      title: "Caller",
-      cell: (request) => (
+      title: "Request",
+      cell: ({ id, ended_at }) => (
         <>
-          <Caller request={request} names={names} />
-          <div className="under">{workspaceName(request.workspace_id)}</div>
+          <RequestId id={id} />
+          <div className="under">
+            <Time at={ended_at} relative />
+          </div>
         </>
       ),
     },
-    time("Took", ({ latency }) => latency.total_ms),
-    time("Queue", ({ latency }) => latency.queue_ms),
-    ...(waits ? [time("Money", ({ latency }) => latency.money_ms)] : []),
+    { title: "Status", cell: (request) => <Status request={request} /> },
+    { title: "Model", rest: true, cell: (request) => <Model request={request} /> },
+    {
+      title: "Caller",
+      rest: true,
+      cell: (request) => (
+        <>
+          <Caller request={request} names={names} />
+          <div className="under" title={workspaceName(request.workspace_id)}>
+            {workspaceName(request.workspace_id)}
+          </div>
+        </>
+      ),
+    },
+    time("Took", ({ latency }) => latency.total_ms, false),
+    time("Waited", ({ latency }) => waitOf(latency)),
     time("Prompt", ({ latency }) => latency.prefill_ms),
     time("Answer", ({ latency }) => latency.decode_ms),
     {
-      title: "Input",
-      cell: ({ usage }) => WHOLE.format(promptTokens(usage)),
+      title: "Tokens",
       number: true,
+      cell: ({ usage }) => (
+        <>
+          {WHOLE.format(promptTokens(usage))} in
+          <div className="under">{WHOLE.format(usage.output_tokens)} out</div>
+        </>
+      ),
     },
-    { title: "Output", cell: ({ usage }) => WHOLE.format(usage.output_tokens), number: true },
     ...(costs
       ? [
           {
@@ -171,10 +186,13 @@ function RequestTable({ rows }: { rows: LoggedRequest[] }) {
 
 /** The model that was asked; of another call, its path. */
 function Model({ request }: { request: LoggedRequest }) {
-  if (request.model === null) return <span className="mono">{request.route}</span>;
+  if (request.model === null) return <span className="mono name">{request.route}</span>;
   const counting = request.route.endsWith("/count_tokens") ? ", count of tokens" : "";
   return (
-    <span title={request.served_model ? `Answered by ${request.served_model}` : request.route}>
+    <span
+      className="name"
+      title={request.served_model ? `Answered by ${request.served_model}` : request.route}
+    >
       {request.model}
       {counting}
     </span>

@@ -171,7 +171,6 @@ function All({ settings }: { settings: readonly Setting[] }) {
           caption="All settings"
           rows={rows}
           keyOf={({ name }) => name}
-          cards
           columns={[
             {
               title: "Setting",

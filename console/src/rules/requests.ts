@@ -1,6 +1,12 @@
 // A finished request in words: how it ended, where its time went, and why.
 
-import type { LoggedRequest, RefusedBy, RequestExplanation, RequestUsage } from "../api/types.ts";
+import type {
+  LoggedRequest,
+  RefusedBy,
+  RequestExplanation,
+  RequestLatency,
+  RequestUsage,
+} from "../api/types.ts";
 import { dollarsOfCents } from "./money.ts";
 import { WHOLE } from "./numbers.ts";
 
@@ -101,6 +107,16 @@ export function phasesOf({ latency }: Pick<LoggedRequest, "latency">): Phase[] {
   const sum = known.reduce((all, phase) => all + phase.ms, 0);
   const rest = { name: "Everything else", ms: Math.max(0, latency.total_ms - sum), color: "gray" };
   return [...known, rest].filter(({ ms }) => ms > 0);
+}
+
+/**
+ * Return for how long a request waited: for a place, for money, or as it made way for others; null
+ * for one that did not come to it.
+ */
+export function waitOf(latency: RequestLatency): number | null {
+  const waits = [latency.queue_ms, latency.money_ms, latency.parked_ms];
+  const known = waits.filter((wait) => wait !== null);
+  return known.length ? known.reduce((sum, wait) => sum + wait, 0) : null;
 }
 
 /** Return the id of a request in what somebody pasted, such as a whole error message. */

@@ -10,6 +10,10 @@ export interface Column<Row> {
   wide?: boolean;
   /** May break between words. */
   lines?: boolean;
+  /** Takes the room that the others leave: names, of which longer ones are cut off. */
+  rest?: boolean;
+  /** Is left out on a phone: the page behind the row has it. */
+  aside?: boolean;
   /** Stays in sight where the table is wider than its place. */
   stays?: boolean;
   /** The order of the API that a click on the title asks for. */
@@ -24,9 +28,14 @@ export interface Sorting {
   onOrder: (order: string) => void;
 }
 
+/** Return the role of a part of a table: for a browser, cards are none unless they say so. */
+function role(name: string) {
+  return { role: name };
+}
+
 /**
- * Rows under named columns; the first column names its row. On a phone it scrolls by itself, or each
- * row is a card: for few rows, whose values are worth more than a look at all of one column.
+ * Rows under named columns; the first column names its row. On a phone each row is a card, so that
+ * nothing is beyond the edge.
  */
 export function Table<Row>({
   caption,
@@ -34,23 +43,22 @@ export function Table<Row>({
   rows,
   keyOf,
   sorting,
-  cards = false,
 }: {
   caption: string;
   columns: readonly Column<Row>[];
   rows: readonly Row[];
   keyOf: (row: Row) => string;
   sorting?: Sorting | undefined;
-  cards?: boolean;
 }) {
-  const style = ({ number, wide, lines, stays }: Column<Row>) =>
-    number ? "number" : wide ? "wide" : lines ? "lines" : stays ? "stays" : undefined;
+  const style = ({ number, wide, lines, rest, aside, stays }: Column<Row>) =>
+    Object.entries({ number, wide, lines, rest, aside, stays })
+      .filter(([, is]) => is)
+      .map(([name]) => name)
+      .join(" ") || undefined;
   const footed = columns.some((column) => column.foot !== undefined);
-  // Cards are no table for a browser, unless it is told that they are.
-  const role = (name: string) => (cards ? { role: name } : {});
   return (
     <section className="scroll" tabIndex={0} aria-label={caption}>
-      <table className={cards ? "table cards" : "table"} {...role("table")}>
+      <table className="table cards" {...role("table")}>
         <thead {...role("rowgroup")}>
           <tr {...role("row")}>
             {columns.map((column) => (
@@ -75,7 +83,7 @@ export function Table<Row>({
                     className={style(column)}
                     {...role("rowheader")}
                   >
-                    {column.cell(row)}
+                    <div>{column.cell(row)}</div>
                   </th>
                 ) : (
                   <td
@@ -84,7 +92,7 @@ export function Table<Row>({
                     data-title={column.title}
                     {...role("cell")}
                   >
-                    {cards ? <div>{column.cell(row)}</div> : column.cell(row)}
+                    <div>{column.cell(row)}</div>
                   </td>
                 ),
               )}
@@ -101,7 +109,7 @@ export function Table<Row>({
                   data-title={column.title}
                   {...role("cell")}
                 >
-                  {cards ? <div>{column.foot}</div> : column.foot}
+                  <div>{column.foot}</div>
                 </td>
               ))}
             </tr>
@@ -125,7 +133,7 @@ function Title({
 }) {
   if (!sort || !sorting) {
     return (
-      <th scope="col" className={className}>
+      <th scope="col" className={className} {...role("columnheader")}>
         {title}
       </th>
     );
@@ -136,6 +144,7 @@ function Title({
     <th
       scope="col"
       className={className}
+      {...role("columnheader")}
       aria-sort={here ? (falls ? "descending" : "ascending") : undefined}
     >
       <button

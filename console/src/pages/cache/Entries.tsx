@@ -64,13 +64,16 @@ export function Entries({
                 rows={found.data}
                 keyOf={(entry) => entry.id}
                 columns={[
-                  { title: "Workspace", cell: (entry) => workspaceName(entry.workspace_id) },
                   {
                     title: "Model",
-                    cell: ({ model }) => (
-                      <span className="name" title={model}>
-                        {model}
-                      </span>
+                    rest: true,
+                    cell: ({ model, workspace_id }) => (
+                      <>
+                        <span className="name" title={model}>
+                          {model}
+                        </span>
+                        <div className="under">{workspaceName(workspace_id)}</div>
+                      </>
                     ),
                   },
                   { title: "Tokens", cell: ({ tokens }) => WHOLE.format(tokens), number: true },
@@ -93,8 +96,15 @@ export function Entries({
                     title: "Last used",
                     cell: (entry) => <Time at={entry.last_used_at} relative />,
                   },
-                  { title: "Ends", cell: (entry) => <Time at={entry.expires_at} relative /> },
-                  { title: "Lives", cell: ({ ttl }) => (ttl ? LIFETIMES[ttl] : "–") },
+                  {
+                    title: "Ends",
+                    cell: ({ expires_at, ttl }) => (
+                      <>
+                        <Time at={expires_at} relative />
+                        {ttl && <div className="under">lives {LIFETIMES[ttl]}</div>}
+                      </>
+                    ),
+                  },
                   {
                     title: "Snapshot",
                     cell: ({ snapshot_bytes: size }) => (size === null ? "–" : sizeOf(size)),

@@ -172,7 +172,7 @@ function Requests({ caption, rows }: { caption: string; rows: readonly IncreaseR
         ),
     });
   }
-  return <Table caption={caption} columns={columns} rows={rows} keyOf={({ id }) => id} cards />;
+  return <Table caption={caption} columns={columns} rows={rows} keyOf={({ id }) => id} />;
 }
 
 function RequestMenu({

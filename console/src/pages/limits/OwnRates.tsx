@@ -65,13 +65,7 @@ export function OwnRates({ scope }: { scope: OwnerScope }) {
   return (
     <Loaded query={organization} what="the rate limits">
       {(found) => (
-        <Table
-          caption="Rate limits"
-          columns={columns}
-          rows={found}
-          keyOf={(limit) => limit.id}
-          cards
-        />
+        <Table caption="Rate limits" columns={columns} rows={found} keyOf={(limit) => limit.id} />
       )}
     </Loaded>
   );

@@ -64,7 +64,6 @@ export function Engines({ models }: { models: readonly ModelState[] }) {
         rows={rows}
         keyOf={({ model, engine }) => `${model.id} ${engine.number}`}
         columns={columns}
-        cards
       />
       <Text size="sm" c="dimmed" mt="sm">
         Speeds are those of one request over the last five minutes

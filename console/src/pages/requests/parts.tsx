@@ -201,12 +201,11 @@ export function CacheReport({ use }: { use: CacheUse }) {
       </p>
       {use.breakpoints.length > 0 && (
         <Table
-          cards
           caption="Breakpoints"
           rows={use.breakpoints.map((point, index) => ({ ...point, number: index + 1 }))}
           keyOf={(point) => `${point.number}`}
           columns={[
-            { title: "Breakpoint", cell: (point) => `${point.number}` },
+            { title: "Where", cell: (point) => `Breakpoint ${point.number}` },
             {
               title: "Tokens before it",
               cell: (point) => WHOLE.format(point.tokens),
@@ -227,7 +226,6 @@ export function Bill({ request }: { request: RequestExplanation }) {
   return (
     <>
       <Table
-        cards
         caption="Cost"
         rows={request.costs}
         keyOf={(line) => line.token_type}
