@@ -35,6 +35,11 @@ DOCS = ROOT / "docs"
 SETTINGS = (DOCS / "reference/settings.md").read_text(encoding="utf-8")
 HTTP = (DOCS / "reference/http.md").read_text(encoding="utf-8")
 COMMANDS = (DOCS / "reference/commands.md").read_text(encoding="utf-8")
+PAGES = (
+    *sorted(DOCS.rglob("*.md")),
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "examples").rglob("*.md")),
+)
 
 
 @pytest.mark.parametrize("name", SETTING_NAMES)
@@ -135,19 +140,18 @@ def test_every_command_and_flag_is_documented() -> None:
 
 
 def test_every_link_between_documents_leads_somewhere() -> None:
-    for page in (*DOCS.rglob("*.md"), *ROOT.glob("*.md")):
+    for page in PAGES:
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-PAGES = (*sorted(DOCS.rglob("*.md")), *sorted(ROOT.glob("*.md")))
 LAYERS = ("wire", "schemas", "core", "engines", "store", "weights", "service", "server", "cli")
 
 
 def is_there(name: str) -> bool:
     """Whether a path, or a dotted name of a module or of something in it, leads to a file."""
-    roots = (ROOT / "src/antiphon", ROOT)
+    roots = (ROOT / "src/antiphon", ROOT, ROOT / "examples")
     if name.endswith(".py"):
         return any((root / name).is_file() for root in roots)
     parts = name.split(".")
