@@ -46,6 +46,9 @@ coverage-table: .venv/dev ## rewrite docs/reference/coverage.md from the marks o
 template-table: .venv/dev ## rewrite docs/reference/templates.md: what is learned of llama.cpp's templates
 	@cd tests && ../$(BIN)/python -m support.template_table
 
+docs: .venv/dev ## the documentation as a site, in build/docs/site
+	@$(BIN)/python scripts/docs_site.py build/docs
+
 soak: .venv/dev ## tests that take minutes, or fetch what is newest; many random examples of the others
 	@$(BIN)/pytest -m "soak or hypothesis" --hypothesis-profile=soak -o faulthandler_timeout=0 $(ARGS)
 
@@ -84,4 +87,4 @@ lock: ## renew the lock files (needs uv)
 	@scripts/environment requirements/dev.lock
 	@touch $@ .venv/server
 
-.PHONY: help serve console package test coverage coverage-table template-table soak simulate check format bench screenshots picture lock
+.PHONY: help serve console package test coverage coverage-table template-table docs soak simulate check format bench screenshots picture lock
