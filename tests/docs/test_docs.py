@@ -171,6 +171,15 @@ def test_every_module_that_a_page_names_exists(page: Path) -> None:
     assert [name for name in sorted(named) if not is_there(name)] == []
 
 
+def test_figures_of_the_comparison_are_those_of_the_benchmarks() -> None:
+    page, benchmarks = (
+        (DOCS / name).read_text(encoding="utf-8") for name in ("comparison.md", "benchmarks.md")
+    )
+    figures = re.findall(r"\d[\d,.]* (?:ms|requests/s)|0\.\d+ of bare llama.cpp", page)
+    assert len(figures) >= 5
+    assert [figure for figure in figures if figure not in benchmarks] == []
+
+
 def test_pictures_of_the_readme_are_there_and_small() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     pictures = [ROOT / name for name in re.findall(r'(?:src|srcset)="([^"]+)"', text)]
