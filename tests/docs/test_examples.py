@@ -48,6 +48,8 @@ NOT_RUN = {
     'eval "$(antiphon launch': "tests/end_to_end/test_launch.py has it",
     "sudo ": "needs root",
     "docker ": "needs a container engine; tests/test_deploy.py checks the files",
+    "helm ": "needs a cluster; tests/test_helm.py renders the chart",
+    "kubectl ": "needs a cluster; tests/test_helm.py renders the chart",
     "export POSTGRES_PASSWORD": "needs a container engine; tests/test_deploy.py checks the files",
     "pg_dump": "needs the tools of PostgreSQL",
 }
