@@ -158,6 +158,10 @@ def test_wheel_of_the_sdist_equals_the_wheel_of_the_sources(wheel: Path, tmp_pat
     assert contents(build(sdist, tmp_path)) == contents(wheel)
 
 
+def test_wheel_that_is_built_again_is_the_same(wheel: Path, tmp_path: Path) -> None:
+    assert build(ROOT, tmp_path).read_bytes() == wheel.read_bytes()
+
+
 def test_pure_layers_import_without_extras(bare: Environment, tmp_path: Path) -> None:
     pure = ("antiphon.wire", "antiphon.schemas", "antiphon.core")
     done = bare.run(bare.python, "-c", IMPORT, *pure, cwd=tmp_path)

@@ -33,6 +33,8 @@ PATIENCE_S = 60.0
 # What is not run, by its first words, and why.
 NOT_RUN = {
     "make serve": "makes the environment that the tests run in",
+    "(cd dist && sha256sum": "needs what `make package` builds; tests/test_package.py has the sums",
+    "python3 -m venv antiphon": "fetches from the package index; tests/test_package.py runs it",
     "make package": "fetches from the package index; tests/test_package.py has what it builds",
     "export ANTHROPIC_BASE_URL": "is what the welcome prints, with the key",
     "ANTIPHON_API_KEY=a-key": "takes a port that may be taken",
