@@ -108,6 +108,22 @@ async def test_file_is_held_as_long_as_it_arrives(database: Database) -> None:
     assert await held_until(database) is None
 
 
+async def test_file_whose_beginning_comes_slowly_is_held_from_then_on(database: Database) -> None:
+    clock, beats = Clock(), Beats()
+    body = upload_form(b"x" * (GROUP_BYTES + 1))
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield body[:1000]
+        clock.now += 2 * HELD_FOR
+        yield body[1000 : GROUP_BYTES + 200]
+        await FileUpkeep(database, clock, no_pause).remove_old()
+        yield body[GROUP_BYTES + 200 :]
+
+    kept = kept_in(database, clock, beats)
+    told = await kept.upload(OWNER, ACTOR, UploadForm(FORM), pieces())
+    assert told.size_bytes == GROUP_BYTES + 1
+
+
 @pytest.mark.parametrize("breaks", ["off", "the form", "the quota"])
 async def test_what_has_arrived_is_dropped(database: Database, breaks: str) -> None:
     clock = Clock()

@@ -10,6 +10,7 @@ upkeep finds.
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
@@ -142,7 +143,9 @@ class Arrival:
         await self._check_quotas(connection, size)
         await self._database.check_space(connection, size, beside=beside)
         if not self._begun:
-            await begin_file(connection, self._file)
+            # From now on: of a slow caller the first group comes long after the beginning.
+            held = replace(self._file, held_until=self._now() + HELD_FOR)
+            await begin_file(connection, held)
         chunks = [
             bytes(self._group[start : min(start + CHUNK_BYTES, size)])
             for start in range(0, size, CHUNK_BYTES)
