@@ -1,5 +1,6 @@
 """`/v1/files`: upload, list, show, download, delete."""
 
+import asyncio
 import gzip
 from functools import partial
 from typing import Any
@@ -142,6 +143,17 @@ async def test_deleted_file_is_gone_at_once_and_its_content_soon(
     assert (await org.caller.get(f"{FILES}/{file_id}/content")).error == missing
     assert (await remove(org.caller, file_id)).error == missing
     assert (await org.caller.get(FILES)).json["data"] == []
+
+
+async def test_of_several_deletions_one_finds_the_file(
+    on_both_databases: StartOrganization,
+) -> None:
+    org = await on_both_databases()
+    file_id = (await upload(org.caller))["id"]
+    answers = await asyncio.gather(*(remove(org.caller, file_id) for _ in range(4)))
+    assert sorted(answer.status for answer in answers) == [200, 404, 404, 404]
+    entries = [one for one in await org.audit() if one["action"] == "file.delete"]
+    assert len(entries) == 1
 
 
 @pytest.mark.covers("routes: GET /v1/files/{id}/content", "effect")

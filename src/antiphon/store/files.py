@@ -166,10 +166,10 @@ async def bytes_of_files(
 
 async def delete_file(
     connection: AsyncConnection, workspace_id: str | None, file_id: str, now: datetime
-) -> None:
-    """Hide a file. `purge` removes its content."""
+) -> bool:
+    """Hide a file; return whether it was there. `purge` removes its content."""
     one = update(files).where(_columns.id == file_id, *_visible(workspace_id))
-    await connection.execute(one.values(deleted_at=now))
+    return (await connection.execute(one.values(deleted_at=now))).rowcount == 1
 
 
 async def delete_files_of(connection: AsyncConnection, workspace_id: str, now: datetime) -> None:

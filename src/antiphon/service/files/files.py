@@ -166,7 +166,8 @@ class Files:
         file = await self.show(owner.workspace_id, wanted)
         change = Change("file.delete", before=described(file))
         async with self._database.write() as connection:
-            await delete_file(connection, owner.workspace_id, wanted, self._now())
+            if not await delete_file(connection, owner.workspace_id, wanted, self._now()):
+                raise _not_found(file)  # somebody else has deleted it since
             await self._transactions.note(connection, actor, change)
 
     async def download(self, workspace_id: str | None, wanted: str) -> "Content":
