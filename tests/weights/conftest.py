@@ -38,6 +38,7 @@ class WebServer:
     cuts: list[int] = field(default_factory=list)  # how many bytes of an answer are sent
     statuses: list[int] = field(default_factory=list)
     status_headers: dict[str, str] = field(default_factory=dict)
+    reason: str | None = None  # of each status, if it is not the usual one
     knows_range: bool = True
     knows_if_range: bool = True
     extra_length: int = 0
@@ -111,7 +112,7 @@ class Answer(BaseHTTPRequestHandler):
         return described
 
     def _head(self, status: int, headers: dict[str, str]) -> None:
-        self.send_response(status)
+        self.send_response(status, self.web.reason)
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()

@@ -23,6 +23,7 @@ from antiphon.weights.source import (
     FetchedFile,
     PullError,
     discard,
+    printable,
     sidecar_path,
     system_reason,
 )
@@ -31,6 +32,8 @@ from antiphon.weights.spec import UrlSpec, is_allowed_url, is_loopback
 
 TIMEOUT_S = 60.0
 CHUNK = 1 << 18
+MOST_DIGITS = 18
+"""Of a stated size: larger numbers are no sizes, and cannot be written or compared as such."""
 # The pauses after tries that brought no new bytes; after the last one the download fails.
 PAUSES_S = (1.0, 2.0, 4.0)
 GONE = {404, 410}
@@ -135,8 +138,7 @@ class RemoteStream:
     """A file that is read from a server. Its `size` is the one that the server states."""
 
     def __init__(self, remote: RemoteFile, response: http.client.HTTPResponse) -> None:
-        total = response.headers.get("Content-Length", "")
-        self.size = int(total) if total.isdecimal() else None
+        self.size = _stated_size(remote, response)
         self._left = self.size or 0
         self._remote = remote
         self._response = response
@@ -184,6 +186,8 @@ def _open(
     except urllib.error.HTTPError as error:
         with error:
             raise _status_error(remote, error, partial) from error
+    except ValueError as error:
+        raise PullError(f"{remote.url} leads to an address that is none: {error}") from error
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         if isinstance(reason, ssl.SSLCertVerificationError):
@@ -223,7 +227,9 @@ class _CarefulRedirects(urllib.request.HTTPRedirectHandler):
         headers: http.client.HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
-        if not is_allowed_url(urlsplit(newurl)):
+        target = urlsplit(newurl)
+        _ = target.port  # reading the port checks it
+        if not is_allowed_url(target):
             raise PullError(f"{req.full_url} redirects to {newurl}, which is not https")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -234,10 +240,11 @@ def _status_error(
     if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and partial is not None:
         discard(partial)  # the partial file is longer than the remote one: another file
         return _BrokenOffError("The file on the server is not the one that was begun")
+    reason = printable(str(error.reason))
     if error.code in PASSING:
-        return _BrokenOffError(f"The server answered {error.code} {error.reason}")
+        return _BrokenOffError(f"The server answered {error.code} {reason}")
     hint = ". Check the address" if error.code in GONE else ""
-    message = f"{remote.url}: the server answered {error.code} {error.reason}{hint}"
+    message = f"{remote.url}: the server answered {error.code} {reason}{hint}"
     return StatusError(message, error.code, error.headers.get("X-Error-Code", ""))
 
 
@@ -247,17 +254,26 @@ def _begin_anew(remote: RemoteFile, response: http.client.HTTPResponse, partial:
         for key, header in (("etag", "ETag"), ("last_modified", "Last-Modified"))
         if (value := response.headers.get(header))
     }
-    total = response.headers.get("Content-Length", "")
     sidecar = Sidecar(
         origin=remote.origin,
         validator=_validator(source),
-        total=int(total) if total.isdecimal() else None,
+        total=_stated_size(remote, response),
         source=source,
     )
     # In this order a crash leaves an empty file, never old bytes with a new sidecar.
     partial.write_bytes(b"")
     write_whole(sidecar_path(partial), msgspec.json.encode(sidecar))
     return sidecar
+
+
+def _stated_size(remote: RemoteFile, response: http.client.HTTPResponse) -> int | None:
+    """Return the bytes that are stated to come, if any are. Raises `PullError`."""
+    stated = response.headers.get("Content-Length", "")
+    if not re.fullmatch(r"[0-9]+", stated):
+        return None
+    if len(stated) > MOST_DIGITS:
+        raise PullError(f"{remote.url}: the server states a size that no file has")
+    return int(stated)
 
 
 def _validator(source: dict[str, str]) -> str | None:

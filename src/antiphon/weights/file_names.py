@@ -11,7 +11,9 @@ import msgspec
 SUFFIX: Final = ".gguf"
 MOST_PARTS: Final = 1_000
 
-_PART: Final = re.compile(r"-(?P<number>\d{5})-of-(?P<count>\d{5})(?=\.gguf$)", re.IGNORECASE)
+_PART: Final = re.compile(
+    r"-(?P<number>\d{5})-of-(?P<count>\d{5})(?=\.gguf$)", re.IGNORECASE | re.ASCII
+)
 # The names of llama.cpp's quantizations at the end of a file's name; UD is a mark of one maker.
 _QUANTIZATION: Final = re.compile(
     r"(?:^|[-._])(?P<label>(?:UD-)?(?:I?Q\d(?:_(?:K|NL|X{0,2}[SML]|\d))*|TQ\d_\d|B?F16|F32|MXFP4(?:_MOE)?|NVFP4))"
@@ -29,6 +31,18 @@ class Part(msgspec.Struct, frozen=True):
 
     number: int
     count: int
+
+
+class Series(msgspec.Struct, frozen=True):
+    """The files of a split model: what stands before and behind the numbers, and their count."""
+
+    head: str
+    count: int
+    tail: str
+
+    def name(self, number: int) -> str:
+        """Return the name of a file of it."""
+        return f"{self.head}-{number:05}-of-{self.count:05}{self.tail}"
 
 
 def check_path(path: str) -> str | None:
@@ -54,12 +68,20 @@ def part_of(name: str) -> Part | None:
 
 def parts_of(name: str) -> tuple[str, ...]:
     """Return the names of all files of a model, of which one is named; the first is loaded."""
-    found = _PART.search(name)
-    count = int(found["count"]) if found else 1
-    if found is None or not 1 <= count <= MOST_PARTS:
+    one = series_of(name)
+    if one is None:
         return (name,)
-    head, tail = name[: found.start()], name[found.end() :]
-    return tuple(f"{head}-{n:05}-of-{found['count']}{tail}" for n in range(1, count + 1))
+    series, _ = one
+    return tuple(map(series.name, range(1, series.count + 1)))
+
+
+def series_of(name: str) -> tuple[Series, int] | None:
+    """Return the files of a model of which one is named, and its number; `None` for a whole one."""
+    found = _PART.search(name)
+    if found is None or not 1 <= int(found["count"]) <= MOST_PARTS:
+        return None
+    series = Series(name[: found.start()], int(found["count"]), name[found.end() :])
+    return series, int(found["number"])
 
 
 def first_part(name: str) -> str:

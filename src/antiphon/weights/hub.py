@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -87,16 +87,29 @@ def locate_on_hub(spec: HubSpec, hub: HubAccess = USUAL_HUB) -> LocatedFile:
             f"{spec} is not here yet, and {host} cannot be reached: {system_reason(error)}. "
             f"{OFFLINE}"
         ) from error
-    if found.commit_hash is None or found.etag is None:
+    except ValueError as error:  # an address or a length that is none
+        raise PullError(f"{spec}: {host} does not answer as a hub does") from error
+    location = _split(found.location)
+    if found.commit_hash is None or found.etag is None or location is None:
         raise PullError(f"{spec}: {host} does not answer as a hub does")
-    own = urlsplit(found.location)[:2] == urlsplit(url)[:2]
+    own = location[:2] == urlsplit(url)[:2]
     # The hub says where the file is: to no host without encryption but this machine.
-    if not own and not is_allowed_url(urlsplit(found.location)):
+    if not own and not is_allowed_url(location):
         raise PullError(f"{spec}: {host} sends to {found.location}, which is not https")
     authorization = hub.authorization() if own else None
     sha256 = found.etag if re.fullmatch(r"[0-9a-f]{64}", found.etag) else None
     remote = RemoteFile(found.location, f"hf:{spec.repo_id}#{found.etag}", authorization)
     return LocatedFile(remote, spec.file, found.size, sha256, {"revision": found.commit_hash})
+
+
+def _split(address: str) -> SplitResult | None:
+    """Return the parts of an address; `None` if it is none."""
+    try:
+        parts = urlsplit(address)
+        _ = parts.port  # reading the port checks it
+    except ValueError:
+        return None
+    return parts
 
 
 def _refusal(error: "HfHubHTTPError", host: str) -> str:

@@ -23,11 +23,14 @@ from antiphon.weights.source import OFFLINE, PullError
 
 MOST_PAGES: Final = 20
 """Of a listing; the hub has a thousand files on each."""
+MOST_FILES: Final = 20_000
+"""Of a listing: as many as such pages have."""
 MOST_BYTES: Final = 8 << 20
 """Of one page."""
 MOST_SIZE: Final = 1 << 50
 """Of one file, in bytes."""
 _NEXT = re.compile(r'<([^<>]{1,4000})>\s*;\s*rel="?next"?', re.IGNORECASE)
+_WRITABLE = re.compile(r"[!-~]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -79,22 +82,37 @@ def list_files(spec: RepositorySpec, hub: HubAccess = USUAL_HUB) -> tuple[Listed
 
 def _entries(spec: RepositorySpec, address: str, authorization: str | None) -> Iterator[_Entry]:
     origin = urlsplit(address)[:2]
+    count = 0
     for _ in range(MOST_PAGES):
         remote = RemoteFile(address, origin=address, authorization=authorization)
         with opened(remote) as stream:
             content, link = _read(spec, stream), stream.header("Link")
         try:
-            yield from msgspec.json.decode(content, type=list[_Entry])
-        except msgspec.DecodeError as error:
+            entries = msgspec.json.decode(content, type=list[_Entry])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise PullError(f"{spec}: {origin[1]} does not answer as a hub does") from error
+        count += len(entries)
+        if count > MOST_FILES:
+            raise PullError(f"{spec} has more than {MOST_FILES:,} files; name one of them")
+        yield from entries
         found = _NEXT.search(link)
         if found is None:
             return
-        address = urljoin(address, found[1])
         # The token goes with each request, so none goes elsewhere.
-        if urlsplit(address)[:2] != origin:
+        if (following := _joined(address, found[1])) is None or urlsplit(following)[:2] != origin:
             raise PullError(f"{spec}: {origin[1]} names another host for the rest of its files")
+        address = following
     raise PullError(f"{spec} has more than {MOST_PAGES} pages of files; name one of them")
+
+
+def _joined(address: str, link: str) -> str | None:
+    """Return where a link of a page leads; `None` if it is no address."""
+    if not _WRITABLE.fullmatch(link):
+        return None
+    try:
+        return urljoin(address, link)
+    except ValueError:
+        return None
 
 
 def _read(spec: RepositorySpec, stream: RemoteStream) -> bytes:

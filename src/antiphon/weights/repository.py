@@ -5,11 +5,18 @@ out of it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count, islice
 from typing import Final
 
 import msgspec
 
-from antiphon.weights.file_names import answers_to, is_model, parts_of, quantization_of
+from antiphon.weights.file_names import (
+    Series,
+    answers_to,
+    is_model,
+    quantization_of,
+    series_of,
+)
 from antiphon.weights.hub_names import RepositorySpec
 from antiphon.weights.source import PullError
 
@@ -33,20 +40,24 @@ class ListedFile(msgspec.Struct, frozen=True):
 class ListedModel(msgspec.Struct, frozen=True):
     """A model of a repository, by the file that is loaded; `size` is that of all its files.
 
-    `missing` are files of it that the repository does not have.
+    `missing` is the first file of it that the repository does not have.
     """
 
     path: str
     size: int
     quantization: str | None
-    missing: tuple[str, ...] = ()
+    missing: str | None = None
 
 
 def models_of(files: Iterable[ListedFile], folder: str | None = None) -> tuple[ListedModel, ...]:
     """Return the models among files, the smallest first; of a `folder` those below it."""
     sizes = {file.path: file.size for file in files}
+    of_series: dict[Series, dict[int, int]] = {}
+    for path, size in sizes.items():
+        if (one := series_of(path)) is not None and 1 <= one[1] <= one[0].count:
+            of_series.setdefault(one[0], {})[one[1]] = size
     found = [
-        _model(path, sizes)
+        _model(path, sizes[path], of_series)
         for path in sizes
         if is_model(path) and (folder is None or path.startswith(f"{folder}/"))
     ]
@@ -77,7 +88,7 @@ def choose(wanted: RepositorySpec, models: Sequence[ListedModel]) -> ListedModel
     if len(meant) > 1:
         raise PullError(f"{wanted} may be several models. {listed(wanted, meant)}")
     if missing := meant[0].missing:
-        raise PullError(f"{wanted}: {wanted.repo_id} lacks a part of the model: {missing[0]}")
+        raise PullError(f"{wanted}: {wanted.repo_id} lacks a part of the model: {missing}")
     return meant[0]
 
 
@@ -85,31 +96,42 @@ def listed(repository: RepositorySpec, models: Sequence[ListedModel]) -> str:
     """Return the models of a repository to choose from, a line for each: its size and its name."""
     from rich.filesize import decimal  # noqa: PLC0415 - most starts choose nothing
 
-    names = short_names(repository, models)
-    rows = [f"  {decimal(model.size):>9}  {names[model.path]}" for model in models[:MOST_SHOWN]]
+    shown = models[:MOST_SHOWN]
+    names = short_names(repository, models, shown)
+    rows = [f"  {decimal(model.size):>9}  {names[model.path]}" for model in shown]
     if len(models) > MOST_SHOWN:
         rows.append(f"  and {len(models) - MOST_SHOWN:,} more: {repository.page}")
     return "\n".join(["Choose one of", *rows])
 
 
-def short_names(repository: RepositorySpec, models: Iterable[ListedModel]) -> Mapping[str, str]:
-    """Return the shortest name of each model, by its path."""
-    models = tuple(models)
+def short_names(
+    repository: RepositorySpec,
+    models: Sequence[ListedModel],
+    shown: Sequence[ListedModel] | None = None,
+) -> Mapping[str, str]:
+    """Return the shortest name of each model, or of each that is `shown`, by its path."""
     whole = RepositorySpec(repository.owner, repository.repo, None, repository.revision)
     names: dict[str, str] = {}
-    for model in models:
+    for model in models if shown is None else shown:
         label = model.quantization
-        alike = [one for one in models if label is not None and answers_to(one.path, label)]
+        alike = () if label is None else (one for one in models if answers_to(one.path, label))
         by_label = msgspec.structs.replace(whole, tag=label)
-        names[model.path] = str(by_label if len(alike) == 1 else whole.file(model.path))
+        # Two are enough: a name that means several is none.
+        one_alone = len(tuple(islice(alike, 2))) == 1
+        names[model.path] = str(by_label if one_alone else whole.file(model.path))
     return names
 
 
-def _model(path: str, sizes: Mapping[str, int]) -> ListedModel:
-    parts = parts_of(path)
-    there = [part for part in parts if part in sizes]
-    missing = tuple(part for part in parts if part not in sizes)
-    return ListedModel(path, sum(sizes[part] for part in there), quantization_of(path), missing)
+def _model(path: str, size: int, of_series: Mapping[Series, Mapping[int, int]]) -> ListedModel:
+    """Return the model of a file; of a series without writing every name that it may have."""
+    one = series_of(path)
+    if one is None:
+        return ListedModel(path, size, quantization_of(path))
+    series, _ = one
+    there = of_series.get(series, {})
+    first = next(number for number in count(1) if number not in there)
+    missing = series.name(first) if first <= series.count else None
+    return ListedModel(path, sum(there.values()), quantization_of(path), missing)
 
 
 def _tagged(tag: str, models: Sequence[ListedModel]) -> list[ListedModel]:

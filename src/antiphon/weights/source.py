@@ -9,6 +9,7 @@ import msgspec
 
 MAGIC = b"GGUF"
 PARTIAL = ".partial"
+LONGEST_REASON = 500
 # The end of an error of the network.
 OFFLINE = "Offline, `antiphon serve --model FILE.gguf` takes a file of this machine"
 
@@ -35,7 +36,12 @@ def system_reason(error: object) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     line = next(iter(str(error).splitlines()), "") or type(error).__name__
-    return re.sub(r"^\[Errno -?\d+\] ", "", line)
+    return printable(re.sub(r"^\[Errno -?\d+\] ", "", line))
+
+
+def printable(text: str) -> str:
+    """Return what a stranger wrote, cut, and without what moves a terminal's cursor."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text[:LONGEST_REASON])
 
 
 def check_magic(path: Path) -> None:
