@@ -147,11 +147,12 @@ def test_a_partial_file_of_another_origin_begins_anew(
     assert partial.read_bytes() == model.content
 
 
+@pytest.mark.parametrize("sidecar", [b"{", b'{"origin": "\xff"}'])
 def test_a_damaged_sidecar_begins_anew(
-    web: WebServer, model: Served, partial: Path, progress: Recorder
+    web: WebServer, model: Served, partial: Path, progress: Recorder, sidecar: bytes
 ) -> None:
     interrupt(web, partial)
-    sidecar_path(partial).write_text("{")
+    sidecar_path(partial).write_bytes(sidecar)
     download(remote(web), partial, progress)
     assert web.gets() == [None, None]
     assert partial.read_bytes() == model.content

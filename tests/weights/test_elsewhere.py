@@ -1,5 +1,6 @@
 """Models that other programs have on this machine."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -167,3 +168,38 @@ def test_variables_of_the_programs_say_where_their_models_are() -> None:
     assert other_stores({"HF_HOME": "/hf", "HF_HUB_CACHE": "/c"}).hub_cache == (Path("/c"),)
     assert other_stores({"XDG_CACHE_HOME": "/x"}).hub_cache == (Path("/x/huggingface/hub"),)
     assert other_stores({"OLLAMA_MODELS": "/models"}).ollama == (Path("/models"),)
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        b'{"layers": [{"mediaType": "\xff"}]}',
+        b'{"more": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"layers": [{"size": ' + b"9" * 5000 + b"}]}",
+    ],
+    ids=["no UTF-8", "deep", "large number"],
+)
+def test_manifest_that_cannot_be_read_is_none(
+    tmp_path: Path, stores: OtherStores, manifest: bytes
+) -> None:
+    path = tmp_path / "ollama/manifests/registry.ollama.ai/library/odd/4b"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(manifest)
+    assert (find("odd:4b", stores), models_elsewhere(stores)) == (None, [])
+
+
+def test_manifest_that_is_no_file_is_not_waited_for(tmp_path: Path, stores: OtherStores) -> None:
+    path = tmp_path / "ollama/manifests/registry.ollama.ai/library/odd/4b"
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+    assert (find("odd:4b", stores), models_elsewhere(stores)) == (None, [])
+
+
+@pytest.mark.parametrize("odd", ["\x1b[2J", "\n", "\u202e", "\udcff"])
+def test_name_that_no_terminal_should_get_is_none(
+    tmp_path: Path, stores: OtherStores, odd: str
+) -> None:
+    ollama_model(tmp_path / "ollama", "registry.ollama.ai/library/m", f"t{odd}")
+    cached_model(tmp_path / "hub", f"o/r{odd}")
+    studio_model(tmp_path / "studio", f"o/r{odd}/m.gguf")
+    assert models_elsewhere(stores) == []

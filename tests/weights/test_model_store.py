@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from antiphon.weights.model_store import MANIFEST, ModelStore, read_model, verify
-from antiphon.weights.source import FetchedFile
+from antiphon.weights.source import FetchedFile, PullError
 from antiphon.weights.spec import DEFAULT_MODEL, PypiSpec, UrlSpec
 from tests.weights.conftest import Recorder
 
@@ -57,7 +57,9 @@ def test_a_file_without_a_manifest_is_no_model(store: ModelStore) -> None:
     assert store.models() == []
 
 
-@pytest.mark.parametrize("manifest", [b"", b"{", b"{}", b'{"spec": 1}', b"\xff"])
+@pytest.mark.parametrize(
+    "manifest", [b"", b"{", b"{}", b'{"spec": 1}', b"\xff", b'{"spec": "\xff"}']
+)
 def test_a_manifest_that_cannot_be_read_makes_no_model(store: ModelStore, manifest: bytes) -> None:
     path = keep(store)
     (path.parent / MANIFEST).write_bytes(manifest)
@@ -105,6 +107,15 @@ def test_a_removed_model_is_gone(store: ModelStore) -> None:
     assert store.remove(SPEC) == size > len(b"GGUF")
     assert not folder.exists()
     assert store.remove(SPEC) == 0
+
+
+def test_folder_that_is_a_link_is_not_removed(store: ModelStore, tmp_path: Path) -> None:
+    folder = keep(store).parent
+    folder.rename(tmp_path / "large disk")
+    folder.symlink_to(tmp_path / "large disk")
+    with pytest.raises(PullError, match=r"is a link to .*large disk, so it is not removed"):
+        store.remove(SPEC)
+    assert store.locate(SPEC) == folder / "m.gguf"
 
 
 def test_remove_deletes_the_rest_of_a_pull(store: ModelStore, progress: Recorder) -> None:

@@ -32,7 +32,7 @@ from antiphon.weights.spec import UrlSpec, is_allowed_url, is_loopback
 
 TIMEOUT_S = 60.0
 CHUNK = 1 << 18
-MOST_DIGITS = 18
+MOST_DIGITS = 19
 """Of a stated size: larger numbers are no sizes, and cannot be written or compared as such."""
 # The pauses after tries that brought no new bytes; after the last one the download fails.
 PAUSES_S = (1.0, 2.0, 4.0)
@@ -332,7 +332,7 @@ def _read_sidecar(partial: Path, origin: str) -> tuple[Sidecar | None, int]:
     try:
         size = partial.stat().st_size
         kept = msgspec.json.decode(sidecar_path(partial).read_bytes(), type=Sidecar)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
         return None, 0
     usable = size > 0 and kept.origin == origin and kept.validator is not None
     return (kept, size) if usable else (None, 0)

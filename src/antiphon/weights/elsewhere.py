@@ -133,9 +133,8 @@ def _ollama_models(stores: OtherStores) -> Iterator[OtherModel]:
 def _ollama_model(root: Path, manifest: Path, name: str) -> OtherModel | None:
     """Return the model of a manifest, whose weights are a blob that is named by its SHA-256."""
     try:
-        with manifest.open("rb") as file:
-            layers = msgspec.json.decode(file.read(MOST_MANIFEST), type=_Manifest).layers
-    except (OSError, msgspec.DecodeError):
+        layers = msgspec.json.decode(_beginning(manifest), type=_Manifest).layers
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     weights = [layer for layer in layers if layer.mediaType == _MODEL_LAYER]
     digest = _DIGEST.fullmatch(weights[0].digest) if len(weights) == 1 else None
@@ -183,7 +182,8 @@ def _snapshots(owner: str, repo: str, revision: str | None, stores: OtherStores)
     for root in stores.hub_cache:
         folder = root / f"models--{owner}--{repo}"
         try:
-            commit = (folder / "refs" / (revision or "main")).read_text(encoding="ascii").strip()
+            named = _beginning(folder / "refs" / (revision or "main"))
+            commit = named.decode("ascii").strip()
         except (OSError, ValueError):
             commit = revision or ""
         if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", commit):
@@ -216,10 +216,20 @@ def _listed(owner: Owner, name: str, path: Path) -> Iterator[OtherModel]:
 
 
 def _model(owner: Owner, name: str, files: Sequence[Path]) -> OtherModel | None:
-    """Return a model of these files; `None` if one of them is missing."""
+    """Return a model of these files; `None` if one is missing, or the name hides something."""
+    if not name.isprintable():
+        return None
     sizes = [_size(file) for file in files]
     known = [size for size in sizes if size]
     return OtherModel(owner, name, files[0], sum(known)) if len(known) == len(files) else None
+
+
+def _beginning(path: Path) -> bytes:
+    """Return what stands in a small file. Raises `OSError`, also for a pipe that nobody fills."""
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    with path.open("rb") as file:
+        return file.read(MOST_MANIFEST)
 
 
 def _size(path: Path) -> int | None:

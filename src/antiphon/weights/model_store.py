@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from antiphon.weights.progress import Progress, SilentProgress
-from antiphon.weights.source import FetchedFile, discard, sha256_of
+from antiphon.weights.source import FetchedFile, PullError, discard, sha256_of
 from antiphon.weights.spec import RemoteSpec, canonical
 
 MANIFEST = "model.json"
@@ -142,8 +142,13 @@ class ModelStore(msgspec.Struct, frozen=True):
         return path
 
     def remove(self, spec: RemoteSpec) -> int:
-        """Delete a model and the rest of an interrupted pull; return the number of freed bytes."""
+        """Delete a model and the rest of an interrupted pull; return the number of freed bytes.
+
+        Raises `PullError` for a folder that somebody has put elsewhere, and linked here.
+        """
         folder = self.folder(spec)
+        if folder.is_symlink():
+            raise PullError(f"{folder} is a link to {folder.readlink()}, so it is not removed")
         if not folder.is_dir():
             return 0
         with self.claim(spec, SilentProgress()):
@@ -160,7 +165,7 @@ def read_model(folder: Path) -> Model | None:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
         files = (PartFile(manifest.file, manifest.size, manifest.sha256), *manifest.parts)
         whole = all((folder / one.file).stat().st_size == one.size for one in files)
-    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
+    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError, UnicodeDecodeError):
         return None
     return Model(folder, manifest) if whole else None
 
