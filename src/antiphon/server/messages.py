@@ -45,7 +45,7 @@ class MessageEndpoints:
             _retries(exchange),
             hints_of(exchange.header),
             waits=exchange.waits,
-            hold=request.share.add,
+            hold=request.share.add_files,
         )
         with self._hang_ups.stopping(exchange):
             async with self._platform.messages.answer(params, context) as answer:
@@ -80,7 +80,11 @@ class MessageEndpoints:
         admitter = self._platform.admitter
         exchange.fields["model"] = shortened(params.model)
         context = RequestContext(
-            caller, exchange.request_id, request.version, request.size, hold=request.share.add
+            caller,
+            exchange.request_id,
+            request.version,
+            request.size,
+            hold=request.share.add_files,
         )
         with self._hang_ups.stopping(exchange):
             exchange.headers |= await admitter.admit_call(

@@ -58,6 +58,13 @@ class BodyShare:
         """Take `size` bytes more. Raises `OverloadedError` if fewer are free."""
         self.hold(self._size + size)
 
+    def add_files(self, size: int) -> None:
+        """Take what the files of a request need: at most all, so that one that is alone fits.
+
+        Raises `OverloadedError`.
+        """
+        self.add(min(size, max(0, self._budget.most - self._size)))
+
     def hold(self, size: int) -> None:
         """Have `size` bytes from now on. Raises `OverloadedError` if fewer are free."""
         taken = size if size >= LARGE_BODY else 0

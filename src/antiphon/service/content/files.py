@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.files import (
     PDF,
+    PLAIN,
     FileUse,
     StoredPdfSource,
     StoredTextSource,
@@ -61,6 +62,7 @@ class FileSources:
         # As base64, or as a text; and as they are while that is made of them.
         context.hold(3 * size)
         contents = {name: await content.whole() for name, content in found.items()}
+        context.hold(await offload(size, _widened, named, contents, found))
         filled = await offload(context.size + size, _all_filled, params, named, contents, found)
         return filled, size
 
@@ -87,6 +89,20 @@ class FileSources:
 
 def _file(block: ImageParam | DocumentParam) -> str:
     return cast("FileSource", block.source).file_id
+
+
+def _widened(named: Sequence[Wanted], contents: Contents, found: Mapping[str, Content]) -> int:
+    """Return the bytes by which texts grow: Python keeps each as wide as its widest character."""
+    texts = {name: data for name, data in contents.items() if found[name].file.mime_type == PLAIN}
+    more = {name: (_width(data) - 1) * len(data) for name, data in texts.items()}
+    return sum(more.get(_file(block), 0) for _, block in named)
+
+
+def _width(text: bytes) -> int:
+    """Return how many bytes a character of a text needs at most; four bytes begin with these."""
+    if text.isascii():
+        return 1
+    return 4 if any(byte in text for byte in range(0xF0, 0xF5)) else 2
 
 
 def _all_filled(
