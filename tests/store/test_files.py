@@ -25,6 +25,7 @@ from antiphon.store.files import (
     hold_file,
     purge,
 )
+from support.plans import note_plans
 
 pytestmark = pytest.mark.anyio
 
@@ -160,3 +161,20 @@ async def test_bytes_are_those_of_a_workspace_or_of_all(database: Database) -> N
         assert await bytes_of_files(connection) == 6 * CHUNK_BYTES
         assert await bytes_of_files(connection, "wrkspc_b", of_all=False) == 2 * CHUNK_BYTES
         assert await bytes_of_files(connection, None, of_all=False) == 3 * CHUNK_BYTES
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+async def test_names_of_expired_files_are_not_read_again_and_again(database: Database) -> None:
+    """They stay for a month, and whatever is removed or uploaded would read them all."""
+    async with database.write() as connection:
+        plans = note_plans(connection)
+        assert await purge(connection, NOON) == 0
+        found = [plan for plan in plans if "ix_files_expiring" in plan]
+        assert (
+            found == ["SEARCH files USING INDEX ix_files_expiring (emptied=? AND expires_at<?)"] * 2
+        )
+        plans.clear()
+        assert await bytes_of_files(connection) == 0
+        assert await bytes_of_files(connection, "wrkspc_1", of_all=False) == 0
+        # It has none without a size.
+        assert ["INDEX ix_files_sizes" in plan for plan in plans] == [True, True], plans

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, literal_column, or_, select, update
 
 from antiphon.core.files import KEPT_EXPIRED, FileState
 from antiphon.core.pagination import IdCursor
@@ -158,7 +158,8 @@ async def bytes_of_files(
     connection: AsyncConnection, workspace_id: str | None = None, *, of_all: bool = True
 ) -> int:
     """Return the bytes of the files of a workspace, or `of_all`, with those that arrive."""
-    kept = _columns.deleted_at.is_(None)
+    # Written out, as in the condition of the index: expired files have no size any more.
+    kept = _columns.deleted_at.is_(None) & (_columns.size_bytes > literal_column("0"))
     where = kept if of_all else kept & _in_workspace(workspace_id)
     query = select(func.coalesce(func.sum(_columns.size_bytes), 0)).where(where)
     return int(await connection.scalar(query) or 0)
@@ -207,12 +208,13 @@ async def purge(connection: AsyncConnection, now: datetime) -> int:
 async def _to_remove(connection: AsyncConnection, now: datetime) -> StoredFile | None:
     """Return a file of which something is to be removed, and lock it."""
     expired = _columns.expires_at <= now
-    forgotten = _columns.expires_at <= now - KEPT_EXPIRED
-    # One after the other: each condition has an index of its own.
+    forgotten = _columns.emptied & (_columns.expires_at <= now - KEPT_EXPIRED)
+    # One after the other: each condition has the order of an index.
     for which in (
         _columns.deleted_at.is_not(None),
         _columns.held_until <= now,
-        expired & or_(~_columns.emptied, forgotten),
+        ~_columns.emptied & expired,
+        forgotten,
     ):
         one = select(files).where(which).limit(1).with_for_update(skip_locked=True)
         if found := await read(connection, StoredFile, one):
