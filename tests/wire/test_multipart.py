@@ -165,10 +165,10 @@ def test_head_that_is_refused(head: bytes, sentence: str) -> None:
         (b"--" + B, "The form ends before its last boundary"),
         (form((NAMED, b"x"))[:-6], "The form ends before its last boundary"),
         (b"--" + B + b"\r\n" + NAMED, "The form ends before its last boundary"),
-        (b"x" * (LARGEST_HEAD + 1), "The form does not begin with its boundary"),
+        (b"x" * (LARGEST_HEAD + 99), "The form does not begin with its boundary"),
         (b"--" + B + b"x\r\n", "A boundary of the form does not end its line"),
         (
-            b"--" + B + b" " * (LONGEST_PADDING + 1),
+            b"--" + B + b" " * (LONGEST_PADDING + 2),
             "A boundary of the form does not end its line",
         ),
         (
@@ -183,6 +183,28 @@ def test_head_that_is_refused(head: bytes, sentence: str) -> None:
 )
 def test_body_that_is_refused(body: bytes, sentence: str) -> None:
     assert refused(body) == sentence
+
+
+@pytest.mark.parametrize("more", range(-8, 9))
+@pytest.mark.parametrize("where", ["before", "padding", "head"])
+def test_limit_is_the_same_however_the_form_is_cut(where: str, more: int) -> None:
+    limit = LONGEST_PADDING if where == "padding" else LARGEST_HEAD
+    long = limit + more
+    before = b"x" * long if where == "before" else b""
+    padding = b" " * long if where == "padding" else b""
+    head = NAMED + (b"\r\nX: " + b"y" * (long - len(NAMED) - 5) if where == "head" else b"")
+    body = before + b"\r\n--" + B + padding + b"\r\n" + head + b"\r\n\r\nx\r\n--" + B + b"--"
+
+    def is_read(pieces: list[bytes]) -> bool:
+        try:
+            return parts(pieces) == [(PartHead("a"), b"x")]
+        except MultipartError:
+            return False
+
+    by_bytes = [body[n : n + 1] for n in range(len(body))]
+    whole = is_read([body])
+    assert is_read(by_bytes) is is_read([body[:limit], body[limit:]]) is whole
+    assert whole is (more <= (-2 if where != "padding" else 0))
 
 
 @pytest.mark.parametrize(

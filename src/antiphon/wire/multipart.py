@@ -114,9 +114,9 @@ class MultipartReader:
                 return False
 
     def _before(self) -> bool:
-        found = self._rest.find(self._delimiter)
+        found = self._rest.find(self._delimiter, 0, LARGEST_HEAD + len(self._delimiter))
         if found < 0:
-            if len(self._rest) > LARGEST_HEAD:
+            if len(self._rest) >= LARGEST_HEAD + len(self._delimiter):
                 raise MultipartError("The form does not begin with its boundary")
             return False
         del self._rest[: found + len(self._delimiter)]
@@ -127,8 +127,8 @@ class MultipartReader:
         if self._rest.startswith(b"--"):
             self._place = _Place.AFTER
             return True
-        found = self._rest.find(_LINE)
-        if found < 0 and len(self._rest) <= LONGEST_PADDING:
+        found = self._rest.find(_LINE, 0, LONGEST_PADDING + len(_LINE))
+        if found < 0 and len(self._rest) < LONGEST_PADDING + len(_LINE):
             return False
         if found < 0 or self._rest[:found].strip(b" \t"):
             raise MultipartError("A boundary of the form does not end its line")
@@ -141,10 +141,10 @@ class MultipartReader:
         return True
 
     def _head(self, events: list[MultipartEvent]) -> bool:
-        found = self._rest.find(_END_OF_HEAD)
-        if found > LARGEST_HEAD or (found < 0 and len(self._rest) > LARGEST_HEAD):
-            raise MultipartError("The head of a part is too large")
+        found = self._rest.find(_END_OF_HEAD, 0, LARGEST_HEAD + len(_END_OF_HEAD))
         if found < 0:
+            if len(self._rest) >= LARGEST_HEAD + len(_END_OF_HEAD):
+                raise MultipartError("The head of a part is too large")
             return False
         events.append(_read_head(bytes(self._rest[len(_LINE) : found])))
         del self._rest[: found + len(_END_OF_HEAD)]
