@@ -1,6 +1,7 @@
 """`/openapi.json`: every route, valid, and true of the wire and of the official SDK."""
 
 import ast
+import asyncio
 import inspect
 import json
 import re
@@ -14,7 +15,8 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from antiphon.server.app import build_app, routes
-from antiphon.server.openapi import JSON, openapi_document
+from antiphon.server.http.exchange import Exchange
+from antiphon.server.openapi import JSON, OpenApiEndpoint, openapi_document
 from antiphon.server.openapi_shapes import BODIES, ITEMS, LISTS, WRITTEN
 from support.asgi import HELLO, Client
 from support.forms import upload
@@ -213,3 +215,27 @@ async def test_answers_fit(organization: StartOrganization, document: Any) -> No
         list(validator(document, schema["application/json"]["schema"]).iter_errors(refused.json))
         == []
     )
+
+
+async def test_description_is_made_once_however_many_ask_at_once() -> None:
+    """Anybody may ask, and it takes 50 ms of a processor."""
+    made: list[int] = []
+
+    def table() -> tuple[Any, ...]:
+        made.append(1)
+        return ()
+
+    endpoint = OpenApiEndpoint(table)
+    sent: list[bytes] = []
+
+    class Asking(Exchange):
+        async def send_whole(self, status: int, content_type: str, body: bytes) -> None:
+            assert (status, content_type) == (200, JSON)
+            sent.append(body)
+
+    async def nothing(*_: Any) -> Any:
+        raise AssertionError
+
+    asking = [Asking({"headers": []}, nothing, nothing, "req_1") for _ in range(20)]
+    await asyncio.gather(*map(endpoint.show, asking))
+    assert (len(made), len(sent), len(set(sent))) == (1, 20, 1)

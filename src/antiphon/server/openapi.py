@@ -69,12 +69,15 @@ class OpenApiEndpoint:
     def __init__(self, routes: Callable[[], Sequence[Route]]) -> None:
         self._routes = routes
         self._made: bytes | None = None
+        self._turn = asyncio.Lock()
 
     async def show(self, exchange: Exchange) -> None:
         """Describe the API for programs."""
-        if self._made is None:
-            # 50 ms, which no stream should wait for. Two requests at once make the same twice.
-            self._made = await asyncio.to_thread(self._make)
+        # Anybody may ask, so it is made once, however many ask at once.
+        async with self._turn:
+            if self._made is None:
+                # 50 ms, which no stream should wait for.
+                self._made = await asyncio.to_thread(self._make)
         await exchange.send_whole(200, JSON, self._made)
 
     def _make(self) -> bytes:
