@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from antiphon.weights.download import RemoteFile, download
+from antiphon.weights.download import LEAST_FREE, RemoteFile, download
 from antiphon.weights.file_names import parts_of
 from antiphon.weights.hub_access import HubAccess
 from antiphon.weights.hub_listing import list_files, resolve_repository
@@ -82,6 +82,27 @@ def test_redirect_to_what_is_no_address_is_refused(
     web.redirects["/o/r/resolve/main/m.gguf"] = location
     with pytest.raises(PullError):
         ensure_model("hf:o/r/m.gguf", tmp_path, hub=HubAccess(web.url))
+
+
+def test_file_without_an_end_does_not_fill_the_disk(
+    web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Usage:
+        free = LEAST_FREE + 1
+
+    def used(_: Path) -> Usage:
+        Usage.free -= 1
+        return Usage()
+
+    monkeypatch.setattr("shutil.disk_usage", used)
+    monkeypatch.setattr("antiphon.weights.download.LOOK_EVERY", 100_000)
+    web.sends_length = False
+    web.files["/m.gguf"] = Served(b"GGUF" + bytes(5_000_000))
+    said = r"the disk of .* has 268\.4 MB free, 268\.4 MB are needed"
+    with pytest.raises(PullError, match=said):
+        ensure_model(f"{web.url}/m.gguf", tmp_path)
+    left = [path.suffix for path in (tmp_path / "models").rglob("*") if path.is_file()]
+    assert left in ([], [".lock"])
 
 
 @pytest.mark.parametrize("length", ["9" * 5000, "9" * 400, "9" * 30])

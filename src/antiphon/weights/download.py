@@ -32,6 +32,9 @@ from antiphon.weights.spec import UrlSpec, is_allowed_url, is_loopback
 
 TIMEOUT_S = 60.0
 CHUNK = 1 << 18
+LOOK_EVERY = 64 << 20
+LEAST_FREE = 256 << 20
+"""The bytes that stay free on the disk, while a file comes whose size nobody has stated."""
 MOST_DIGITS = 19
 """Of a stated size: larger numbers are no sizes, and cannot be written or compared as such."""
 # The pauses after tries that brought no new bytes; after the last one the download fails.
@@ -298,9 +301,22 @@ def _check_space(partial: Path, total: int | None, size: int) -> None:
         check_space(partial.parent, total - size)
 
 
+def _check_there_is_space(partial: Path) -> None:
+    """Raise `PullError` if a file of unknown size has nearly filled the disk; it is deleted then.
+
+    The database may be on the same disk, and has to be written.
+    """
+    try:
+        check_space(partial.parent, LEAST_FREE)
+    except PullError:
+        discard(partial)
+        raise
+
+
 def _receive(
     response: http.client.HTTPResponse, partial: Path, progress: Progress, missing: int | None
 ) -> None:
+    unlooked = 0
     # Unbuffered, so that the counted bytes are in the file even if this process is killed.
     with partial.open("ab", buffering=0) as file:
         while missing is None or missing > 0:
@@ -309,7 +325,12 @@ def _receive(
                 break
             _write_all(file, chunk)
             progress.advanced(len(chunk))
-            missing = None if missing is None else missing - len(chunk)
+            unlooked += len(chunk)
+            if missing is not None:
+                missing -= len(chunk)
+            elif unlooked >= LOOK_EVERY:
+                unlooked = 0
+                _check_there_is_space(partial)
     if missing:
         raise _BrokenOffError(f"The connection broke {missing:,} bytes before the end")
 
