@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from antiphon.weights.hub_names import HubSpec
-from antiphon.weights.model_store import Model, ModelStore
+from antiphon.weights.model_store import MANIFEST, Model, ModelStore
 from antiphon.weights.pull import pull
 from antiphon.weights.resolve import Shelves, on_this_machine, to_fetch
 from antiphon.weights.source import FetchedFile, PullError
@@ -42,6 +42,16 @@ def test_pulled_file_is_found_by_every_name_of_it(shelves: Shelves, name: str) -
 def test_another_file_is_not_taken_for_it(shelves: Shelves, name: str) -> None:
     keep(shelves, HubSpec("o", "r", "m-Q4_K_M.gguf"))
     assert on_this_machine(parse_spec(name), shelves) is None
+
+
+def test_model_of_a_later_version_keeps_nobody_from_another(shelves: Shelves) -> None:
+    path = keep(shelves, HubSpec("o", "r", "m-Q4_K_M.gguf"))
+    manifest = keep(shelves, HubSpec("o", "r", "m-Q8_0.gguf")).parent / MANIFEST
+    manifest.write_bytes(manifest.read_bytes().replace(b"hf:o/r", b"later:o/r"))
+    assert len(shelves.store.models()) == 2
+    found = on_this_machine(parse_spec("hf:o/r:Q4_K_M"), shelves)
+    assert isinstance(found, Model)
+    assert found.path == path
 
 
 def test_model_store_goes_before_other_programs(shelves: Shelves, tmp_path: Path) -> None:

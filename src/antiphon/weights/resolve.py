@@ -18,6 +18,7 @@ from antiphon.weights.spec import (
     PypiSpec,
     RemoteSpec,
     ShortName,
+    SpecError,
     UrlSpec,
     parse_spec,
 )
@@ -77,7 +78,10 @@ def _pulled(wanted: RepositorySpec, store: ModelStore) -> Model | None:
     """Return the pulled model of a repository that is meant; `None` if that cannot be said."""
     here = dict[str, Model]()
     for model in store.models():
-        spec = parse_spec(model.manifest.spec)
+        try:
+            spec = parse_spec(model.manifest.spec)
+        except SpecError:
+            continue  # a later version has pulled it, whose names are not known here
         if isinstance(spec, HubSpec) and wanted.holds(spec):
             here[spec.path] = model
     files = [ListedFile(part, 0) for path in here for part in parts_of(path)]
