@@ -35,9 +35,10 @@ def test_moments_are_counted_from_1970() -> None:
     assert since_epoch(datetime(1970, 1, 2, 0, 0, 1, 5, tzinfo=UTC)) == 86_401_000_005
 
 
-@given(st.datetimes(timezones=st.timezones()))
+@given(st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29), timezones=st.timezones()))  # noqa: DTZ001 - they get zones
 def test_moments_come_back(moment: datetime) -> None:
-    assert moment_at(since_epoch(moment)) == moment
+    # Two moments of different zones are never equal where an hour of one of them comes twice.
+    assert moment_at(since_epoch(moment)) == moment.astimezone(UTC)
 
 
 def test_what_is_no_moment_is_refused() -> None:
