@@ -6,7 +6,7 @@ from antiphon.schemas.elements import Elements, Place, kinds_of, mark_in
 from antiphon.schemas.spelling import Quotes, Spelling
 from antiphon.schemas.steps import Steps
 from antiphon.schemas.values import DISJOINT_TYPES
-from support.elements import CALLED, QUOTED, QUOTED_JSON, REPEATED, TAGGED, TAGS, WRAPPED
+from support.elements import CALLED, NESTED, QUOTED, QUOTED_JSON, REPEATED, TAGGED, TAGS, WRAPPED
 
 GIVEN = {"b": "two\nlines", "a": True, "c": [None, "x"]}
 
@@ -58,6 +58,24 @@ def test_text_may_have_quotes() -> None:
     assert REPEATED.write({"a": "it's", "b": [None]}) == 'a="it\'s", b=[None]'
     assert QUOTED_JSON.is_writable('"')
     assert CALLED.quoted is None
+
+
+def test_objects_and_arrays_may_be_elements_in_turn() -> None:
+    assert NESTED.write({"a": "x\n", "b": [1, True, {"c": "y"}], "n": None, "e": [], "o": {}}) == (
+        "[ns]<a>x\n[ns]</a>[ns]<b>[ns]<item>1[ns]</item>[ns]<item>true[ns]</item>[ns]<item>"
+        "[ns]<c>y[ns]</c>[ns]</item>[ns]</b>[ns]<e>[ns]</e>[ns]<o>[ns]</o>"
+    )
+    assert NESTED.write({"a": [None, "x"]}) == (
+        "[ns]<a>[ns]<item>[ns]</item>[ns]<item>x[ns]</item>[ns]</a>"
+    )
+    assert NESTED.mark == "[ns]<"
+    assert NESTED.text_end == Quotes("", "[ns]<", "none")
+
+
+def test_nested_value_with_null_or_a_mark_cannot_be_carried() -> None:
+    assert NESTED.can_carry({"a": ["x", 1, {"b": ""}], "first name": True})
+    for value in (None, [None], {"a": None}, {"a": "[ns]<b"}, {"/a": 1}, {"a": {"b>": 1}}):
+        assert not NESTED.can_carry(value)
 
 
 def test_text_with_the_mark_behind_it_cannot_be_written() -> None:

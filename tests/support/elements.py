@@ -67,3 +67,10 @@ CALLED = Elements(
     followers=(r", [A-Za-z0-9_]+=", r"\)"),
 )
 """Arguments of a call in Python; objects are JSON."""
+
+NESTED = Elements(
+    "[ns]<",
+    dict.fromkeys(DISJOINT_TYPES, Place(">", f"[ns]</{PROPERTY}>")),
+    item="item",
+)
+"""Elements at every depth; the items of arrays have a name, and `null` is left out."""

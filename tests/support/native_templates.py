@@ -17,6 +17,7 @@ NATIVE = [
     "LFM2.5-8B-A1B",
     "MiniMax-M1",
     "MiniMax-M2",
+    "MiniMax-M3",
     "Mistral-Small-3.2-24B-Instruct-2506",
     "NVIDIA-Nemotron-3-Nano-30B-A3B-BF16",
     "NVIDIA-Nemotron-Nano-v2",
@@ -73,7 +74,6 @@ UNLEARNED = {
     "HuggingFaceTB-SmolLM3-3B": NO_CALLS,
     "LFM2-8B-A1B": NO_CALLS,
     "LFM2.5-Instruct": NO_CALLS,
-    "MiniMax-M3": "its calls do not show a value of the type null",
     "deepseek-ai-DeepSeek-R1-Distill-Llama-8B": "calls are written in different ways",
     "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B": (
         "it writes calls in another way once the conversation goes on"

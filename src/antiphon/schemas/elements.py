@@ -2,11 +2,15 @@
 
     <parameter=city>Paris</parameter>        city:<|"|>Paris<|"|>        city='Paris'
 
-Texts stand as they are and end at a mark; other values are spelled.
+Texts stand as they are and end at a mark; other values are spelled. Objects and arrays may be
+elements in turn:
+
+    <city><name>Paris</name><at><item>48.9</item><item>2.4</item></at></city>
 """
 
 import re
 from collections.abc import Callable, Mapping
+from itertools import takewhile
 from typing import Any, Final
 
 import msgspec
@@ -51,7 +55,9 @@ class Elements(msgspec.Struct, frozen=True):
     around a value, and `spellings` how it is spelled, by its type; a text without a spelling stands
     as it is. `sorts`:
     properties come in the order of their names. `followers` are patterns of what stands behind a
-    text, if its mark is too common to end it alone. Some texts have a `wrap`.
+    text, if its mark is too common to end it alone. Some texts have a `wrap`. With an `item`, the
+    values of an object are elements in turn, and so are the items of an array, which all have this
+    name; a property that is `null` is left out. All values then stand in one place.
     """
 
     before: str
@@ -61,6 +67,7 @@ class Elements(msgspec.Struct, frozen=True):
     sorts: bool = False
     followers: tuple[str, ...] = ()
     wrap: Wrap | None = None
+    item: str | None = None
 
     def spelling(self, kind: str) -> Spelling:
         return self.spellings.get(kind, JSON)
@@ -68,13 +75,28 @@ class Elements(msgspec.Struct, frozen=True):
     def write(self, properties: Mapping[str, Any]) -> str:
         """Return properties with their values; a text with a mark in it cannot be read back."""
         names = in_order(properties) if self.sorts else properties
-        return self.separator.join(self._element(name, properties[name]) for name in names)
+        return self.separator.join(
+            self._element(name, properties[name])
+            for name in names
+            if self.item is None or properties[name] is not None
+        )
 
     def _element(self, name: str, value: Any) -> str:
-        kind = type_of(value)
-        place = self.places[kind]
-        text = self.text(value) if kind == "string" else self.spelling(kind).write(value)
-        return f"{self.before}{name}{place.between}{text}{place.end(name)}"
+        place = self.places[type_of(value)]
+        return f"{self.before}{name}{place.between}{self.value(value)}{place.end(name)}"
+
+    def value(self, value: Any) -> str:
+        """Return a value as it stands between its marks."""
+        if isinstance(value, str):
+            return self.text(value)
+        if self.item is not None:
+            if isinstance(value, dict):
+                return self.write(value)
+            if isinstance(value, list):
+                return self.separator.join(self._element(self.item, one) for one in value)
+            if value is None:
+                return ""
+        return self.spelling(type_of(value)).write(value)
 
     @property
     def quoted(self) -> Spelling | None:
@@ -114,6 +136,8 @@ class Elements(msgspec.Struct, frozen=True):
         """
         if _PLAIN.fullmatch(name):
             return True
+        if self.item is not None:
+            return _UNMARKED.fullmatch(name) is not None
         if self.followers or not any(map(str.isalpha, self.before)):
             return not self.followers and _UNMARKED.fullmatch(name) is not None
         betweens = {place.between for place in self.places.values()}
@@ -128,9 +152,26 @@ class Elements(msgspec.Struct, frozen=True):
 
     def text_end_of(self, name: str) -> Quotes:
         """Return the quotes of the text of one property."""
+        if self.item is not None:
+            return Quotes("", self.mark, "none")
         without = "" if self.wrap is None else self.wrap.characters
         end = mark_in(self.places["string"].end(name))
         return Quotes("", end, "none", self.followers, without=without)
+
+    def can_carry(self, value: Any) -> bool:
+        """Whether a nested value can be read back: it has no `null`, and no text with a mark."""
+        if isinstance(value, dict):
+            return all(self.can_name(name) and self.can_carry(value[name]) for name in value)
+        if isinstance(value, list):
+            return all(map(self.can_carry, value))
+        return value is not None and (not isinstance(value, str) or self.is_writable(value))
+
+    @property
+    def mark(self) -> str:
+        """With which nested elements begin and end: no text has it."""
+        end = self.places["string"].after.partition(PROPERTY)[0]
+        pairs = zip(self.before, end, strict=False)
+        return "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
     @property
     def wrapped(self) -> Quotes | None:

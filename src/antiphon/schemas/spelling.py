@@ -117,6 +117,7 @@ class Spelling(msgspec.Struct, frozen=True):
 
 
 JSON: Final = Spelling()
+PYTHON: Final = Spelling(true="True", false="False", null="None", quotes=Quotes("'", "'", "python"))
 
 
 def in_order(names: Any) -> list[str]:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from antiphon.schemas.document import named_items
 from antiphon.schemas.grammars.context import Context
+from antiphon.schemas.grammars.forms import ListForm, list_form_of
 from antiphon.schemas.grammars.gbnf import Rules, either, literal, times
 from antiphon.schemas.view import Contains, Subschemas, View
 
@@ -20,15 +21,17 @@ ORDERED: Final = 64
 
 def any_array(rules: Rules, item: str) -> str:
     """Return the rule for any array of `item`s."""
-    return _list(rules, [], item, 0, None)
+    return _list(rules, list_form_of(rules), ([], item), 0, None)
 
 
 class Arrays:
-    """Writes the rules for the arrays of one view."""
+    """Writes the rules for the arrays of one view, in the form of the spelling or another one."""
 
-    def __init__(self, context: Context, view: View) -> None:
+    def __init__(self, context: Context, view: View, form: ListForm | None = None) -> None:
         self._context = context
         self._rules = context.rules
+        self._form = form or list_form_of(context.rules)
+        self._is_spelled = form is None
         self._document = context.document
         self._view = view
         self._least = int(view.keywords.get("minItems", 0))
@@ -40,7 +43,7 @@ class Arrays:
         """Return the rule for the arrays, or None if no array fits."""
         view = self._view
         is_unique = view.keywords.get("uniqueItems") is True
-        if is_unique and not view.contains and not self._positions:
+        if is_unique and self._is_spelled and not view.contains and not self._positions:
             values = self._values(self._document.item_view(view, 0))
             if values is not None:
                 return self._distinct(values)
@@ -89,7 +92,7 @@ class Arrays:
         most = self._most_unique(most)
         if self._least > MOST or (most or 0) > MOST:
             self._context.unenforced.update(("minItems", "maxItems"))
-        return _list(self._rules, first[:most], item, self._least, most)
+        return _list(self._rules, self._form, (first[:most], item), self._least, most)
 
     def _most_unique(self, most: int | None) -> int | None:
         """Return the maximum number of items, reduced for `uniqueItems` if the grammar is tight."""
@@ -128,24 +131,31 @@ class Arrays:
 
 
 def _list(
-    rules: Rules, first: Sequence[str], item: str | None, least: int, most: int | None
+    rules: Rules,
+    form: ListForm,
+    items: tuple[Sequence[str], str | None],
+    least: int,
+    most: int | None,
 ) -> str:
-    members = f" {rules.comma} ".join(first)
-    if item is None or most == len(first):
-        return rules.add(_between(rules, members))
-    more = rules.add(f"{rules.comma} {item}")
+    """Return the rule for the items by position, then any number of others, if there are any."""
+    first, other = [form.item(one) for one in items[0]], items[1]
+    members = f" {form.comma} ".join(first)
+    if other is None or most == len(first):
+        return rules.add(_between(form, members))
+    item = form.item(other)
+    more = rules.add(f"{form.comma} {item}".strip())
     least = min(least, MOST)
     most = None if most is None or most > MOST else most
     if first:
         rest = None if most is None else most - len(first)
         counted = times(more, max(0, least - len(first)), rest)
-        return rules.add(_between(rules, f"{members} {counted}"))
+        return rules.add(_between(form, f"{members} {counted}"))
     some = f"{item} {times(more, max(0, least - 1), None if most is None else most - 1)}"
-    return rules.add(_between(rules, some if least else f"({some})?"))
+    return rules.add(_between(form, some if least else f"({some})?"))
 
 
-def _between(rules: Rules, members: str) -> str:
-    return f"{rules.opening('[')} {members} {rules.closing(']')}"
+def _between(form: ListForm, members: str) -> str:
+    return f"{form.opening} {members} {form.closing}".strip()
 
 
 class _Shuffled:

@@ -23,7 +23,8 @@ class ObjectForm(msgspec.Struct, frozen=True):
     `name` writes the name of a property with all that stands before its value; `is_name` says
     whether it could be read back. `other` returns the rule for one of a language of names, or None
     if it cannot be written. `value` returns the rule of a value by the name of its property, `None`
-    if that is any; without it, the value is spelled as others are.
+    if that is any; without it, the value is spelled as others are. `may_lack` tells whether a
+    required property may be left out, because that says its value.
     """
 
     opening: str
@@ -34,9 +35,24 @@ class ObjectForm(msgspec.Struct, frozen=True):
     is_name: Callable[[str], bool]
     other: Callable[[Language], str | None]
     value: Callable[[Subschemas, str | None], str | None] | None = None
+    may_lack: Callable[[Subschemas], bool] | None = None
 
     def pair(self, name: str, value: str) -> str:
         return f"{literal(self.name(name))} {value}"
+
+
+class ListForm(msgspec.Struct, frozen=True):
+    """How an array is written. The texts are terminals, or empty; `item` puts marks around one."""
+
+    opening: str
+    closing: str
+    comma: str
+    item: Callable[[str], str]
+
+
+def list_form_of(rules: Rules) -> ListForm:
+    """Return the form of arrays in the spelling of the rules."""
+    return ListForm(rules.opening("["), rules.closing("]"), rules.comma, str)
 
 
 def form_of(rules: Rules) -> ObjectForm:
@@ -69,6 +85,39 @@ def element_form(
         *("", "", comma, elements.sorts),
         *(lambda name: before + name, elements.can_name, other, value),
     )
+
+
+def nested_form(
+    rules: Rules,
+    elements: Elements,
+    value: Callable[[Subschemas, str | None], str | None],
+    may_lack: Callable[[Subschemas], bool],
+) -> ObjectForm:
+    """Return the form of an object at any depth whose properties are elements.
+
+    A value brings the mark with which it ends, and `value` adds the rest of what stands behind it.
+    """
+    between = elements.places["string"].between
+
+    def other(of: Language) -> str | None:
+        rule = _bare(rules, of)
+        return None if rule is None else f"{literal(elements.before)} {rule} {literal(between)}"
+
+    comma = literal(elements.separator) if elements.separator else ""
+    return ObjectForm(
+        *("", "", comma, elements.sorts),
+        *(lambda name: elements.before + name + between, elements.can_name, other),
+        *(value, may_lack),
+    )
+
+
+def nested_list_form(rules: Rules, elements: Elements) -> ListForm:
+    """Return the form of an array whose items are elements; an item brings its mark."""
+    name, place = elements.item or "", elements.places["string"]
+    before = literal(elements.before + name + place.between)
+    after = literal(place.end(name)[len(elements.mark) :])
+    comma = literal(elements.separator) if elements.separator else ""
+    return ListForm("", "", comma, lambda item: rules.add(f"{before} {item} {after}"))
 
 
 def _bare(rules: Rules, of: Language) -> str | None:

@@ -1,6 +1,6 @@
 """Objects as grammars: required properties in order, then optional ones, then any others."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice
 from typing import Final
 
@@ -50,7 +50,7 @@ class Objects:
         """Return the rule for the objects, or None if no object fits."""
         view = self._view
         known = (name for group in view.properties for part in group for name in part.named)
-        required_names = _all_required(view)
+        required_names = self._required_names()
         names = dict.fromkeys([*known, *required_names])
         pairs = {name: self._pair(name) for name in names}
         if any(pairs[name] is None for name in required_names):
@@ -68,6 +68,13 @@ class Objects:
             self._form,
         )
         return self._with_minimum(required, optional, others)
+
+    def _required_names(self) -> Collection[str]:
+        needed, may_lack = _all_required(self._view), self._form.may_lack
+        if may_lack is None:
+            return needed
+        of = self._context.document.property_subschemas
+        return [name for name in needed if not may_lack(of(self._view, name))]
 
     def _with_minimum(
         self, required: list[str], optional: list[str], others: OtherNames

@@ -90,6 +90,41 @@ def test_name_of_a_property_may_stand_again_behind_its_value() -> None:
     assert reason(source(twice)) == "it writes a value elsewhere"
 
 
+NESTED = (
+    "{% macro xml(v) %}{% if v is mapping %}{% for k, one in v.items() if one is not none %}"
+    "[ns]<{{ k }}>{{ xml(one) }}[ns]</{{ k }}>{% endfor %}"
+    "{% elif v is iterable and v is not string %}{% for one in v %}"
+    "[ns]<one>{{ xml(one) }}[ns]</one>{% endfor %}{% elif v is none %}"
+    "{% elif v is boolean %}{{ v | tojson }}{% else %}{{ v }}{% endif %}{% endmacro %}"
+)
+CALLED_NESTED = (
+    "[ns]<call {{ f.name }}>{% if f.arguments.items() %}{{ xml(f.arguments) }}{% endif %}"
+    "[ns]</call>"
+)
+
+
+def test_objects_and_arrays_may_be_elements_in_turn() -> None:
+    found = learned(NESTED + source(CALLED_NESTED))
+    assert found.elements is not None
+    assert (found.elements.item, found.elements.mark) == ("one", "[ns]<")
+    assert found.arguments({"a": [True, {"b": "x"}], "c": None}) == (
+        "[ns]<a>[ns]<one>true[ns]</one>[ns]<one>[ns]<b>x[ns]</b>[ns]</one>[ns]</a>"
+    )
+    assert {"[ns]<", "[ns]</call>"} <= set(found.marks)
+    python = NESTED.replace("{{ v | tojson }}", "{{ v }}")
+    named = learned(python + source(CALLED_NESTED))
+    assert named.arguments({"a": True}) == "[ns]<a>True[ns]</a>"
+
+
+def test_nested_elements_need_a_mark_that_texts_do_not_have() -> None:
+    plain = (NESTED + source(CALLED_NESTED)).replace("[ns]", "")
+    assert reason(plain) == "its calls do not show a value of the type null"
+    other = NESTED.replace("{{ v }}{% endif %}", "{{ v | upper }}{% endif %}")
+    assert reason(other + source(CALLED_NESTED)) == "it does not write calls"
+    listed = NESTED.replace("[ns]<one>{{ xml(one) }}[ns]</one>", "{{ xml(one) }};")
+    assert reason(listed + source(CALLED_NESTED)) is not None
+
+
 def test_text_may_have_a_wrap_because_of_a_character_in_it() -> None:
     marked = "{% if v is string and ('<' in v or '\n' in v) %}<![{{ v }}]]>{% else %}"
     wrapped = PARAMETERS.replace("{{ v if", f"{marked}{{{{ v if").replace(

@@ -26,6 +26,7 @@ from antiphon.schemas.elements import Elements
 from antiphon.schemas.grammars.element_grammar import ElementGrammar
 from antiphon.schemas.grammars.gbnf import Rules, either, literal
 from antiphon.schemas.grammars.json_grammar import JsonGrammar
+from antiphon.schemas.grammars.nested_grammar import NestedGrammar
 from antiphon.schemas.patterns import PatternUnsupportedError, language
 from antiphon.schemas.spelling import JSON, Spelling
 from antiphon.schemas.steps import Steps, TooComplexError, Work
@@ -217,7 +218,8 @@ class _ConstraintWriter:
     ) -> tuple[str | None, set[str]]:
         grammar: JsonGrammar
         if elements is not None:
-            grammar = ElementGrammar(self._rules, schema, elements, tight=self._request.tight)
+            written = ElementGrammar if elements.item is None else NestedGrammar
+            grammar = written(self._rules, schema, elements, tight=self._request.tight)
         else:
             grammar = JsonGrammar(self._rules, schema, tight=self._request.tight)
         with self._rules.spelled(spelling):

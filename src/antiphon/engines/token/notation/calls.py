@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from antiphon.core.prompt import Tool
+from antiphon.engines.token.notation.nested_reader import NestedReader
 from antiphon.engines.token.notation.notation import Match, Notation, match, named_again
 from antiphon.engines.token.notation.reader import ArgumentsReader, ElementReader, ObjectReader
+from antiphon.schemas.element_types import PartTypes
 from antiphon.schemas.elements import kinds_of
 from antiphon.schemas.steps import Steps
 
@@ -92,6 +94,7 @@ class NotedCalls:
         self._notation = notation
         self._tools = tools
         self._kinds: dict[str, Callable[[str], frozenset[str]]] = {}
+        self._types: dict[str, PartTypes] = {}
 
     def head(self, text: str, limit: int | None = None, *, within: bool = False) -> CallHead | None:
         begun = Match(0) if within else match(text, 0, self._notation.lead)
@@ -131,11 +134,15 @@ class NotedCalls:
         notation = self._notation
         if notation.elements is None:
             return ObjectReader(notation.spelling)
-        if name not in self._kinds:
-            tool = self._tools.get(name)
-            schema: Any = True if tool is None else tool.input_schema
-            self._kinds[name] = kinds_of(schema, Steps())
+        tool = self._tools.get(name)
+        schema: Any = True if tool is None else tool.input_schema
         closers = [named_again(one, name) for one in (notation.closing, notation.separator or "")]
+        if notation.elements.item is not None:
+            if name not in self._types:
+                self._types[name] = PartTypes.of(schema, Steps())
+            return NestedReader(notation.elements, self._types[name], closers)
+        if name not in self._kinds:
+            self._kinds[name] = kinds_of(schema, Steps())
         return ElementReader(notation.elements, self._kinds[name], closers)
 
     def closing(self, text: str, name: str) -> Closing:

@@ -2,13 +2,14 @@
 
 import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
 from antiphon.engines.token.notation.lab import (
     FIRST,
+    SAMPLES,
     SECOND,
     TEXT,
     Lab,
@@ -17,33 +18,16 @@ from antiphon.engines.token.notation.lab import (
     split,
     split_at_name,
 )
+from antiphon.engines.token.notation.nested_learning import Arguments, nested
 from antiphon.engines.token.notation.notation import NAME_AGAIN, Notation
 from antiphon.schemas.elements import PROPERTY, Elements, Place, Wrap
-from antiphon.schemas.spelling import JSON, Quotes, Spelling
-
-SAMPLES: Final[Mapping[str, Any]] = {
-    "number": 7301,
-    "boolean": True,
-    "null": None,
-    "array": [7301, "glim", True, None],
-    "object": {"zeb": "glim", "ape": [None, False]},
-}
-"""A value of each type but text, which no template has by itself."""
+from antiphon.schemas.spelling import JSON, PYTHON, Quotes, Spelling
 
 CHARACTERS: Final = "\n\t" + string.punctuation
 """Characters that a template may write in another way than the rest of a text."""
 
 JSONS: Final = (JSON, Spelling(comma=",", colon=":"))
-PYTHON: Final = Spelling(true="True", false="False", null="None", quotes=Quotes("'", "'", "python"))
 WORDS: Final = (JSON, PYTHON, Spelling(null="None"), Spelling(null=""))
-
-
-class Arguments(msgspec.Struct, frozen=True):
-    """What stands between a name and the arguments, these, and what stands behind them."""
-
-    middle: str
-    elements: Elements
-    closing: str
 
 
 class ElementLearner:
@@ -82,6 +66,9 @@ class ElementLearner:
             separator=separator,
             sorts=sorts,
         )
+        found = nested(self._lab, Arguments(middle, shell, closing))
+        if found is not None:
+            return found
         return Arguments(middle, self._with_places(shell, middle, closing), closing)
 
     def _with_places(self, shell: Elements, middle: str, closing: str) -> Elements:

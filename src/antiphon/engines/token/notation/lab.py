@@ -49,6 +49,15 @@ TOOL: Final = {
     },
 }
 ASKED: Final[Message] = {"role": "user", "content": "Ask."}
+SAMPLES: Final[Mapping[str, Any]] = {
+    "number": 7301,
+    "boolean": True,
+    "null": None,
+    "array": [7301, "glim", True, None],
+    "object": {"zeb": "glim", "ape": [None, False]},
+}
+"""A value of each type but text, which no template has by itself."""
+
 IDENTIFIERS: Final = ("callidx01", "callidx02", "callidx03")
 LONG_IDENTIFIER: Final = "toolu_0123456789abcdefghijkl"
 UNIT: Final = re.compile(r"<[^<>\n]*>|\[/?[A-Z_]+\]|.", re.DOTALL)

@@ -143,6 +143,10 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
             texts += [text for place in places for text in (place.between, place.after)]
             wrapped = self.elements.wrapped
             texts += [] if wrapped is None else [wrapped.opening, wrapped.closing]
+            if self.elements.item is not None:
+                # A token may stand before the bracket with which elements begin and end.
+                mark = self.elements.mark
+                texts += [mark, mark[: mark.rfind("<")]]
             for one in self.elements.spellings.values():
                 texts += [one.quotes.opening, one.quotes.closing]
         found = [one for text in texts for marks in _MARKS for one in (text, *marks.findall(text))]

@@ -61,7 +61,7 @@ def flaw(notation: Notation, *ways: Rendered) -> str | None:
                 return "the template refuses a call, or drops or reorders its words"
             if text.count(written) != 1:
                 return f"it writes {calls[0].arguments!r} in another way"
-        if _read(notation, written) != [(call.name, dict(call.arguments)) for call in calls]:
+        if _read(notation, written) != [_carried(notation, call) for call in calls]:
             return f"{calls[0].arguments!r} cannot be read back"
     return _flaw_of_loop(notation, ways)
 
@@ -83,10 +83,11 @@ def _tries(notation: Notation) -> Iterator[list[Call]]:
     texts: list[Mapping[str, Any]] = [
         {"text": text} for text in (*TEXTS, *notation.marks) if _is_writable(notation, text)
     ]
-    for given in (*texts, *OTHERS):
+    others = [_expressible(notation, given) for given in OTHERS]
+    for given in (*texts, *others):
         yield [_call(given, 0)]
     if notation.parallel:
-        yield [_call(given, number) for number, given in enumerate(OTHERS[-3:])]
+        yield [_call(given, number) for number, given in enumerate(others[-3:])]
         yield [_call(given, number) for number, given in enumerate(texts[:4])]
 
 
@@ -97,6 +98,33 @@ def _call(given: Mapping[str, Any], number: int) -> Call:
 def _is_writable(notation: Notation, text: str) -> bool:
     elements = notation.elements
     return elements is None or elements.is_writable(text, "text")
+
+
+def _expressible(notation: Notation, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return arguments without what nested elements do not tell apart where a schema says nothing.
+
+    A property of the arguments that is `null` stays: it has to be left out.
+    """
+    if notation.elements is None or notation.elements.item is None:
+        return given
+    return {name: _told(value) for name, value in given.items()}
+
+
+def _told(value: Any) -> Any:
+    """Return a value without `null` and without what is empty in it."""
+    if isinstance(value, dict):
+        told = {name: _told(one) for name, one in value.items()}
+        return {name: one for name, one in told.items() if one not in (None, [], {})}
+    if isinstance(value, list):
+        return [one for one in map(_told, value) if one not in (None, [], {})]
+    return value
+
+
+def _carried(notation: Notation, call: Call) -> tuple[str, dict[str, Any]]:
+    """Return what is read of a call: nested elements leave `null` out."""
+    leaves_out = notation.elements is not None and notation.elements.item is not None
+    given = call.arguments.items()
+    return call.name, {key: one for key, one in given if one is not None or not leaves_out}
 
 
 def _read(notation: Notation, text: str) -> list[tuple[str, dict[str, Any]] | None] | None:

@@ -233,11 +233,11 @@ class ElementReader:
         at = self._text_end(text)
         if at is None:
             at = self._certain(text)
-            return (at, _inside(text[:at])) if at else None
+            return (at, inside(text[:at])) if at else None
         if not text.startswith(after, at):
-            return (at, _inside(text[:at])) if at else None
+            return (at, inside(text[:at])) if at else None
         self._end_value()
-        return at + len(after), _inside(text[:at]) + '"'
+        return at + len(after), inside(text[:at]) + '"'
 
     def _after(self, kind: str) -> str:
         """Return what stands behind the value that is read."""
@@ -256,8 +256,8 @@ class ElementReader:
         mark = self._quotes.closing
         if self._quotes.followers:
             at = text.find(mark, max(0, len(text) - FOLLOWER))
-            return at if at >= 0 else len(text) - _begun(text, mark)
-        return len(text) - _begun(text, mark)
+            return at if at >= 0 else len(text) - begun(text, mark)
+        return len(text) - begun(text, mark)
 
     def _value(self, text: str) -> tuple[int, str] | None:
         """Return a value that may be of several types, or is no text."""
@@ -295,11 +295,12 @@ class ElementReader:
         return text
 
 
-def _begun(text: str, mark: str) -> int:
+def begun(text: str, mark: str) -> int:
     """Return how much of `mark` a text ends with, less than all of it."""
     longest = min(len(text), len(mark) - 1)
     return next(n for n in range(longest, -1, -1) if text.endswith(mark[:n]))
 
 
-def _inside(text: str) -> str:
+def inside(text: str) -> str:
+    """Return a text as it stands between the quotes of JSON."""
     return json.dumps(text, ensure_ascii=False)[1:-1]
