@@ -395,7 +395,7 @@ def test_model_is_told_with_its_template_and_context(doctor: Doctor, tmp_path: P
     path.write_bytes(model(QWEN_LIKE))
     serving_file(path)
     assert doctor.said("model") == (
-        "tiny, 924 bytes, native tools, 4,096 tokens of context in each of 4 slots"
+        "tiny, 924 bytes, native call format, 4,096 tokens of context in each of 4 slots"
     )
 
 

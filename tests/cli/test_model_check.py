@@ -33,7 +33,7 @@ def test_report_tells_what_was_learned(shell: Shell, tiny: Path) -> None:
     rows = {line[:10].strip(): line[12:] for line in said.splitlines() if line[:10].strip()}
     assert rows["name"] == "Tiny, llama"
     assert rows["file"].startswith("924 bytes, mostly Q4_K_M; 4 tokens")
-    assert rows["tools"] == "native: called in the format of its template"
+    assert rows["tools"] == "native call format: that of its template"
     assert rows["a call"] == "<tool_call>"
     assert rows["thoughts"] == "none: the template has no place for them"
     assert rows["roles"].startswith("system, system between other messages, tool,")
@@ -51,6 +51,7 @@ def test_programs_get_the_same_as_json(shell: Shell, tiny: Path) -> None:
     found = shell.json(f"models check {tiny}")
     assert (found["kind"], found["usable"], found["reason"]) == ("model", True, None)
     assert (found["tools"]["native"], found["tools"]["reason"]) == (True, None)
+    assert found["tools"]["format"] == "native"
     assert found["file"] | {"bytes": 0} == {
         "name": "Tiny",
         "architecture": "llama",
@@ -80,14 +81,31 @@ def test_context_that_lacks_memory_is_told(shell: Shell, tmp_path: Path) -> None
 def test_reason_for_the_general_format_is_told(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "mine.jinja").write_text(THINKING, encoding="utf-8")
     said = shell(f"models check {tmp_path}/mine.jinja")
-    assert "general: asked in a format of Antiphon, because it has no calls" in said
+    assert "general call format: that of Antiphon, because it has no calls" in said
     assert "between <think> and </think>" in said
     assert "a template alone does not tell" in " ".join(said.split())
     found = shell.json(f"models check {tmp_path}/mine.jinja")
     assert (found["kind"], found["file"], found["kv_cache"]) == ("template", None, None)
     assert (found["tools"]["native"], found["tools"]["reason"]) == (False, "it has no calls")
+    assert found["tools"]["format"] == "general"
     assert found["thinking"]["kept_later"]
     assert found["context"] == {"trained": None, "served": None, "bound": None}
+
+
+def test_call_stands_as_it_is_to_be_copied(shell: Shell, tmp_path: Path) -> None:
+    written = (
+        "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% for c in m.tool_calls or [] %}"
+        "<call>\n    the name of the tool, in a line of its own: {{ c.function.name }}\n"
+        "    and its arguments, each of them with its value: {{ c.function.arguments | tojson }}"
+        "</call>"
+        "{% endfor %}{% if m.role == 'assistant' %}<|end|>{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    )
+    (tmp_path / "long.jinja").write_text(written, encoding="utf-8")
+    said = shell(f"models check {tmp_path}/long.jinja")
+    example = shell.json(f"models check {tmp_path}/long.jinja")["tools"]["example"]
+    assert max(map(len, example.split("\n"))) > 80
+    assert "a call      " + example.replace("\n", "\n" + " " * 12) + "\n" in said
 
 
 def test_real_file_is_read_without_loading_it(shell: Shell, tmp_path: Path) -> None:

@@ -39,10 +39,12 @@ async def test_model_is_told_with_its_calls_its_thoughts_and_its_context(
 ) -> None:
     plain, native, thinking = (await lines(platform, "plain", "native", "thinking"))[1:]
     indent = "\n" + " " * 11
-    general = "general tools (it has no calls)"
-    assert plain == f"plain-model: {general}, no thoughts, 10,000{indent}tokens of context"
-    assert native == "native-model: native tools, no thoughts, 10,000 tokens of context"
-    assert thinking == f"thinking-model: {general}, thoughts, 10,000{indent}tokens of context"
+    general = "general call format (it has no calls)"
+    assert plain == f"plain-model: {general}, no thoughts,{indent}10,000 tokens of context"
+    assert native == (
+        f"native-model: native call format, no thoughts, 10,000 tokens of{indent}context"
+    )
+    assert thinking == f"thinking-model: {general}, thoughts,{indent}10,000 tokens of context"
 
 
 async def test_engine_that_knows_no_format_of_calls_tells_the_rest(
@@ -62,7 +64,7 @@ async def test_model_of_several_engines_is_general_if_one_of_them_is(
     )
     started = await platform(open_engine=opened, others=[model])
     line = model_line(started.models.find("both"))
-    assert line.startswith("both: general tools (it has no calls), no thoughts")
+    assert line.startswith("both: general call format (it has no calls), no thoughts")
 
 
 @pytest.mark.parametrize(

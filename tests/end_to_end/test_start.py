@@ -278,7 +278,9 @@ def test_context_that_is_too_small_for_claude_code_is_told(
         assert " on this machine: 8,192 tokens of context; Claude Code needs about 57,000: " in said
         assert "it was made for 8,192, so choose another model: " in said
         assert "docs/how-to/use-claude-code.md" in said
-        assert ": general tools (it has no calls), no thoughts, 8,192 tokens of context" in said
+        assert (
+            ": general call format (it has no calls), no thoughts, 8,192 tokens of context" in said
+        )
 
 
 def test_context_that_does_not_fit_into_memory_is_told_with_what_does(

@@ -24,7 +24,16 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/reference/templates.md"
 NATIVE = "native"
 NO_CALLS = "it has no calls"
-COLUMNS = ("template", "tools", "results", "thoughts", "kept", "control", "system", "read again")
+COLUMNS = (
+    "template",
+    "call format",
+    "results",
+    "thoughts",
+    "kept",
+    "control",
+    "system",
+    "read again",
+)
 
 HEAD = """\
 # Templates
@@ -38,8 +47,8 @@ page; a test compares it with the code.
 Each notation is proven before it is used; see
 [notations of calls](../decisions/0041-notations-of-calls.md).
 
-- **tools**: `native` is the notation of the template. Else tools are asked for in the general
-  format, for this reason.
+- **call format**: `native` is the notation of the template. `general` is the format in which
+  Antiphon asks all other models, for this reason.
 - **results**: the role that says what a tool returned.
 - **thoughts**: the marks around them; **kept**: how long the template writes them again;
   **control**: its variable for thinking or not, the efforts that it tells apart, and whether it

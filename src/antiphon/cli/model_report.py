@@ -27,14 +27,19 @@ UNKNOWN: Final = (
 _NAMES: Final = 10
 """The width of the names."""
 _GAP: Final = 2
+_COPIED: Final = frozenset({"a call", "a result"})
+"""What is folded nowhere: a call with a line more would be another one."""
 
 
 def report(checked: Checked) -> str:
     """Return the report. Its lines have at most 80 columns, but for long words.
 
+    Calls and results stand as a model reads and writes them, to be copied: they are not folded.
     What a file says of itself is printed without control characters: it may be of a stranger.
     """
-    rows = [("model" if checked.kind == "model" else "template", checked.source)]
+    rows: list[tuple[str, str]] = [
+        ("model" if checked.kind == "model" else "template", checked.source)
+    ]
     if checked.file is not None:
         rows += _file(checked.file)
         rows += _templates(checked)
@@ -54,15 +59,21 @@ def lines_of(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
     """Yield the lines of a report, without control characters."""
     indent = " " * (_NAMES + _GAP)
     for name, text in rows:
-        lines = [
-            fill(
-                _printable(line), WIDTH, initial_indent=indent, subsequent_indent=indent,
-                break_long_words=False, break_on_hyphens=False, drop_whitespace=True,
-            )
-            for line in text.split("\n")
-        ]  # fmt: skip
-        whole = "\n".join(line or indent for line in lines)
+        written = _as_it_is if name in _COPIED else _folded
+        whole = "\n".join(written(_printable(line), indent) for line in text.split("\n"))
         yield (name.ljust(_NAMES + _GAP) + whole[len(indent) :]).rstrip()
+
+
+def _as_it_is(line: str, indent: str) -> str:
+    return indent + line
+
+
+def _folded(line: str, indent: str) -> str:
+    found = fill(
+        line, WIDTH, initial_indent=indent, subsequent_indent=indent,
+        break_long_words=False, break_on_hyphens=False, drop_whitespace=True,
+    )  # fmt: skip
+    return found or indent
 
 
 def _printable(text: str) -> str:
@@ -103,9 +114,9 @@ def _learned(learned: TemplateFacts) -> Iterator[tuple[str, str]]:
 def _calls(calls: CallFacts) -> Iterator[tuple[str, str]]:
     described = "" if calls.described_by == "template" else "; its template does not describe tools"
     if calls.native:
-        yield "tools", f"native: called in the format of its template{described}"
+        yield "tools", f"native call format: that of its template{described}"
     else:
-        yield "tools", f"general: asked in a format of Antiphon, because {calls.reason}"
+        yield "tools", f"general call format: that of Antiphon, because {calls.reason}"
     yield "a call", calls.example
     several = "one answer may have several calls" if calls.parallel else "one call in each answer"
     yield "", f"({several})"

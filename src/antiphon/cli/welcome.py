@@ -127,9 +127,9 @@ def model_line(model: ServedModel) -> str:
     general = next((one for one in formats if not one.native), None)
     facts = list[str]()
     if general is not None:
-        facts.append(f"general tools ({general.reason or 'its template has none'})")
+        facts.append(f"general call format ({general.reason or 'its template has none'})")
     elif formats:
-        facts.append("native tools")
+        facts.append("native call format")
     if listed.capabilities is not None:
         facts.append("thoughts" if listed.capabilities.thinking.supported else "no thoughts")
     if listed.max_input_tokens is not None:

@@ -197,9 +197,9 @@ class ReportingEngine(Protocol):
 
 
 class CallFormat(msgspec.Struct, frozen=True):
-    """The format in which a model is asked to call tools: its own (`native`), or the general one.
+    """The format in which a model is asked to call tools: the `native` or the general one.
 
-    `reason` says why it is the general one.
+    `reason` says why it is the general one, which is the same for all models.
     """
 
     native: bool

@@ -181,7 +181,8 @@ def _described(name: str, checked: Checked, options: LlamaOptions, context: int)
         facts.append(decimal_size(checked.file.bytes))
     if checked.learned is not None:
         calls = checked.learned.calls
-        facts.append("native tools" if calls.native else f"general tools ({calls.reason})")
+        why = "" if calls.native else f" ({calls.reason})"
+        facts.append(f"{calls.format} call format{why}")
     if checked.file is not None and checked.file.context:
         context = min(context, checked.file.context)
     facts.append(f"{context:,} tokens of context in each of {options.slots} slots")

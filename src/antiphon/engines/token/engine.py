@@ -288,5 +288,5 @@ def _tell_unlearned(model: str, template: ChatTemplate) -> None:
         )
     if template.unlearned is not None:
         EventLog(__name__).info(
-            "calls are written in the general notation", model=model, reason=template.unlearned
+            "calls are written in the general format", model=model, reason=template.unlearned
         )

@@ -45,12 +45,13 @@ THINKS: Final = Thinking(mode="enabled", budget=1024)
 class CallFacts(msgspec.Struct, frozen=True, kw_only=True):
     """How a model is asked to call tools.
 
-    `native`: in the format that its template writes; if not, `reason` says why. `has_tools`: the
-    template has a place for tools or calls. `example` is a call as the model writes it, and
-    `result_example` what the template writes behind it, up to the end of the result.
+    The call `format` is `native` if it is that of the template; if not, `reason` says why.
+    `has_tools`: the template has a place for tools or calls. `example` is a call as the model
+    writes it, and `result_example` what the template writes behind it, up to the end of the result.
     """
 
     native: bool
+    format: Literal["native", "general"]
     reason: str | None
     has_tools: bool
     described_by: Literal["template", "antiphon"]
@@ -191,6 +192,7 @@ def _calls(chat: ChatTemplate, *, has_tools: bool) -> CallFacts:
         example, parallel = syntax.call(TOOL.name, INPUT), bool(syntax.opening)
     return CallFacts(
         native=chat.native,
+        format="native" if chat.native else "general",
         reason=chat.unlearned,
         has_tools=has_tools,
         described_by="template" if chat.describes else "antiphon",

@@ -46,7 +46,7 @@ class CallGrammar(Protocol):
 
 
 class TaggedGrammar:
-    """The calls of the general syntax."""
+    """The calls of the general format."""
 
     def __init__(self, rules: Rules, syntax: CallSyntax, given: Input) -> None:
         self.opening = syntax.opening

@@ -1,4 +1,4 @@
-"""The calls of the general syntax, with any space between their parts."""
+"""The calls of the general format, with any space between their parts."""
 
 from antiphon.engines.token.answer.lexing import (
     CallEnd,
@@ -13,7 +13,7 @@ from antiphon.engines.token.prompt.call_syntax import CallSyntax
 
 
 class TaggedCalls:
-    """The calls of the general syntax, with any space between their parts."""
+    """The calls of the general format, with any space between their parts."""
 
     def __init__(self, syntax: CallSyntax) -> None:
         self._syntax = syntax
