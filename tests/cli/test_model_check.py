@@ -143,6 +143,94 @@ def test_model_without_a_template_is_told_and_fails(
     assert not printed.err
 
 
+QWEN_PROJECTOR = {
+    "general.architecture": "clip",
+    "general.name": "Eyes",
+    "clip.has_vision_encoder": True,
+    "clip.projector_type": "qwen2.5vl_merger",
+    "clip.vision.image_size": 560,
+    "clip.vision.patch_size": 14,
+    "clip.vision.spatial_merge_size": 2,
+    "clip.vision.image_min_pixels": 3136,
+    "clip.vision.image_max_pixels": 1_003_520,
+    "clip.vision.projection_dim": 2048,
+}
+
+
+def checked_projector(
+    shell: Shell, path: Path, capsys: pytest.CaptureFixture[str], facts: dict[str, Any]
+) -> tuple[str, Any]:
+    """Check a projector; return the report in one line, and what programs get."""
+    path.write_bytes(header(facts))
+    words = ["models", "check", str(path), "--data-dir", str(shell.data_dir)]
+    assert main(words) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert main([*words, "--json"]) == 1
+    return said, json.loads(capsys.readouterr().out)
+
+
+def test_projector_is_told_with_its_limits(
+    shell: Shell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mmproj.gguf"
+    said, found = checked_projector(shell, path, capsys, QWEN_PROJECTOR)
+    assert "projector qwen2.5vl_merger, for embeddings of 2,048" in said
+    assert (
+        "images scaled to at least 3,136 and at most 1,003,520 pixels; a token for each 28 x 28 "
+        "of them tokens about 1,280 for an image at most"
+    ) in said
+    assert "vocabulary" not in said
+    assert "context" not in said
+    assert found["projector"]["most_pixels"] == 1_003_520
+    assert found["projector"]["most_tokens"] == 1280
+
+
+@pytest.mark.parametrize(
+    ("left_out", "more", "images", "tokens"),
+    [
+        (
+            {"image_min_pixels", "image_max_pixels", "spatial_merge_size"},
+            {},
+            "made for 560 x 560 pixels, in patches of 14 x 14",
+            "not stated",
+        ),
+        (
+            {"image_min_pixels", "image_max_pixels"},
+            {"clip.vision.preproc_max_tiles": 4, "clip.vision.preproc_image_size": 448},
+            "cut into at most 4 squares of 448 x 448 pixels; a token for each 28 x 28 of them",
+            "about 1,024 for an image at most",
+        ),
+        (
+            {"image_min_pixels", "image_max_pixels", "image_size", "patch_size"},
+            {},
+            "no size is stated",
+            "not stated",
+        ),
+    ],
+)
+def test_projector_is_told_as_far_as_its_file_says_it(  # noqa: PLR0917
+    shell: Shell,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    left_out: set[str],
+    more: dict[str, Any],
+    images: str,
+    tokens: str,
+) -> None:
+    kept = {k: v for k, v in QWEN_PROJECTOR.items() if k.rpartition(".")[2] not in left_out}
+    said, _ = checked_projector(shell, tmp_path / "mmproj.gguf", capsys, kept | more)
+    assert f"images {images} tokens {tokens}" in said
+
+
+def test_projector_of_sounds_reads_no_images(
+    shell: Shell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = {"general.architecture": "clip", "clip.has_audio_encoder": True}
+    said, found = checked_projector(shell, tmp_path / "mmproj.gguf", capsys, facts)
+    assert "images none: it reads no images" in said
+    assert found["projector"]["sees"] is False
+
+
 def test_projector_is_told_from_a_model(
     shell: Shell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

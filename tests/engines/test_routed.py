@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from antiphon.core.images import JPEG, PNG
 from antiphon.core.prompt import Breakpoint
 from antiphon.engines.base import (
     Capabilities,
@@ -248,6 +249,14 @@ def test_routed_engine_has_the_common_capabilities() -> None:
     assert common([Capabilities(1000)]).max_output_tokens is None
     assert common([Capabilities(1000, loads_tools=True)] * 2).loads_tools
     assert common([Capabilities(1000), Capabilities(1000, computes_here=True)]).computes_here
+
+
+def test_routed_engine_takes_the_images_that_all_of_its_engines_read() -> None:
+    some = Capabilities(9, images=True, image_types=frozenset({PNG, JPEG}), image_pixels=900)
+    fewer = Capabilities(9, images=True, image_pixels=400)
+    assert common([some, fewer]).image_types == {PNG, JPEG}
+    assert common([some, fewer]).image_pixels == 400
+    assert common([some, Capabilities(9, images=True)]).image_pixels is None
 
 
 # Whatever is drawn is drawn before the loop runs: giving a case up must not end the loop.

@@ -43,13 +43,16 @@ TENSORS: Mapping[str, tuple[int, ...]] = {
 }
 
 
-def write_projector(path: Path, model_width: int) -> Path:
-    """Write the GGUF file of a projector for a model whose embeddings are of this width."""
+def write_projector(path: Path, model_width: int, **more: int) -> Path:
+    """Write the GGUF file of a projector for a model whose embeddings are of this width.
+
+    `more` are facts of its vision.
+    """
     writer = gguf.GGUFWriter(path, "clip")
     writer.add_bool("clip.has_vision_encoder", val=True)
     writer.add_bool("clip.use_gelu", val=True)
     writer.add_string("clip.projector_type", "mlp")
-    for key, value in {**VISION, "projection_dim": model_width}.items():
+    for key, value in {**VISION, "projection_dim": model_width, **more}.items():
         _add(writer, f"clip.vision.{key}", value)
     for name, shape in {**TENSORS, **_onto(model_width)}.items():
         # numpy names the sides of a tensor in the other order.

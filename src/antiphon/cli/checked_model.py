@@ -61,6 +61,9 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
                 "served": self.served_context,
                 "bound": self.context_bound,
             },
+            "projector": None
+            if file is None or file.projector is None
+            else file.projector.as_json(),
             "kv_cache": None if file is None else file.kv_cache,
             "exam": self.exam,
             "guarantees": None if learned is None else learned.guarantees,
@@ -69,7 +72,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 
 def _file(file: ModelFile) -> Mapping[str, Any]:
     """Return what a file says of itself, without what stands elsewhere."""
-    elsewhere = {"templates", "kv_cache", "context", "controls", "begin", "end"}
+    elsewhere = {"projector", "templates", "kv_cache", "context", "controls", "begin", "end"}
     return {
         name: value for name, value in msgspec.structs.asdict(file).items() if name not in elsewhere
     }

@@ -133,7 +133,7 @@ def _check_file(what: str, file: ModelFile) -> Checked:
     options = LlamaOptions()
     served = context_here(facts_of_file(file), options.slots)
     learned: TemplateFacts | None = None
-    is_projector = file.architecture == "clip"
+    is_projector = file.projector is not None
     unusable: str | None = PROJECTOR if is_projector else NO_TEMPLATE
     family, used = None, None
     templates = {} if is_projector else dict(file.templates)

@@ -11,6 +11,7 @@ from antiphon.cli.checked_model import Checked
 from antiphon.cli.exam.report import exam_line
 from antiphon.cli.program import WIDTH
 from antiphon.engines.llama.model_file import KvCache, ModelFile
+from antiphon.engines.llama.projector_file import ProjectorFile
 from antiphon.engines.token.template_facts import (
     CallFacts,
     Guarantees,
@@ -47,7 +48,10 @@ def report(checked: Checked) -> str:
         rows.append(("refused", checked.unusable))
     if checked.learned is not None:
         rows += _learned(checked.learned)
-    rows += _context(checked)
+    if checked.file is not None and checked.file.projector is not None:
+        rows += _projector(checked.file.projector)
+    else:
+        rows += _context(checked)
     if checked.learned is not None:
         rows.append(("guaranteed", _guarantees(checked.learned.guarantees)))
     if checked.exam is not None:
@@ -92,7 +96,8 @@ def _file(file: ModelFile) -> Iterator[tuple[str, str]]:
     parts = f" in {file.parts} files" if file.parts > 1 else ""
     missing = f", of which {file.missing} are not beside it" if file.missing else ""
     stored = f", mostly {file.quantization}" if file.quantization else ""
-    yield "file", f"{size}{parts}{missing}{stored}; {file.vocabulary:,} tokens in its vocabulary"
+    words = f"; {file.vocabulary:,} tokens in its vocabulary" if file.projector is None else ""
+    yield "file", f"{size}{parts}{missing}{stored}{words}"
 
 
 def _templates(checked: Checked) -> Iterator[tuple[str, str]]:
@@ -171,6 +176,41 @@ def _prefix(prefix: PrefixFacts, *, thinks: bool) -> str:
         said = "stays in a conversation without tools; read again from the first "
         said += "thought as tools are called" if thinks else "call as tools are called"
     return said + ("; it begins with the date, and changes at midnight" if prefix.dated else "")
+
+
+def _projector(projector: ProjectorFile) -> Iterator[tuple[str, str]]:
+    """Yield what a projector does with an image."""
+    if not projector.sees:
+        yield "images", "none: it reads no images"
+        return
+    kind = projector.kind or "of no stated kind"
+    width = projector.width
+    fits = "its model is not stated" if width is None else f"for embeddings of {width:,}"
+    yield "projector", f"{kind}, {fits}"
+    yield "images", _images(projector)
+    tokens = projector.most_tokens
+    yield "tokens", "not stated" if tokens is None else f"about {tokens:,} for an image at most"
+
+
+def _images(projector: ProjectorFile) -> str:
+    size, patch, merged = projector.image_size, projector.patch_size, projector.merged
+    least, most = projector.least_pixels, projector.most_pixels
+    if most is not None or least is not None:
+        bounds = (("at least", least), ("at most", most))
+        given = [f"{word} {one:,}" for word, one in bounds if one is not None]
+        said = f"scaled to {' and '.join(given)} pixels"
+    elif size is not None and projector.most_tiles is not None:
+        said = f"cut into at most {projector.most_tiles:,} squares of {size:,} x {size:,} pixels"
+    elif size is not None:
+        said = f"made for {size:,} x {size:,} pixels"
+    else:
+        said = "no size is stated"
+    if patch is None:
+        return said
+    if merged is None:
+        return f"{said}, in patches of {patch:,} x {patch:,}"
+    side = patch * merged
+    return f"{said}; a token for each {side:,} x {side:,} of them"
 
 
 def _context(checked: Checked) -> Iterator[tuple[str, str]]:

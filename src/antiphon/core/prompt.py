@@ -274,9 +274,10 @@ class Capabilities(msgspec.Struct, frozen=True):
     answer that may be asked for; `None` takes any number, and the context ends the answer.
     `forced_tools`: `any`, `tool` and strict tools are guaranteed, not hoped for. `efforts` are the
     levels of `effort` that make a difference, the lowest first; another means the nearest of them.
-    `image_types` are the media types of the images that a model with `images` reads. `url_sources`
-    and `file_sources` are capabilities of the server: it puts in what is behind URLs and in files
-    before it calls the engine. `counts_exactly`:
+    `image_types` are the media types of the images that a model with `images` reads, `image_pixels`
+    the most pixels of one that it looks at, if that is known. `url_sources` and `file_sources` are
+    capabilities of the server: it puts in what is behind URLs and in files before it calls the
+    engine. `counts_exactly`:
     `count_tokens` returns the same size as the `Started` of the answer. Without it counting costs
     a request of its own or may differ, and only the answer has the true size. `cache_ttls` are the
     lifetimes of the prompt-cache entries that an answer may write. `keeps_prefixes`: the engine
@@ -298,6 +299,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     cache_ttls: tuple[CacheTtl, ...] = ()
     keeps_prefixes: bool = False
     image_types: frozenset[str] = MEDIA_TYPES
+    image_pixels: int | None = None
     url_sources: bool = False
     file_sources: bool = False
     loads_tools: bool = False

@@ -175,6 +175,7 @@ class RoutedEngine:
 
 def common(each: Sequence[Capabilities]) -> Capabilities:
     """Return the capabilities that all share, and what any of them keeps or computes here."""
+    pixels = [one.image_pixels for one in each if one.image_pixels is not None]
     most = [one.max_output_tokens for one in each if one.max_output_tokens is not None]
     return Capabilities(
         context_tokens=min(one.context_tokens for one in each),
@@ -187,6 +188,8 @@ def common(each: Sequence[Capabilities]) -> Capabilities:
             level for level in each[0].efforts if all(level in one.efforts for one in each)
         ),
         images=all(one.images for one in each),
+        image_types=frozenset.intersection(*(one.image_types for one in each)),
+        image_pixels=None if len(pixels) < len(each) else min(pixels),
         # The engine that is counted with need not be the one that answers.
         counts_exactly=False,
         cache_ttls=tuple(dict.fromkeys(ttl for one in each for ttl in one.cache_ttls)),

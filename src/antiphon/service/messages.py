@@ -274,8 +274,10 @@ class Messages:
         read = await read_documents(prompt, self._file_reader, size)
         if not converts_images(engine.capabilities):
             return read
-        taken = engine.capabilities.image_types
-        prompt = await convert_images(read.prompt, self._file_reader, taken)
+        able = engine.capabilities
+        prompt = await convert_images(
+            read.prompt, self._file_reader, able.image_types, able.image_pixels
+        )
         return structs.replace(read, prompt=prompt)
 
     async def _checked(self, check: Callable[..., Prompt], params: Params, size: int) -> Prompt:

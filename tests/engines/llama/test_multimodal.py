@@ -1,3 +1,4 @@
+import re
 from collections import Counter
 from contextlib import aclosing
 from io import BytesIO
@@ -44,7 +45,8 @@ from support import images
 from support.caching import RestoresAll, answered, fill, settled
 from support.conversation import answer, ask, eventually, text_of, tokens_in, turn
 from support.images import image_param
-from support.projector import IMAGE_TOKENS
+from support.projector import IMAGE_TOKENS, write_projector
+from support.tiny_models import WIDTH as TINY_WIDTH
 
 pytestmark = pytest.mark.anyio
 
@@ -414,6 +416,29 @@ async def test_projector_that_does_not_fit_is_a_start_error(
     config = EngineConfig("m", tiny_model, {"context": 256, "mmproj": str(path)})
     with pytest.raises(EngineStartError, match=r"mmproj\.gguf|cannot be loaded"):
         await open_llama(config)
+
+
+async def test_projector_of_another_model_is_told_by_what_its_file_says(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    path = write_projector(tmp_path / "mmproj.gguf", 48)
+    config = EngineConfig("m", tiny_model, {"context": 256, "mmproj": str(path)})
+    said = rf"{re.escape(str(path))} is a projector for embeddings of 48, and those of this model"
+    with pytest.raises(EngineStartError, match=said):
+        await open_llama(config)
+
+
+async def test_model_sees_as_many_pixels_as_its_projector_says(
+    multimodal_engine: LlamaEngine, tiny_model: Path, tmp_path: Path
+) -> None:
+    assert multimodal_engine.capabilities.image_pixels is None
+    path = write_projector(tmp_path / "mmproj.gguf", TINY_WIDTH, image_max_pixels=123_456)
+    options = {"context": 256, "slots": 1, "threads": 1, "mmproj": str(path)}
+    engine = await open_llama(EngineConfig("tiny", tiny_model, options))
+    try:
+        assert engine.capabilities.image_pixels == 123_456
+    finally:
+        await engine.aclose()
 
 
 async def test_projector_with_a_url_is_a_start_error() -> None:

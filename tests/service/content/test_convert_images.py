@@ -230,6 +230,22 @@ async def test_images_that_are_read_as_they_are_stay(file_reader: FileReader) ->
     assert await convert_images(given, file_reader, TAKEN) is given
 
 
+async def test_image_is_scaled_to_what_the_model_sees_of_it(file_reader: FileReader) -> None:
+    long = image_param(written(Image.new("L", (LONGEST_SIDE + 24, 100)), "PNG"))
+    asked = prompt(long)
+    assert await convert_images(asked, file_reader, TAKEN, 400_000) is asked
+    (got,) = images_of(await convert_images(asked, file_reader, TAKEN, 65_000))
+    assert shown(got).size == (1300, 50)
+    # A projector may say that it sees more than a server should get.
+    larger = image_param(written(Image.new("L", (2 * LONGEST_SIDE, 2 * LONGEST_SIDE)), "PNG"))
+    (got,) = images_of(await convert_images(prompt(larger), file_reader, TAKEN, 10**9))
+    assert shown(got).size == (LONGEST_SIDE, LONGEST_SIDE)
+    (got,) = images_of(await convert_images(prompt(webp(PICTURE)), file_reader, TAKEN, 600))
+    assert shown(got).size == (30, 20)
+    (got,) = images_of(await convert_images(prompt(webp(PICTURE)), file_reader, TAKEN, 10**6))
+    assert shown(got).size == (60, 40)
+
+
 async def test_heads_of_many_characters_are_read_in_a_thread(file_reader: FileReader) -> None:
     noise = Image.effect_noise((700, 700), 90)
     large = image_param(written(noise, "PNG"))

@@ -282,7 +282,7 @@ async def test_child_ends_itself_when_nobody_kills_it() -> None:
     ) as alone:
         assert alone.stdin is not None
         data = SLOW.encode()
-        alone.stdin.write(HEAD.pack(len(data), 1, Task.PDF_TEXT) + data)
+        alone.stdin.write(HEAD.pack(len(data), 1, Task.PDF_TEXT, 0) + data)
         alone.stdin.flush()
         await eventually(lambda: alone.poll() is not None)
     assert process.is_running()

@@ -29,6 +29,7 @@ from antiphon.engines.llama.opening import alongside, opened_snapshots
 from antiphon.engines.llama.options import LlamaOptions, decode_options
 from antiphon.engines.llama.probe import probe
 from antiphon.engines.llama.process import ChildProcess, child_config, start_child
+from antiphon.engines.llama.projector_file import seen_pixels
 from antiphon.engines.llama.prompt_slot import SlotParts
 from antiphon.engines.llama.server_types import Props
 from antiphon.engines.llama.snapshots.ahead import check_ahead
@@ -107,7 +108,11 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
             machine,
             templates,
             tokenizer,
-            replace(capabilities, computes_here=True),
+            replace(
+                capabilities,
+                computes_here=True,
+                image_pixels=await asyncio.to_thread(seen_pixels, options.mmproj),
+            ),
             images=ImagePrompts(machine, tokenizer, capabilities.context_tokens),
             resources=stack.pop_all(),
         )

@@ -10,6 +10,7 @@ from antiphon.engines.llama.gguf import Value
 from antiphon.engines.llama.gguf_header import Header, HeaderError, read_header
 from antiphon.engines.llama.kv_growth import Growth, growth
 from antiphon.engines.llama.memory import ELEMENT_BYTES, bytes_of_token, whole
+from antiphon.engines.llama.projector_file import ProjectorFile, projector_file
 from antiphon.engines.llama.split_files import files_of
 
 TEMPLATE: Final = "tokenizer.chat_template"
@@ -52,7 +53,7 @@ class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
     `bytes` is the size of all parts that are there, and `missing` are the parts that are not.
     `context` is what the model was trained for. `templates` are its chat templates, by name; the
     usual one has the name `default`. `controls` are the texts of its control tokens, `begin` and
-    `end` those of its first and last token.
+    `end` those of its first and last token. `projector` has the facts of a file that is one.
     """
 
     name: str | None
@@ -69,6 +70,7 @@ class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
     controls: frozenset[str]
     begin: str
     end: str
+    projector: ProjectorFile | None = None
 
 
 def read_model_file(path: Path) -> ModelFile:
@@ -103,6 +105,7 @@ def model_file(header: Header, size: int | None, *, parts: int = 1, missing: int
         controls=frozenset(map(header.token, header.controls)),
         begin=header.token(facts.get("tokenizer.ggml.bos_token_id")),
         end=header.token(facts.get("tokenizer.ggml.eos_token_id")),
+        projector=projector_file(facts),
     )
 
 

@@ -18,6 +18,7 @@ from antiphon.engines.llama.child import ChildConfig, ChildReport
 from antiphon.engines.llama.child_environment import child_environment
 from antiphon.engines.llama.memory import advice, physical_memory
 from antiphon.engines.llama.options import LlamaOptions, available_cores
+from antiphon.engines.llama.projector_file import mismatch
 
 CHILD: Final = "antiphon.engines.llama.child"
 LAST_LINES: Final = 50
@@ -181,7 +182,8 @@ def load_failure(
         memory or physical_memory(),
         "\n".join((reported, *lines)),
     )
-    return said if more is None else f"{said} {more}."
+    other = None if config.mmproj is None else mismatch(Path(config.weights), Path(config.mmproj))
+    return " ".join([said, *(f"{one}." for one in (other, more) if one is not None)])
 
 
 def complaint(lines: deque[str]) -> str | None:

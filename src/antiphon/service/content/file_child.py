@@ -44,10 +44,10 @@ def main() -> None:
     _silence()
     _send(replies, FileReply())
     while len(head := sys.stdin.buffer.read(HEAD.size)) == HEAD.size:
-        size, seconds, task = HEAD.unpack(head)
+        size, seconds, task, pixels = HEAD.unpack(head)
         # The parent kills a late child. This ends one whose parent cannot: it is stopped, or gone.
         signal.alarm(seconds)
-        _send(replies, _done(Task(task), library, sys.stdin.buffer.read(size)))
+        _send(replies, _done(Task(task), library, sys.stdin.buffer.read(size), pixels))
         signal.alarm(0)
     os._exit(0)  # there is nothing to finish
 
@@ -77,11 +77,11 @@ def _silence() -> None:
         os.dup2(nowhere, stream.fileno())
 
 
-def _done(task: Task, library: Pdfium, data: bytes) -> FileReply:
+def _done(task: Task, library: Pdfium, data: bytes, pixels: int) -> FileReply:
     try:
         content = b64decode(data, validate=True)
         if task is Task.PNG:
-            return FileReply(png=png_of(content))
+            return FileReply(png=png_of(content, pixels))
         return FileReply(tuple(library.read(content)))
     except binascii.Error:
         return FileReply(refusal="base64")

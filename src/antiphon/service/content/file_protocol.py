@@ -1,8 +1,8 @@
 """What the reader of files and its child processes say to one another over pipes.
 
-The reader sends a `HEAD` (the size of the data, the seconds that the task may take, and the task)
-and a file in base64. The child answers with a `LENGTH` and a `FileReply` in MessagePack. A new
-child sends an empty reply first: it is ready.
+The reader sends a `HEAD` (the size of the data, the seconds that the task may take, the task, and
+the most pixels of a PNG, 0 for `LONGEST_SIDE`) and a file in base64. The child answers with a
+`LENGTH` and a `FileReply` in MessagePack. A new child sends an empty reply first: it is ready.
 """
 
 from enum import IntEnum
@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-HEAD: Final = Struct("!QIB")
+HEAD: Final = Struct("!QIBQ")
 LENGTH: Final = Struct("!Q")
 
 MOST_PAGES: Final = 100
@@ -21,6 +21,8 @@ MOST_PIXELS: Final = 4096 * 4096
 """A child needs 280 MB for an image of so many."""
 LONGEST_SIDE: Final = 2576
 """A converted image is scaled down to it; no model of the API reads more."""
+MOST_AS_IT_IS: Final = LONGEST_SIDE**2
+"""The most pixels of an image that a model's server gets: it keeps three bytes for each of them."""
 
 
 class Task(IntEnum):

@@ -100,16 +100,17 @@ class FileChild:
         """Wait until the child has started. Raises `ChildEndedError`."""
         await self._reply()
 
-    async def read(self, task: Task, data: str, timeout_s: float) -> FileReply:
+    async def read(self, task: Task, data: str, timeout_s: float, pixels: int = 0) -> FileReply:
         """Give the child a task with a file in base64. Raises `ChildEndedError`.
 
+        A PNG has at most so many `pixels`; without a number, its sides are bounded instead.
         The time is what the child grants itself; the caller has a limit of its own.
         """
         self._replied = False
         # What is no ASCII becomes a question mark, which is no base64 either.
         content = memoryview(data.encode("ascii", "replace"))
         with suppress(ConnectionError):  # it has ended; the missing reply says so
-            self._stdin.write(HEAD.pack(len(content), math.ceil(timeout_s) + GRACE_S, task))
+            self._stdin.write(HEAD.pack(len(content), math.ceil(timeout_s) + GRACE_S, task, pixels))
             for start in range(0, len(content), CHUNK):
                 if self._stdin.is_closing():
                     break
@@ -150,15 +151,18 @@ class BorrowedChild:
         """
         return (await self._read(Task.PDF_TEXT, data)).pages
 
-    async def png(self, data: str) -> str:
-        """Return the first frame of an image as a PNG; both are base64. Raises as `text` does."""
-        return (await self._read(Task.PNG, data)).png
+    async def png(self, data: str, pixels: int = 0) -> str:
+        """Return the first frame of an image as a PNG; both are base64. Raises as `text` does.
 
-    async def _read(self, task: Task, data: str) -> FileReply:
+        It is scaled down to so many `pixels`, or without a number to `LONGEST_SIDE`.
+        """
+        return (await self._read(Task.PNG, data, pixels)).png
+
+    async def _read(self, task: Task, data: str, pixels: int = 0) -> FileReply:
         left_s = self._deadline - asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout_at(self._deadline):
-                reply = await self._child.read(task, data, max(left_s, 0))
+                reply = await self._child.read(task, data, max(left_s, 0), pixels)
         except TimeoutError as error:
             raise FileRefusedError(LATE[task]) from error
         except ChildEndedError as error:

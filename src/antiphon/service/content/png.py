@@ -9,7 +9,7 @@ from contextlib import suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
-from antiphon.core.images import WEBP, read_head
+from antiphon.core.images import WEBP, ImageHead, read_head
 from antiphon.service.content.file_protocol import LONGEST_SIDE, MOST_PIXELS, UnreadableFileError
 
 if TYPE_CHECKING:
@@ -23,9 +23,10 @@ _MODES: Final = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})
 _COMPRESSION: Final = 1
 
 
-def png_of(content: bytes) -> str:
+def png_of(content: bytes, pixels: int = 0) -> str:
     """Return the first frame of an image as a PNG in base64, upright and not too large.
 
+    It has at most so many `pixels`, or, if they are 0, `LONGEST_SIDE` of them a side.
     Raises `UnreadableFileError`.
     """
     from PIL import Image  # noqa: PLC0415 - native code; no other process may load it
@@ -36,7 +37,7 @@ def png_of(content: bytes) -> str:
         if head.width * head.height > (MOST_PIXELS if head.media_type == WEBP else MOST_OF_OTHERS):
             raise UnreadableFileError("pixels")
         with Image.open(BytesIO(content), formats=FORMATS) as image:
-            image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+            image.thumbnail(_room(head, pixels))
             frame = _upright(_in_bytes(image))
             written = BytesIO()
             # Without profiles and comments.
@@ -49,6 +50,14 @@ def png_of(content: bytes) -> str:
     ) as error:
         raise UnreadableFileError("image") from error
     return b64encode(written.getbuffer()).decode("ascii")
+
+
+def _room(head: ImageHead, pixels: int) -> tuple[int, int]:
+    """Return the sides within which an image is scaled down; its form stays."""
+    if not pixels:
+        return LONGEST_SIDE, LONGEST_SIDE
+    scale = min(1.0, (pixels / (head.width * head.height)) ** 0.5)
+    return max(1, int(head.width * scale)), max(1, int(head.height * scale))
 
 
 def _in_bytes(image: "Image.Image") -> "Image.Image":
