@@ -8,14 +8,16 @@ malformed if
 - its call is of no tool that was offered,
 - its input does not hold to the schema of the tool, or is no JSON object,
 - no call is in an answer to which one was demanded,
-- a text of the answer has marks of calls in it,
-- `max_tokens` cut off a call, or
+- a text of the answer has marks of calls in it, or
 - it was answered with an error.
 
-That is what breaks an agent. Marks of turns in a text are listed, and are not malformed calls.
+That is what breaks an agent. Marks of turns in a text are listed, and are not malformed calls; nor
+is the last call of an answer that `max_tokens` has ended and that says so (`stop_reason`): a client
+knows that it is not whole.
 
 The requests are the same in every run; the answers are sampled. A column that may take no longer
-(`--seconds`) has fewer of them.
+(`--seconds`) has fewer of them. `--answers` keeps each malformed answer with its request, to see
+why it is one.
 """
 
 import argparse
@@ -56,11 +58,16 @@ CALL_MARKS = (
 TURN_MARKS = ("<|im_start", "<|im_end", "<|endoftext")
 """What no text of an answer has, unless the end of a turn was not recognised."""
 TURNS = "marks of turns in a text"
-HARMLESS = frozenset({TURNS})
-"""What is listed apart: an agent calls as it should."""
+CUT = "cut off by max_tokens, and said so"
+MISFIT = "not of the schema"
+HARMLESS = frozenset({TURNS, CUT})
+"""What is listed apart: an agent calls as it should, or is told that it cannot."""
 
 Answer: TypeAlias = tuple[set[str], bool]
 """What is wrong with an answer, and whether it has a call."""
+
+Keep: TypeAlias = Callable[[Mapping[str, Any], set[str], bytes], None]
+"""Keeps an answer: its request, what is wrong with it, and its text."""
 
 TEXT = {"type": "string"}
 PLACE = {
@@ -146,17 +153,18 @@ def faults(body: Mapping[str, Any], status: int, text: bytes) -> set[str]:
     schemas = {one["name"]: one["input_schema"] for one in body["tools"]}
     calls = [block for block in blocks if block["type"] == "tool_use"]
     texts = [block["text"] for block in blocks if block["type"] == "text"]
+    is_cut = message["stop_reason"] == "max_tokens" and blocks[-1]["type"] == "tool_use"
     found = {fault for call in calls if (fault := _fault(call, schemas)) is not None}
+    if is_cut:
+        # What is missing of the last input is no fault of the others.
+        others = {fault for call in calls[:-1] if (fault := _fault(call, schemas)) is not None}
+        found = found - {MISFIT} | (others & {MISFIT}) | {CUT}
     if any(mark in one for one in texts for mark in CALL_MARKS):
         found.add("marks of calls in a text")
     if any(mark in one for one in texts for mark in TURN_MARKS):
         found.add(TURNS)
-    if not calls:
-        return found | ({"no call"} if body["tool_choice"]["type"] == "any" else set())
-    if message["stop_reason"] == "max_tokens" and blocks[-1]["type"] == "tool_use":
-        # What is missing of the input is no other fault.
-        return (found - {"not of the schema", "no object"}) | {"cut off"}
-    return found
+    is_missed = not calls and body["tool_choice"]["type"] == "any"
+    return found | ({"no call"} if is_missed else set())
 
 
 def _fault(call: Mapping[str, Any], schemas: Mapping[str, Any]) -> str | None:
@@ -165,7 +173,7 @@ def _fault(call: Mapping[str, Any], schemas: Mapping[str, Any]) -> str | None:
         return "no object"
     if call.get("name") not in schemas:
         return "unknown tool"
-    return None if holds(given, schemas[call["name"]]) else "not of the schema"
+    return None if holds(given, schemas[call["name"]]) else MISFIT
 
 
 def holds(value: Any, schema: Mapping[str, Any]) -> bool:
@@ -215,14 +223,16 @@ def served(name: str, weights: Path, template: Path | None) -> Iterator[Server]:
 
 
 def column(
-    name: str, weights: Path, template: Path | None, count: int, seconds: float
+    name: str, weights: Path, template: Path | None, options: argparse.Namespace
 ) -> list[Figure]:
-    """Ask one server for so many seconds, and count what is malformed."""
+    """Ask one server for some seconds, and count what is malformed."""
+    count = options.requests or (QUICK if options.quick else COUNT)
     what = f"{name}, template: {OWN if template is None else template.stem}"
     found: Counter[str] = Counter()
     asked = calls = 0
     with served(name, weights, template) as server:
-        for wrong, called in answers(partial(_ask, server), count, seconds):
+        ask = partial(_ask, server, partial(_kept, options.answers, what))
+        for wrong, called in answers(ask, count, options.seconds):
             asked += 1
             found.update(wrong)
             found["malformed"] += bool(wrong - HARMLESS)
@@ -260,7 +270,23 @@ def answers(
             yield begun.popleft().result()
 
 
-def _ask(server: Server, body: dict[str, Any]) -> Answer:
+def _kept(
+    file: Path | None, what: str, body: Mapping[str, Any], wrong: set[str], text: bytes
+) -> None:
+    """Add an answer to the file, if there is one."""
+    if file is None:
+        return
+    line = {
+        "column": what,
+        "wrong": sorted(wrong),
+        "request": body,
+        "answer": text.decode(errors="replace"),
+    }
+    with file.open("ab") as kept:
+        kept.write(msgspec.json.encode(line) + b"\n")
+
+
+def _ask(server: Server, keep: Keep, body: dict[str, Any]) -> Answer:
     connection = http.client.HTTPConnection(HOST, server.port, timeout=ANSWER_S)
     try:
         connection.request("POST", MESSAGES, msgspec.json.encode(body), HEADERS)
@@ -268,7 +294,10 @@ def _ask(server: Server, body: dict[str, Any]) -> Answer:
         text = response.read()
     finally:
         connection.close()
-    return faults(body, response.status, text), b'"tool_use"' in text
+    wrong = faults(body, response.status, text)
+    if wrong - HARMLESS:
+        keep(body, wrong, text)
+    return wrong, b'"tool_use"' in text
 
 
 def known_templates() -> list[Path]:
@@ -294,6 +323,9 @@ def arguments() -> argparse.ArgumentParser:
         "--template", type=Path, action="append", metavar="FILE",
         help="a template that writes calls; may be given several times; default: two of Qwen",
     )  # fmt: skip
+    parser.add_argument(
+        "--answers", type=Path, metavar="FILE", help="add each malformed answer, a line of JSON"
+    )
     parser.add_argument("--server", choices=SERVERS, help="measure one of the two only")
     parser.add_argument("--no-own", action="store_true", help="leave out the model's own template")
     return parser
@@ -302,7 +334,6 @@ def arguments() -> argparse.ArgumentParser:
 def main() -> None:
     """Measure, print, keep."""
     options = arguments().parse_args()
-    count = options.requests or (QUICK if options.quick else COUNT)
     weights = options.weights or default_weights()
     templates: list[Path | None] = [] if options.no_own else [None]
     if not options.quick or options.template:
@@ -311,7 +342,7 @@ def main() -> None:
         figure
         for template in templates
         for name in ([options.server] if options.server else SERVERS)
-        for figure in column(name, weights, template, count, options.seconds)
+        for figure in column(name, weights, template, options)
     ]
     finish(figures, options)
 

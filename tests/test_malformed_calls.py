@@ -1,17 +1,20 @@
 """What the benchmark of malformed calls counts, and what it does not."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.malformed_calls import (
     CITIES,
+    CUT,
     HARMLESS,
     QUESTIONS,
     TOOLS,
     TURNS,
     Answer,
+    _kept,
     answers,
     faults,
     holds,
@@ -72,10 +75,31 @@ def test_column_asks_all_and_keeps_what_was_answered_in_its_time() -> None:
     assert list(answers(ask, 11, seconds=0)) == []
 
 
-def test_call_that_was_demanded_and_call_that_was_cut_off_are_missed() -> None:
+def test_call_that_was_demanded_is_missed() -> None:
     assert counted(text("It rains."), choice="any") == {"no call"}
-    assert counted(call({}), stop="max_tokens") == {"cut off"}
     assert counted(text("It"), choice="any", stop="max_tokens") == {"no call"}
+
+
+def test_only_the_last_call_may_be_cut_off_where_the_answer_says_so() -> None:
+    assert counted(call({}), stop="max_tokens") == {CUT}
+    assert {CUT} <= HARMLESS
+    assert counted(call({}), call(GOOD), stop="max_tokens") == {CUT, "not of the schema"}
+    assert counted(call(GOOD), call({}), stop="max_tokens") == {CUT}
+    assert counted(call({}), stop="tool_use") == {"not of the schema"}
+    assert counted(call({}), text("and"), stop="max_tokens") == {"not of the schema"}
+    assert counted(call('{"ci'), stop="max_tokens") == {CUT, "no object"}
+    assert counted(call({}, "set_reminder"), stop="max_tokens") == {CUT, "unknown tool"}
+
+
+def test_malformed_answer_is_kept_with_its_request(tmp_path: Path) -> None:
+    file = tmp_path / "answers.jsonl"
+    for number in range(2):
+        _kept(file, "a column", {"n": number}, {"no call", "an error"}, b"<html>")
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [line["request"] for line in lines] == [{"n": 0}, {"n": 1}]
+    assert lines[0]["wrong"] == ["an error", "no call"]
+    assert lines[0]["answer"] == "<html>"
+    _kept(None, "a column", {}, {"no call"}, b"")
 
 
 def test_error_is_a_fault() -> None:
