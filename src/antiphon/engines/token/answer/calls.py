@@ -52,9 +52,19 @@ class _TaggedScan:
     def __init__(self, syntax: CallSyntax) -> None:
         self._syntax = syntax
         self._end = CallEnd(syntax.closing)
+        self._seen = 0
+        self._length: int | None = None
+
+    @property
+    def begun(self) -> bool:
+        return self._end.begun
+
+    def skim(self, piece: str) -> bool:
+        self._seen += len(piece)
+        self._length = self._end.find(piece)
+        return self._length is not None
 
     def find(self, text: str, *, ended: bool) -> FoundCall | None:  # noqa: ARG002 - it decides without
-        length = self._end.find(text)
-        if length is None:
+        if self._length is None and not self.skim(text[self._seen :]):
             return None
-        return FoundCall(length, decode_call(text[:length], self._syntax))
+        return FoundCall(self._length or 0, decode_call(text[: self._length], self._syntax))

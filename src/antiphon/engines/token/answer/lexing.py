@@ -103,36 +103,41 @@ class JsonEnd:
 
 
 class CallEnd:
-    """Finds the end of a call, including its `closing`, in a text that grows."""
+    """Finds the end of a call, including its `closing`, in a text that comes in pieces."""
 
     def __init__(self, closing: str) -> None:
+        self.begun = False
         self._closing = (closing,) if closing else ()
         self._json = JsonEnd()
-        self._scanned = 0
-        self._json_end: int | None = None
+        self._length = 0  # of what is certainly a part of the call
+        self._ended = False
+        self._behind = ""  # what stands behind the JSON
 
-    def find(self, text: str) -> int | None:
-        """Return the length of the call at the start of `text`, or None if it is undecided.
+    def find(self, piece: str) -> int | None:
+        """Look at the next piece; return the length of the call, or None if it is undecided.
 
         A text that does not start with a brace is no call: its length is that of the space before
         it. A call may lack its closing.
         """
-        start = leading_space(text)
-        if start == len(text):
-            return None
-        if text[start] != "{":
-            return start
-        if self._json_end is None:
-            found = self._json.find(text[self._scanned :])
-            self._json_end = None if found is None else self._scanned + found
-            self._scanned = len(text)
-        return None if self._json_end is None else self._closed(text, self._json_end)
-
-    def _closed(self, text: str, end: int) -> int | None:
-        closing = match_spaced(text[end:], *self._closing)
+        if not self.begun:
+            space = leading_space(piece)
+            self._length += space
+            if space == len(piece):
+                return None
+            if piece[space] != "{":
+                return self._length
+            self.begun, piece = True, piece[space:]
+        if not self._ended:
+            found = self._json.find(piece)
+            self._length += len(piece) if found is None else found
+            if found is None:
+                return None
+            self._ended, piece = True, piece[found:]
+        self._behind += piece
+        closing = match_spaced(self._behind, *self._closing)
         if closing.whole:
-            return end + closing.length
-        return None if end + closing.length == len(text) else end
+            return self._length + closing.length
+        return None if closing.length == len(self._behind) else self._length
 
 
 class HeadPattern:

@@ -79,6 +79,9 @@ class AnswerParser:
         self.state = State.AFTER_REASONING if answer_format.reasoned else State.START
         self._format = answer_format
         self._held = ""
+        self._skimmed: list[str] = []  # what follows it of a call that has not come to its end
+        self._skimmed_length = 0
+        self._skims = False
         self._position = 0  # in the answer, of the first character that is held
         self._tokens = 0  # of what was read, and that no event carries yet
         self._call_at = 0
@@ -99,7 +102,7 @@ class AnswerParser:
     @property
     def held(self) -> int:
         """The number of characters that are held until more of the answer is there."""
-        return len(self._held)
+        return len(self._held) + self._skimmed_length
 
     @property
     def unfinished_call(self) -> int | None:
@@ -107,6 +110,7 @@ class AnswerParser:
 
         Before its input begins there is none: what has no room for a head has none for a call.
         """
+        self._gather()
         first = self._format.forced and not self._calls and not self._streamed
         if not first or self.state is not State.CALL or self._named() is None:
             return None
@@ -120,8 +124,15 @@ class AnswerParser:
 
     def feed(self, text: str, tokens: int) -> list[EngineEvent]:
         """Parse the next piece of the answer, which cost `tokens`."""
-        self._held += text
         self._tokens += tokens
+        if not self._skims:
+            self._held += text
+        else:
+            # A long call comes in many pieces, which are put together once.
+            self._skimmed.append(text)
+            self._skimmed_length += len(text)
+            if not self._scan.skim(text):
+                return []
         return self._read(None)
 
     def finish(self, reason: FinishReason, tokens: int) -> list[EngineEvent]:
@@ -134,6 +145,7 @@ class AnswerParser:
     def retry(self) -> None:
         """Drop the rejected call; the next text takes its place."""
         self._position = self._call_at
+        self._gather()
         self._held = ""
         self._tokens = 0
         self.rejected = None
@@ -148,6 +160,7 @@ class AnswerParser:
 
     def _read(self, end: FinishReason | None) -> list[EngineEvent]:
         """Take steps until one finds no sign. `end` is the reason if there is no more text."""
+        self._gather()
         events: list[EngineEvent] = []
         while True:
             at, ends = self._turn_end(end)
@@ -161,6 +174,13 @@ class AnswerParser:
             if step.found is None and not ends:
                 return events
             self._enter(step.found or Sign.TURN_END)
+
+    def _gather(self) -> None:
+        """Put what was skimmed behind what is held."""
+        if self._skimmed:
+            self._held += "".join(self._skimmed)
+            self._skimmed, self._skimmed_length = [], 0
+        self._skims = False
 
     def _turn_end(self, end: FinishReason | None) -> tuple[int, bool]:
         """Return where the turn may end in the held text, and whether it does.
@@ -298,7 +318,20 @@ class AnswerParser:
         found = self._scan.find(self._held, ended=end is not None)
         if found is not None:
             return self._checked(found)
+        if end is None:
+            self._skims = self._may_skim()
         return _Step(0) if end is None else self._unfinished(end)
+
+    def _may_skim(self) -> bool:
+        """Whether only the end of the held call matters from here on.
+
+        A head may yet come, and decide whether the input is streamed.
+        """
+        if not self._scan.begun:
+            return False
+        if not self._format.streamed or len(self._held) > HEAD:
+            return True
+        return self._format.calls.head(self._held, within=self._within) is not None
 
     @property
     def _may_be_call(self) -> bool:

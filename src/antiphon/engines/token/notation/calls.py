@@ -51,7 +51,17 @@ class Closing(NamedTuple):
 
 
 class CallScan(Protocol):
-    """Finds the end of one call."""
+    """Finds the end of one call. It has `begun` if it is certain what ends the call."""
+
+    @property
+    def begun(self) -> bool: ...
+
+    def skim(self, piece: str) -> bool:
+        """Look at what comes next of the text; return whether `find` may now find the call.
+
+        So a text that grows by many pieces is not copied for each of them.
+        """
+        ...
 
     def find(self, text: str, *, ended: bool) -> FoundCall | None:
         """Return the call at the start of a text that grows, or None if it is undecided.
@@ -174,35 +184,47 @@ class _NotedScan:
         self._within = within
         self._head: CallHead | None = None
         self._reader: ArgumentsReader | None = None
-        self._at = 0
-        self._json = ""
+        self._seen = 0
+        self._unread = ""
+        self._json: list[str] = []
         self._ended = False
 
-    def find(self, text: str, *, ended: bool) -> FoundCall | None:
-        if self._reader is None:
-            self._head = self._calls.head(text, within=self._within)
-            if self._head is None:
-                return None
-            self._reader = self._calls.reader(self._head.name)
-            self._at = self._head.length
-        if not self._ended:
-            found = self._reader.read(text[self._at :])
-            self._at += found.length
-            self._json += found.json
-            self._ended = found.ended
-        return self._closed(text, ended=ended) if self._ended else None
+    @property
+    def begun(self) -> bool:
+        return self._reader is not None
 
-    def _closed(self, text: str, *, ended: bool) -> FoundCall | None:
-        closing = self._calls.closing(text[self._at :], self._head.name if self._head else "")
+    def skim(self, piece: str) -> bool:
+        self._seen += len(piece)
+        self._unread += piece
+        if self._reader is None:
+            self._head = self._calls.head(self._unread, within=self._within)
+            if self._head is None:
+                return False
+            self._reader = self._calls.reader(self._head.name)
+            self._unread = self._unread[self._head.length :]
+        if not self._ended:
+            found = self._reader.read(self._unread)
+            self._unread = self._unread[found.length :]
+            self._json.append(found.json)
+            self._ended = found.ended
+        return self._ended
+
+    def find(self, text: str, *, ended: bool) -> FoundCall | None:
+        found = self.skim(text[self._seen :])
+        return self._closed(ended=ended) if found else None
+
+    def _closed(self, *, ended: bool) -> FoundCall | None:
+        closing = self._calls.closing(self._unread, self._head.name if self._head else "")
         if closing.open and not (ended and closing.found):
             return None
-        length = self._at + (closing.length if closing.found else 0)
+        read = self._seen - len(self._unread)
+        length = read + (closing.length if closing.found else 0)
         own = closing.identifier or (self._head.identifier if self._head else "")
         return FoundCall(length, self._call(), closing.within, own, closing.following)
 
     def _call(self) -> tuple[str, dict[str, Any]] | None:
         try:
-            given = json.loads(self._json)
+            given = json.loads("".join(self._json))
         except ValueError:
             return None
         name = self._head.name if self._head else ""

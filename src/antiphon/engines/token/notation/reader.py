@@ -60,6 +60,10 @@ class ValueEnd:
         quotes: Quotes = self._quotes[0]
         return quotes.opening.startswith(rest) or quotes.closing.startswith(rest)
 
+    def settled(self, text: str) -> int:
+        """Return how much of the text belongs to the value, whatever comes, and has been seen."""
+        return min(self._at, len(text))
+
     def drop(self, length: int) -> None:
         """Note that the text begins with what is behind its first `length` characters now."""
         self._at -= length
@@ -123,6 +127,7 @@ class ElementReader:
         self._candidates: frozenset[str] = frozenset()
         self._allowed: frozenset[str] = frozenset()
         self._value_end: ValueEnd | None = None
+        self._parts: list[str] = []  # of a value that is not whole
         self._ended = False
 
     def read(self, text: str) -> Progress:
@@ -244,7 +249,7 @@ class ElementReader:
         return self._elements.places[kind].end(self._name_of_value)
 
     def _end_value(self) -> None:
-        self._candidates, self._value_end = frozenset(), None
+        self._candidates, self._value_end, self._parts = frozenset(), None, []
         self._quotes, self._begun, self._inside = self._plain, False, False
 
     def _text_end(self, text: str) -> int | None:
@@ -264,19 +269,34 @@ class ElementReader:
         kind = min(self._candidates - {"string"})
         after = self._after(kind)
         end = self._end_of_value(text, after)
-        if end is None or not text.startswith(after, end):
+        if end is None:
+            return self._part(text)
+        if not text.startswith(after, end):
             return None
-        value = self._valued(text[:end])
+        value = self._valued("".join((*self._parts, text[:end])))
         self._end_value()
         return end + len(after), json.dumps(value, ensure_ascii=False)
+
+    def _part(self, text: str) -> tuple[int, str] | None:
+        """Keep what certainly belongs to a value that is not whole, so that it comes once."""
+        certain = 0
+        if "string" in self._candidates:
+            certain = self._certain(text)
+        elif self._value_end is not None:
+            certain = self._value_end.settled(text)
+            self._value_end.drop(certain)
+        if certain == 0:
+            return None
+        self._parts.append(text[:certain])
+        return certain, ""
 
     def _end_of_value(self, text: str, after: str) -> int | None:
         if "string" in self._candidates:
             return self._text_end(text)
-        if text[:1] in ("[", "{"):
+        if self._value_end is None and text[:1] in ("[", "{"):
             kind = "array" if text[0] == "[" else "object"
-            if self._value_end is None:
-                self._value_end = ValueEnd(self._elements.spelling(kind).quotes)
+            self._value_end = ValueEnd(self._elements.spelling(kind).quotes)
+        if self._value_end is not None:
             return self._value_end.find(text)
         following = [after] if after else [self._elements.separator, *self._closers]
         found = [at for one in following if one and (at := text.find(one)) >= 0]
