@@ -124,6 +124,8 @@ def _calls(calls: CallFacts) -> Iterator[tuple[str, str]]:
         yield "tools", f"general call format: that of Antiphon, because {calls.reason}"
     yield "a call", calls.example
     several = "one answer may have several calls" if calls.parallel else "one call in each answer"
+    if calls.name_of_texts is not None:
+        several += f"; no tool may be named `{calls.name_of_texts}`: so begins a text"
     yield "", f"({several})"
     whose = "its own role" if calls.results_role == "tool" else "said by the user"
     yield "a result", calls.result_example or "-"

@@ -63,6 +63,12 @@ def test_learned_notation_is_shown_by_an_example(corpus: dict[str, str]) -> None
     assert not template_facts(corpus["GigaChat3.1-10B-A1.8B"]).calls.parallel
 
 
+def test_name_with_which_texts_begin_is_told(corpus: dict[str, str]) -> None:
+    assert template_facts(corpus["meetkai-functionary-medium-v3.2"]).calls.name_of_texts == "all"
+    assert template_facts(corpus["openai-gpt-oss-120b"]).calls.name_of_texts is None
+    assert template_facts(QWEN_LIKE).calls.name_of_texts is None
+
+
 def test_template_without_thoughts_has_none() -> None:
     assert template_facts(CHATML).thoughts is None
 

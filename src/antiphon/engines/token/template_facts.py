@@ -46,8 +46,10 @@ class CallFacts(msgspec.Struct, frozen=True, kw_only=True):
     """How a model is asked to call tools.
 
     The call `format` is `native` if it is that of the template; if not, `reason` says why.
-    `has_tools`: the template has a place for tools or calls. `example` is a call as the model
-    writes it, and `result_example` what the template writes behind it, up to the end of the result.
+    `has_tools`: the template has a place for tools or calls. A tool with the name `name_of_texts`
+    is called only if a request demands a call: the mark of texts is the same. `example` is a call
+    as the model writes it, and `result_example` what the template writes behind it, up to the end
+    of the result.
     """
 
     native: bool
@@ -56,6 +58,7 @@ class CallFacts(msgspec.Struct, frozen=True, kw_only=True):
     has_tools: bool
     described_by: Literal["template", "antiphon"]
     parallel: bool
+    name_of_texts: str | None
     example: str
     results_role: Literal["tool", "user"]
     result_example: str
@@ -197,6 +200,7 @@ def _calls(chat: ChatTemplate, *, has_tools: bool) -> CallFacts:
         has_tools=has_tools,
         described_by="template" if chat.describes else "antiphon",
         parallel=parallel,
+        name_of_texts=syntax.name_of_texts if isinstance(syntax, Notation) else None,
         example=example,
         results_role="tool" if chat.native else "user",
         result_example=_result_example(chat, example),

@@ -129,6 +129,13 @@ class Notation(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.text_opening) and text.startswith(self.text_opening)
 
     @property
+    def name_of_texts(self) -> str | None:
+        """The name whose calls would be read as texts; `None` if there is no such name."""
+        before = ("" if self.begun else self.opening) + self.lead
+        found = _NAME.match(self.text_opening, len(before))
+        return found[0] if found is not None and self.is_text(found[0]) else None
+
+    @property
     def texts(self) -> tuple[str, ...]:
         """What stands around names and arguments."""
         return (self.opening, self.lead, self.middle, self.closing, self.separator or "")
