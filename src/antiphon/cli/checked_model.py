@@ -14,7 +14,8 @@ from antiphon.engines.token.template_facts import TemplateFacts
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a model or of a template; `None` is what only the other one tells.
 
-    `unusable` says why no conversation can be put to it, and then there are no `learned` facts.
+    `meant` is the one file that a shorter name of a model means. `unusable` says why no
+    conversation can be put to it, and then there are no `learned` facts.
     They are of the template that prompts with tools have, `template` by its name: one of the file,
     or that of a `family` if the file has none. `served_context` is what a server on this machine
     would choose now, and `context_bound` what keeps it from being more. `exam` is the last one that
@@ -26,6 +27,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     file: ModelFile | None
     learned: TemplateFacts | None
     unusable: str | None
+    meant: str | None = None
     template: str | None = None
     family: str | None = None
     served_context: int | None
@@ -46,6 +48,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
         return {
             "source": self.source,
             "kind": self.kind,
+            "meant": self.meant,
             "usable": self.unusable is None,
             "reason": self.unusable,
             "file": None if file is None else _file(file),

@@ -24,6 +24,7 @@ from antiphon.store.data_folder import refuse_a_file
 from antiphon.weights.file_names import SUFFIX
 from antiphon.weights.hub_access import USUAL_HUB, HubAccess, hub_of
 from antiphon.weights.pull import located, opened_remote
+from antiphon.weights.resolve import to_fetch
 from antiphon.weights.source import MAGIC
 from antiphon.weights.spec import FORMS, parse_spec
 
@@ -49,9 +50,11 @@ def check(what: str, data_dir: Path, hub: HubAccess = USUAL_HUB) -> Checked:
     """Check a model or a template. Raises `CommandError`, `PullError` and `SpecError`."""
     name = parse_spec(what)
     path = located(name, data_dir)
+    meant: object = path
     try:
         if path is None:
-            with opened_remote(name, hub) as stream:
+            meant = remote = to_fetch(name, hub)
+            with opened_remote(remote, hub) as stream:
                 file = model_file(read_header(stream), stream.size)
         elif _is_model(path):
             file = read_model_file(path)
@@ -61,7 +64,7 @@ def check(what: str, data_dir: Path, hub: HubAccess = USUAL_HUB) -> Checked:
         raise CommandError(f"{what}: {error}") from error
     except OSError as error:
         raise CommandError(f"{what}: {error.strerror or error}") from error
-    checked = _check_file(what, file)
+    checked = _check_file(what, file, None if str(meant) == what else str(meant))
     if path is None:
         return checked
     return replace(checked, exam=kept_result(path, data_dir))
@@ -129,7 +132,7 @@ def _family_of(file: ModelFile) -> Family | None:
     return asyncio.run(family_of(tokenize))
 
 
-def _check_file(what: str, file: ModelFile) -> Checked:
+def _check_file(what: str, file: ModelFile, meant: str | None) -> Checked:
     options = LlamaOptions()
     served = context_here(facts_of_file(file), options.slots)
     learned: TemplateFacts | None = None
@@ -150,6 +153,7 @@ def _check_file(what: str, file: ModelFile) -> Checked:
             break
     return Checked(
         source=what,
+        meant=meant,
         kind="model",
         file=file,
         learned=learned,

@@ -41,6 +41,8 @@ def report(checked: Checked) -> str:
     rows: list[tuple[str, str]] = [
         ("model" if checked.kind == "model" else "template", checked.source)
     ]
+    if checked.meant is not None:
+        rows.append(("", f"that is {checked.meant}"))
     if checked.file is not None:
         rows += _file(checked.file)
         rows += _templates(checked)
