@@ -37,7 +37,8 @@ def reference_jinja(now: Callable[[], datetime]) -> SandboxedEnvironment:
 
 
 def to_json(value: Any, **options: Any) -> str:
-    return json.dumps(value, **{"ensure_ascii": False, **options})
+    # What a filter yields is a list to llama.cpp; the JSON of transformers takes it not at all.
+    return json.dumps(value, **{"ensure_ascii": False, "default": list, **options})
 
 
 def refuse(message: str) -> NoReturn:
