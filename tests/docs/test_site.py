@@ -221,4 +221,5 @@ def test_page_in_a_browser_asks_nobody_else_and_finds_what_is_searched(address: 
         page.get_by_role("option", name="Make a batch").click()
         page.wait_for_url("**/how-to/message-batches.html*")
     assert [url for url in asked if not url.startswith((address, "blob:", "data:"))] == []
-    assert said == []
+    # The page that is opened has a search field, and begins at a heading.
+    assert [text for text in said if not text.startswith("Autofocus processing")] == []
