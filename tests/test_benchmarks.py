@@ -1,3 +1,4 @@
+import asyncio
 import importlib
 import json
 import os
@@ -9,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks import engines
+from benchmarks.answers import AnswerError
 from benchmarks.cache_round import Round, first_tokens, snapshots
+from benchmarks.engine_sides import openvino
 from benchmarks.report import positive
 from benchmarks.servers import BYTECODE
 
@@ -64,6 +68,7 @@ def quick_figures(name: str, folder: Path, *options: str) -> tuple[list[dict[str
         ("interference", "--rounds"),
         ("batches", "--rounds"),
         ("batches", "--requests"),
+        ("engines", "--rounds"),
         ("malformed_calls", "--requests"),
         ("memory", "--requests"),
         ("adapters", "--requests"),
@@ -105,6 +110,57 @@ def test_forced_tools_are_counted(tiny_model: Path, tmp_path: Path) -> None:
     # An answer to a forced question has a call, and never the same one twice.
     assert counts["one call"] + counts["two calls or more"] == 3
     assert counts["an identical call twice"] == 0
+
+
+STAND_IN = """#!{python}
+import json, sys
+if sys.argv[1] == "-P":
+    print("ready", flush=True)
+    for line in sys.stdin:
+        for _ in range(json.loads(line)["n"] - {missing}):
+            print(1)
+        print(flush=True)
+"""
+
+
+def stand_in(folder: Path, missing: int) -> str:
+    """Write an interpreter that has OpenVINO, and whose worker answers with fewer tokens."""
+    interpreter = folder / "python"
+    interpreter.write_text(STAND_IN.format(python=sys.executable, missing=missing))
+    interpreter.chmod(0o700)
+    return str(interpreter)
+
+
+def test_engines_are_compared_in_the_same_rounds(tiny_model: Path, tmp_path: Path) -> None:
+    options = ("--weights", str(tiny_model), "--openvino", stand_in(tmp_path, missing=0))
+    figures, _ = quick_figures("engines", tmp_path, *options)
+    values = {one["what"]: one["values"] for one in figures}
+    works = ("load", "read 64", "first token behind 64", "write 4")
+    for what in (f"{work}{clock}" for work in works for clock in ("", ", processor")):
+        # Quick is one load and one round: the one that warms up does not count.
+        assert all(len(values[f"{what}: {side}"]) == 1 for side in ("llama.cpp", "OpenVINO"))
+    assert values["read 64, processor: llama.cpp"][0] > 0
+    assert all(values[f"memory after all: {side}"][0] > 1 for side in ("llama.cpp", "OpenVINO"))
+    ratios = {one["what"]: one["ratio"] for one in figures}
+    assert ratios["read 64: llama.cpp"] == ""
+    assert " of llama.cpp (" in ratios["read 64: OpenVINO"]
+
+
+def test_engine_that_writes_too_little_is_not_measured(tmp_path: Path) -> None:
+    async def ask() -> None:
+        async with openvino(stand_in(tmp_path, missing=1), Path("model.gguf"), 1) as side:
+            await side.complete([1, 2], 3)
+
+    with pytest.raises(AnswerError, match="2 tokens instead of 3"):
+        asyncio.run(ask())
+
+
+def test_engines_are_not_compared_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["engines", "--quick"])
+    engines.main()
+    assert capsys.readouterr().out.startswith("OpenVINO GenAI is not installed")
 
 
 @pytest.mark.soak
