@@ -55,7 +55,7 @@ LEAVES = [
     RedactedThinkingParam(data="d"),
     ToolUseParam(id="toolu_1", name="look", input={}),
     ToolReferenceParam(tool_name="look"),
-    msgspec.convert({"type": "server_tool_use"}, ContentParam),
+    msgspec.convert({"type": "container_upload"}, ContentParam),
 ]
 
 

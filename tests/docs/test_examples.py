@@ -64,6 +64,14 @@ images = true
 when = "strawberry"
 thinking = "s, t, r, a, w, b, e, r, r, y."
 text = "Three."
+[[scripted.replies]]
+when = "Tool: get_weather"
+text = ""
+tool_calls = [{name = "get_weather", input = {place = "Oslo"}}]
+[[scripted.replies]]
+when = "weather in Oslo"
+text = ""
+tool_calls = [{name = "tool_search_tool_regex", input = {pattern = "weather"}}]
 """
 
 
@@ -169,6 +177,10 @@ def exports(program: Program) -> str:
         ("cite-documents.md", [r"'The grass is green\.'"]),
         ("send-images-and-files.md", [r'"text":"H2O']),
         ("use-files.md", [r"\AH2O", r'"filename":"report\.pdf".*"expires_at":"2']),
+        (
+            "search-tools.md",
+            [r'"tool_name":"get_weather".*"type":"tool_use".*"place":"Oslo"'],
+        ),
         ("use-a-model-that-thinks.md", [r'"thinking":"s, t, r.*"text":"Three\.']),
         (
             "set-the-base-url.md",
@@ -249,6 +261,7 @@ def test_every_example_that_runs_is_of_a_page_that_is_tested() -> None:
     tested |= {
         "message-batches.md",
         "prompt-caching.md",
+        "search-tools.md",
         "use-a-model-that-thinks.md",
         "use-files.md",
         "set-the-base-url.md",

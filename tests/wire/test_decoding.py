@@ -69,10 +69,10 @@ CITATION_TAGS = (
 TAGS = (
     "'text', 'image', 'document', 'search_result', 'thinking', 'redacted_thinking', 'tool_use', "
     "'tool_result', 'tool_addition', 'tool_removal', 'server_tool_use', "
-    "'web_search_tool_result', 'web_fetch_tool_result', 'code_execution_tool_result', "
-    "'bash_code_execution_tool_result', "
-    "'text_editor_code_execution_tool_result', 'tool_search_tool_result', 'container_upload', "
-    "'mcp_tool_use', 'mcp_tool_result'"
+    "'tool_search_tool_result', 'web_search_tool_result', 'web_fetch_tool_result', "
+    "'code_execution_tool_result', 'bash_code_execution_tool_result', "
+    "'text_editor_code_execution_tool_result', 'container_upload', 'mcp_tool_use', "
+    "'mcp_tool_result'"
 )
 MEDIA_TYPES = "'image/jpeg', 'image/png', 'image/gif' or 'image/webp'"
 EXTRA = "Extra inputs are not permitted"

@@ -20,8 +20,11 @@ from antiphon.core.prompt import (
     EngineEvent,
     Finished,
     FinishReason,
+    NextRound,
     RedactedThought,
     Refusal,
+    ServerCallStart,
+    ServerResult,
     Started,
     TextChunk,
     ThinkingChunk,
@@ -45,6 +48,7 @@ from antiphon.wire.events import (
     SignatureDelta,
     StartedBlock,
     StartedRedactedThinking,
+    StartedServerToolUse,
     StartedText,
     StartedThinking,
     StartedToolUse,
@@ -58,6 +62,7 @@ from antiphon.wire.messages import (
     Message,
     OutputTokensDetails,
     RefusalDetails,
+    ServerToolUsage,
     ServiceTier,
     StopReason,
     Usage,
@@ -99,17 +104,21 @@ class Assembly:
     """One answer in the making, from the engine's `Started` on.
 
     Call `start` first, then `feed` for each engine event until `ended`. `usage` has the tokens of
-    the prompt: as `message_start` reports them, and as the engine corrects them at the end.
-    `output_tokens` counts the tokens of the events fed so far; `stop_reason` is set at the end.
+    the prompt: as `message_start` reports them, and as the engine corrects them at the end. Of an
+    answer in rounds it is the sum of the prompts that were read. `output_tokens` counts the tokens
+    of the events fed so far; `stop_reason` is set at the end.
     """
 
     __slots__ = (
+        "_before",
         "_called",
         "_claims",
         "_gathered",
         "_index",
         "_open",
+        "_round",
         "_scanner",
+        "_server_tools",
         "_spec",
         "_thought",
         "ended",
@@ -121,6 +130,9 @@ class Assembly:
 
     def __init__(self, spec: AnswerSpec, started: Started) -> None:
         self._spec = spec
+        self._before: Started | None = None
+        self._round = started
+        self._server_tools: ServerToolUsage | None = None
         self.usage = _usage(started, spec.service_tier)
         # Most requests have no stop sequence.
         sequences = spec.stop_sequences
@@ -177,7 +189,9 @@ class Assembly:
             return rest
         return rest + self._feed_other(event)
 
-    def _feed_other(self, event: EngineEvent) -> list[StreamEvent]:
+    def _feed_other(  # noqa: PLR0911 - a way for each kind
+        self, event: EngineEvent
+    ) -> list[StreamEvent]:
         match event:
             case ThinkingChunk():
                 return self._feed_thinking(event)
@@ -187,6 +201,12 @@ class Assembly:
                 return self._redacted(proof)
             case ToolCallStart(name=name, identifier=identifier):
                 return self._start_call(name, identifier)
+            case ServerCallStart(id=call, name=name):
+                return self._begin(StartedServerToolUse(id=call, name=name))
+            case ServerResult():
+                return self._add_result(event)
+            case NextRound():
+                return self._begin_round(event)
             case Finished(reason=reason, refusal=refusal):
                 return self._end(self._reason(reason), None, refusal)
         raise RuntimeError("the message has started")
@@ -264,9 +284,29 @@ class Assembly:
         return self._begin(StartedToolUse(id=call, name=name))
 
     def _feed_input(self, event: ToolCallJson) -> list[StreamEvent]:
-        if self._open is not StartedToolUse:
+        if self._open is not StartedToolUse and self._open is not StartedServerToolUse:
             raise RuntimeError("the input of a call that was not started")
         return [self._delta(InputJsonDelta(partial_json=event.text))] if event.text else []
+
+    def _add_result(self, result: ServerResult) -> list[StreamEvent]:
+        """Send the result of a tool of the server, which is complete as it starts."""
+        before = self._server_tools or ServerToolUsage()
+        self._server_tools = ServerToolUsage(
+            web_search_requests=before.web_search_requests + result.searches,
+            web_fetch_requests=before.web_fetch_requests + result.fetches,
+        )
+        return [*self._begin(result.block), *self._close()]
+
+    def _begin_round(self, event: NextRound) -> list[StreamEvent]:
+        """Add the prompt that was read again; the open block ends, as another answer begins."""
+        self._before = _sum(self._before, event.before or self._round)
+        self._round = event.started
+        self._add_up()
+        return self._close()
+
+    def _add_up(self) -> None:
+        """Make the usage of all rounds so far; `server_tool_use` is told at the end."""
+        self.usage = _usage(_sum(self._before, self._round), self._spec.service_tier)
 
     def _begin(self, block: StartedBlock) -> list[StreamEvent]:
         closing = self._close()
@@ -300,7 +340,8 @@ class Assembly:
     def _correct(self, prompt: Started | None) -> None:
         """Take over the counts of an engine that knows them only at the end."""
         if prompt is not None:
-            self.usage = _usage(prompt, self._spec.service_tier)
+            self._round = prompt
+            self._add_up()
         # The last event may take tokens back, and thinking is a part of the output.
         self.output_tokens = max(0, self.output_tokens)
         self.thinking_tokens = min(self.thinking_tokens, self.output_tokens)
@@ -331,10 +372,23 @@ class Assembly:
                     cache_read_input_tokens=usage.cache_read_input_tokens,
                     output_tokens=self.output_tokens,
                     output_tokens_details=OutputTokensDetails(thinking_tokens=self.thinking_tokens),
+                    server_tool_use=self._server_tools,
                 ),
             ),
             MessageStop(),
         ]
+
+
+def _sum(before: Started | None, started: Started) -> Started:
+    """Add up the sizes of the prompts of rounds."""
+    if before is None:
+        return started
+    return Started(
+        input_tokens=before.input_tokens + started.input_tokens,
+        cache_read_tokens=before.cache_read_tokens + started.cache_read_tokens,
+        cache_write_5m_tokens=before.cache_write_5m_tokens + started.cache_write_5m_tokens,
+        cache_write_1h_tokens=before.cache_write_1h_tokens + started.cache_write_1h_tokens,
+    )
 
 
 def _usage(started: Started, tier: ServiceTier) -> Usage:

@@ -21,12 +21,16 @@ from antiphon.wire.content import (
     RedactedThinkingParam,
     RefusedBlockParam,
     SearchResultParam,
+    ServerToolUseParam,
     TextParam,
     ThinkingParam,
     ToolAdditionParam,
     ToolReferenceParam,
     ToolRemovalParam,
     ToolResultParam,
+    ToolSearchErrorParam,
+    ToolSearchResultParam,
+    ToolSearchToolResultParam,
     ToolUseParam,
 )
 
@@ -60,6 +64,8 @@ def inner_blocks(block: BlockParam) -> Sequence[BlockParam]:
             return _as_blocks(content)
         case DocumentParam(source=ContentSource(content=content)):
             return _as_blocks(content)
+        case ToolSearchToolResultParam(content=ToolSearchResultParam(tool_references=found)):
+            return found
         case (
             ImageParam()
             | DocumentParam()
@@ -69,6 +75,8 @@ def inner_blocks(block: BlockParam) -> Sequence[BlockParam]:
             | ToolReferenceParam()
             | ToolAdditionParam()
             | ToolRemovalParam()
+            | ServerToolUseParam()
+            | ToolSearchToolResultParam(content=ToolSearchErrorParam())
             | RefusedBlockParam()
         ):
             return ()
@@ -83,6 +91,8 @@ def with_inner_blocks(block: BlockParam, blocks: Sequence[BlockParam]) -> BlockP
             return replace(block, content=content)
         case DocumentParam(source=ContentSource() as source):
             return replace(block, source=replace(source, content=content))
+        case ToolSearchToolResultParam(content=ToolSearchResultParam() as found):
+            return replace(block, content=replace(found, tool_references=content))
     raise UnknownBlockError(block)
 
 
@@ -106,6 +116,8 @@ def text_of(block: BlockParam) -> str:
             | ToolReferenceParam()
             | ToolAdditionParam()
             | ToolRemovalParam()
+            | ServerToolUseParam()
+            | ToolSearchToolResultParam()
             | RefusedBlockParam()
         ):
             return ""

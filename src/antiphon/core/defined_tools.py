@@ -1,15 +1,16 @@
-"""Tools as engines know them, also those whose input Anthropic defines and which callers run.
+"""Tools as engines know them, also those whose input Anthropic defines.
 
-These are a shell, an editor, a memory. Claude models were trained on them. For other models they
-are described like any tool.
+Callers run a shell, an editor, a memory; this server runs searches of tools. Claude models were
+trained on them. For other models they are described like any tool.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec.structs import replace
 
-from antiphon.core.prompt import Tool
-from antiphon.wire.tools import CustomToolParam, DefinedToolParam
+from antiphon.core.prompt import ServerTool, Tool
+from antiphon.wire.tools import CustomToolParam, DefinedToolParam, NamedToolParam
 
 PATH = {"type": "string", "description": "An absolute path."}
 TEXT = {"type": "string"}
@@ -78,17 +79,49 @@ MEMORY = Tool(
         new_path=PATH,
     ),
 )
+REGEX_SEARCH = ServerTool(
+    name="tool_search_tool_regex",
+    kind="tool_search_tool_regex",
+    description=(
+        "There are more tools than you see. Find those that you need by a regular expression, which"
+        " is searched in the names and descriptions of tools and of their arguments; case does not"
+        " matter. What is found can be called from then on, and stays. Write short patterns, such"
+        " as `weather`, `get_.*_data` or `database.*query|query.*database`, without look-around and"
+        " back references."
+    ),
+    input_schema=_object(
+        ["pattern"],
+        pattern={"type": "string", "description": "A pattern of at most 200 characters."},
+    ),
+)
+BM25_SEARCH = ServerTool(
+    name="tool_search_tool_bm25",
+    kind="tool_search_tool_bm25",
+    description=(
+        "There are more tools than you see. Find those that you need by words that say what they"
+        " do; the names and descriptions of tools and of their arguments are searched. What is"
+        " found can be called from then on, and stays."
+    ),
+    input_schema=_object(
+        ["query"],
+        query={"type": "string", "description": "Words, in at most 500 characters."},
+    ),
+)
 EDITING = ("view", "create", "str_replace", "insert")
-DEFINED_TOOLS = {
+DEFINED_TOOLS: Mapping[str, Tool] = {
     "bash_20250124": BASH,
     "text_editor_20250124": _editor("str_replace_editor", (*EDITING, "undo_edit"), "new_str"),
     "text_editor_20250429": _editor("str_replace_based_edit_tool", EDITING, "new_str"),
     "text_editor_20250728": _editor("str_replace_based_edit_tool", EDITING, "insert_text"),
     "memory_20250818": MEMORY,
+    "tool_search_tool_regex_20251119": REGEX_SEARCH,
+    "tool_search_tool_regex": REGEX_SEARCH,
+    "tool_search_tool_bm25_20251119": BM25_SEARCH,
+    "tool_search_tool_bm25": BM25_SEARCH,
 }
 
 
-def tool_of(param: CustomToolParam | DefinedToolParam) -> Tool:
+def tool_of(param: CustomToolParam | NamedToolParam) -> Tool:
     """Return a tool of a request; one that Anthropic defines becomes one like any other."""
     if isinstance(param, CustomToolParam):
         return Tool(
@@ -100,9 +133,10 @@ def tool_of(param: CustomToolParam | DefinedToolParam) -> Tool:
             eager_input_streaming=bool(param.eager_input_streaming),
             deferred=bool(param.defer_loading),
         )
+    examples = param.input_examples if isinstance(param, DefinedToolParam) else None
     return replace(
         DEFINED_TOOLS[param.type],
         strict=bool(param.strict),
-        input_examples=tuple(param.input_examples or ()),
+        input_examples=tuple(examples or ()),
         deferred=bool(param.defer_loading),
     )

@@ -57,6 +57,11 @@ def tool_use_id(entropy: bytes) -> str:
     return public_id("toolu_01", entropy)
 
 
+def server_tool_use_id(entropy: bytes) -> str:
+    """`srvtoolu_01` and 22 characters."""
+    return public_id("srvtoolu_01", entropy)
+
+
 MODELS_OWN: Final = 12
 """The maximum length of an identifier of a model's own in the id of a call."""
 

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from antiphon.core.blocks import rewrite, without_empty_turns
+from antiphon.core.blocks import rewrite, walk, without_empty_turns
 from antiphon.core.defined_tools import tool_of
 from antiphon.core.prompt import Prompt, Tool
 from antiphon.wire.content import (
@@ -29,7 +29,7 @@ from antiphon.wire.content import (
     ToolReferenceParam,
     ToolRemovalParam,
 )
-from antiphon.wire.tools import CustomToolParam, DefinedToolParam
+from antiphon.wire.tools import CustomToolParam, NamedToolParam
 
 NAMED: Final = "Tool: {name}"
 OFFERED: Final = "You can call this tool: {name}"
@@ -45,7 +45,7 @@ This tool has changed. Call it only in this way from now on:
 {tool}
 </tools>"""
 
-DefinedParam: TypeAlias = CustomToolParam | DefinedToolParam
+DefinedParam: TypeAlias = CustomToolParam | NamedToolParam
 
 
 def at_once(tools: Sequence[Tool]) -> tuple[Tool, ...]:
@@ -59,6 +59,16 @@ def with_deferred(tools: Sequence[Tool]) -> tuple[Tool, ...]:
     If all are deferred nothing would say how tools are called, so all are offered at once.
     """
     return at_once(tools) if all(tool.deferred for tool in tools) else tuple(tools)
+
+
+def offered_at_end(prompt: Prompt) -> tuple[Tool, ...]:
+    """Return the tools that may be called behind all blocks of a prompt."""
+    tools = OfferedTools(prompt.tools)
+    for turn in prompt.turns:
+        for _, block in walk(turn.content):
+            if isinstance(block, (ToolReferenceParam, *TOOL_CHANGES)):
+                tools.read(block)
+    return tools.offered()
 
 
 def with_described_tools(prompt: Prompt, calls: str = "") -> Prompt:
@@ -179,6 +189,11 @@ class OfferedTools:
     def kept(self) -> tuple[Tool, ...]:
         """The tools that are not withdrawn here: those on offer, and the deferred ones."""
         return tuple(one.tool for one in self._known.values() if not one.withdrawn)
+
+    @property
+    def deferred(self) -> tuple[Tool, ...]:
+        """The deferred tools that are not withdrawn here, loaded or not."""
+        return tuple(tool for tool in self.kept if tool.deferred)
 
     def read(self, block: BlockParam) -> Tool | None:
         """Read the next block; return the tool that the prompt describes there, if there is one."""

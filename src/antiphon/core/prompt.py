@@ -14,6 +14,7 @@ from antiphon.core.hints import NO_HINTS, Hints
 from antiphon.core.images import MEDIA_TYPES
 from antiphon.core.parking import Parking
 from antiphon.wire.content import ContentParam, TextParam
+from antiphon.wire.server_blocks import ServerResultBlock
 
 Role: TypeAlias = Literal["user", "assistant", "system"]
 
@@ -44,6 +45,15 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     input_examples: tuple[dict[str, Any], ...] = ()
     eager_input_streaming: bool = False
     deferred: bool = False
+
+
+ServerToolKind: TypeAlias = Literal["tool_search_tool_regex", "tool_search_tool_bm25"]
+
+
+class ServerTool(Tool, frozen=True, kw_only=True):
+    """A tool that this server runs itself. To an engine it is a tool like any other."""
+
+    kind: ServerToolKind
 
 
 class ToolChoice(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +107,8 @@ class Prompt(msgspec.Struct, frozen=True, eq=False, weakref=True):
     tools: tuple[Tool, ...] = ()
     offered: tuple[Tool, ...] | None = None
     """The tools on offer at the end of the conversation; `None`: those that are not deferred."""
+    searchable: tuple[Tool, ...] = ()
+    """The tools that a search of this server may find."""
     tool_choice: ToolChoice = ToolChoice()
     output_schema: dict[str, Any] | None = None
     thinking: Thinking = Thinking()
@@ -225,10 +237,44 @@ class ToolCallJson(msgspec.Struct, frozen=True, gc=False):
     tokens: int
 
 
+class ServerCallStart(msgspec.Struct, frozen=True, gc=False):
+    """The model calls a tool that this server runs. Its input follows as that of any call.
+
+    Engines know nothing of it: it takes the place of their `ToolCallStart`. The `id` is the whole
+    one.
+    """
+
+    id: str
+    name: str
+    tokens: int
+
+
+class ServerResult(msgspec.Struct, frozen=True, gc=False):
+    """What came of a call of a tool that this server runs, and how often it counts in the usage."""
+
+    block: ServerResultBlock
+    searches: int = 0
+    fetches: int = 0
+    tokens: int = 0
+
+
+class NextRound(msgspec.Struct, frozen=True, gc=False):
+    """The model goes on after results, and reads a prompt again: its size, as of a `Started`.
+
+    `tokens` are those of the answer so far that no chunk has accounted for. `before` is the size of
+    the prompt of the round before where it is known only now.
+    """
+
+    started: Started
+    tokens: int = 0
+    before: Started | None = None
+
+
 class FinishReason(StrEnum):
-    """Why the model stopped by itself."""
+    """Why the model stopped by itself, or why the server lets it pause."""
 
     END_TURN = "end_turn"
+    PAUSE_TURN = "pause_turn"
     MAX_TOKENS = "max_tokens"
     CONTEXT_WINDOW = "model_context_window_exceeded"
     REFUSAL = "refusal"
@@ -263,6 +309,9 @@ EngineEvent: TypeAlias = (
     | RedactedThought
     | ToolCallStart
     | ToolCallJson
+    | ServerCallStart
+    | ServerResult
+    | NextRound
     | Finished
 )
 

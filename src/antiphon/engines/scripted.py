@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from antiphon.core.blocks import inner_blocks
+from antiphon.core.late_tools import NAMED
 from antiphon.core.parking import Parking
 from antiphon.core.prompt import (
     Confirmation,
@@ -51,7 +52,7 @@ from antiphon.engines.step_runner import StepRunner
 from antiphon.schemas.check import fits
 from antiphon.schemas.example import example
 from antiphon.schemas.steps import TooComplexError, Work
-from antiphon.wire.content import TextParam, ToolResultParam
+from antiphon.wire.content import BlockParam, TextParam, ToolReferenceParam, ToolResultParam
 from antiphon.wire.mistakes import explained
 
 DEFAULT_TEXT = "I am the scripted engine of Antiphon: I say what I am told."
@@ -71,7 +72,8 @@ class ScriptedCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 class ScriptedReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The answer to prompts whose last user turn matches `when`, a regular expression.
 
-    It is searched in the text of the turn, and in that of each result of a tool in it.
+    It is searched in the text of the turn, and in that of each result of a tool in it; a result of
+    a search of tools reads `Tool: NAME` for each that was found.
     `thinking` comes before the text, if the caller enables it, and `tool_calls` behind it, if
     their tools are in the request. A required call, or a required JSON, that the script does not
     have is made from its schema.
@@ -242,11 +244,19 @@ def _last_user_turn(prompt: Prompt) -> Turn:
 
 
 def _results(turn: Turn) -> Iterator[str]:
-    """Yield the text of each result of a tool in a turn."""
+    """Yield the text of each result of a tool in a turn; of a tool that was found, its name."""
     for block in turn.content:
         if isinstance(block, ToolResultParam):
-            inner = inner_blocks(block)
-            yield "".join(one.text for one in inner if isinstance(one, TextParam))
+            yield "".join(map(_said, inner_blocks(block)))
+
+
+def _said(block: BlockParam) -> str:
+    match block:
+        case TextParam(text=text):
+            return text
+        case ToolReferenceParam(tool_name=name):
+            return NAMED.format(name=name)
+    return ""
 
 
 class _Parkable:

@@ -25,11 +25,12 @@ from antiphon.core.errors import (
     OverloadedError,
     TimeoutError_,
 )
-from antiphon.core.prompt import Prompt, Started
+from antiphon.core.prompt import NextRound, Prompt, Started
 from antiphon.core.request_records import NO_FACTS, RequestFacts
-from antiphon.engines.base import Engine, EngineError, EngineErrorKind
+from antiphon.engines.base import Engine, EngineError, EngineErrorKind, EngineEvent
 from antiphon.service.caching import CachedRequest
 from antiphon.service.limits.admission import Admission
+from antiphon.service.server_tools.loop import Rounds, ServerToolLoop
 from antiphon.wire.events import StreamEvent
 from antiphon.wire.fold import Fold
 from antiphon.wire.messages import Message, Usage
@@ -42,7 +43,7 @@ class Answer:
     """The answer to one admitted request, made by `Messages.answer`.
 
     `model` is the id of the serving model, `headers` report the rest of the caller's limits, and
-    `entry` is the bill, from `close` on.
+    `entry` is the bill, from `close` on. With `rounds` tools of the server run inside of it.
     """
 
     def __init__(  # noqa: PLR0913 - what an answer is made of
@@ -54,11 +55,13 @@ class Answer:
         *,
         admission: Admission,
         cached: CachedRequest | None = None,
+        rounds: Rounds | None = None,
     ) -> None:
         self.model = model
         self.headers = admission.headers
         self._engine = engine
         self._prompt = prompt
+        self._rounds = rounds
         self._spec = spec
         self._admission = admission
         self._cached = cached
@@ -135,7 +138,7 @@ class Answer:
         if cached is not None:
             await cached.admitted()
         try:
-            async with aclosing(self._engine.generate(self._prompt)) as engine_events:
+            async with aclosing(self._generated()) as engine_events:
                 assembly = self._begin(await anext(engine_events, None))
                 yield [assembly.start()]
                 feed, admission = assembly.feed, self._admission
@@ -148,7 +151,7 @@ class Answer:
                     group = feed(engine_event)
                     # Before the group is sent: every sent token is billed, whenever the end comes.
                     ended = assembly.ended
-                    if ended:
+                    if ended or type(engine_event) is NextRound:
                         self._note_prompt(assembly)
                     admission.produced(assembly.output_tokens, assembly.thinking_tokens)
                     if group:
@@ -159,6 +162,12 @@ class Answer:
         except EngineError as error:
             raise as_api_error(error) from error
         raise InternalError from _failed("the answer of the engine has no end")
+
+    def _generated(self) -> AsyncGenerator[EngineEvent, None]:
+        """Return the events of the engine, in rounds if tools of the server are on offer."""
+        if self._rounds is None:
+            return self._engine.generate(self._prompt)
+        return ServerToolLoop(self._engine, self._prompt, self._rounds).generate()
 
     def _begin(self, first: object) -> Assembly:
         if not isinstance(first, Started):

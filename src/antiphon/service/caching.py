@@ -224,6 +224,19 @@ class CachedRequest:
             cache_write_1h_tokens=claim.usage.cache_write_1h,
         )
 
+    def claimed_again(self, started: Started) -> Started:
+        """Return the beginning of a further round of the same answer, with what it reads.
+
+        Its prompt begins as the first one, so it reads up to the last place that the first one has
+        read or written, as far as the engine still had it. It writes nothing.
+        """
+        claim, confirmed = self.claim, started.confirmed
+        if claim is None or confirmed is None:
+            return started
+        points = [*claim.writes, *([] if claim.read is None else [claim.read])]
+        sizes = (point.tokens for point in points if point.tokens <= confirmed.reused)
+        return replace(started, cache_read_tokens=max(sizes, default=0))
+
     async def begun(
         self, message_id: str, price: Price = FREE, tier: ServiceTier = "standard"
     ) -> None:

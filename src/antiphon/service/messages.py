@@ -45,6 +45,7 @@ from antiphon.service.limits.waits import Waits
 from antiphon.service.models import Models, ServedModel
 from antiphon.service.prompt_size import count, size_to_admit, written_ttls
 from antiphon.wire.content import FileSource
+from antiphon.service.server_tools.tools import ServerTools
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Messages:
         self._file_sources = file_sources
         self._normalize_attribution = normalize_attribution
         self._checks = StepRunner(THREADS)
+        self._server_tools = ServerTools(admitter, entropy)
 
     def answer(self, params: CreateMessageParams, context: RequestContext) -> "AnswerContext":
         """Check and admit a request, and yield its answer, which is generated as it is read.
@@ -160,7 +162,10 @@ class Messages:
         if read.textless_pages:
             admission.headers[TEXTLESS_HEADER] = str(read.textless_pages)
         spec = self._spec(params, context, prompt, read.sources, cached)
-        return Answer(model.id, engine, prompt, spec, admission=admission, cached=cached)
+        rounds = self._server_tools.rounds(engine, prompt, request, admission, cached)
+        return Answer(
+            model.id, engine, prompt, spec, admission=admission, cached=cached, rounds=rounds
+        )
 
     async def _cached(
         self,

@@ -40,6 +40,19 @@ async def size_to_admit(engine: Engine, prompt: Prompt, cached: CachedRequest | 
     return size.tokens
 
 
+async def size_of_round(engine: Engine, prompt: Prompt) -> int | None:
+    """Return the size of the prompt of a further round, or an upper bound; `None`: no room is left.
+
+    Raises `EngineError`.
+    """
+    limits = engine.capabilities
+    most = None if limits.counts_exactly else tokens_at_most(prompt)
+    if most is not None and most < limits.context_tokens:
+        return most
+    counted = await engine.count_tokens(prompt)
+    return counted if counted < limits.context_tokens else None
+
+
 async def _measure(engine: Engine, prompt: Prompt) -> PromptSize:
     if not keeps_prefixes(engine):
         return PromptSize(await count(engine, prompt))

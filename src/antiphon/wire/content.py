@@ -10,6 +10,12 @@ from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 
 from antiphon.wire.base import AnswerStruct, CacheControlParam, NonEmptyStr, Param
 from antiphon.wire.citations import Citation, TextCitationParam
+from antiphon.wire.server_blocks import (
+    DirectCaller,
+    ServerToolUseBlock,
+    ToolSearchErrorCode,
+    ToolSearchToolResultBlock,
+)
 from antiphon.wire.tools import ToolParam
 
 # In Python `$` also matches before a newline at the end.
@@ -142,17 +148,15 @@ class ToolUseParam(CacheableParam, tag="tool_use", kw_only=True, frozen=True):
     toolset_name: str | None = None
 
 
-_SERVER_TOOLS = "this server runs no server tools and takes no blocks of theirs"
+_SERVER_TOOLS = "this server does not run this tool and takes no blocks of it"
 _MCP = "this server connects to no MCP servers"
 # Blocks that only Anthropic's servers can take, by type, each with the reason of its refusal.
 REFUSED_BLOCKS: Mapping[str, str] = {
-    "server_tool_use": _SERVER_TOOLS,
     "web_search_tool_result": _SERVER_TOOLS,
     "web_fetch_tool_result": _SERVER_TOOLS,
     "code_execution_tool_result": _SERVER_TOOLS,
     "bash_code_execution_tool_result": _SERVER_TOOLS,
     "text_editor_code_execution_tool_result": _SERVER_TOOLS,
-    "tool_search_tool_result": _SERVER_TOOLS,
     "container_upload": "this server has no containers",
     "mcp_tool_use": _MCP,
     "mcp_tool_result": _MCP,
@@ -200,7 +204,7 @@ else:
 
 
 class ToolReferenceParam(CacheableParam, tag="tool_reference", kw_only=True, frozen=True):
-    """A tool that the caller's own search found. The model reads its name; all are offered."""
+    """A tool that a search has found, of this server or the caller's own."""
 
     tool_name: Annotated[str, Meta(min_length=1, max_length=256)]
 
@@ -222,6 +226,63 @@ class ToolResultParam(CacheableParam, tag="tool_result", kw_only=True, frozen=Tr
     content: str | list[ToolResultContent] | UnsetType | None = UNSET
     is_error: bool | None = None
     toolset_name: str | None = None
+
+
+ServerToolId: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"^srvtoolu_[a-zA-Z0-9_]+\Z",
+        extra={"pattern": "String should match pattern '^srvtoolu_[a-zA-Z0-9_]+$'"},
+    ),
+]
+
+
+class ServerToolUseParam(CacheableParam, tag="server_tool_use", kw_only=True, frozen=True):
+    """A call of a tool of the server in an earlier turn. `core.validation` knows the names."""
+
+    id: ServerToolId
+    name: Literal[
+        "web_search",
+        "web_fetch",
+        "code_execution",
+        "bash_code_execution",
+        "text_editor_code_execution",
+        "tool_search_tool_regex",
+        "tool_search_tool_bm25",
+    ]
+    input: dict[str, Any]
+    caller: dict[str, Any] | None = None
+
+
+class ToolSearchResultParam(
+    Param, tag_field="type", tag="tool_search_tool_search_result", kw_only=True, frozen=True
+):
+    """What a search of tools found in an earlier turn."""
+
+    tool_references: list[ToolReferenceParam]
+
+
+class ToolSearchErrorParam(
+    Param, tag_field="type", tag="tool_search_tool_result_error", kw_only=True, frozen=True
+):
+    """Why a search of tools did not run in an earlier turn."""
+
+    error_code: ToolSearchErrorCode
+    error_message: str | None = None
+
+
+class ToolSearchToolResultParam(
+    CacheableParam, tag="tool_search_tool_result", kw_only=True, frozen=True
+):
+    """The result of a search of tools by the server."""
+
+    tool_use_id: ServerToolId
+    content: ToolSearchResultParam | ToolSearchErrorParam
+    caller: dict[str, Any] | None = None
+
+
+SERVER_RESULTS: Final = (ToolSearchToolResultParam,)
+"""The classes of the results of tools that this server runs."""
 
 
 class ToolNameParam(Param, tag_field="type", tag="tool_reference", kw_only=True, frozen=True):
@@ -279,14 +340,10 @@ ContentParam: TypeAlias = (
     | ToolResultParam
     | ToolAdditionParam
     | ToolRemovalParam
+    | ServerToolUseParam
+    | ToolSearchToolResultParam
     | _RefusedInContent
 )
-
-
-class DirectCaller(AnswerStruct, kw_only=True, frozen=True):
-    """The caller of a tool: the model itself."""
-
-    type: Literal["direct"] = "direct"
 
 
 class TextBlock(AnswerStruct, tag_field="type", tag="text", kw_only=True, frozen=True):
@@ -324,4 +381,11 @@ class ToolUseBlock(AnswerStruct, tag_field="type", tag="tool_use", kw_only=True,
     caller: DirectCaller = DirectCaller()
 
 
-ContentBlock: TypeAlias = TextBlock | ThinkingBlock | RedactedThinkingBlock | ToolUseBlock
+ContentBlock: TypeAlias = (
+    TextBlock
+    | ThinkingBlock
+    | RedactedThinkingBlock
+    | ToolUseBlock
+    | ServerToolUseBlock
+    | ToolSearchToolResultBlock
+)

@@ -10,9 +10,15 @@ from typing import Any, TypeAlias
 
 from antiphon.wire.base import AnswerStruct
 from antiphon.wire.citations import Citation
-from antiphon.wire.content import DirectCaller
 from antiphon.wire.errors import ErrorDetail
-from antiphon.wire.messages import Message, OutputTokensDetails, RefusalDetails, StopReason
+from antiphon.wire.messages import (
+    Message,
+    OutputTokensDetails,
+    RefusalDetails,
+    ServerToolUsage,
+    StopReason,
+)
+from antiphon.wire.server_blocks import DirectCaller, ToolSearchToolResultBlock
 
 
 class Event(AnswerStruct, tag_field="type", kw_only=True, frozen=True):
@@ -59,7 +65,25 @@ class StartedToolUse(AnswerStruct, tag_field="type", tag="tool_use", kw_only=Tru
     caller: DirectCaller = DirectCaller()
 
 
-StartedBlock: TypeAlias = StartedText | StartedThinking | StartedRedactedThinking | StartedToolUse
+class StartedServerToolUse(
+    AnswerStruct, tag_field="type", tag="server_tool_use", kw_only=True, frozen=True
+):
+    """A call of a tool that this server runs, before the first piece of its input."""
+
+    id: str
+    name: str
+    input: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it
+    caller: DirectCaller = DirectCaller()
+
+
+StartedBlock: TypeAlias = (
+    StartedText
+    | StartedThinking
+    | StartedRedactedThinking
+    | StartedToolUse
+    | StartedServerToolUse
+    | ToolSearchToolResultBlock
+)
 
 
 class TextDelta(AnswerStruct, tag_field="type", tag="text_delta", kw_only=True, frozen=True):
@@ -124,7 +148,7 @@ class DeltaUsage(AnswerStruct, kw_only=True, frozen=True):
     cache_read_input_tokens: int = 0
     output_tokens: int
     output_tokens_details: OutputTokensDetails = OutputTokensDetails()
-    server_tool_use: None = None
+    server_tool_use: ServerToolUsage | None = None
 
 
 class MessageDelta(Event, tag="message_delta", kw_only=True, frozen=True):

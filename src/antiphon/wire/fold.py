@@ -5,7 +5,7 @@ The answer to a request without `stream` is made in this way, so the two cannot 
 
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -32,6 +32,7 @@ from antiphon.wire.events import (
     SignatureDelta,
     StartedBlock,
     StartedRedactedThinking,
+    StartedServerToolUse,
     StartedText,
     StartedThinking,
     StartedToolUse,
@@ -41,6 +42,7 @@ from antiphon.wire.events import (
 )
 from antiphon.wire.messages import CacheCreation, Message
 from antiphon.wire.partial_json import completed
+from antiphon.wire.server_blocks import ServerToolUseBlock, ToolSearchToolResultBlock
 
 
 class BrokenStreamError(ValueError):
@@ -57,6 +59,11 @@ def fold(events: Iterable[StreamEvent]) -> Message:
     for event in events:
         folding.add(event)
     return folding.message()
+
+
+_CALLS: Final[Mapping[type, type[ToolUseBlock | ServerToolUseBlock]]] = MappingProxyType(
+    {StartedToolUse: ToolUseBlock, StartedServerToolUse: ServerToolUseBlock}
+)
 
 
 class OpenBlock:
@@ -80,7 +87,7 @@ class OpenBlock:
             self._signature = delta.signature
         elif isinstance(delta, CitationsDelta) and isinstance(started, StartedText):
             self._citations += (delta.citation,)
-        elif isinstance(delta, InputJsonDelta) and isinstance(started, StartedToolUse):
+        elif isinstance(delta, InputJsonDelta) and type(started) in _CALLS:
             self._pieces.append(delta.partial_json)
         else:
             raise BrokenStreamError(f"{type(delta).__name__} in a block of another kind")
@@ -95,13 +102,20 @@ class OpenBlock:
                 return ThinkingBlock(thinking=first + text, signature=self._signature)
             case StartedRedactedThinking(data=hidden):
                 return RedactedThinkingBlock(data=hidden)
+            case ToolSearchToolResultBlock() as result:
+                return result
             case started:
-                value = msgspec.json.decode(completed(text)) if text else {}
-                if not isinstance(value, dict):
-                    raise BrokenStreamError("the input of a call is not an object")
-                return ToolUseBlock(
-                    id=started.id, name=started.name, input=value, caller=started.caller
+                kind = _CALLS[type(started)]
+                return kind(
+                    id=started.id, name=started.name, input=_input(text), caller=started.caller
                 )
+
+
+def _input(text: str) -> dict[str, Any]:
+    value = msgspec.json.decode(completed(text)) if text else {}
+    if not isinstance(value, dict):
+        raise BrokenStreamError("the input of a call is not an object")
+    return value
 
 
 class Fold:
@@ -184,6 +198,7 @@ class Fold:
                 cache_read_input_tokens=usage.cache_read_input_tokens,
                 output_tokens=usage.output_tokens,
                 output_tokens_details=usage.output_tokens_details,
+                server_tool_use=usage.server_tool_use,
             ),
         )
 

@@ -14,6 +14,7 @@ StopReason: TypeAlias = Literal[
     "max_tokens",
     "stop_sequence",
     "tool_use",
+    "pause_turn",
     "refusal",
     "model_context_window_exceeded",
 ]
@@ -215,6 +216,13 @@ class RefusalDetails(AnswerStruct, kw_only=True, frozen=True):
     explanation: str | None = None
 
 
+class ServerToolUsage(AnswerStruct, kw_only=True, frozen=True):
+    """How often tools of the server ran that are counted apart; searches of tools are not."""
+
+    web_search_requests: int = 0
+    web_fetch_requests: int = 0
+
+
 class Usage(AnswerStruct, kw_only=True, frozen=True):
     """The tokens of a request.
 
@@ -227,7 +235,7 @@ class Usage(AnswerStruct, kw_only=True, frozen=True):
     cache_creation: CacheCreation = CacheCreation()
     output_tokens: int
     output_tokens_details: OutputTokensDetails = OutputTokensDetails()
-    server_tool_use: None = None
+    server_tool_use: ServerToolUsage | None = None
     service_tier: ServiceTier = "standard"
     inference_geo: Literal["not_available"] = "not_available"
 

@@ -43,7 +43,7 @@ class ToolParam(Family):
 class CustomToolParam(Param, ToolParam, kw_only=True, frozen=True):
     """A tool that the caller defines.
 
-    With `defer_loading` it is for the caller's own search to find; nothing here searches for tools.
+    With `defer_loading` it is for a search to find: the caller's own, or a tool of this server.
     """
 
     type: Literal["custom"] | None = None
@@ -58,8 +58,8 @@ class CustomToolParam(Param, ToolParam, kw_only=True, frozen=True):
     cache_control: CacheControlParam | None = None
 
 
-class DefinedToolParam(Param, ToolParam, kw_only=True, frozen=True):
-    """A tool whose input Anthropic defines and which the caller runs: a shell, an editor, a memory.
+class NamedToolParam(Param, ToolParam, kw_only=True, frozen=True):
+    """A tool whose input Anthropic defines.
 
     The name is part of the definition; `core.validation` knows it.
     """
@@ -67,16 +67,25 @@ class DefinedToolParam(Param, ToolParam, kw_only=True, frozen=True):
     type: NonEmptyStr
     name: NonEmptyStr
     strict: bool | None = None
-    input_examples: list[dict[str, Any]] | None = None
     defer_loading: bool | None = None
     allowed_callers: list[Caller] | None = None
     cache_control: CacheControlParam | None = None
+
+
+class DefinedToolParam(NamedToolParam, kw_only=True, frozen=True):
+    """A tool that Anthropic defines and the caller runs: a shell, an editor, a memory."""
+
+    input_examples: list[dict[str, Any]] | None = None
 
 
 class EditorToolParam(DefinedToolParam, kw_only=True, frozen=True):
     """The text editor, in the versions that can limit the characters they show."""
 
     max_characters: Annotated[int, Meta(ge=1)] | None = None
+
+
+class ToolSearchParam(NamedToolParam, kw_only=True, frozen=True):
+    """A tool of this server: a search among the tools with `defer_loading`."""
 
 
 class RefusedToolParam(Param, ToolParam, kw_only=True, frozen=True, forbid_unknown_fields=False):
@@ -105,13 +114,11 @@ REFUSED_TOOLS: Mapping[str, str] = dict.fromkeys(
         "code_execution_20250825",
         "code_execution_20260120",
         "code_execution_20260521",
-        "tool_search_tool_regex_20251119",
-        "tool_search_tool_bm25_20251119",
         "advisor_20260301",
         "mcp_toolset",
     ),
-    "this server cannot run this tool; it runs no server tools and offers no computer, browser or "
-    "MCP toolsets",
+    "this server cannot run this tool; it runs no code and offers no computer, browser or MCP "
+    "toolsets",
 )
 _MEMBERS: Mapping[str, type[Struct]] = {
     "bash_20250124": DefinedToolParam,
@@ -120,6 +127,10 @@ _MEMBERS: Mapping[str, type[Struct]] = {
     "text_editor_20250429": DefinedToolParam,
     "text_editor_20250728": EditorToolParam,
     "memory_20250818": DefinedToolParam,
+    "tool_search_tool_regex_20251119": ToolSearchParam,
+    "tool_search_tool_regex": ToolSearchParam,
+    "tool_search_tool_bm25_20251119": ToolSearchParam,
+    "tool_search_tool_bm25": ToolSearchParam,
     **dict.fromkeys(REFUSED_TOOLS, RefusedToolParam),
 }
 

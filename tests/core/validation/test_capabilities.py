@@ -28,8 +28,8 @@ NO_BUDGET = (
     '"output_config.effort" to control thinking behavior.'
 )
 CANNOT_RUN = (
-    "this server cannot run this tool; it runs no server tools and offers no computer, browser or "
-    "MCP toolsets"
+    "this server cannot run this tool; it runs no code and offers no computer, browser or MCP "
+    "toolsets"
 )
 CONTAINER = (
     "container: Container identifier can only be provided when using the code execution tool"
@@ -106,7 +106,7 @@ def test_parameter_beyond_the_models_capabilities_is_refused(
         ),
     ],
 )
-@pytest.mark.covers("tools: server tools", "refused")
+@pytest.mark.covers("tools: other server tools", "refused")
 @pytest.mark.covers("tools: computer, browser, MCP toolsets", "refused")
 @pytest.mark.covers("tools: allowed_callers", "refused")
 def test_parameter_beyond_this_server_is_refused(fields: dict[str, Any], sentence: str) -> None:

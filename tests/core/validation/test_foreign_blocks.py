@@ -6,13 +6,9 @@ import pytest
 
 from support.requests import assistant, call, refusal, result, system, text, user
 
-SERVER_TOOLS = "this server runs no server tools and takes no blocks of theirs"
+SERVER_TOOLS = "this server does not run this tool and takes no blocks of it"
 NO_MCP = "this server connects to no MCP servers"
 BLOCKS: list[tuple[dict[str, Any], str]] = [
-    (
-        {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}},
-        SERVER_TOOLS,
-    ),
     (
         {
             "type": "web_search_tool_result",
@@ -26,14 +22,13 @@ BLOCKS: list[tuple[dict[str, Any], str]] = [
     ({"type": "code_execution_tool_result", "caller": None}, SERVER_TOOLS),
     ({"type": "bash_code_execution_tool_result"}, SERVER_TOOLS),
     ({"type": "text_editor_code_execution_tool_result"}, SERVER_TOOLS),
-    ({"type": "tool_search_tool_result"}, SERVER_TOOLS),
     ({"type": "container_upload", "file_id": "file_1"}, "this server has no containers"),
     ({"type": "mcp_tool_use", "server_name": "s"}, NO_MCP),
     ({"type": "mcp_tool_result", "is_error": False}, NO_MCP),
 ]
 
 
-@pytest.mark.covers("blocks of a request: server tool blocks", "refused")
+@pytest.mark.covers("blocks of a request: blocks of other server tools", "refused")
 @pytest.mark.covers("blocks of a request: MCP blocks", "refused")
 @pytest.mark.covers("blocks of a request: container_upload", "refused")
 @pytest.mark.parametrize(("block", "why"), BLOCKS, ids=[block["type"] for block, _ in BLOCKS])

@@ -17,7 +17,7 @@ from antiphon.core.validation.conversation import scoped_blocks
 from antiphon.wire.base import CacheControlParam
 from antiphon.wire.content import BlockParam, CacheableParam, TextParam
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
-from antiphon.wire.tools import CustomToolParam, DefinedToolParam
+from antiphon.wire.tools import CustomToolParam, NamedToolParam
 
 MOST_BREAKPOINTS = 4
 LONG_AFTER_SHORT = (
@@ -54,7 +54,7 @@ def breakpoints_of(
 def _of_tools(params: CreateMessageParams | CountTokensParams) -> Iterator[Breakpoint]:
     for index, tool in enumerate(params.tools or ()):
         # Tools that only Anthropic can run are refused, with or without a breakpoint.
-        if isinstance(tool, CustomToolParam | DefinedToolParam) and tool.cache_control:
+        if isinstance(tool, CustomToolParam | NamedToolParam) and tool.cache_control:
             yield Breakpoint(None, (index,), tool.cache_control.ttl)
 
 

@@ -6,12 +6,13 @@ that does not think, `speed` standard, `diagnostics`.
 """
 
 from collections.abc import Iterable
-from typing import cast
+from typing import Final, cast
 
 from msgspec import UNSET
 
+from antiphon.core.defined_tools import DEFINED_TOOLS
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.prompt import Capabilities
+from antiphon.core.prompt import Capabilities, ServerTool
 from antiphon.core.validation.spots import Spot
 from antiphon.wire.content import (
     DocumentParam,
@@ -19,12 +20,14 @@ from antiphon.wire.content import (
     ImageParam,
     RefusedBlockParam,
     RefusedChangeParam,
+    ServerToolUseParam,
     TextParam,
     ToolAdditionParam,
     ToolChangeParam,
     ToolDefinitionParam,
     ToolRemovalParam,
     ToolResultParam,
+    ToolSearchToolResultParam,
     ToolUseParam,
     UrlSource,
 )
@@ -38,11 +41,16 @@ from antiphon.wire.tools import (
     REFUSED_TOOLS,
     AnyChoice,
     CustomToolParam,
-    DefinedToolParam,
     NamedChoice,
+    NamedToolParam,
     RefusedToolParam,
     ToolParam,
 )
+
+RUN_HERE: Final = frozenset(
+    tool.name for tool in DEFINED_TOOLS.values() if isinstance(tool, ServerTool)
+)
+"""The names of the tools that this server runs."""
 
 
 def check_capabilities(
@@ -72,7 +80,7 @@ def check_capabilities(
 
 
 def _check_tool(tool: ToolParam, where: str, capabilities: Capabilities) -> None:
-    if not isinstance(tool, CustomToolParam | DefinedToolParam):
+    if not isinstance(tool, CustomToolParam | NamedToolParam):
         kind = cast("RefusedToolParam", tool).type
         raise InvalidRequestError(f"{where}.{kind}: {REFUSED_TOOLS[kind]}")
     if not capabilities.tools:
@@ -118,7 +126,14 @@ def check_blocks(spots: Iterable[Spot], capabilities: Capabilities) -> None:
                 pass
             case RefusedBlockParam():
                 raise InvalidRequestError(f"{spot.path}: {block.why}")
-            case ToolUseParam() | ToolResultParam() if not capabilities.tools:
+            case ServerToolUseParam(name=name) if name not in RUN_HERE:
+                raise InvalidRequestError(f"{spot.path}: this server does not run '{name}'")
+            case (
+                ToolUseParam()
+                | ToolResultParam()
+                | ServerToolUseParam()
+                | ToolSearchToolResultParam()
+            ) if not capabilities.tools:
                 raise InvalidRequestError(f"{spot.path}: this model does not support tools")
             case ImageParam() if not capabilities.images:
                 raise InvalidRequestError(f"{spot.path}: this model does not take image blocks")

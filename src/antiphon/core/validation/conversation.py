@@ -6,7 +6,13 @@ from itertools import chain, groupby
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Role, Turn
 from antiphon.core.validation.pairing import IndexedMessage, check_pairing
-from antiphon.wire.content import TOOL_CHANGES, ContentParam, TextParam, ThinkingParam
+from antiphon.wire.content import (
+    SERVER_RESULTS,
+    TOOL_CHANGES,
+    ContentParam,
+    TextParam,
+    ThinkingParam,
+)
 from antiphon.wire.decoding import EXTRA
 from antiphon.wire.messages import SHAPE, MessageParam
 
@@ -142,11 +148,15 @@ def _check_system_message(messages: Sequence[IndexedMessage], number: int) -> No
         sentence = SYSTEM_PLACE
     elif any(isinstance(block, TextParam) and not block.text.strip() for block in message.content):
         sentence = "system text blocks must contain non-whitespace text"
-    elif before == "assistant":
+    elif before == "assistant" and not _ends_in_result(messages[number - 1][1]):
         sentence = SYSTEM_BEFORE
     else:
         return
     raise InvalidRequestError(f"messages.{index}: {sentence}")
+
+
+def _ends_in_result(turn: Turn) -> bool:
+    return bool(turn.content) and isinstance(turn.content[-1], SERVER_RESULTS)
 
 
 def _merged(messages: Sequence[IndexedMessage]) -> list[Turn]:

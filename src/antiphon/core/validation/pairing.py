@@ -11,9 +11,11 @@ from typing import TypeAlias
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Role, Turn
 from antiphon.wire.content import (
+    SERVER_RESULTS,
     TOOL_CHANGES,
     BlockParam,
     RedactedThinkingParam,
+    ServerToolUseParam,
     ThinkingParam,
     ToolResultParam,
     ToolUseParam,
@@ -25,7 +27,13 @@ IndexedMessage: TypeAlias = tuple[int, Turn]
 # The index of a message, the index of a block in it, and the block.
 IndexedBlock: TypeAlias = tuple[int, int, BlockParam]
 
-ONLY_ASSISTANT = (ToolUseParam, ThinkingParam, RedactedThinkingParam)
+ONLY_ASSISTANT = (
+    ToolUseParam,
+    ServerToolUseParam,
+    *SERVER_RESULTS,
+    ThinkingParam,
+    RedactedThinkingParam,
+)
 FORBIDDEN: dict[Role, tuple[type[BlockParam], ...]] = {
     "user": (*ONLY_ASSISTANT, *TOOL_CHANGES),
     "assistant": (ToolResultParam, *TOOL_CHANGES),
@@ -40,6 +48,7 @@ def check_pairing(messages: Sequence[IndexedMessage]) -> None:
         blocks = _indexed_blocks(run)
         _check_roles(role, blocks)
         if role == "assistant":
+            _check_server_calls(blocks, seen)
             calls = _calls(blocks, seen)
         elif role == "user":
             _check_results(blocks, calls)
@@ -80,6 +89,37 @@ def _calls(blocks: Iterable[IndexedBlock], seen: set[str]) -> dict[str, int]:
             seen.add(block.id)
             calls[block.id] = index
     return calls
+
+
+def _check_server_calls(blocks: Iterable[IndexedBlock], seen: set[str]) -> None:
+    """Check that calls of tools of the server have their results behind them, in the same turn."""
+    open_calls: dict[str, tuple[int, str]] = {}
+    for index, position, block in blocks:
+        where = f"messages.{index}.content.{position}"
+        if isinstance(block, ServerToolUseParam):
+            if block.id in seen:
+                raise InvalidRequestError(f"{where}: `server_tool_use` ids must be unique")
+            seen.add(block.id)
+            open_calls[block.id] = (index, block.name)
+        elif isinstance(block, SERVER_RESULTS):
+            _, name = open_calls.pop(block.tool_use_id, (0, ""))
+            kind = block.__struct_config__.tag
+            if kind != _result_of(name):
+                raise InvalidRequestError(
+                    f"{where}: unexpected `tool_use_id` found in `{kind}` blocks: "
+                    f"{shortened(block.tool_use_id)}. Each `{kind}` block must have a "
+                    "corresponding `server_tool_use` block before it."
+                )
+    for call, (index, name) in open_calls.items():
+        raise InvalidRequestError(
+            f"messages.{index}: `{name}` tool use with id `{shortened(call)}` was found without a "
+            f"corresponding `{_result_of(name)}` block"
+        )
+
+
+def _result_of(name: str) -> str:
+    """Return the type of the results of a tool of the server."""
+    return f"{'tool_search' if name.startswith('tool_search') else name}_tool_result"
 
 
 def _check_results(blocks: Sequence[IndexedBlock], calls: dict[str, int]) -> None:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from antiphon.core.breakpoints import without_marks
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Capabilities, Prompt
+from antiphon.core.server_tools.history import with_calls
 from antiphon.core.validation.breakpoints import breakpoints_of
 from antiphon.core.validation.capabilities import check_blocks, check_capabilities
 from antiphon.core.validation.citations import check_citations
@@ -109,13 +110,19 @@ def _prompt(
         check_pre_warm(params)
     check_capabilities(params, capabilities)
     if spots:
-        check_blocks(spots, capabilities)
-        if capabilities.images:
-            check_images(spots, capabilities)
+        _check_spots(spots, capabilities)
     if isinstance(params, CreateMessageParams):
         check_max_tokens(params, capabilities)
     prompt = Prompt(turns=turns, **sampling, **_settings(params, spots, tools, capabilities))
-    return without_marks(replace(prompt, breakpoints=breakpoints)) if breakpoints else prompt
+    if breakpoints:
+        prompt = without_marks(replace(prompt, breakpoints=breakpoints))
+    return with_calls(prompt) if spots else prompt
+
+
+def _check_spots(spots: Sequence[Spot], capabilities: Capabilities) -> None:
+    check_blocks(spots, capabilities)
+    if capabilities.images:
+        check_images(spots, capabilities)
 
 
 def _settings(
@@ -130,6 +137,8 @@ def _settings(
         settings["tools"] = tools.tools
     if tools.offered is not None:
         settings["offered"] = tools.offered
+    if tools.searchable:
+        settings["searchable"] = tools.searchable
     if params.tool_choice is not UNSET:
         settings["tool_choice"] = tool_choice_of(params.tool_choice)
     if paths := pdf_paths(spots):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from antiphon.core.blocks import inner_blocks
-from antiphon.wire.content import BlockParam, DocumentParam
+from antiphon.wire.content import BlockParam, DocumentParam, ToolSearchToolResultParam
 from antiphon.wire.messages import MessageParam
 
 
@@ -50,6 +50,9 @@ def _spots(blocks: Sequence[BlockParam], path: str, fields: str) -> Iterator[Spo
         if inner := inner_blocks(block):
             if isinstance(block, DocumentParam):
                 inside, inside_fields = "source.content.content", "source.content"
+            elif isinstance(block, ToolSearchToolResultParam):
+                inside_fields = "content.tool_references"
+                inside = "content.tool_search_tool_search_result.tool_references"
             else:
                 inside = inside_fields = "content"
             yield from _spots(inner, f"{spot.path}.{inside}", f"{spot.fields}.{inside_fields}")

@@ -22,7 +22,7 @@ from antiphon.core.late_tools import (
     name_in,
     with_deferred,
 )
-from antiphon.core.prompt import Breakpoint, Tool
+from antiphon.core.prompt import Breakpoint, ServerTool, Tool
 from antiphon.core.validation.spots import Spot
 from antiphon.core.validation.tools import (
     check_choice,
@@ -47,13 +47,15 @@ MOST_BYTES: Final = 4 * 1024 * 1024
 class ToolSettings(msgspec.Struct, frozen=True):
     """What a request says about tools, for a prompt: its `tools`, and those `offered` at the end.
 
-    `strict` are the schemas of strict tools that count. `changed`: its messages change the tools.
+    `strict` are the schemas of strict tools that count. `changed`: `tools` are not those of the
+    request. `searchable` are those that a search of this server may find.
     """
 
     tools: tuple[Tool, ...]
     offered: tuple[Tool, ...] | None
     strict: Sequence[dict[str, Any]]
     changed: bool = False
+    searchable: tuple[Tool, ...] = ()
 
 
 NO_TOOLS: Final = ToolSettings((), None, ())
@@ -80,11 +82,12 @@ def check_changes(
     """Check all blocks about tools in their order, and the choice among the tools at the end.
 
     `spots` are those of the messages. An engine with `loads_tools` follows the blocks itself;
-    others get the tools that there are in the end, deferred ones included. The time is linear in
-    the request.
+    others get the tools that there are in the end, deferred ones included unless this server
+    searches them. The time is linear in the request.
     """
     declared = declared_tools(params)
-    tools = with_deferred(declared) if loads_tools else at_once(declared)
+    searched = any(isinstance(tool, ServerTool) for tool in declared)
+    tools = with_deferred(declared) if loads_tools or searched else at_once(declared)
     about_tools = [
         one for one in spots if isinstance(one.block, (ToolReferenceParam, *TOOL_CHANGES))
     ]
@@ -100,14 +103,17 @@ def check_changes(
     named = isinstance(params.tool_choice, NamedChoice)
     forced = getattr(params.tool_choice, "name", None) if named else None
     offered = reading.tools.offered(forced)
-    if not loads_tools and changed:
-        offered = tools = at_once(reading.tools.kept)
+    searchable = reading.tools.deferred if searched else ()
+    if not loads_tools and (changed or searched):
+        tools = at_once(offered if searched else reading.tools.kept)
+        offered = tools
     if changed and params.tool_choice is not UNSET:
         check_choice(params.tool_choice, offered, params.tools or ())
     strict = reading.strict() if changed else strict_schemas(params.tools or ())
     if not loads_tools or (not changed and offered == tuple(t for t in tools if not t.deferred)):
-        return ToolSettings(tools, None, strict, changed)
-    return ToolSettings(tools, offered, strict, changed)
+        changed = changed or (searched and not loads_tools)
+        return ToolSettings(tools, None, strict, changed, searchable)
+    return ToolSettings(tools, offered, strict, changed, searchable)
 
 
 def moved_to(

@@ -18,12 +18,13 @@ from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 from antiphon.wire.tools import (
     AnyChoice,
     CustomToolParam,
-    DefinedToolParam,
     NamedChoice,
+    NamedToolParam,
     NoChoice,
     RefusedToolParam,
     ToolChoiceParam,
     ToolParam,
+    ToolSearchParam,
 )
 
 MOST_STRICT_TOOLS = 20
@@ -33,13 +34,15 @@ def check_tools(params: CreateMessageParams | CountTokensParams, steps: Steps) -
     """Check each tool, then all together. `steps` are for the schemas of all tools."""
     tools = () if params.tools is UNSET else params.tools
     for index, tool in enumerate(tools):
-        if isinstance(tool, CustomToolParam | DefinedToolParam):
+        if isinstance(tool, CustomToolParam | NamedToolParam):
             check_tool(tool, f"tools.{index}", steps)
     if tools:
         _check_together(tools)
+        if isinstance(params, CreateMessageParams):
+            _check_some_stay(tools)
 
 
-def check_tool(tool: CustomToolParam | DefinedToolParam, where: str, steps: Steps) -> None:
+def check_tool(tool: CustomToolParam | NamedToolParam, where: str, steps: Steps) -> None:
     """Check one tool by itself; `where` is its path, without its type."""
     if isinstance(tool, CustomToolParam):
         _check_custom(tool, f"{where}.custom", steps)
@@ -72,10 +75,23 @@ def _check_custom(tool: CustomToolParam, where: str, steps: Steps) -> None:
 
 
 def _check_together(tools: Sequence[ToolParam]) -> None:
-    names = [tool.name for tool in tools if isinstance(tool, CustomToolParam | DefinedToolParam)]
+    names = [tool.name for tool in tools if isinstance(tool, CustomToolParam | NamedToolParam)]
     if len(set(names)) < len(names):
         raise InvalidRequestError("tools: Tool names must be unique.")
     check_strict_schemas(strict_schemas(tools))
+
+
+def _check_some_stay(tools: Iterable[ToolParam]) -> None:
+    """Refuse tools that are all deferred, if a search of this server is one of them.
+
+    Without one they are offered at once, for clients whose own search is yet to come.
+    """
+    known = [tool for tool in tools if isinstance(tool, CustomToolParam | NamedToolParam)]
+    searched = any(isinstance(tool, ToolSearchParam) for tool in known)
+    if searched and all(tool.defer_loading for tool in known):
+        raise InvalidRequestError(
+            "All tools have defer_loading set. At least one tool must be non-deferred."
+        )
 
 
 def strict_schemas(tools: Iterable[ToolParam]) -> list[dict[str, Any]]:
@@ -96,9 +112,12 @@ def check_strict_schemas(strict: Sequence[dict[str, Any]]) -> None:
         check_complexity(strict)
 
 
-def kind_of(tool: CustomToolParam | DefinedToolParam) -> str:
+def kind_of(tool: CustomToolParam | NamedToolParam) -> str:
     """Return the type of a tool without its version."""
-    return "custom" if isinstance(tool, CustomToolParam) else tool.type.rpartition("_")[0]
+    if isinstance(tool, CustomToolParam):
+        return "custom"
+    kind, _, version = tool.type.rpartition("_")
+    return kind if version.isdigit() else tool.type
 
 
 def check_choice(
@@ -121,7 +140,7 @@ def declared_tools(params: CreateMessageParams | CountTokensParams) -> tuple[Too
     return tuple(
         tool_of(tool)
         for tool in params.tools or ()
-        if isinstance(tool, CustomToolParam | DefinedToolParam)
+        if isinstance(tool, CustomToolParam | NamedToolParam)
     )
 
 

@@ -96,6 +96,7 @@ class Admission:
 
     __slots__ = (
         "_drawn",
+        "_extensions",
         "_first_token_at",
         "_note_first_token",
         "_opening",
@@ -138,12 +139,22 @@ class Admission:
         self._drawn = drawn
         self._used = dict(drawn)
         self._first_token_at: datetime | None = None
+        self._extensions: tuple[str, ...] = ()
         self._record: Record | None = records.open(opening)
         self.produced = self._first_produced
 
     @property
     def id(self) -> str:
         return self._opening.id
+
+    @property
+    def reservations(self) -> tuple[str, ...]:
+        """The names of what the counters hold for it: its own, then those of its extensions."""
+        return (self.id, *self._extensions)
+
+    def extend(self, reservation: str) -> None:
+        """Note that the counters hold more for it, under this name."""
+        self._extensions += (reservation,)
 
     @property
     def opening(self) -> Opening:

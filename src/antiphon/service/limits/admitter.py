@@ -145,6 +145,40 @@ class Admitter:
         self._metering.follow(admission)
         return admission
 
+    async def extend(
+        self, admission: Admission, request: AdmissionRequest, before: int, input_tokens: int
+    ) -> bool:
+        """Hold more money for a request whose engine reads again; return whether it may go on.
+
+        `request` is the one that was admitted, and its prompts have `input_tokens` together,
+        `before` without the one to come. The bill releases what is held. Rate limits count the
+        tokens once they are read, as those of the answer.
+        """
+        most, output = worst_case_of, request.max_output
+        more = most(replace(request, input_tokens=input_tokens), output) - most(
+            replace(request, input_tokens=before), output
+        )
+        if more <= 0:
+            return True
+        limits = self._limits.find(request.caller, request.group)
+        # Under the accounts of the day of its admission, to which it will be charged.
+        accounts = self._limited_accounts(limits, midnight(day_of(admission.opening.started_at)))
+        ask = Ask(
+            id=f"{admission.id}+{len(admission.reservations)}",
+            draws=(),
+            holds=tuple([Hold(account, limit, more) for account, limit in accounts]),
+            lease_ms=LEASE_MS,
+        )
+        try:
+            verdict = await self._counters.admit(ask)
+        except CountersError as error:
+            self._log.warning("counters not reached", reason=str(error))
+            return False
+        if not isinstance(verdict, Granted):
+            return False
+        admission.extend(ask.id)
+        return True
+
     def _holds(
         self, limits: AppliedLimits, request: AdmissionRequest, now: datetime
     ) -> tuple[Hold, ...]:

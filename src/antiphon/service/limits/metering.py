@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import lru_cache
+from itertools import chain
 
 import anyio
 
@@ -74,6 +75,9 @@ class Metering:
         await self.room.settle(Settlement(entry.id, self._costs(entry, directory), rest))
         if admission is not None:
             admission.mark_drawn()
+            # The bill has all that it cost; what was held for further rounds is only released.
+            for extension in admission.reservations[1:]:
+                await self.room.settle(Settlement(extension, {}))
 
     def _costs(self, entry: LedgerEntry, directory: Directory) -> dict[Account, int]:
         """Return the cost by account, for all scopes, whether or not they have a limit now."""
@@ -105,7 +109,8 @@ class Metering:
     async def _keep_renewing(self) -> None:
         while True:
             await anyio.sleep(RENEW_EVERY_S)
-            if reserved := [name for name, one in self._running.items() if one.reserved]:
+            held = (one.reservations for one in self._running.values() if one.reserved)
+            if reserved := list(chain.from_iterable(held)):
                 await self._try(self.counters.renew(reserved, LEASE_MS))
 
     async def _try(self, call: Awaitable[None]) -> None:
