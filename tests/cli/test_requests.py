@@ -41,12 +41,15 @@ def refused(number: int, by: RefusedBy, **fields: Any) -> RequestRecord:
     return a_record(number, facts=RequestFacts(refused_by=by), **more)
 
 
-def write(shell: Shell, records: Sequence[RequestRecord], bills: int = 0) -> None:
+def write(
+    shell: Shell, records: Sequence[RequestRecord], bills: int = 0, searches: int = 0
+) -> None:
     async def run() -> None:
         settings = Settings.load({"data_dir": shell.data_dir}, environ={})
         async with opened_database(settings) as database, database.write() as connection:
             await add_requests(connection, records)
-            await add_entries(connection, [an_entry(number, NOW) for number in range(1, 1 + bills)])
+            billed = [an_entry(number, NOW, searches) for number in range(1, 1 + bills)]
+            await add_entries(connection, billed)
 
     asyncio.run(run())
 
@@ -201,3 +204,8 @@ def test_request_of_the_ledger_alone_is_explained(shell: Shell) -> None:
     assert shell.complaint("requests show req_9").startswith(
         "there is no request 'req_9' in the request log, nor in the ledger"
     )
+
+
+def test_searches_of_the_web_are_a_line_of_the_bill(shell: Shell) -> None:
+    write(shell, [], bills=1, searches=2)
+    assert "cost       $0.02 for 2 searches of the web\n" in shell("requests show req_1")

@@ -17,7 +17,6 @@ from msgspec.structs import replace
 from antiphon.core.billing.ledger import LedgerEntry, recorded_name
 from antiphon.core.billing.money import nano_dollars_of
 from antiphon.core.billing.reports import WIDTHS, BucketWidth, Span, buckets, wire_time
-from antiphon.core.billing.usage import TokenCounts
 from antiphon.core.pagination import TokenCursor
 from antiphon.service.accounts import Accounts, establish
 from antiphon.service.activity import Activity
@@ -46,7 +45,7 @@ DIMENSIONS = (
     "workspace_id",
 )
 COUNTERS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
-NOTHING = (0,) * len(COUNTERS)
+NOTHING = (0,) * (len(COUNTERS) + 1)
 TOKEN_TYPES = {
     "uncached_input_tokens": "input",
     "cache_creation.ephemeral_5m_input_tokens": "cache_write_5m",
@@ -109,11 +108,12 @@ def counted(line: UsageResult) -> tuple[int, ...]:
         line.cache_creation.ephemeral_5m_input_tokens,
         line.cache_creation.ephemeral_1h_input_tokens,
         line.output_tokens,
+        line.server_tool_use.web_search_requests,
     )
 
 
-def used(tokens: TokenCounts) -> tuple[int, ...]:
-    return tuple(getattr(tokens, name) for name in COUNTERS)
+def used(entry: LedgerEntry) -> tuple[int, ...]:
+    return (*(getattr(entry.tokens, name) for name in COUNTERS), entry.web_searches)
 
 
 def plus(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
@@ -143,11 +143,11 @@ async def test_usage_report_is_the_sum_of_the_ledger_in_every_bucket_and_group(
     group_by: Sequence[str],
 ) -> None:
     await write(database, entries)
-    expected: defaultdict[Any, tuple[int, ...]] = defaultdict(lambda: (0,) * len(COUNTERS))
+    expected: defaultdict[Any, tuple[int, ...]] = defaultdict(lambda: NOTHING)
     for entry in entries:
-        if any(used(entry.tokens)):
+        if any(used(entry)):
             key = (bucket_of(entry, width), *(shown(entry, name) for name in group_by))
-            expected[key] = plus(expected[key], used(entry.tokens))
+            expected[key] = plus(expected[key], used(entry))
     lines = await usage(reports, width, group_by)
     found = {
         (start, *(getattr(line, name) for name in group_by)): counted(line) for start, line in lines
@@ -178,12 +178,12 @@ async def test_filters_let_through_lines_that_fit_all_of_them(
 ) -> None:
     await write(database, entries)
     lines = await usage(reports, "1d", **filters)
-    total = (0,) * len(COUNTERS)
+    total = NOTHING
     for entry in entries:
         named = replace(entry, workspace_id=entry.workspace_id or DEFAULT_WORKSPACE)
         if all(not ids or getattr(named, name) in ids for name, ids in filters.items()):
-            total = plus(total, used(entry.tokens))
-    summed = (0,) * len(COUNTERS)
+            total = plus(total, used(entry))
+    summed = NOTHING
     for _, line in lines:
         summed = plus(summed, counted(line))
     assert summed == total
@@ -268,7 +268,7 @@ async def test_pages_and_groups_divide_the_usage_and_lose_nothing_of_it(
         assert grouped.starting_at == total.starting_at
         assert together(grouped.results) == together(total.results)
     expected = (
-        used(entry.tokens) for entry in entries if asked.spans(entry) and asked.lets_through(entry)
+        used(entry) for entry in entries if asked.spans(entry) and asked.lets_through(entry)
     )
     in_all = together([line for bucket in whole for line in bucket.results])
     assert in_all == reduce(plus, expected, NOTHING)
@@ -302,6 +302,8 @@ async def test_pages_of_a_bill_add_up_to_its_days(
         for name, costs in TOKEN_TYPES.items():
             told = [line.amount for line in lines if line.token_type == name]
             assert sum(map(nano_dollars_of, told)) == sum(getattr(one, costs) for one in due)
+        searched = [line.amount for line in lines if line.cost_type == "web_search"]
+        assert sum(map(nano_dollars_of, searched)) == sum(one.web_search for one in due)
 
 
 @properties
@@ -329,7 +331,8 @@ async def test_cost_report_is_the_ledger_to_the_nano_dollar_however_it_is_groupe
     )
     for _, line in lines:
         assert (line.description is not None) == ("description" in group_by)
-        assert (line.token_type is None) == (line.description is None)
+        of_tokens = line.cost_type == "tokens"
+        assert (line.token_type is not None) == (line.model is not None) == of_tokens
         assert line.workspace_id in {None, "wrkspc_a", "wrkspc_b"}
 
 

@@ -99,6 +99,17 @@ def test_request_without_an_end_is_interrupted_with_its_live_counters(
     assert entry.ended_at == NOON + timedelta(seconds=60)
 
 
+def test_searches_of_the_web_are_due_also_without_an_end(journal: Journal, folder: Path) -> None:
+    slot = journal.open(replace(opening(), search_price=5))
+    slot.searched(1)
+    slot.searched(2)
+    assert slot.searches == 2
+    journal.close()
+    (entry,) = left(folder)
+    assert entry is not None
+    assert (entry.web_searches, entry.costs.web_search, entry.costs.total) == (2, 10, 10)
+
+
 def test_request_without_counts_costs_nothing(journal: Journal, folder: Path) -> None:
     journal.open(opening())
     journal.close()

@@ -34,9 +34,12 @@ WHOLE = LedgerEntry(
     tokens=TokenCounts(
         input=1, cache_write_5m=2, cache_write_1h=3, cache_read=4, output=5, thinking=6
     ),
-    costs=Costs(input=7, cache_write_5m=8, cache_write_1h=9, cache_read=10, output=11),
+    costs=Costs(
+        input=7, cache_write_5m=8, cache_write_1h=9, cache_read=10, output=11, web_search=13
+    ),
     uncached_cost=70,
     money_us=12,
+    web_searches=14,
 )
 
 
@@ -61,7 +64,7 @@ async def test_entry_reads_back_as_it_was_added(database: Database, entry: Ledge
 async def test_total_is_the_sum_of_the_costs(database: Database) -> None:
     await add(database, WHOLE)
     async with database.read() as connection:
-        assert await connection.scalar(select(ledger.c.cost)) == 45
+        assert await connection.scalar(select(ledger.c.cost)) == 58
 
 
 async def test_existing_entry_stays_and_new_ones_are_added(

@@ -22,20 +22,32 @@ NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 DEFAULT_WORKSPACE = workspace_id(bytes(ID_ENTROPY))
 WORKSPACES = (None, DEFAULT_WORKSPACE, "wrkspc_a", "wrkspc_b")
 KEYS = (None, "apikey_1", "apikey_2")
+SEARCH_PRICE = 10_000_000
 MODELS = ("claude-opus-5-5", "claude-haiku-5-5", "claude-sonnet-4-5-20250929", "small")
 
 
-def an_entry(number: int = 1, at: datetime = NOON, **fields: object) -> LedgerEntry:
-    """Return the entry of a request that began at this time; `fields` go into its opening."""
+def an_entry(
+    number: int = 1, at: datetime = NOON, searches: int = 0, **fields: object
+) -> LedgerEntry:
+    """Return the entry of a request that began at this time; `fields` go into its opening.
+
+    A search of the web costs a cent.
+    """
     values = {"model": "claude-opus-5-5", "served_model": "small", **fields}
     price = price_for(str(values["model"]), "small", None)
-    opening = Opening(id=f"req_{number}", started_at=at, price=price, **values)
+    opening = Opening(
+        id=f"req_{number}", started_at=at, price=price, search_price=SEARCH_PRICE, **values
+    )
     tokens = TokenCounts(
         input=10, cache_write_5m=3, cache_write_1h=2, cache_read=100, output=7, thinking=4
     )
-    return entry_of(
-        opening, Closing(tokens=tokens, outcome=Outcome.COMPLETED, ended_at=at + timedelta(1))
+    closing = Closing(
+        tokens=tokens,
+        outcome=Outcome.COMPLETED,
+        ended_at=at + timedelta(1),
+        web_searches=searches,
     )
+    return entry_of(opening, closing)
 
 
 async def find_entry(connection: AsyncConnection, entry_id: str) -> LedgerEntry | None:
@@ -90,8 +102,10 @@ def ledgers(
             service_tier=draw(st.sampled_from(["standard", "batch"])),
             inference_geo=draw(st.sampled_from(["not_available", "us"])),
             price=LIST_PRICES.get(model) or price_for(model, "small", None),
+            search_price=SEARCH_PRICE,
         )
         outcome = draw(st.sampled_from(Outcome))
-        closing = Closing(tokens=draw(tokens), outcome=outcome, ended_at=at)
+        searches = draw(st.sampled_from([0, 0, 1, 3]))
+        closing = Closing(tokens=draw(tokens), outcome=outcome, ended_at=at, web_searches=searches)
         entries.append(entry_of(opening, closing))
     return entries

@@ -202,6 +202,7 @@ export interface CostResult {
   workspace_id: string | null;
   description: string | null;
   model: string | null;
+  cost_type: string | null;
   token_type: string | null;
 }
 

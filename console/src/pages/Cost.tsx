@@ -61,7 +61,7 @@ export function Cost() {
   const nameOf = (result: CostResult): string =>
     group === "workspace_id"
       ? workspaceName(result.workspace_id)
-      : inWords(result[group] ?? "Other");
+      : inWords(result[group] ?? result.cost_type ?? "Other");
   const without = (name: "model" | "workspace" | "kind" | "day") => {
     const { [name]: _, ...rest } = search;
     void navigate({ search: rest });

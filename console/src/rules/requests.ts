@@ -246,6 +246,7 @@ const TOKEN_TYPES: Record<string, string> = {
   "cache_creation.ephemeral_1h_input_tokens": "Into the cache, for an hour",
   cache_read_input_tokens: "Read from the cache",
   output_tokens: "Output",
+  web_search_requests: "Searches of the web",
 };
 
 /** Return what a line of a bill is for. */

@@ -255,6 +255,7 @@ _TOKENS: Mapping[str, str] = {
     "cache_creation.ephemeral_1h_input_tokens": "tokens kept for an hour",
     "cache_read_input_tokens": "tokens read from the prompt cache",
     "output_tokens": "output tokens",
+    "web_search_requests": "searches of the web",
 }
 _STATES: Mapping[str, str] = {
     "read": "read",

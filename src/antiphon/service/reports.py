@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -37,6 +37,7 @@ from antiphon.wire.admin.reports import (
     Report,
     ReportBucket,
     Result,
+    ServerToolUse,
     UsageReport,
     UsageResult,
 )
@@ -95,9 +96,8 @@ class Reports:
         async with self._desks.read() as connection:
             found = await cost_sums(connection, query)
         lines = _described if described else _total
-        return await report_of(
-            asked, ((one.starting_at, line) for one in found for line in lines(one))
-        )
+        told = ((one.starting_at, line) for one in found for line in lines(one))
+        return await report_of(asked, chain(told, _searches(found) if described else ()))
 
     async def _question(
         self,
@@ -169,6 +169,7 @@ def _usage(
             ephemeral_1h_input_tokens=tokens["cache_write_1h_tokens"],
         ),
         output_tokens=tokens["output_tokens"],
+        server_tool_use=ServerToolUse(web_search_requests=tokens["web_searches"]),
         **dimensions,
         **extra,
     )
@@ -194,6 +195,24 @@ def _described(one: Sum) -> Iterator[CostResult]:
                 cost_type="tokens",
                 token_type=token_type,
                 **about,
+            )
+
+
+def _searches(found: Iterable[Sum]) -> Iterator[tuple[datetime, CostResult]]:
+    """Yield a line for the searches of the web of each bucket and workspace, of all models."""
+    costs: Counter[tuple[datetime, str | None]] = Counter()
+    for one in found:
+        costs[one.starting_at, one.dimensions.get("workspace_id")] += one.costs.web_search
+    for (start, workspace_id), amount in costs.items():
+        if amount:
+            yield (
+                start,
+                CostResult(
+                    amount=cents(amount),
+                    workspace_id=workspace_id,
+                    description="Web Search Usage",
+                    cost_type="web_search",
+                ),
             )
 
 

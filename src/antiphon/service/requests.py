@@ -239,7 +239,7 @@ def _cache(use: CacheUse) -> CacheUseInfo:
 def _costs(entry: LedgerEntry, price: Price | None) -> tuple[RequestCost, ...]:
     """Return the lines of a bill; those of batches are at half of the price that is told."""
     card = None if price is None else price.card(entry.tokens.prompt)
-    return tuple(
+    lines = tuple(
         RequestCost(
             token_type=_TOKEN_TYPES[name],
             tokens=tokens,
@@ -249,6 +249,15 @@ def _costs(entry: LedgerEntry, price: Price | None) -> tuple[RequestCost, ...]:
         for name in COUNTERS
         if (tokens := getattr(entry.tokens, name))
     )
+    if not entry.web_searches:
+        return lines
+    searches = RequestCost(
+        token_type="web_search_requests",  # noqa: S106 - no secret
+        tokens=entry.web_searches,
+        dollars_per_million=None,
+        amount=cents(entry.costs.web_search),
+    )
+    return (*lines, searches)
 
 
 def _rate(card: Price | None, counter: str) -> str | None:

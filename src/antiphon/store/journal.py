@@ -45,6 +45,7 @@ _MAGIC = b"antiphon journal 1\n"
 # The words of a slot. In the first slot of a file, which holds no request, only the clock.
 _STATE, _OPENING, _CLOSING, _FIRST_TOKEN, _CLOCK = 0, 1, 2, 3, 4
 _INPUT, _WRITE_5M, _WRITE_1H, _READ, _OUTPUT, _THINKING = 5, 6, 7, 8, 9, 10
+_SEARCHES = 11
 _WORDS = 16
 _SLOT_WORDS = SLOT_SIZE // 8
 _NO_COUNTS = bytes(8 * (_WORDS - _CLOSING))
@@ -95,6 +96,10 @@ class JournalSlot:
         words[_OUTPUT] = output
         words[_THINKING] = thinking
 
+    def searched(self, searches: int) -> None:
+        """Store the searches of the web so far."""
+        self._words[_SEARCHES] = searches
+
     def close(self, closing: Closing) -> None:
         text = msgspec.json.encode(closing)
         if len(text) > _OPENING_AT - _CLOSING_AT:
@@ -140,7 +145,13 @@ class JournalSlot:
             outcome=Outcome.INTERRUPTED,
             ended_at=max(clock, first_token_at or clock),
             first_token_at=first_token_at,
+            web_searches=self.searches,
         )
+
+    @property
+    def searches(self) -> int:
+        """The searches of the web so far."""
+        return self._words[_SEARCHES]
 
     @property
     def tokens(self) -> TokenCounts:

@@ -25,7 +25,7 @@ _COLUMNS = (
     *("context_window", "inference_geo", "outcome", "stop_reason", "error_type"),
     *(f"{counter}_tokens" for counter in (*COUNTERS, "thinking")),
     *(f"{counter}_cost" for counter in COUNTERS),
-    *("cost", "uncached_cost", "money_us"),
+    *("cost", "uncached_cost", "money_us", "web_searches", "web_search_cost"),
 )
 _ENTRIES = Target(ledger, _COLUMNS, unique=("id",), told="id")
 
@@ -54,14 +54,18 @@ async def add_entries(connection: AsyncConnection, entries: Sequence[LedgerEntry
 async def find_entries(connection: AsyncConnection, ids: Sequence[str]) -> tuple[LedgerEntry, ...]:
     """Return the entries with these ids, in any order."""
     found = await connection.execute(select(ledger).where(ledger.c.id.in_(ids)))
-    facts = set(_FACTS) - {"outcome", "money_us"}
+    facts = set(_FACTS) - {"outcome", "money_us", "web_searches"}
     return tuple(
         LedgerEntry(
             **{name: row[name] for name in facts},
             outcome=Outcome(row["outcome"]),
             money_us=row["money_us"] or 0,
+            web_searches=row["web_searches"] or 0,
             tokens=TokenCounts(**{name: row[f"{name}_tokens"] for name in (*COUNTERS, "thinking")}),
-            costs=Costs(**{name: row[f"{name}_cost"] for name in COUNTERS}),
+            costs=Costs(
+                **{name: row[f"{name}_cost"] for name in COUNTERS},
+                web_search=row["web_search_cost"] or 0,
+            ),
         )
         for row in found.mappings()
     )
@@ -116,6 +120,8 @@ def _row(entry: LedgerEntry) -> tuple[object, ...]:
         costs.total,
         entry.uncached_cost,
         entry.money_us or None,
+        entry.web_searches or None,
+        costs.web_search or None,
     )
 
 

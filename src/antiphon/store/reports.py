@@ -78,16 +78,20 @@ class Sum(msgspec.Struct, frozen=True):
     @property
     def costs(self) -> Costs:
         """The sums of the costs of all counters, if they were asked for."""
-        return Costs(**{name: self.values[column] for name, column in _COST_COLUMNS})
+        return Costs(
+            **{name: self.values[column] for name, column in _COST_COLUMNS},
+            web_search=self.values["web_search_cost"],
+        )
 
 
 TOKEN_MEASURES = tuple(f"{name}_tokens" for name in _TOKENS)
-COST_MEASURES = tuple(f"{name}_cost" for name in COUNTERS)
+COST_MEASURES = (*(f"{name}_cost" for name in COUNTERS), "web_search_cost")
 
 
 async def usage_sums(connection: AsyncConnection, query: ReportQuery) -> list[Sum]:
     """Sum the counters but thinking, which is a part of output; no groups that used nothing."""
-    found = await sums(connection, query, [f"{name}_tokens" for name in COUNTERS])
+    counted = [*(f"{name}_tokens" for name in COUNTERS), "web_searches"]
+    found = await sums(connection, query, counted)
     return [one for one in found if any(one.values.values())]
 
 

@@ -63,7 +63,7 @@ MEASURES: Final[Mapping[str, str]] = {
     "saved": (
         "CASE WHEN uncached_cost IS NOT NULL AND "
         "cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens > 0 "
-        "THEN uncached_cost - (cost - output_cost) ELSE 0 END"
+        "THEN uncached_cost - (cost - output_cost - coalesce(web_search_cost, 0)) ELSE 0 END"
     ),
     "duration_us": "CASE WHEN ended_at > started_at THEN ended_at - started_at ELSE 0 END",
     "first_tokens": "CASE WHEN first_token_at IS NOT NULL THEN 1 ELSE 0 END",
@@ -79,6 +79,8 @@ MEASURES: Final[Mapping[str, str]] = {
     },
     # The requests that read anything from the prompt cache.
     "cache_reads": "CASE WHEN cache_read_tokens > 0 THEN 1 ELSE 0 END",
+    "web_searches": "coalesce(web_searches, 0)",
+    "web_search_cost": "coalesce(web_search_cost, 0)",
 }
 """What a roll-up sums up, as an expression over the ledger. All are whole numbers."""
 

@@ -21,6 +21,7 @@ def test_entry_has_all_facts_of_the_request_and_its_cost() -> None:
         service_tier="batch",
         inference_geo="us",
         price=Price(input=3, output=10),
+        search_price=1000,
     )
     closing = Closing(
         tokens=TokenCounts(input=3, cache_read=200_000, output=7),
@@ -28,13 +29,16 @@ def test_entry_has_all_facts_of_the_request_and_its_cost() -> None:
         ended_at=NOON + timedelta(seconds=2),
         first_token_at=NOON + timedelta(seconds=1),
         stop_reason="end_turn",
+        web_searches=2,
     )
     entry = entry_of(opening, closing)
-    assert entry.costs == Costs(input=5, output=35)
+    # A search costs the same in a batch.
+    assert entry.costs == Costs(input=5, output=35, web_search=2000)
+    assert entry.costs.total == 2040
     assert entry.uncached_cost == 200_003 * 3 // 2 + 1
     assert entry.context_window == "200k-1M"
     for part in (opening, closing):
-        for field in set(part.__struct_fields__) - {"price"}:
+        for field in set(part.__struct_fields__) - {"price", "search_price"}:
             assert getattr(entry, field) == getattr(part, field)
 
 

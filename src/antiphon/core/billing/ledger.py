@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 
 import msgspec
-from msgspec.structs import force_setattr
+from msgspec.structs import force_setattr, replace
 
 from antiphon.core.billing.pricing import FREE, Price, cost, uncached_cost
 from antiphon.core.billing.usage import ContextWindow, Costs, Outcome, TokenCounts
@@ -25,7 +25,7 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id of the model that answers. A `workspace_id` of `None` is the default workspace. `price` is
     the price at admission; a request that a crash breaks off is billed by it too. From `started_at`
     on it waited `money_us` microseconds for money that others held, before any engine read it. A
-    journal says only what is not the default.
+    search of the web costs `search_price`. A journal says only what is not the default.
     """
 
     id: str
@@ -41,6 +41,7 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     inference_geo: InferenceGeo = "not_available"
     price: Price = FREE
     money_us: int = 0
+    search_price: int = 0
 
     def __post_init__(self) -> None:
         """Make the name of the model, which the caller chose freely, fit to be stored."""
@@ -49,7 +50,7 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Closing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The end of a request, and the tokens that it used until then."""
+    """The end of a request, and the tokens and searches of the web that it used until then."""
 
     tokens: TokenCounts
     outcome: Outcome
@@ -57,6 +58,7 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     first_token_at: datetime | None = None
     stop_reason: str | None = None
     error_type: str | None = None
+    web_searches: int = 0
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,11 +89,16 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
     costs: Costs
     uncached_cost: int
     money_us: int = 0
+    web_searches: int = 0
 
 
 def entry_of(opening: Opening, closing: Closing) -> LedgerEntry:
     """Return the ledger entry of a closed request, with its bill."""
     tokens = _within_bounds(closing.tokens)
+    costs = cost(opening.price, tokens, opening.service_tier)
+    if closing.web_searches:
+        # A search costs the same in a batch.
+        costs = replace(costs, web_search=closing.web_searches * opening.search_price)
     return LedgerEntry(
         id=opening.id,
         started_at=opening.started_at,
@@ -111,9 +118,10 @@ def entry_of(opening: Opening, closing: Closing) -> LedgerEntry:
         stop_reason=closing.stop_reason,
         error_type=closing.error_type,
         tokens=tokens,
-        costs=cost(opening.price, tokens, opening.service_tier),
+        costs=costs,
         uncached_cost=uncached_cost(opening.price, tokens, opening.service_tier),
         money_us=opening.money_us,
+        web_searches=closing.web_searches,
     )
 
 

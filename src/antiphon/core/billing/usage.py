@@ -53,19 +53,22 @@ class TokenCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True):
-    """The cost of each counter, in whole nano-dollars. Thinking is billed as output."""
+    """The cost of each counter, in whole nano-dollars. Thinking is billed as output.
+
+    `web_search` is that of searches of the web, which have a price each.
+    """
 
     input: int = 0
     cache_write_5m: int = 0
     cache_write_1h: int = 0
     cache_read: int = 0
     output: int = 0
+    web_search: int = 0
 
     @property
     def total(self) -> int:
-        return (
-            self.input + self.cache_write_5m + self.cache_write_1h + self.cache_read + self.output
-        )
+        tokens = self.input + self.cache_write_5m + self.cache_write_1h + self.cache_read
+        return tokens + self.output + self.web_search
 
 
 class Outcome(StrEnum):

@@ -34,7 +34,7 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
     number of earlier tries, if the client states it. A request of a batch has its `batch_id`: no
     rate limit counts it, and `is_parked` tells whether it stands still for interactive ones.
     `note_first_token` gets the seconds from admission to the first token, `note_money_wait` those
-    of a wait for money.
+    of a wait for money. A search of the web costs `search_price`.
     """
 
     caller: Caller
@@ -53,6 +53,7 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
     is_parked: Callable[[], bool] = lambda: False
     note_first_token: Callable[[float], None] | None = None
     note_money_wait: Callable[[float], None] | None = None
+    search_price: int = 0
 
     @property
     def tier(self) -> ServiceTier:
@@ -82,6 +83,7 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
             service_tier=self.tier,
             price=self.price,
             money_us=microseconds(money_s),
+            search_price=self.search_price,
         )
 
 
@@ -178,7 +180,7 @@ class Admission:
     @property
     def reserved(self) -> bool:
         """Whether the counters hold money for it."""
-        return self._opening.price != FREE
+        return self._opening.price != FREE or bool(self._extensions)
 
     def expect(self) -> None:
         """Record the size of the prompt before it is read: it is due if the process dies."""
@@ -190,6 +192,11 @@ class Admission:
         if self._record is not None:
             self._used[_INPUT] = _limited_input(tokens)
             self._record.prompt(tokens)
+
+    def searched(self) -> None:
+        """Record a search of the web before its results are told; it is due from now."""
+        if self._record is not None:
+            self._record.searched(self._record.searches + 1)
 
     def _first_produced(self, output: int, thinking: int) -> None:
         record = self._record
@@ -226,6 +233,8 @@ class Admission:
             first_token_at=self._first_token_at,
             stop_reason=stop_reason,
             error_type=error_type,
+            # Who paid for them is not the caller's concern if the request fails: it is free.
+            web_searches=0 if outcome is Outcome.FAILED else record.searches,
         )
         self._used[_INPUT] = _limited_input(closing.tokens)
         self._used[_OUTPUT] = closing.tokens.output

@@ -158,6 +158,10 @@ class Admitter:
         more = most(replace(request, input_tokens=input_tokens), output) - most(
             replace(request, input_tokens=before), output
         )
+        return await self.hold_more(admission, request, more)
+
+    async def hold_more(self, admission: Admission, request: AdmissionRequest, more: int) -> bool:
+        """Hold so many nano-dollars more for a running request; return whether they are there."""
         if more <= 0:
             return True
         limits = self._limits.find(request.caller, request.group)

@@ -21,6 +21,11 @@ class Record(Protocol):
     @property
     def tokens(self) -> TokenCounts: ...
 
+    @property
+    def searches(self) -> int: ...
+
+    def searched(self, searches: int) -> None: ...
+
     def prompt(self, tokens: TokenCounts) -> None: ...
 
     def first_token(self, at: datetime) -> None: ...
@@ -47,17 +52,22 @@ class Records(Protocol[R]):
 class RecordInMemory:
     """A record that ends with the process."""
 
-    __slots__ = ("_output", "_prompt", "_thinking")
+    __slots__ = ("_output", "_prompt", "_thinking", "searches")
 
     def __init__(self) -> None:
         self._prompt = TokenCounts()
         self._output = 0
         self._thinking = 0
+        self.searches = 0
 
     @property
     def tokens(self) -> TokenCounts:
         """The live counts."""
         return replace(self._prompt, output=self._output, thinking=self._thinking)
+
+    def searched(self, searches: int) -> None:
+        """Keep the searches of the web so far."""
+        self.searches = searches
 
     def prompt(self, tokens: TokenCounts) -> None:
         """Keep the counts of the prompt."""

@@ -67,6 +67,8 @@ usage_rollups = Table(
     ),
     Column("first_tokens_longer", BigInteger, nullable=False),
     Column("cache_reads", BigInteger, nullable=False, server_default="0"),
+    Column("web_searches", BigInteger, nullable=False, server_default="0"),
+    Column("web_search_cost", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("width", "start", "group_id", name="pk_usage_rollups"),
     sqlite_with_rowid=False,
 )

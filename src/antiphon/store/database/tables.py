@@ -304,6 +304,9 @@ ledger = Table(
     Column("uncached_cost", BigInteger),
     # How long the request waited for money. Absent if it did not, and in earlier releases.
     Column("money_us", BigInteger),
+    # Absent in entries without any, and in those of earlier releases.
+    Column("web_searches", BigInteger),
+    Column("web_search_cost", BigInteger),
     PrimaryKeyConstraint("id", name="pk_ledger"),
     # Reports and sums take a span of time. Its costs are read from the index alone.
     Index("ix_ledger_spend", "started_at", "workspace_id", "api_key_id", "cost"),

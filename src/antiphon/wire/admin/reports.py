@@ -9,7 +9,7 @@ from antiphon.wire.messages import CacheCreation
 
 
 class ServerToolUse(AnswerStruct, kw_only=True, frozen=True):
-    """Uses of the server's own tools: always 0, as there are none."""
+    """Uses of the server's own tools."""
 
     web_search_requests: int = 0
 
@@ -47,7 +47,7 @@ class CostResult(AnswerStruct, kw_only=True, frozen=True):
     currency: Literal["USD"] = "USD"
     workspace_id: str | None = None
     description: str | None = None
-    cost_type: Literal["tokens"] | None = None
+    cost_type: Literal["tokens", "web_search"] | None = None
     token_type: str | None = None
     model: str | None = None
     service_tier: str | None = None
