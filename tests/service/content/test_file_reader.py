@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -106,6 +107,16 @@ async def test_child_reads_one_pdf_after_the_other() -> None:
         (pid,) = reader.idle
         assert await read(reader, PLAIN) == [TEXT]
         assert reader.idle == [pid]
+
+
+async def test_child_reads_a_page_of_the_web_and_then_a_pdf() -> None:
+    html = b"https://example.com\n\n<title>A</title><p>Hello"
+    async with reading() as reader:
+        async with reader.borrow() as child:
+            assert await child.page(b64encode(html).decode()) == ("A", "Hello")
+            with pytest.raises(FileRefusedError):
+                await child.page(b64encode(b"https://example.com\n\n" + b"a" * 9_000_000).decode())
+        assert await read(reader, PLAIN) == [TEXT]
 
 
 async def test_refused_pdf_does_not_cost_the_child() -> None:

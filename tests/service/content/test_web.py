@@ -3,7 +3,14 @@ import gzip
 
 import pytest
 
-from antiphon.service.content.web import FAILED, UnfetchableError, Web, look_up
+from antiphon.service.content.web import (
+    FAILED,
+    ForbiddenUrlError,
+    TooLargeError,
+    UnfetchableError,
+    Web,
+    look_up,
+)
 from support.web import FakeNameServer, Serve, allow_loopback, answer, redirect, site
 
 pytestmark = pytest.mark.anyio
@@ -197,3 +204,20 @@ async def test_other_urls_than_http_are_refused(url: str, said: str) -> None:
 async def test_look_up_resolves_names_as_the_system_does() -> None:
     assert "127.0.0.1" in await look_up("localhost", 80)
     assert await look_up("127.1", 80) == ["127.0.0.1"]
+
+
+async def test_redirect_that_the_caller_does_not_permit_is_not_followed() -> None:
+    web = Web(FakeNameServer(), allow_loopback)
+    async with site() as there:
+        there.pages["/a"] = redirect(there.url("/b", host="other.example.org"))
+        there.pages["/b"] = answer(b"hello")
+        with pytest.raises(ForbiddenUrlError):
+            await web.get(there.url("/a"), MOST, lambda url: "other" not in url)
+        assert len(there.heads) == 1
+        assert (await web.get(there.url("/a"), MOST, lambda url: "other" in url)).body == b"hello"
+
+
+async def test_file_that_is_too_large_is_told_apart() -> None:
+    async with site({"/": answer(b"a" * 11)}) as there:
+        with pytest.raises(TooLargeError):
+            await Web(FakeNameServer(), allow_loopback).get(there.url(), 10)

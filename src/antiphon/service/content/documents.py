@@ -42,17 +42,22 @@ class ReadPrompt(msgspec.Struct, frozen=True, eq=False):
     textless_pages: int = 0
 
 
-async def read_documents(prompt: Prompt, file_reader: FileReader, size: int = 0) -> ReadPrompt:
+async def read_documents(
+    prompt: Prompt,
+    file_reader: FileReader,
+    size: int = 0,
+    sources: Sources | None = None,
+) -> ReadPrompt:
     """Return the prompt with every document replaced by its text.
 
-    `size` is that of the request's body in bytes: a large one is read in a thread. Raises
-    `InvalidRequestError` with the path of an unreadable block, and `OverloadedError` if too many
-    other requests have PDFs.
+    `size` is that of the request's body in bytes: a large one is read in a thread. `sources` are
+    those that were read before, to which these are added. Raises `InvalidRequestError` with the
+    path of an unreadable block, and `OverloadedError` if too many other requests have PDFs.
     """
     if await offload(size, _are_plain, prompt):
         return ReadPrompt(prompt)
     pdfs = await _read_pdfs(prompt, file_reader)
-    reading = _Reading(pdfs, prompt)
+    reading = _Reading(pdfs, prompt, sources)
     read = await offload(size, rewrite_in_pieces, prompt, reading.read)
     sources = reading.sources if reading.sources.pieces else None
     textless = sum(not text for pages in pdfs.values() for text in pages.texts)
@@ -91,8 +96,8 @@ async def _read_pdfs(prompt: Prompt, file_reader: FileReader) -> dict[int, Pages
 class _Reading:
     """The documents of one prompt, read in its order."""
 
-    def __init__(self, pdfs: Mapping[int, Pages], prompt: Prompt) -> None:
-        self.sources = Sources()
+    def __init__(self, pdfs: Mapping[int, Pages], prompt: Prompt, sources: Sources | None) -> None:
+        self.sources = sources or Sources()
         self._pdfs = pdfs
         # The engine loads tools itself: blocks about those that come late are left to it.
         self._loads = prompt.offered is not None

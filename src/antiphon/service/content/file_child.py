@@ -1,4 +1,4 @@
-"""The program that reads PDFs and images: `python -m antiphon.service.content.file_child`.
+"""The program that reads PDFs, images and pages: `python -m antiphon.service.content.file_child`.
 
 Its parent is `file_reader`; `file_protocol` says what they send. PDFium and Pillow are native code
 that reads files of strangers, so the child has limits of memory and time, writes no files, and gets
@@ -25,6 +25,7 @@ from antiphon.service.content.file_protocol import (
     Task,
     UnreadableFileError,
 )
+from antiphon.service.content.html_text import page_of
 from antiphon.service.content.pdf_text import Pdfium
 from antiphon.service.content.png import png_of
 
@@ -82,6 +83,8 @@ def _done(task: Task, library: Pdfium, data: bytes, pixels: int) -> FileReply:
         content = b64decode(data, validate=True)
         if task is Task.PNG:
             return FileReply(png=png_of(content, pixels))
+        if task is Task.PAGE:
+            return FileReply(page_of(content))
         return FileReply(tuple(library.read(content)))
     except binascii.Error:
         return FileReply(refusal="base64")

@@ -26,10 +26,11 @@ MOST_AS_IT_IS: Final = LONGEST_SIDE**2
 
 
 class Task(IntEnum):
-    """What a child does with a file: read the text of a PDF, or turn an image into a PNG."""
+    """What a child does with a file: read a PDF or a web page, or turn an image into a PNG."""
 
     PDF_TEXT = 0
     PNG = 1
+    PAGE = 2
 
 
 Refusal: TypeAlias = Literal["base64", "invalid", "locked", "pages", "text", "image", "pixels"]
@@ -41,7 +42,8 @@ be read, or has more than `MOST_PIXELS`."""
 class FileReply(msgspec.Struct, frozen=True, array_like=True):
     """The result of a task, or why there is none.
 
-    `pages` is the text of each page, `None` for a page that cannot be read; `png` is in base64.
+    `pages` is the text of each page, `None` for a page that cannot be read; of a web page, its
+    title and its text. `png` is in base64.
     """
 
     pages: tuple[str | None, ...] = ()

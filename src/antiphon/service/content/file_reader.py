@@ -47,10 +47,13 @@ LATE: Mapping[Task, str] = MappingProxyType(
     {
         Task.PDF_TEXT: "the PDF takes too long to read",
         Task.PNG: "the image takes too long to convert",
+        Task.PAGE: "the page takes too long to read",
     }
 )
 # PDFium ends its process when it finds itself in disorder or without memory.
-ENDED: Mapping[Task, str] = MappingProxyType({Task.PDF_TEXT: INVALID, Task.PNG: UNREADABLE})
+ENDED: Mapping[Task, str] = MappingProxyType(
+    {Task.PDF_TEXT: INVALID, Task.PNG: UNREADABLE, Task.PAGE: "the page cannot be read"}
+)
 SENTENCES: Mapping[Refusal, str] = MappingProxyType(
     {
         "base64": "invalid base64 data",
@@ -157,6 +160,11 @@ class BorrowedChild:
         It is scaled down to so many `pixels`, or without a number to `LONGEST_SIDE`.
         """
         return (await self._read(Task.PNG, data, pixels)).png
+
+    async def page(self, data: str) -> tuple[str, str]:
+        """Return the title and the text of a page of the web; see `html_text`. Raises as `text`."""
+        title, text = (await self._read(Task.PAGE, data)).pages
+        return title or "", text or ""
 
     async def _read(self, task: Task, data: str, pixels: int = 0) -> FileReply:
         left_s = self._deadline - asyncio.get_running_loop().time()

@@ -29,6 +29,18 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 class UnfetchableError(Exception):
     """A URL that cannot or must not be fetched. The message is for the caller of the API."""
 
+    is_too_large = False
+
+
+class TooLargeError(UnfetchableError):
+    """A file that has more bytes than may be fetched."""
+
+    is_too_large = True
+
+
+class ForbiddenUrlError(UnfetchableError):
+    """A redirect to where the caller does not permit."""
+
 
 class FetchedBody(msgspec.Struct, frozen=True):
     """The body behind a URL, with the type that its server states."""
@@ -54,20 +66,33 @@ class Web:
         self._look_up = look_up
         self._allows = allows
 
-    async def get(self, address: str, most: int) -> FetchedBody:
-        """Fetch at most `most` bytes. Raises `UnfetchableError`; the caller bounds the time."""
+    async def get(
+        self, address: str, most: int, permits: Callable[[str], bool] = lambda _: True
+    ) -> FetchedBody:
+        """Fetch at most `most` bytes. Raises `UnfetchableError`; the caller bounds the time.
+
+        `permits` is asked for the URL of each redirect.
+        """
         try:
             async with _session() as session:
-                return await self._follow(session, _target(address), most)
+                return await self._follow(session, _target(address), most, permits)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise UnfetchableError(FAILED) from error
 
-    async def _follow(self, session: aiohttp.ClientSession, target: URL, most: int) -> FetchedBody:
+    async def _follow(
+        self,
+        session: aiohttp.ClientSession,
+        target: URL,
+        most: int,
+        permits: Callable[[str], bool],
+    ) -> FetchedBody:
         for _ in range(1 + MOST_REDIRECTS):
             async with self._answer(session, target) as response:
                 if response.status not in _REDIRECTS or "Location" not in response.headers:
                     return await _read(response, most)
                 target = _target(str(target.join(URL(response.headers["Location"]))))
+                if not permits(str(target)):
+                    raise ForbiddenUrlError(FAILED)
         raise UnfetchableError(f"The URL redirects more than {MOST_REDIRECTS} times.")
 
     @asynccontextmanager
@@ -139,5 +164,5 @@ async def _read(response: aiohttp.ClientResponse, most: int) -> FetchedBody:
     while part := await response.content.readany():
         body += part
         if len(body) > most:
-            raise UnfetchableError(f"The file has more than {most} bytes.")
+            raise TooLargeError(f"The file has more than {most} bytes.")
     return FetchedBody(bytes(body), response.content_type, response.charset)
