@@ -586,3 +586,46 @@ def test_passwords_stay_where_nobody_could_sign_in_without() -> None:
     with pytest.raises(SettingsError, match=r"without oidc nobody could sign in"):
         Settings.load({}, environ=environ)
     assert not Settings.load({}, environ={**environ, **OIDC}).console.passwords
+
+
+def test_web_is_off_until_it_is_set() -> None:
+    web = Settings.load({}, environ={}).web
+    assert (web.search, web.fetch, web.search_price, web.search_url) == (None, False, 0, "")
+
+
+def test_service_of_the_web_is_set_by_variables_too() -> None:
+    environ = {
+        "ANTIPHON_WEB_SEARCH": "brave",
+        "ANTIPHON_WEB_KEY": "0070",
+        "ANTIPHON_WEB_PRICE": "9.99",
+        "ANTIPHON_WEB_FETCH": "true",
+    }
+    web = Settings.load({}, environ=environ).web
+    assert web.key is not None
+    assert (web.key.reveal(), web.key.place) == ("0070", "ANTIPHON_WEB_KEY")
+    assert "0070" not in repr(web)
+    assert web.search_url.startswith("https://api.search.brave.com/")
+    assert (web.search_price, web.fetch) == (9_990_000, True)
+
+
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
+        ('search = "searxng"', 'url is missing: search = "searxng" has no usual address'),
+        ('search = "own"', 'url is missing: search = "own" has no usual address'),
+        ('search = "tavily"', 'key is missing: search = "tavily" needs one'),
+        ('key = "a"', "`url` and `key` are for a search: say which with `search`"),
+        ('search = "google"', "search"),
+        ('search = "own"\nurl = "ftp://a.example"', "url"),
+        ('price = "-1"', "price"),
+        ("results = 0", "results"),
+        ("engine = 1", "engine"),
+    ],
+)
+def test_service_of_the_web_that_cannot_work_is_refused(
+    tmp_path: Path, table: str, fault: str
+) -> None:
+    file = tmp_path / "antiphon.toml"
+    file.write_text(f"[web]\n{table}\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=re.escape(fault)):
+        Settings.load({}, environ={}, config=file)

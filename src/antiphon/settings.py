@@ -38,6 +38,7 @@ from antiphon.setting_places import (
     places_in,
     source_of,
 )
+from antiphon.web_settings import WebSettings
 
 T = TypeVar("T", bound="Settings")
 
@@ -50,7 +51,7 @@ CONFIG_VARIABLE = "ANTIPHON_CONFIG"
 _SECRETS = ("api_key", "admin_key", "database_url", "counters_url", "hub_token")
 # Settings that are tables of the file; no environment variable holds one, but those of the first
 # set one value each.
-_OPEN_TABLES = {"llama", "scripted", "limits", "console", "oidc"}
+_OPEN_TABLES = {"llama", "scripted", "limits", "console", "oidc", "web"}
 _TABLES = {*_OPEN_TABLES, "models", "price"}
 # Settings that describe the one model that is served without `[[models]]`.
 OF_ONE_MODEL = (
@@ -317,6 +318,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     workers: Annotated[int, Meta(ge=0, le=64)] = 1
     request_log_days: Annotated[int, Meta(ge=0, le=3650)] = 30
     url_sources: bool = False
+    web: WebSettings = WebSettings()
     normalize_attribution: bool = True
     sources: dict[str, SettingSource] = {}
 
@@ -423,7 +425,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         for name in _SECRETS:
             if isinstance(values.get(name), str):
                 values[name] = Secret(values[name], place_of(layers, name))
-        _hide_client_secret(values, layers)
+        _hide_secret(values, layers, "oidc", "client_secret")
+        _hide_secret(values, layers, "web", "key")
         _refuse_gone(values, layers)
         if values.get("models"):
             _refuse_one_model(layers)
@@ -465,11 +468,11 @@ def _id_of(model: str) -> str:
     return name.partition(":")[0].removesuffix("-gguf")
 
 
-def _hide_client_secret(values: dict[str, Any], layers: Sequence[Layer]) -> None:
-    oidc = values.get("oidc")
-    if isinstance(oidc, dict) and isinstance(oidc.get("client_secret"), str):
-        secret = Secret(oidc["client_secret"], place_of(layers, "oidc.client_secret"))
-        values["oidc"] = {**oidc, "client_secret": secret}
+def _hide_secret(values: dict[str, Any], layers: Sequence[Layer], table: str, name: str) -> None:
+    found = values.get(table)
+    if isinstance(found, dict) and isinstance(found.get(name), str):
+        secret = Secret(found[name], place_of(layers, f"{table}.{name}"))
+        values[table] = {**found, name: secret}
 
 
 SETTING_NAMES = tuple(name for name in Settings.__struct_fields__ if name != "sources")
@@ -605,7 +608,8 @@ def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
         elif table in _OPEN_TABLES and option:
             read = _list if table == "oidc" and option in LISTS else _scalar
             # A secret of digits is no number.
-            values.setdefault(table, {})[option] = text if option == "client_secret" else read(text)
+            secret = (table, option) in {("oidc", "client_secret"), ("web", "key")}
+            values.setdefault(table, {})[option] = text if secret else read(text)
         elif key in _TABLES:
             one = f"; {name}_NAME sets one of its values" if key in _OPEN_TABLES else ""
             raise SettingsError(f"{name}: this is a table of the file{one}")

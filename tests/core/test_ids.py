@@ -25,6 +25,7 @@ from antiphon.core.ids import (
     repeatable_entropy,
     request_id,
     run_id,
+    server_tool_use_id,
     spend_limit_id,
     tool_use_id,
     user_id,
@@ -47,6 +48,7 @@ def test_ids_look_like_those_of_the_reference(entropy: bytes) -> None:
     assert re.fullmatch(f"file_011C{BASE58}{{20}}", file_id(0, entropy))
     assert re.fullmatch(f"workerreq_01{BASE58}{{22}}", run_id(0, entropy))
     assert re.fullmatch(f"toolu_01{BASE58}{{22}}", tool_use_id(entropy))
+    assert re.fullmatch(f"srvtoolu_01{BASE58}{{22}}", server_tool_use_id(entropy))
     assert re.fullmatch(f"apikey_01{BASE58}{{22}}", api_key_id(entropy))
     assert re.fullmatch(f"msgbatch_01{BASE58}{{22}}", batch_id(entropy))
 

@@ -116,11 +116,11 @@ def test_prompt_without_a_loaded_tool_stays_as_it_is() -> None:
 MCP = decoded(
     {"type": "tool_addition", "tool": {"type": "mcp_toolset_reference", "server_name": "s"}}
 )
-WEB = decoded(defining({"type": "web_search_20250305", "name": "a"}))
+CODE = decoded(defining({"type": "code_execution_20250825", "name": "a"}))
 
 
 def test_name_and_definition_are_read_from_every_block_about_a_tool() -> None:
-    blocks = [reference("a"), add("b"), remove("c"), define("d"), MCP, WEB, TextParam(text="e")]
+    blocks = [reference("a"), add("b"), remove("c"), define("d"), MCP, CODE, TextParam(text="e")]
     assert [name_in(block) for block in blocks] == ["a", "b", "c", "d", None, None, None]
     assert [definition_in(block) is not None for block in blocks] == [False] * 3 + [True] + (
         [False] * 3
@@ -230,7 +230,7 @@ def test_definition_without_deferral_offers_a_deferred_tool() -> None:
 
 def test_tools_that_only_anthropic_can_offer_change_nothing() -> None:
     offered = OfferedTools((A,))
-    assert [offered.read(block) for block in (MCP, WEB, add("nobody"))] == [None] * 3
+    assert [offered.read(block) for block in (MCP, CODE, add("nobody"))] == [None] * 3
     assert names(offered.offered()) == ["a"]
 
 

@@ -69,9 +69,15 @@ when = "Tool: get_weather"
 text = ""
 tool_calls = [{name = "get_weather", input = {place = "Oslo"}}]
 [[scripted.replies]]
+when = "unavailable"
+text = "I cannot look."
+[[scripted.replies]]
 when = "weather in Oslo"
 text = ""
-tool_calls = [{name = "tool_search_tool_regex", input = {pattern = "weather"}}]
+tool_calls = [
+  {name = "tool_search_tool_regex", input = {pattern = "weather"}},
+  {name = "web_search", input = {query = "weather in Oslo"}},
+]
 """
 
 
@@ -181,6 +187,7 @@ def exports(program: Program) -> str:
             "search-tools.md",
             [r'"tool_name":"get_weather".*"type":"tool_use".*"place":"Oslo"'],
         ),
+        ("look-things-up-in-the-web.md", [r'"error_code":"unavailable".*"I cannot look\."']),
         ("use-a-model-that-thinks.md", [r'"thinking":"s, t, r.*"text":"Three\.']),
         (
             "set-the-base-url.md",
@@ -259,6 +266,7 @@ def test_commands_of_the_pages_run_in_turn(tmp_path: Path) -> None:
 def test_every_example_that_runs_is_of_a_page_that_is_tested() -> None:
     tested = {"README.md", "cite-documents.md", "send-images-and-files.md", *COMMANDS}
     tested |= {
+        "look-things-up-in-the-web.md",
         "message-batches.md",
         "prompt-caching.md",
         "search-tools.md",

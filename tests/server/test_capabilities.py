@@ -159,7 +159,8 @@ async def test_model_serves_exactly_the_capabilities_that_it_claims(start: Start
         answer = await client.create(max_tokens=2000, **DRIVEN[path])
         if claimed:
             assert answer.status == 200, (path, answer.body)
-        elif path.startswith(IGNORED):
+        elif path.startswith(IGNORED) or (path.endswith("web_search") and answer.status == 200):
+            # A model that calls it is told that it is unavailable.
             assert (answer.status, answer.json["content"]) == (200, plain), path
         else:
             assert answer.error[:2] == (400, "invalid_request_error"), path

@@ -351,7 +351,7 @@ def test_fault_is_said_in_the_words_of_the_api(path: str, value: Json, sentence:
         ("top_k", 0),
         ("tools", []),
         ("tools", [GOOD_TOOL, GOOD_TOOL | {"type": None, "strict": None}]),
-        ("tools", [{"type": "web_search_20250305", "name": "web_search", "whatever": 5}]),
+        ("tools", [{"type": "code_execution_20250825", "name": "code_execution", "whatever": 5}]),
         ("container", "container_1"),
         ("container", None),
         ("inference_geo", None),
@@ -715,7 +715,7 @@ def test_walk_goes_on_behind_a_fault(field: str, value: Json, place: tuple[str, 
 
 
 def test_walk_asks_nothing_of_a_tool_that_is_refused_by_its_name_later() -> None:
-    body = changed(("tools", [{"type": "web_search_20250305", "name": 5}]), ("top_k", "many"))
+    body = changed(("tools", [{"type": "code_execution_20250825", "name": 5}]), ("top_k", "many"))
     assert [fault.path for fault in faults(TYPE, body, ())] == [("top_k",)]
 
 

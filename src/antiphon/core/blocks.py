@@ -32,6 +32,8 @@ from antiphon.wire.content import (
     ToolSearchResultParam,
     ToolSearchToolResultParam,
     ToolUseParam,
+    WebFetchToolResultParam,
+    WebSearchToolResultParam,
 )
 
 BLOCK_SEPARATOR: Final = "\n"
@@ -77,6 +79,8 @@ def inner_blocks(block: BlockParam) -> Sequence[BlockParam]:
             | ToolRemovalParam()
             | ServerToolUseParam()
             | ToolSearchToolResultParam(content=ToolSearchErrorParam())
+            | WebSearchToolResultParam()
+            | WebFetchToolResultParam()
             | RefusedBlockParam()
         ):
             return ()
@@ -118,6 +122,8 @@ def text_of(block: BlockParam) -> str:
             | ToolRemovalParam()
             | ServerToolUseParam()
             | ToolSearchToolResultParam()
+            | WebSearchToolResultParam()
+            | WebFetchToolResultParam()
             | RefusedBlockParam()
         ):
             return ""

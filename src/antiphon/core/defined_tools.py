@@ -1,16 +1,30 @@
 """Tools as engines know them, also those whose input Anthropic defines.
 
-Callers run a shell, an editor, a memory; this server runs searches of tools. Claude models were
-trained on them. For other models they are described like any tool.
+Callers run a shell, an editor, a memory; this server runs searches of tools and of the web. Claude
+models were trained on them. For other models they are described like any tool.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import replace
 
-from antiphon.core.prompt import ServerTool, Tool
-from antiphon.wire.tools import CustomToolParam, DefinedToolParam, NamedToolParam
+from antiphon.core.prompt import ServerTool, Tool, WebFetchTool, WebSearchTool
+from antiphon.core.server_tools.domains import domains_of
+from antiphon.core.server_tools.url_filters import ToolFilter, UrlSourceFilter
+from antiphon.wire.tools import (
+    AllSources,
+    CustomToolParam,
+    DefinedToolParam,
+    ExceptSources,
+    NamedToolParam,
+    OnlySources,
+    ToolSources,
+    UrlSourcesParam,
+    WebFetchParam,
+    WebSearchParam,
+    WebToolParam,
+)
 
 PATH = {"type": "string", "description": "An absolute path."}
 TEXT = {"type": "string"}
@@ -107,6 +121,27 @@ BM25_SEARCH = ServerTool(
         query={"type": "string", "description": "Words, in at most 500 characters."},
     ),
 )
+WEB_SEARCH = WebSearchTool(
+    name="web_search",
+    kind="web_search",
+    description=(
+        "Search the web for what is newer than what you know, or that you are not sure of. The"
+        " results are titles, addresses and short texts."
+    ),
+    input_schema=_object(
+        ["query"],
+        query={"type": "string", "description": "What to search, in a few words."},
+    ),
+)
+WEB_FETCH = WebFetchTool(
+    name="web_fetch",
+    kind="web_fetch",
+    description=(
+        "Fetch a page or a PDF of the web and read its text. The address must stand in what the"
+        " user has said, or in a result of a tool."
+    ),
+    input_schema=_object(["url"], url={"type": "string", "description": "The whole address."}),
+)
 EDITING = ("view", "create", "str_replace", "insert")
 DEFINED_TOOLS: Mapping[str, Tool] = {
     "bash_20250124": BASH,
@@ -118,7 +153,18 @@ DEFINED_TOOLS: Mapping[str, Tool] = {
     "tool_search_tool_regex": REGEX_SEARCH,
     "tool_search_tool_bm25_20251119": BM25_SEARCH,
     "tool_search_tool_bm25": BM25_SEARCH,
+    "web_search_20250305": WEB_SEARCH,
+    "web_search_20260209": WEB_SEARCH,
+    "web_search_20260318": WEB_SEARCH,
+    "web_fetch_20250910": WEB_FETCH,
+    "web_fetch_20260209": WEB_FETCH,
+    "web_fetch_20260309": WEB_FETCH,
+    "web_fetch_20260318": WEB_FETCH,
 }
+RUN_HERE: Final = frozenset(
+    tool.name for tool in DEFINED_TOOLS.values() if isinstance(tool, ServerTool)
+)
+"""The names of the tools that this server runs."""
 
 
 def tool_of(param: CustomToolParam | NamedToolParam) -> Tool:
@@ -139,4 +185,42 @@ def tool_of(param: CustomToolParam | NamedToolParam) -> Tool:
         strict=bool(param.strict),
         input_examples=tuple(examples or ()),
         deferred=bool(param.defer_loading),
+        **_web_options(param),
     )
+
+
+def _web_options(param: NamedToolParam) -> dict[str, Any]:
+    """Return what the caller says of a tool that reaches the web."""
+    match param:
+        case WebSearchParam(user_location=location):
+            return {**_web_limits(param), "location": location}
+        case WebFetchParam(max_content_tokens=most, citations=citations, url_sources=sources):
+            return {
+                **_web_limits(param),
+                "max_content_tokens": most,
+                "cited": citations is not None and citations.enabled,
+                "sources": _filter(sources or UrlSourcesParam()),
+            }
+    return {}
+
+
+def _web_limits(param: WebToolParam) -> dict[str, Any]:
+    domains = domains_of(param.allowed_domains, param.blocked_domains)
+    return {"domains": domains, "max_uses": param.max_uses}
+
+
+def _filter(sources: UrlSourcesParam) -> UrlSourceFilter:
+    return UrlSourceFilter(
+        user_input=isinstance(sources.user_input, AllSources),
+        client_results=_tools(sources.client_tool_results),
+        server_results=_tools(sources.server_tool_results),
+    )
+
+
+def _tools(sources: ToolSources) -> ToolFilter:
+    match sources:
+        case OnlySources(tools=tools):
+            return ToolFilter("only", tuple(tool.name for tool in tools))
+        case ExceptSources(tools=tools):
+            return ToolFilter("except", tuple(tool.name for tool in tools))
+    return ToolFilter("all" if isinstance(sources, AllSources) else "none")

@@ -15,6 +15,7 @@ from typing import TypeAlias
 import msgspec
 
 from antiphon.core.blocks import BLOCK_SEPARATOR
+from antiphon.core.server_tools.searched import SearchedParam
 from antiphon.wire.content import DocumentParam, ImageParam, SearchResultParam, TextParam
 
 
@@ -103,6 +104,8 @@ def search_result_pieces(
 
 def _result_frame(result: SearchResultParam) -> tuple[str, str]:
     head = f"<source>{result.source}</source>\n<title>{result.title}</title>\n"
+    if isinstance(result, SearchedParam) and result.age:
+        head += f"<age>{result.age}</age>\n"
     return f"<search_result>\n{head}", "\n</search_result>"
 
 

@@ -7,6 +7,7 @@ from antiphon.core.prompt import Capabilities
 from antiphon.wire.models import (
     Effort,
     ModelCapabilities,
+    ServerTools,
     Supported,
     ThinkingCapability,
     ThinkingTypes,
@@ -15,6 +16,7 @@ from antiphon.wire.models import (
 
 def model_capabilities(capabilities: Capabilities) -> ModelCapabilities:
     """Return the capabilities of this server and a model together."""
+    searches = Supported(supported=capabilities.web_search)
     return ModelCapabilities(
         # The server runs batches, finds citations and reads PDFs, for every model alike.
         batch=Supported(supported=True),
@@ -24,6 +26,7 @@ def model_capabilities(capabilities: Capabilities) -> ModelCapabilities:
         structured_outputs=Supported(supported=capabilities.structured_outputs),
         effort=_effort(capabilities),
         thinking=_thinking(capabilities),
+        server_tools=ServerTools(supported=capabilities.web_search, web_search=searches),
     )
 
 

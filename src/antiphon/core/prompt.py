@@ -13,8 +13,11 @@ from antiphon.core.billing.pricing import CacheTtl
 from antiphon.core.hints import NO_HINTS, Hints
 from antiphon.core.images import MEDIA_TYPES
 from antiphon.core.parking import Parking
+from antiphon.core.server_tools.domains import Domains
+from antiphon.core.server_tools.url_filters import UrlSourceFilter
 from antiphon.wire.content import ContentParam, TextParam
 from antiphon.wire.server_blocks import ServerResultBlock
+from antiphon.wire.tools import UserLocation
 
 Role: TypeAlias = Literal["user", "assistant", "system"]
 
@@ -47,13 +50,33 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     deferred: bool = False
 
 
-ServerToolKind: TypeAlias = Literal["tool_search_tool_regex", "tool_search_tool_bm25"]
+ServerToolKind: TypeAlias = Literal[
+    "tool_search_tool_regex", "tool_search_tool_bm25", "web_search", "web_fetch"
+]
 
 
 class ServerTool(Tool, frozen=True, kw_only=True):
     """A tool that this server runs itself. To an engine it is a tool like any other."""
 
     kind: ServerToolKind
+
+
+class WebSearchTool(ServerTool, frozen=True, kw_only=True):
+    """A search of the web, with what the caller says of it."""
+
+    domains: Domains = Domains()
+    max_uses: int | None = None
+    location: UserLocation | None = None
+
+
+class WebFetchTool(ServerTool, frozen=True, kw_only=True):
+    """A fetch of a page, with what the caller says of it. `cited`: its documents may be cited."""
+
+    domains: Domains = Domains()
+    max_uses: int | None = None
+    max_content_tokens: int | None = None
+    cited: bool = False
+    sources: UrlSourceFilter = UrlSourceFilter()
 
 
 class ToolChoice(msgspec.Struct, frozen=True, kw_only=True):
@@ -333,7 +356,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     has a prompt cache of its own behind its breakpoints, and is a `CachingEngine`. `loads_tools`:
     deferred tools stay out of the prompt until they are loaded; without it the engine gets all
     tools at once. `computes_here`: the model is computed on this machine, so that any two of its
-    requests slow each other down.
+    requests slow each other down. `web_search` is a capability of the server too.
     """
 
     context_tokens: int
@@ -353,3 +376,4 @@ class Capabilities(msgspec.Struct, frozen=True):
     file_sources: bool = False
     loads_tools: bool = False
     computes_here: bool = False
+    web_search: bool = False

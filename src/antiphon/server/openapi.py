@@ -20,7 +20,18 @@ from antiphon.store.accounts import KeyKind
 from antiphon.wire.admin.organizations import Listing, TokenListing
 from antiphon.wire.base import BetaValue
 from antiphon.wire.errors import ErrorEnvelope
-from antiphon.wire.tools import CustomToolParam, DefinedToolParam, EditorToolParam, ToolParam
+from antiphon.wire.tools import (
+    CachingWebFetchParam,
+    CustomToolParam,
+    DefinedToolParam,
+    EditorToolParam,
+    LaterWebFetchParam,
+    LaterWebSearchParam,
+    ToolParam,
+    ToolSearchParam,
+    WebFetchParam,
+    WebSearchParam,
+)
 
 JSON: Final = "application/json"
 _REF: Final = "#/components/schemas/{name}"
@@ -60,7 +71,17 @@ _HEADERS: Final[Mapping[str, Any]] = {
     },
 }
 # The structs of tools stand behind a type that the schema of a message cannot name.
-_TOOLS: Final = (CustomToolParam, DefinedToolParam, EditorToolParam)
+_TOOLS: Final = (
+    CustomToolParam,
+    DefinedToolParam,
+    EditorToolParam,
+    ToolSearchParam,
+    WebSearchParam,
+    LaterWebSearchParam,
+    WebFetchParam,
+    CachingWebFetchParam,
+    LaterWebFetchParam,
+)
 
 
 class OpenApiEndpoint:

@@ -44,8 +44,9 @@ from antiphon.service.limits.gate import Gate
 from antiphon.service.limits.waits import Waits
 from antiphon.service.models import Models, ServedModel
 from antiphon.service.prompt_size import count, size_to_admit, written_ttls
-from antiphon.wire.content import FileSource
 from antiphon.service.server_tools.tools import ServerTools
+from antiphon.service.server_tools.web.tools import WebTools, no_web_tools
+from antiphon.wire.content import FileSource
 from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Messages:
         file_reader: FileReader,
         url_sources: "UrlSources | None" = None,
         file_sources: "FileSources | None" = None,
+        web: WebTools | None = None,
         normalize_attribution: bool = True,
     ) -> None:
         self._models = models
@@ -89,7 +91,7 @@ class Messages:
         self._file_sources = file_sources
         self._normalize_attribution = normalize_attribution
         self._checks = StepRunner(THREADS)
-        self._server_tools = ServerTools(admitter, entropy)
+        self._server_tools = ServerTools(admitter, entropy, file_reader, web or no_web_tools())
 
     def answer(self, params: CreateMessageParams, context: RequestContext) -> "AnswerContext":
         """Check and admit a request, and yield its answer, which is generated as it is read.
@@ -157,12 +159,16 @@ class Messages:
             if ticket is None
             else ticket.note_first_token,
             note_money_wait=None if context.waits is None else context.waits.note_money,
+            search_price=self._server_tools.search_price,
         )
         admission = await self._admitter.admit(request)
         if read.textless_pages:
             admission.headers[TEXTLESS_HEADER] = str(read.textless_pages)
-        spec = self._spec(params, context, prompt, read.sources, cached)
-        rounds = self._server_tools.rounds(engine, prompt, request, admission, cached)
+        sources = self._server_tools.sources(prompt, read.sources)
+        spec = self._spec(params, context, prompt, sources, cached)
+        rounds = self._server_tools.rounds(
+            engine, prompt, request, admission, cached=cached, sources=sources
+        )
         return Answer(
             model.id, engine, prompt, spec, admission=admission, cached=cached, rounds=rounds
         )
@@ -248,7 +254,8 @@ class Messages:
         if context.hints is not NO_HINTS:
             prompt = structs.replace(prompt, hints=context.hints, parking=context.ticket)
         prompt = with_constant_attribution(prompt) if self._normalize_attribution else prompt
-        return self._caching.salted(prompt, context.caller), file_size
+        opened = self._server_tools.opened(self._caching.salted(prompt, context.caller))
+        return opened, file_size
 
     def _limits_of(self, engine: Engine) -> Capabilities:
         """Return what an engine can do on this server."""

@@ -60,8 +60,11 @@ COUNTED_AT_ONCE = 16
 class ServedModel:
     """One model; its engine may still be loading."""
 
-    def __init__(self, source: ModelSource, limits: LimitSettings, clock: Clock) -> None:
+    def __init__(
+        self, source: ModelSource, limits: LimitSettings, clock: Clock, *, web_search: bool = False
+    ) -> None:
         settings = source.settings
+        self._web_search = web_search
         self.id = settings.id
         self.limit_group = _limit_group(settings)
         self.price = settings.price.price() if settings.price else None
@@ -178,6 +181,8 @@ class ServedModel:
     def listed(self) -> ModelInfo:
         """Return the model as `/v1/models` lists it; its capabilities need an open engine."""
         limits = self._engine.capabilities if self._engine else None
+        if limits is not None and self._web_search and limits.tools:
+            limits = replace(limits, web_search=True)
         return ModelInfo(
             id=self.id,
             display_name=self._source.settings.display_name or self.id,
@@ -204,13 +209,14 @@ class Models:
         clock: Clock = time.monotonic,
         *,
         successor: ModelSource | None = None,
+        web_search: bool = False,
     ) -> None:
         self._models: dict[str, ServedModel] = {}
         known = [*sources, *((successor,) if successor is not None else ())]
         for source in known:
             if source.settings.id in self._models:
                 raise SettingsError(f"two models have the id {source.settings.id!r}")
-            served = ServedModel(source, limits or LimitSettings(), clock)
+            served = ServedModel(source, limits or LimitSettings(), clock, web_search=web_search)
             self._models[source.settings.id] = served
         self.groups = LimitGroups([source.settings for source in known])
         self._catalogue = catalogue_of(source.settings for source in sources)

@@ -52,6 +52,7 @@ from antiphon.service.request_log import RequestLog
 from antiphon.service.requests import Requests
 from antiphon.service.running import Running
 from antiphon.service.server_settings import ServerSettings
+from antiphon.service.server_tools.web.tools import web_tools_of
 from antiphon.service.succession import Succession, Successor
 from antiphon.settings import Settings
 from antiphon.store.accounts import KeyKind
@@ -256,7 +257,14 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
         await stack.enter_async_context(DatabaseWatch(lambda: database.lost).watching())
         later = None if successor is None else successor.source
         folder = settings.data_dir / ENGINES_FOLDER
-        models = Models(sources, folder, open_engine, settings.limits, successor=later)
+        models = Models(
+            sources,
+            folder,
+            open_engine,
+            settings.limits,
+            successor=later,
+            web_search=settings.web.search is not None,
+        )
         stack.push_async_callback(models.aclose)
         caching = PromptCaching(accounting.cache_index, signing_key)
         file_reader = FileReader()
@@ -272,6 +280,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             file_reader=file_reader,
             url_sources=_sources_of(settings),
             file_sources=FileSources(files, settings.max_body_bytes),
+            web=web_tools_of(settings.web, signing_key, entropy, file_reader, now),
             normalize_attribution=settings.normalize_attribution,
         )
         stopping = asyncio.Event()

@@ -48,7 +48,7 @@ class ContentBlockLocationParam(
 class WebSearchResultLocationParam(
     CitationParam, tag="web_search_result_location", kw_only=True, frozen=True
 ):
-    """Only sent back: no search runs here."""
+    """A result of a web search, of this server or another."""
 
     url: str
     title: str | None
@@ -122,4 +122,21 @@ class SearchResultLocation(
     end_block_index: int
 
 
-Citation: TypeAlias = CharLocation | PageLocation | ContentBlockLocation | SearchResultLocation
+class WebSearchResultLocation(
+    AnswerStruct, tag_field="type", tag="web_search_result_location", kw_only=True, frozen=True
+):
+    """A result of a web search. Only this server can read the index."""
+
+    cited_text: str
+    url: str
+    title: str | None
+    encrypted_index: str
+
+
+Citation: TypeAlias = (
+    CharLocation
+    | PageLocation
+    | ContentBlockLocation
+    | WebSearchResultLocation
+    | SearchResultLocation
+)

@@ -12,9 +12,11 @@ from antiphon.wire.base import AnswerStruct, CacheControlParam, NonEmptyStr, Par
 from antiphon.wire.citations import Citation, TextCitationParam
 from antiphon.wire.server_blocks import (
     DirectCaller,
+    ServerResultBlock,
     ServerToolUseBlock,
     ToolSearchErrorCode,
-    ToolSearchToolResultBlock,
+    WebFetchErrorCode,
+    WebSearchErrorCode,
 )
 from antiphon.wire.tools import ToolParam
 
@@ -152,8 +154,6 @@ _SERVER_TOOLS = "this server does not run this tool and takes no blocks of it"
 _MCP = "this server connects to no MCP servers"
 # Blocks that only Anthropic's servers can take, by type, each with the reason of its refusal.
 REFUSED_BLOCKS: Mapping[str, str] = {
-    "web_search_tool_result": _SERVER_TOOLS,
-    "web_fetch_tool_result": _SERVER_TOOLS,
     "code_execution_tool_result": _SERVER_TOOLS,
     "bash_code_execution_tool_result": _SERVER_TOOLS,
     "text_editor_code_execution_tool_result": _SERVER_TOOLS,
@@ -281,7 +281,66 @@ class ToolSearchToolResultParam(
     caller: dict[str, Any] | None = None
 
 
-SERVER_RESULTS: Final = (ToolSearchToolResultParam,)
+class WebSearchResultParam(Param, kw_only=True, frozen=True):
+    """One result of a web search of an earlier turn, with its sealed text."""
+
+    type: Literal["web_search_result"]
+    url: str
+    title: str
+    encrypted_content: str
+    page_age: str | None = None
+
+
+class WebSearchErrorParam(Param, kw_only=True, frozen=True):
+    """Why the web was not searched in an earlier turn."""
+
+    type: Literal["web_search_tool_result_error"]
+    error_code: WebSearchErrorCode
+
+
+class WebSearchToolResultParam(
+    CacheableParam, tag="web_search_tool_result", kw_only=True, frozen=True
+):
+    """The result of a web search by the server."""
+
+    tool_use_id: ServerToolId
+    content: list[WebSearchResultParam] | WebSearchErrorParam
+    caller: dict[str, Any] | None = None
+
+
+class WebFetchResultParam(
+    Param, tag_field="type", tag="web_fetch_result", kw_only=True, frozen=True
+):
+    """A page that was fetched in an earlier turn."""
+
+    url: str
+    content: DocumentParam
+    retrieved_at: str | None = None
+
+
+class WebFetchErrorParam(
+    Param, tag_field="type", tag="web_fetch_tool_result_error", kw_only=True, frozen=True
+):
+    """Why nothing was fetched in an earlier turn."""
+
+    error_code: WebFetchErrorCode
+
+
+class WebFetchToolResultParam(
+    CacheableParam, tag="web_fetch_tool_result", kw_only=True, frozen=True
+):
+    """The result of a fetch by the server."""
+
+    tool_use_id: ServerToolId
+    content: WebFetchResultParam | WebFetchErrorParam
+    caller: dict[str, Any] | None = None
+
+
+SERVER_RESULTS: Final = (
+    ToolSearchToolResultParam,
+    WebSearchToolResultParam,
+    WebFetchToolResultParam,
+)
 """The classes of the results of tools that this server runs."""
 
 
@@ -342,6 +401,8 @@ ContentParam: TypeAlias = (
     | ToolRemovalParam
     | ServerToolUseParam
     | ToolSearchToolResultParam
+    | WebSearchToolResultParam
+    | WebFetchToolResultParam
     | _RefusedInContent
 )
 
@@ -387,5 +448,5 @@ ContentBlock: TypeAlias = (
     | RedactedThinkingBlock
     | ToolUseBlock
     | ServerToolUseBlock
-    | ToolSearchToolResultBlock
+    | ServerResultBlock
 )

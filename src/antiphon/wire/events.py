@@ -18,7 +18,7 @@ from antiphon.wire.messages import (
     ServerToolUsage,
     StopReason,
 )
-from antiphon.wire.server_blocks import DirectCaller, ToolSearchToolResultBlock
+from antiphon.wire.server_blocks import DirectCaller, ServerResultBlock
 
 
 class Event(AnswerStruct, tag_field="type", kw_only=True, frozen=True):
@@ -82,7 +82,7 @@ StartedBlock: TypeAlias = (
     | StartedRedactedThinking
     | StartedToolUse
     | StartedServerToolUse
-    | ToolSearchToolResultBlock
+    | ServerResultBlock
 )
 
 

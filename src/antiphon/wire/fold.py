@@ -42,7 +42,12 @@ from antiphon.wire.events import (
 )
 from antiphon.wire.messages import CacheCreation, Message
 from antiphon.wire.partial_json import completed
-from antiphon.wire.server_blocks import ServerToolUseBlock, ToolSearchToolResultBlock
+from antiphon.wire.server_blocks import (
+    ServerToolUseBlock,
+    ToolSearchToolResultBlock,
+    WebFetchToolResultBlock,
+    WebSearchToolResultBlock,
+)
 
 
 class BrokenStreamError(ValueError):
@@ -102,7 +107,9 @@ class OpenBlock:
                 return ThinkingBlock(thinking=first + text, signature=self._signature)
             case StartedRedactedThinking(data=hidden):
                 return RedactedThinkingBlock(data=hidden)
-            case ToolSearchToolResultBlock() as result:
+            case (
+                ToolSearchToolResultBlock() | WebSearchToolResultBlock() | WebFetchToolResultBlock()
+            ) as result:
                 return result
             case started:
                 kind = _CALLS[type(started)]

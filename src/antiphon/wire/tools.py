@@ -88,6 +88,103 @@ class ToolSearchParam(NamedToolParam, kw_only=True, frozen=True):
     """A tool of this server: a search among the tools with `defer_loading`."""
 
 
+AboveZero: TypeAlias = Annotated[int, Meta(ge=1, extra={"range": "Input should be greater than 0"})]
+
+
+class UserLocation(Param, kw_only=True, frozen=True):
+    """About where the user is, for results that suit."""
+
+    type: Literal["approximate"]
+    city: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+    region: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+    country: Annotated[str, Meta(min_length=2, max_length=2)] | None = None
+    timezone: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+
+
+class WebToolParam(NamedToolParam, kw_only=True, frozen=True):
+    """What the tools that reach the web have in common."""
+
+    allowed_domains: list[str] | None = None
+    blocked_domains: list[str] | None = None
+    max_uses: AboveZero | None = None
+
+
+class WebSearchParam(WebToolParam, kw_only=True, frozen=True):
+    """A tool of this server: a search of the web."""
+
+    user_location: UserLocation | None = None
+
+
+class LaterWebSearchParam(WebSearchParam, kw_only=True, frozen=True):
+    """The same, in the version that says how results of code appear. No code runs here."""
+
+    response_inclusion: Literal["full", "excluded"] | None = None
+
+
+class FetchCitations(Param, kw_only=True, frozen=True):
+    """Whether fetched documents are cited."""
+
+    enabled: bool = False
+
+
+class NamedTool(Param, kw_only=True, frozen=True):
+    """A tool of the request."""
+
+    type: Literal["tool_reference"]
+    name: Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class AllSources(Param, tag_field="type", tag="all", kw_only=True, frozen=True):
+    """Everything counts."""
+
+
+class NoSources(Param, tag_field="type", tag="none", kw_only=True, frozen=True):
+    """Nothing counts."""
+
+
+class OnlySources(Param, tag_field="type", tag="only", kw_only=True, frozen=True):
+    """Results of these tools count."""
+
+    tools: list[NamedTool]
+
+
+class ExceptSources(Param, tag_field="type", tag="except", kw_only=True, frozen=True):
+    """Results of all but these tools count."""
+
+    tools: list[NamedTool]
+
+
+ToolSources: TypeAlias = AllSources | NoSources | OnlySources | ExceptSources
+
+
+class UrlSourcesParam(Param, kw_only=True, frozen=True):
+    """Where a URL must stand to be fetched."""
+
+    user_input: AllSources | NoSources = AllSources()
+    client_tool_results: ToolSources = AllSources()
+    server_tool_results: ToolSources = AllSources()
+
+
+class WebFetchParam(WebToolParam, kw_only=True, frozen=True):
+    """A tool of this server: it fetches a page of the web."""
+
+    max_content_tokens: AboveZero | None = None
+    citations: FetchCitations | None = None
+    url_sources: UrlSourcesParam | None = None
+
+
+class CachingWebFetchParam(WebFetchParam, kw_only=True, frozen=True):
+    """The same, in the version that says whether a page may be from a cache. None is, here."""
+
+    use_cache: bool | None = None
+
+
+class LaterWebFetchParam(CachingWebFetchParam, kw_only=True, frozen=True):
+    """The same, in the version that says how results of code appear. No code runs here."""
+
+    response_inclusion: Literal["full", "excluded"] | None = None
+
+
 class RefusedToolParam(Param, ToolParam, kw_only=True, frozen=True, forbid_unknown_fields=False):
     """A tool that is decoded as far as its type, for `core.validation` to refuse by name."""
 
@@ -103,13 +200,6 @@ REFUSED_TOOLS: Mapping[str, str] = dict.fromkeys(
         "computer_20251124",
         "computer_toolset_20260801",
         "browser_toolset_20260801",
-        "web_search_20250305",
-        "web_search_20260209",
-        "web_search_20260318",
-        "web_fetch_20250910",
-        "web_fetch_20260209",
-        "web_fetch_20260309",
-        "web_fetch_20260318",
         "code_execution_20250522",
         "code_execution_20250825",
         "code_execution_20260120",
@@ -131,6 +221,13 @@ _MEMBERS: Mapping[str, type[Struct]] = {
     "tool_search_tool_regex": ToolSearchParam,
     "tool_search_tool_bm25_20251119": ToolSearchParam,
     "tool_search_tool_bm25": ToolSearchParam,
+    "web_search_20250305": WebSearchParam,
+    "web_search_20260209": WebSearchParam,
+    "web_search_20260318": LaterWebSearchParam,
+    "web_fetch_20250910": WebFetchParam,
+    "web_fetch_20260209": WebFetchParam,
+    "web_fetch_20260309": CachingWebFetchParam,
+    "web_fetch_20260318": LaterWebFetchParam,
     **dict.fromkeys(REFUSED_TOOLS, RefusedToolParam),
 }
 

@@ -10,7 +10,7 @@ from antiphon.core.prompt import Prompt
 from antiphon.core.prompt_cache import Chain, ChainRoot, chain_of
 from antiphon.wire.content import ThinkingParam
 from support.prompt_cache import ROOT, prompt_of
-from support.requests import assistant, call, refusal, result, system, text, tool, user
+from support.requests import assistant, call, result, system, text, tool, user
 
 PIXEL = {
     "type": "image",
@@ -66,9 +66,13 @@ def test_new_tool_behind_the_others_keeps_the_prefix_of_those_and_nothing_else()
     assert levels(before, after) == "tools"
 
 
-@pytest.mark.parametrize("kind", ["web_search_20250305", "web_fetch_20250910"])
-def test_web_search_has_no_row_as_it_is_refused(kind: str) -> None:
-    assert "cannot run this tool" in refusal(tools=[{"type": kind, "name": "web"}])
+@pytest.mark.parametrize("name", ["web_search", "web_fetch"])
+def test_tool_of_the_web_is_a_tool_like_others(name: str) -> None:
+    kind = {"web_search": "web_search_20250305", "web_fetch": "web_fetch_20250910"}[name]
+    web = chain(tools=[*TOOLS, {"type": kind, "name": name}])
+    assert levels(chain(), web) == "tools"
+    limited = chain(tools=[*TOOLS, {"type": kind, "name": name, "max_uses": 3}])
+    assert levels(web, limited) == "tools"
 
 
 def test_citations_switched_on_lose_the_system_prompt() -> None:

@@ -207,8 +207,8 @@ REFUSED = [
         NO_RESULT.format("tool_search_tool_bm25", "tool_search_tool_result"),
     ),
     (
-        [user(), assistant([asked(name="code_execution")])],
-        NO_RESULT.format("code_execution", "code_execution_tool_result"),
+        [user(), assistant([asked(name="code_execution"), {"type": "code_execution_tool_result"}])],
+        "messages.1.content.0.server_tool_use: this server does not run 'code_execution'",
     ),
     (
         [user(), assistant([found()])],
@@ -239,13 +239,6 @@ def test_call_and_result_that_do_not_fit_are_refused(
 def test_result_for_a_call_of_the_server_is_refused() -> None:
     said = [user(), assistant([asked(), found()]), user([result("srvtoolu_1")])]
     assert "unexpected `tool_use_id` found" in refusal(*said, capabilities=LOADING, tools=TOOLS)
-
-
-def test_tool_that_the_server_does_not_run_is_refused_by_its_name() -> None:
-    said = assistant([asked(name="code_execution")])
-    done = {"type": "code_execution_tool_result", "tool_use_id": "srvtoolu_1", "content": {}}
-    said["content"].append(done)
-    assert refusal(user(), said, capabilities=LOADING, tools=TOOLS)
 
 
 def test_model_without_tools_takes_none_of_their_blocks() -> None:

@@ -7,6 +7,7 @@ from antiphon.core.prompt import (
     EngineEvent,
     Prompt,
     RedactedThought,
+    Started,
     TextChunk,
     ThinkingChunk,
     ThinkingSignature,
@@ -16,7 +17,7 @@ from antiphon.core.prompt import (
     ToolChoice,
     Turn,
 )
-from antiphon.core.server_tools.rounds import Round, ServerCall, next_round
+from antiphon.core.server_tools.rounds import Round, ServerCall, next_round, results_turn
 from antiphon.wire.content import (
     RedactedThinkingParam,
     TextParam,
@@ -56,6 +57,13 @@ def prompt(*turns: Turn, **fields: Any) -> Prompt:
     return Prompt((asked, *turns), **given)
 
 
+def going_on(
+    before: Prompt, blocks: list[Any], results: list[Any], *, spent: int, loads_tools: bool
+) -> Prompt:
+    came = results_turn(results, loads_tools=loads_tools)
+    return next_round(before, blocks, results, came, spent=spent, loads_tools=loads_tools)
+
+
 def test_pieces_become_the_blocks_that_come_back() -> None:
     one = said(
         ThinkingChunk("Hm", 1),
@@ -90,6 +98,10 @@ def test_thought_that_nobody_may_read_is_kept_by_its_proof() -> None:
     assert said(ThinkingChunk("So.", 1)).end() == [ThinkingParam(thinking="So.", signature="")]
 
 
+def test_other_events_say_nothing() -> None:
+    assert said(Started(input_tokens=1)).end() == []
+
+
 def test_call_that_was_cut_has_no_input() -> None:
     one = said((CALL, "a"), ToolCallJson('{"x": "y", "z": "', 1))
     assert one.end() == [ToolUseParam(id="a", name="search", input={"x": "y"})]
@@ -103,7 +115,7 @@ def test_call_that_was_cut_has_no_input() -> None:
 def test_model_goes_on_behind_what_it_said_and_what_came_of_it() -> None:
     call = ToolUseParam(id="srvtoolu_1", name="search", input={})
     choice = ToolChoice(mode="any", parallel=False)
-    following = next_round(
+    following = going_on(
         prompt(tool_choice=choice), [call], [found("late")], spent=4, loads_tools=True
     )
     assert following.turns[1:] == (
@@ -122,15 +134,15 @@ def test_model_goes_on_behind_what_it_said_and_what_came_of_it() -> None:
     assert [tool.name for tool in following.callable_tools] == ["here", "late"]
     assert following.tools == (HERE, LATE)
     none = prompt(tool_choice=ToolChoice(mode="none"), searchable=())
-    following = next_round(none, [call], [], spent=0, loads_tools=True)
+    following = going_on(none, [call], [], spent=0, loads_tools=True)
     assert following.tool_choice is none.tool_choice
     assert following.offered is None
 
 
 def test_engine_that_loads_no_tools_gets_what_was_found_in_front_once() -> None:
     call = ToolUseParam(id="srvtoolu_1", name="search", input={})
-    first = next_round(prompt(tools=(HERE,)), [call], [found("late")], spent=0, loads_tools=False)
-    second = next_round(first, [call], [found("late")], spent=0, loads_tools=False)
+    first = going_on(prompt(tools=(HERE,)), [call], [found("late")], spent=0, loads_tools=False)
+    second = going_on(first, [call], [found("late")], spent=0, loads_tools=False)
     assert [(tool.name, tool.deferred) for tool in second.tools] == [
         ("here", False),
         ("late", False),
@@ -144,7 +156,7 @@ def test_failure_is_a_result_too() -> None:
     error = ToolSearchErrorBlock(error_code="unavailable")
     block = ToolSearchToolResultBlock(tool_use_id="srvtoolu_1", content=error)
     for loads in (True, False):
-        following = next_round(prompt(), [TextParam(text="a")], [block], spent=0, loads_tools=loads)
+        following = going_on(prompt(), [TextParam(text="a")], [block], spent=0, loads_tools=loads)
         assert following.turns[-1].content == (
             ToolResultParam(tool_use_id="srvtoolu_1", content="unavailable", is_error=True),
         )
@@ -154,7 +166,7 @@ def test_prefill_and_what_follows_are_one_turn_and_one_text() -> None:
     call = ToolUseParam(id="srvtoolu_1", name="search", input={})
     prefill = Turn("assistant", (TextParam(text="One, "),))
     text = TextParam(text="two.")
-    following = next_round(prompt(prefill), [text, call], [found()], spent=0, loads_tools=True)
+    following = going_on(prompt(prefill), [text, call], [found()], spent=0, loads_tools=True)
     assert following.turns[1].content == (TextParam(text="One, two."), call)
-    following = next_round(prompt(prefill), [call], [found()], spent=0, loads_tools=True)
+    following = going_on(prompt(prefill), [call], [found()], spent=0, loads_tools=True)
     assert following.turns[1].content == (TextParam(text="One, "), call)

@@ -87,8 +87,8 @@ def test_parameter_beyond_the_models_capabilities_is_refused(
             '"thinking.type.between_tools" is not supported for this model.',
         ),
         (
-            {"tools": [tool(), {"type": "web_search_20250305", "name": "web_search"}]},
-            f"tools.1.web_search_20250305: {CANNOT_RUN}",
+            {"tools": [tool(), {"type": "code_execution_20250825", "name": "code_execution"}]},
+            f"tools.1.code_execution_20250825: {CANNOT_RUN}",
         ),
         (
             {
@@ -106,7 +106,7 @@ def test_parameter_beyond_the_models_capabilities_is_refused(
         ),
     ],
 )
-@pytest.mark.covers("tools: other server tools", "refused")
+@pytest.mark.covers("tools: code_execution", "refused")
 @pytest.mark.covers("tools: computer, browser, MCP toolsets", "refused")
 @pytest.mark.covers("tools: allowed_callers", "refused")
 def test_parameter_beyond_this_server_is_refused(fields: dict[str, Any], sentence: str) -> None:

@@ -11,15 +11,13 @@ NO_MCP = "this server connects to no MCP servers"
 BLOCKS: list[tuple[dict[str, Any], str]] = [
     (
         {
-            "type": "web_search_tool_result",
+            "type": "code_execution_tool_result",
             "tool_use_id": "srvtoolu_1",
-            "content": [{"type": "web_search_result", "url": "u", "title": "t"}],
+            "content": {"type": "code_execution_result", "stdout": ""},
             "cache_control": {"type": "ephemeral"},
         },
         SERVER_TOOLS,
     ),
-    ({"type": "web_fetch_tool_result", "content": {"type": "document"}}, SERVER_TOOLS),
-    ({"type": "code_execution_tool_result", "caller": None}, SERVER_TOOLS),
     ({"type": "bash_code_execution_tool_result"}, SERVER_TOOLS),
     ({"type": "text_editor_code_execution_tool_result"}, SERVER_TOOLS),
     ({"type": "container_upload", "file_id": "file_1"}, "this server has no containers"),
@@ -28,7 +26,7 @@ BLOCKS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.covers("blocks of a request: blocks of other server tools", "refused")
+@pytest.mark.covers("blocks of a request: blocks of code execution", "refused")
 @pytest.mark.covers("blocks of a request: MCP blocks", "refused")
 @pytest.mark.covers("blocks of a request: container_upload", "refused")
 @pytest.mark.parametrize(("block", "why"), BLOCKS, ids=[block["type"] for block, _ in BLOCKS])

@@ -121,8 +121,8 @@ def test_breakpoint_stands_on_the_block_or_in_its_definition() -> None:
             f"{INSIDE}.bash_20250124.name: Input should be 'bash'",
         ),
         (
-            defining({"type": "web_search_20250305", "name": "web_search"}),
-            f"{INSIDE}.web_search_20250305: {REFUSED_TOOLS['web_search_20250305']}",
+            defining({"type": "code_execution_20250825", "name": "code_execution"}),
+            f"{INSIDE}.code_execution_20250825: {REFUSED_TOOLS['code_execution_20250825']}",
         ),
         (
             definition("n", allowed_callers=["code_execution_20250825"]),
@@ -252,8 +252,8 @@ def test_choice_is_one_among_the_tools_of_the_end(capabilities: Capabilities) ->
     assert refused(removal("a"), **chosen("a")) == sentence
     assert refused(removal("late"), **chosen("late")) == sentence.replace("'a'", "'late'")
     assert refused(removal("a"), **chosen("nobody")) == sentence.replace("'a'", "'nobody'")
-    web = {"type": "web_search_20250305", "name": "web_search"}
-    assert refused(removal("a"), tools=[tool("a"), web], **chosen("a")).startswith("tools.1.web_")
+    code = {"type": "code_execution_20250825", "name": "code_execution"}
+    assert refused(removal("a"), tools=[tool("a"), code], **chosen("a")).startswith("tools.1.code_")
 
 
 def test_any_needs_a_tool_on_offer() -> None:

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from antiphon.core.defined_tools import DEFINED_TOOLS
 from antiphon.core.prompt import Capabilities, Tool, ToolChoice
 from antiphon.schemas.allowed import check_schema
-from antiphon.wire.tools import _MEMBERS, DefinedToolParam, EditorToolParam, ToolSearchParam
+from antiphon.wire.tools import _MEMBERS, NamedToolParam
 from support.requests import (
     ABLE,
     EPHEMERAL,
@@ -113,8 +113,8 @@ def test_tool_that_anthropic_defines_is_a_tool_like_any_other() -> None:
 
 
 def test_every_defined_tool_of_the_wire_has_a_definition_that_can_be_guaranteed() -> None:
-    own = (DefinedToolParam, EditorToolParam, ToolSearchParam)
-    assert {kind for kind, struct in _MEMBERS.items() if struct in own} == set(DEFINED_TOOLS)
+    own = {kind for kind, struct in _MEMBERS.items() if issubclass(struct, NamedToolParam)}
+    assert own == set(DEFINED_TOOLS)
     for kind, defined in DEFINED_TOOLS.items():
         check_schema(defined.input_schema, kind)
 

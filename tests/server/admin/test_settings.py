@@ -15,6 +15,7 @@ from antiphon.service.setting_texts import SETTING_TEXTS
 from antiphon.service.shown_settings import shown_model, shown_settings, without_secrets
 from antiphon.setting_places import leaves
 from antiphon.settings import ModelSettings, Settings, SettingsError
+from antiphon.web_settings import WebSettings
 from support.console import get, member, set_up
 from support.organization import StartOrganization
 
@@ -28,11 +29,13 @@ SECRETS = {
     "ANTIPHON_COUNTERS_URL": f"valkey://:{HIDDEN}@valkey.internal:6379/0?password={HIDDEN}",
     "ANTIPHON_HUB_TOKEN": f"hf_{HIDDEN}",
     "ANTIPHON_OIDC_CLIENT_SECRET": HIDDEN,
+    "ANTIPHON_WEB_KEY": HIDDEN,
 }
 PROVIDER = {
     "ANTIPHON_OIDC_ISSUER": "https://login.example.org",
     "ANTIPHON_OIDC_CLIENT_ID": "antiphon",
 }
+SEARCH = {"ANTIPHON_WEB_SEARCH": "own", "ANTIPHON_WEB_URL": "http://127.0.0.1:9/search"}
 FILE = f"""
 port = 9000
 aliases = ["claude-*", "gpt-4"]
@@ -40,6 +43,10 @@ aliases = ["claude-*", "gpt-4"]
 url = "https://ada:{HIDDEN}@claude.example.org"
 [limits]
 monthly_spend = "12.50"
+[web]
+search = "own"
+url = "http://127.0.0.1:9/search"
+fetch = true
 [llama]
 url = "http://ada:{HIDDEN}@10.0.0.1:8080?key={HIDDEN}"
 api_key = "{HIDDEN}"
@@ -76,7 +83,9 @@ MODELS: list[dict[str, Any]] = [
 def loaded(tmp_path: Path, text: str = FILE, **environ: str) -> Settings:
     file = tmp_path / "antiphon.toml"
     file.write_text(text, encoding="utf-8")
-    return Settings.load({"workers": 2}, environ={**SECRETS, **PROVIDER, **environ}, config=file)
+    return Settings.load(
+        {"workers": 2}, environ={**SECRETS, **PROVIDER, **SEARCH, **environ}, config=file
+    )
 
 
 def test_no_secret_is_shown(tmp_path: Path) -> None:
@@ -86,14 +95,9 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
     assert HIDDEN not in shown
     assert "1234" not in shown
     found = {one.name: one for one in shown_settings(settings)}
-    for name in (
-        "api_key",
-        "admin_key",
-        "database_url",
-        "counters_url",
-        "hub_token",
-        "oidc.client_secret",
-    ):
+    for name in ("api_key", "admin_key", "database_url", "counters_url", "hub_token"):
+        assert (found[name].is_secret, found[name].is_set) == (True, True)
+    for name in ("oidc.client_secret", "web.key"):
         assert (found[name].is_secret, found[name].is_set) == (True, True)
     assert "https://vllm.example.org:8443/v1" in shown
 
@@ -103,7 +107,7 @@ def test_every_secret_of_the_settings_is_in_the_test_above(tmp_path: Path) -> No
     secrets = {leaf.path for leaf in leaves(settings) if isinstance(leaf.value, Secret)}
     hidden = {
         table + one.name
-        for table, kind in (("", Settings), ("oidc.", OidcSettings))
+        for table, kind in (("", Settings), ("oidc.", OidcSettings), ("web.", WebSettings))
         for one in msgspec.structs.fields(kind)
         if one.type == Secret | None
     }
@@ -138,7 +142,8 @@ def test_lines_of_a_setting_set_what_it_is_now(tmp_path: Path) -> None:
         if one.value is None or one.name == "console.url":
             continue
         tried += 1
-        with_provider = PROVIDER if one.name.startswith("oidc.") else {}
+        # What stands together or not at all.
+        with_provider = {"oidc": PROVIDER, "web": SEARCH}.get(one.name.partition(".")[0], {})
         again = loaded_from(tmp_path, one.file_line, with_provider)
         assert again[one.name] == now[one.name], one.file_line
         # An empty list has no form there, so there is a place for one.

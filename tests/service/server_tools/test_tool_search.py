@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.core.prompt import Tool
+from antiphon.core.prompt import Prompt, Tool
 from antiphon.core.server_tools.rounds import ServerCall
 from antiphon.service.server_tools.tool_search import LONGEST_S, ToolSearch
 from antiphon.wire.server_blocks import ToolSearchErrorBlock, ToolSearchResultBlock
@@ -21,7 +21,7 @@ def tool(name: str, description: str = "") -> Tool:
 
 async def searched(search: ToolSearch, name: str, given: dict[str, Any] | None) -> Any:
     """Return the names of what was found, or the code and the message of the error."""
-    result = await search.run(ServerCall("srvtoolu_1", name, given))
+    result = await search.run(ServerCall("srvtoolu_1", name, given), Prompt((), 1))
     assert result.block.tool_use_id == "srvtoolu_1"
     assert (result.searches, result.fetches) == (0, 0)
     content = result.block.content

@@ -78,6 +78,8 @@ def _wanted(settings: Settings) -> dict[str, tuple[str, ...]]:
         wanted["valkey"] = ("valkey",)
     if settings.oidc is not None:
         wanted["oidc"] = ("jwt", "cryptography")
+    if settings.web.search is not None:
+        wanted["web"] = ("cryptography",)
     return wanted
 
 

@@ -94,11 +94,12 @@ class ClaimScanner:
 class Claims:
     """Gathers text up to the end of a sentence or to a mark, and adds its citations."""
 
-    __slots__ = ("_cited", "_expected", "_held", "_quotes", "_sources")
+    __slots__ = ("_cited", "_expected", "_held", "_quoted", "_quotes", "_sources")
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self._quotes: Quotes | None = None
+        self._quoted = 0
         self._held = ""
         # The citations of the open block, and a pattern of the text that still belongs to it.
         self._cited: tuple[Citation, ...] = ()
@@ -145,8 +146,10 @@ class Claims:
         return text[ending:]
 
     def _sentence(self, text: str) -> Passage:
-        if self._quotes is None:
-            self._quotes = Quotes(piece.text for piece in self._sources.pieces)
+        pieces = self._sources.pieces
+        if self._quotes is None or self._quoted != len(pieces):
+            # Tools of the server add sources while the answer is made.
+            self._quotes, self._quoted = Quotes(piece.text for piece in pieces), len(pieces)
         number = self._quotes.find(text)
         citations = () if number is None else self._sources.cite((number,))
         opens = bool(citations or self._cited)

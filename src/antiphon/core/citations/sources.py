@@ -26,12 +26,14 @@ from antiphon.core.documents import (
     search_result_text,
 )
 from antiphon.core.files import StoredPdfSource, StoredTextSource
+from antiphon.core.server_tools.searched import SearchedParam
 from antiphon.wire.citations import (
     CharLocation,
     Citation,
     ContentBlockLocation,
     PageLocation,
     SearchResultLocation,
+    WebSearchResultLocation,
 )
 from antiphon.wire.content import (
     DocumentParam,
@@ -43,6 +45,9 @@ INSTRUCTION: Final = (
     "Behind each piece of the sources stands its number in brackets. When you use a piece in your "
     "answer, write its number behind your sentence in the same way.\n\n"
 )
+
+LONGEST_WEB_CITATION: Final = 150
+"""The characters that a citation of the web repeats."""
 
 Citable: TypeAlias = DocumentParam | SearchResultParam
 
@@ -226,6 +231,13 @@ def _in_blocks(document: DocumentParam, index: int, block: int, cited: str, *_: 
 
 
 def _in_result(result: SearchResultParam, index: int, block: int, cited: str, *_: int) -> Citation:
+    if isinstance(result, SearchedParam):
+        return WebSearchResultLocation(
+            cited_text=cited[:LONGEST_WEB_CITATION],
+            url=result.source,
+            title=result.title,
+            encrypted_index=result.index,
+        )
     return SearchResultLocation(
         cited_text=cited,
         source=result.source,

@@ -11,11 +11,12 @@ prompt in which the whole message comes back.
 """
 
 from itertools import groupby
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
 from antiphon.core.prompt import Breakpoint, Prompt, Role, Turn
+from antiphon.core.server_tools.searched import SearchedParam
 from antiphon.wire.content import (
     SERVER_RESULTS,
     ContentParam,
@@ -27,9 +28,15 @@ from antiphon.wire.content import (
     ToolSearchResultParam,
     ToolSearchToolResultParam,
     ToolUseParam,
+    WebFetchErrorParam,
+    WebFetchResultParam,
+    WebFetchToolResultParam,
+    WebSearchErrorParam,
+    WebSearchToolResultParam,
 )
 
-NOTHING_FOUND = "No tools were found."
+NOTHING_FOUND: Final = "No tools were found."
+NO_RESULTS: Final = "Nothing was found."
 
 _Place: TypeAlias = tuple[int, int]
 
@@ -68,7 +75,30 @@ def as_call(block: ContentParam) -> ContentParam:
             named: list[ToolResultContent] = [*found]
             content = named or [TextParam(text=NOTHING_FOUND)]
             return ToolResultParam(tool_use_id=call, content=content)
+        case WebSearchToolResultParam() | WebFetchToolResultParam():
+            return _of_web(block)
     return block
+
+
+def _of_web(block: WebSearchToolResultParam | WebFetchToolResultParam) -> ToolResultParam:
+    content: Any
+    match block.content:
+        case WebSearchErrorParam(error_code=code) | WebFetchErrorParam(error_code=code):
+            return ToolResultParam(tool_use_id=block.tool_use_id, content=code, is_error=True)
+        case WebFetchResultParam(url=url, content=document):
+            content = [TextParam(text=f"URL: {url}"), document]
+        case results:
+            content = [
+                SearchedParam(
+                    source=one.url,
+                    title=one.title,
+                    content=[],
+                    sealed=one.encrypted_content,
+                    age=one.page_age,
+                )
+                for one in results
+            ] or [TextParam(text=NO_RESULTS)]
+    return ToolResultParam(tool_use_id=block.tool_use_id, content=content)
 
 
 def _moved(mark: Breakpoint, places: dict[_Place, _Place]) -> Breakpoint:

@@ -5,7 +5,7 @@ them lets it go on.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -34,9 +34,15 @@ from antiphon.wire.content import (
     ToolResultParam,
     ToolSearchToolResultParam,
     ToolUseParam,
+    WebFetchToolResultParam,
+    WebSearchToolResultParam,
 )
 from antiphon.wire.partial_json import completed
 from antiphon.wire.server_blocks import ServerResultBlock, ToolSearchResultBlock
+
+_SentBack: TypeAlias = (
+    ToolSearchToolResultParam | WebSearchToolResultParam | WebFetchToolResultParam
+)
 
 
 class ServerCall(msgspec.Struct, frozen=True):
@@ -109,21 +115,27 @@ class Round:
         self._blocks.append(ToolUseParam(id=call, name=name, input=shown or {}))
 
 
-def next_round(
+def results_turn(results: Sequence[ServerResultBlock], *, loads_tools: bool) -> Turn:
+    """Return the turn that results are in a prompt, before its documents become text."""
+    return Turn("user", tuple(_as_result(one, loads_tools=loads_tools) for one in results))
+
+
+def next_round(  # noqa: PLR0913 - what was said, what came of it, and how it goes on
     prompt: Prompt,
     said: Sequence[ContentParam],
     results: Sequence[ServerResultBlock],
+    came: Turn,
     *,
     spent: int,
     loads_tools: bool,
 ) -> Prompt:
     """Return the prompt by which a model goes on behind results of tools of the server.
 
-    `spent` are the tokens of the answer so far. An engine with `loads_tools` describes a tool where
-    it was found; others get it in front of all turns. A choice that forces a call was met.
+    `came` is the turn of the results, as engines read it, and `spent` are the tokens of this round.
+    An engine with `loads_tools` describes a tool where it was found; others get it in front of all
+    turns. A choice that forces a call was met.
     """
-    came = tuple(_as_result(result, loads_tools=loads_tools) for result in results)
-    turns = (*_continued(prompt.turns, said), Turn("user", came))
+    turns = (*_continued(prompt.turns, said), came)
     choice = prompt.tool_choice
     if choice.mode in ("any", "tool"):
         choice = ToolChoice(parallel=choice.parallel)
@@ -153,8 +165,7 @@ def _continued(turns: Sequence[Turn], said: Sequence[ContentParam]) -> tuple[Tur
 
 def _as_result(result: ServerResultBlock, *, loads_tools: bool) -> ContentParam:
     """Return a result as it comes back in a prompt."""
-    sent_back = msgspec.convert(msgspec.to_builtins(result), ToolSearchToolResultParam)
-    block = as_call(sent_back)
+    block = as_call(msgspec.convert(msgspec.to_builtins(result), _SentBack))
     if loads_tools or not isinstance(block, ToolResultParam) or isinstance(block.content, str):
         return block
     content = [

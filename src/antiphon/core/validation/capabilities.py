@@ -6,13 +6,13 @@ that does not think, `speed` standard, `diagnostics`.
 """
 
 from collections.abc import Iterable
-from typing import Final, cast
+from typing import cast
 
 from msgspec import UNSET
 
-from antiphon.core.defined_tools import DEFINED_TOOLS
+from antiphon.core.defined_tools import RUN_HERE
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.prompt import Capabilities, ServerTool
+from antiphon.core.prompt import Capabilities
 from antiphon.core.validation.spots import Spot
 from antiphon.wire.content import (
     DocumentParam,
@@ -30,6 +30,8 @@ from antiphon.wire.content import (
     ToolSearchToolResultParam,
     ToolUseParam,
     UrlSource,
+    WebFetchToolResultParam,
+    WebSearchToolResultParam,
 )
 from antiphon.wire.messages import (
     BetweenToolsThinking,
@@ -46,11 +48,6 @@ from antiphon.wire.tools import (
     RefusedToolParam,
     ToolParam,
 )
-
-RUN_HERE: Final = frozenset(
-    tool.name for tool in DEFINED_TOOLS.values() if isinstance(tool, ServerTool)
-)
-"""The names of the tools that this server runs."""
 
 
 def check_capabilities(
@@ -133,6 +130,8 @@ def check_blocks(spots: Iterable[Spot], capabilities: Capabilities) -> None:
                 | ToolResultParam()
                 | ServerToolUseParam()
                 | ToolSearchToolResultParam()
+                | WebSearchToolResultParam()
+                | WebFetchToolResultParam()
             ) if not capabilities.tools:
                 raise InvalidRequestError(f"{spot.path}: this model does not support tools")
             case ImageParam() if not capabilities.images:

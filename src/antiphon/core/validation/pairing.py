@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import TypeAlias
 
+from antiphon.core.defined_tools import RUN_HERE
 from antiphon.core.errors import InvalidRequestError
 from antiphon.core.prompt import Role, Turn
 from antiphon.wire.content import (
@@ -100,7 +101,9 @@ def _check_server_calls(blocks: Iterable[IndexedBlock], seen: set[str]) -> None:
             if block.id in seen:
                 raise InvalidRequestError(f"{where}: `server_tool_use` ids must be unique")
             seen.add(block.id)
-            open_calls[block.id] = (index, block.name)
+            if block.name in RUN_HERE:
+                # Others are refused later, under their own name.
+                open_calls[block.id] = (index, block.name)
         elif isinstance(block, SERVER_RESULTS):
             _, name = open_calls.pop(block.tool_use_id, (0, ""))
             kind = block.__struct_config__.tag

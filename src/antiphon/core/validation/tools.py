@@ -1,6 +1,6 @@
 """Rules of `tools` and `tool_choice`, and the tools of a prompt."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from msgspec import UNSET
@@ -25,6 +25,8 @@ from antiphon.wire.tools import (
     ToolChoiceParam,
     ToolParam,
     ToolSearchParam,
+    WebFetchParam,
+    WebToolParam,
 )
 
 MOST_STRICT_TOOLS = 20
@@ -50,6 +52,10 @@ def check_tool(tool: CustomToolParam | NamedToolParam, where: str, steps: Steps)
         name = DEFINED_TOOLS[tool.type].name
         if tool.name != name:
             raise InvalidRequestError(f"{where}.{tool.type}.name: Input should be '{name}'")
+    if isinstance(tool, WebToolParam) and tool.allowed_domains and tool.blocked_domains:
+        raise InvalidRequestError(
+            f"{where}.{tool.type}: allowed_domains and blocked_domains cannot be used together"
+        )
     if tool.defer_loading and tool.cache_control is not None:
         raise InvalidRequestError(
             f"Tool '{shortened(tool.name)}' cannot have both defer_loading=true and "
@@ -78,7 +84,23 @@ def _check_together(tools: Sequence[ToolParam]) -> None:
     names = [tool.name for tool in tools if isinstance(tool, CustomToolParam | NamedToolParam)]
     if len(set(names)) < len(names):
         raise InvalidRequestError("tools: Tool names must be unique.")
+    _check_url_sources(tools, names)
     check_strict_schemas(strict_schemas(tools))
+
+
+def _check_url_sources(tools: Sequence[ToolParam], names: Collection[str]) -> None:
+    """Refuse sources of URLs that are results of tools that the request does not have."""
+    for index, tool in enumerate(tools):
+        if not isinstance(tool, WebFetchParam) or tool.url_sources is None:
+            continue
+        sources = tool.url_sources
+        for key in ("client_tool_results", "server_tool_results"):
+            for one in getattr(getattr(sources, key), "tools", ()):
+                if one.name not in names:
+                    raise InvalidRequestError(
+                        f"tools.{index}.{tool.type}.url_sources.{key}: Tool "
+                        f"'{shortened(one.name)}' not found in provided tools"
+                    )
 
 
 def _check_some_stay(tools: Iterable[ToolParam]) -> None:

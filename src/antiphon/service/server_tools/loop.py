@@ -26,8 +26,9 @@ from antiphon.core.prompt import (
     ServerResult,
     Started,
     ToolCallStart,
+    Turn,
 )
-from antiphon.core.server_tools.rounds import Round, ServerCall, next_round
+from antiphon.core.server_tools.rounds import Round, ServerCall, next_round, results_turn
 from antiphon.engines.base import Engine
 from antiphon.wire.content import ContentParam
 
@@ -39,9 +40,12 @@ BATCH_ROUNDS: Final = 40
 
 
 class ServerToolRunner(Protocol):
-    """Runs one tool of the server. What goes wrong is a result too."""
+    """Runs one tool of the server, for the prompt that the model has read.
 
-    async def run(self, call: ServerCall) -> ServerResult: ...
+    What goes wrong is a result too.
+    """
+
+    async def run(self, call: ServerCall, prompt: Prompt) -> ServerResult: ...
 
 
 class Rounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,13 +53,15 @@ class Rounds(msgspec.Struct, frozen=True, kw_only=True):
 
     `runners` are the tools, by name. `admit` is asked for the prompt of each further round: it
     returns the reason to end instead, if there is one. `claimed` returns the beginning of such a
-    round with what it reads of the prompt cache. `new_id` makes the id of a call.
+    round with what it reads of the prompt cache. `new_id` makes the id of a call,
+    and `read` returns the turn of results as engines read it.
     """
 
     runners: Mapping[str, ServerToolRunner]
     admit: Callable[[Prompt], Awaitable[FinishReason | None]]
     claimed: Callable[[Started], Started]
     new_id: Callable[[], str]
+    read: Callable[[Turn, Prompt], Awaitable[Turn]]
     most: int = ROUNDS
 
 
@@ -88,7 +94,8 @@ class ServerToolLoop:
                 # Whoever reads finds that the answer has no end.
                 return
             blocks = said.end()
-            results = [await self._rounds.runners[call.name].run(call) for call in said.calls]
+            runners, prompt = self._rounds.runners, self._prompt
+            results = [await runners[call.name].run(call, prompt) for call in said.calls]
             for result in results:
                 yield result
             reason = await self._reason_to_end(number, said, blocks, results, end)
@@ -122,12 +129,11 @@ class ServerToolLoop:
             return end.reason
         if number == self._rounds.most:
             return FinishReason.PAUSE_TURN
+        loads_tools = self._engine.capabilities.loads_tools
+        found = [result.block for result in results]
+        came = await self._rounds.read(results_turn(found, loads_tools=loads_tools), self._prompt)
         following = next_round(
-            self._prompt,
-            blocks,
-            [result.block for result in results],
-            spent=self._spent,
-            loads_tools=self._engine.capabilities.loads_tools,
+            self._prompt, blocks, found, came, spent=self._spent, loads_tools=loads_tools
         )
         if following.max_tokens <= 0:
             return FinishReason.MAX_TOKENS

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, Final
 
-from antiphon.core.prompt import ServerResult, Tool
+from antiphon.core.prompt import Prompt, ServerResult, Tool
 from antiphon.core.server_tools.catalogue import (
     LONGEST_PATTERN,
     LONGEST_QUERY,
@@ -39,8 +39,9 @@ class ToolSearch:
         self._ends_at = 0.0
         self._catalogue = Catalogue(tools, lambda: self._clock() > self._ends_at)
 
-    async def run(self, call: ServerCall) -> ServerResult:
+    async def run(self, call: ServerCall, prompt: Prompt) -> ServerResult:
         """Search in a thread, and return what was found, or why nothing was."""
+        del prompt
         self._ends_at = self._clock() + LONGEST_S
         try:
             found = await asyncio.to_thread(self._search, call)

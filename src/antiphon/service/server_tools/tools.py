@@ -1,43 +1,111 @@
 """The tools that this server runs, for the answers of one server."""
 
 from collections.abc import Callable
+from functools import partial
 
+from msgspec.structs import replace
+
+from antiphon.core.citations.sources import Sources
 from antiphon.core.ids import ID_ENTROPY, server_tool_use_id
-from antiphon.core.prompt import FinishReason, Prompt, ServerTool
+from antiphon.core.prompt import (
+    FinishReason,
+    Prompt,
+    ServerTool,
+    Turn,
+    WebFetchTool,
+    WebSearchTool,
+)
 from antiphon.engines.base import Engine
 from antiphon.service.caching import CachedRequest
+from antiphon.service.content.documents import read_documents
+from antiphon.service.content.file_reader import FileReader
 from antiphon.service.limits.admission import Admission, AdmissionRequest
 from antiphon.service.limits.admitter import Admitter
 from antiphon.service.prompt_size import size_of_round
-from antiphon.service.server_tools.loop import BATCH_ROUNDS, ROUNDS, Rounds
+from antiphon.service.server_tools.loop import (
+    BATCH_ROUNDS,
+    ROUNDS,
+    Rounds,
+    ServerToolRunner,
+)
 from antiphon.service.server_tools.tool_search import ToolSearch
+from antiphon.service.server_tools.web.tools import WebTools
 
 
 class ServerTools:
     """Makes the rounds of each answer whose prompt offers tools of the server."""
 
-    def __init__(self, admitter: Admitter, entropy: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        admitter: Admitter,
+        entropy: Callable[[int], bytes],
+        file_reader: FileReader,
+        web: WebTools,
+    ) -> None:
         self._admitter = admitter
         self._entropy = entropy
+        self._file_reader = file_reader
+        self._web = web
 
-    def rounds(
+    @property
+    def search_price(self) -> int:
+        """The price of a search of the web, in nano-dollars."""
+        return self._web.search_price
+
+    def opened(self, prompt: Prompt) -> Prompt:
+        """Return a prompt with what the web said in earlier answers."""
+        return self._web.results.opened(prompt)
+
+    def sources(self, prompt: Prompt, found: Sources | None) -> Sources | None:
+        """Return what an answer may cite: also what its tools are yet to find."""
+        if found is None and any(
+            isinstance(tool, WebSearchTool | WebFetchTool) for tool in prompt.callable_tools
+        ):
+            return Sources()
+        return found
+
+    def rounds(  # noqa: PLR0913 - what an answer is made of
         self,
         engine: Engine,
         prompt: Prompt,
         request: AdmissionRequest,
         admission: Admission,
+        *,
         cached: CachedRequest | None,
+        sources: Sources | None,
     ) -> Rounds | None:
         """Return the rounds of an answer; `None` if it offers none of these tools."""
         offered = [tool for tool in prompt.callable_tools if isinstance(tool, ServerTool)]
+        # Those that a search of tools may find later.
+        offered += [tool for tool in prompt.searchable if isinstance(tool, ServerTool)]
         if not offered:
             return None
         search = ToolSearch(prompt.searchable)
+
+        def runner(tool: ServerTool) -> ServerToolRunner:
+            match tool:
+                case WebSearchTool():
+                    hold = partial(
+                        self._admitter.hold_more, admission, request, request.search_price
+                    )
+                    return self._web.search(tool, prompt.cache_salt, hold, admission.searched)
+                case WebFetchTool():
+                    return self._web.fetch(tool)
+            return search
+
+        async def read(turn: Turn, before: Prompt) -> Turn:
+            """Read the results of a round, with the sources of the rounds before."""
+            alone = replace(before, turns=(turn,), breakpoints=(), pdf_paths=())
+            opened = self.opened(alone)
+            done = await read_documents(opened, self._file_reader, sources=sources)
+            return done.prompt.turns[0]
+
         return Rounds(
-            runners={tool.name: search for tool in offered},
+            runners={tool.name: runner(tool) for tool in offered},
             admit=_RoundAdmission(self._admitter, engine, request, admission).admit,
             claimed=(lambda started: started) if cached is None else cached.claimed_again,
             new_id=self._new_id,
+            read=read,
             most=ROUNDS if request.batch_id is None else BATCH_ROUNDS,
         )
 
