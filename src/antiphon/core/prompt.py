@@ -5,7 +5,7 @@ Some are made for every token, so they are msgspec structs: a tenth of a datacla
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -53,6 +53,12 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 ServerToolKind: TypeAlias = Literal[
     "tool_search_tool_regex", "tool_search_tool_bm25", "web_search", "web_fetch"
 ]
+
+
+TOOL_SEARCHES: Final[frozenset[ServerToolKind]] = frozenset(
+    {"tool_search_tool_regex", "tool_search_tool_bm25"}
+)
+"""The kinds that find deferred tools."""
 
 
 class ServerTool(Tool, frozen=True, kw_only=True):
@@ -132,6 +138,8 @@ class Prompt(msgspec.Struct, frozen=True, eq=False, weakref=True):
     """The tools on offer at the end of the conversation; `None`: those that are not deferred."""
     searchable: tuple[Tool, ...] = ()
     """The tools that a search of this server may find."""
+    sealed: bool = False
+    """Whether the results of a web search are in it, which are yet to be opened."""
     tool_choice: ToolChoice = ToolChoice()
     output_schema: dict[str, Any] | None = None
     thinking: Thinking = Thinking()

@@ -143,6 +143,13 @@ def test_engine_that_loads_no_tools_has_those_that_were_found_in_front() -> None
     assert len(prompt(*after[:1], capabilities=ABLE, tools=tools[:3]).tools) == 3
 
 
+def test_other_tools_of_the_server_search_no_tools() -> None:
+    web = {"type": "web_search_20250305", "name": "web_search"}
+    made = prompt(capabilities=ABLE, tools=[web, tool("late", defer_loading=True)])
+    assert [one.name for one in made.tools] == ["web_search", "late"]
+    assert made.searchable == ()
+
+
 def test_nothing_found_and_a_failure_are_read_as_such() -> None:
     why = {"error_message": "Invalid pattern."}
     said = [asked(1), found(number=1), asked(2), failed(2, **why), asked(3), failed(3)]

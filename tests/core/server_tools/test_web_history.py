@@ -53,6 +53,12 @@ def test_results_are_search_results_that_are_sealed_yet() -> None:
     assert read("web_search", []).content == [TextParam(text=NO_RESULTS)]
 
 
+def test_prompt_says_that_there_are_seals() -> None:
+    said = [user(), assistant(used("web_search", [HIT])), user()]
+    assert able(*said, tools=[SEARCH]).sealed
+    assert not able(user(), tools=[SEARCH]).sealed
+
+
 def test_fetched_page_is_a_document_behind_its_address() -> None:
     document = {
         "type": "document",

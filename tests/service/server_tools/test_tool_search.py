@@ -1,5 +1,6 @@
 """A search of tools as the model asks for it."""
 
+import sys
 import time
 from typing import Any
 
@@ -113,6 +114,12 @@ async def test_pattern_that_makes_others_backtrack_takes_no_time() -> None:
     began = time.process_time()
     assert await searched(ToolSearch(tools), REGEX, {"pattern": "(a*)*(a*)*(a|aa)*b$"}) == []
     assert time.process_time() - began < 1
+
+
+async def test_search_without_its_library_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "re2", None)
+    given = {"pattern": "x"}
+    assert await searched(ToolSearch(TOOLS), REGEX, given) == ("unavailable", None)
 
 
 async def test_search_that_takes_too_long_is_given_up() -> None:

@@ -58,7 +58,12 @@ def with_calls(prompt: Prompt) -> Prompt:
         places |= {place: (len(turns), index) for index, (_, _, place) in enumerate(blocks)}
         turns.append(Turn(role, tuple(block for _, block, _ in blocks)))
     moved = tuple(_moved(mark, places) for mark in prompt.breakpoints)
-    return replace(prompt, turns=tuple(turns), breakpoints=moved)
+    sealed = any(
+        isinstance(block, WebSearchToolResultParam)
+        for turn in prompt.turns
+        for block in turn.content
+    )
+    return replace(prompt, turns=tuple(turns), breakpoints=moved, sealed=sealed)
 
 
 def as_call(block: ContentParam) -> ContentParam:

@@ -22,7 +22,7 @@ from antiphon.core.late_tools import (
     name_in,
     with_deferred,
 )
-from antiphon.core.prompt import Breakpoint, ServerTool, Tool
+from antiphon.core.prompt import TOOL_SEARCHES, Breakpoint, ServerTool, Tool
 from antiphon.core.validation.spots import Spot
 from antiphon.core.validation.tools import (
     check_choice,
@@ -86,7 +86,7 @@ def check_changes(
     searches them. The time is linear in the request.
     """
     declared = declared_tools(params)
-    searched = any(isinstance(tool, ServerTool) for tool in declared)
+    searched = any(isinstance(tool, ServerTool) and tool.kind in TOOL_SEARCHES for tool in declared)
     tools = with_deferred(declared) if loads_tools or searched else at_once(declared)
     about_tools = [
         one for one in spots if isinstance(one.block, (ToolReferenceParam, *TOOL_CHANGES))

@@ -51,6 +51,9 @@ class ToolSearch:
             )
         except SearchTooLongError:
             content = ToolSearchErrorBlock(error_code="execution_time_exceeded")
+        except ImportError:
+            # Of the library for patterns, which has no wheel for every machine.
+            content = ToolSearchErrorBlock(error_code="unavailable")
         else:
             references = tuple(ToolReferenceBlock(tool_name=name) for name in found)
             content = ToolSearchResultBlock(tool_references=references)

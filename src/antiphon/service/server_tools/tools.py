@@ -95,7 +95,7 @@ class ServerTools:
 
         async def read(turn: Turn, before: Prompt) -> Turn:
             """Read the results of a round, with the sources of the rounds before."""
-            alone = replace(before, turns=(turn,), breakpoints=(), pdf_paths=())
+            alone = replace(before, turns=(turn,), breakpoints=(), pdf_paths=(), sealed=True)
             opened = self.opened(alone)
             done = await read_documents(opened, self._file_reader, sources=sources)
             return done.prompt.turns[0]

@@ -27,7 +27,10 @@ class WebResults:
         One that was sealed elsewhere, or for another workspace, has its title and its URL alone:
         conversations that began at another server go on here.
         """
-        return rewrite(prompt, lambda block: (self._opened(block, prompt.cache_salt),))
+        if not prompt.sealed or self._seals is None:
+            return prompt
+        opened = rewrite(prompt, lambda block: (self._opened(block, prompt.cache_salt),))
+        return replace(opened, sealed=False)
 
     def _opened(self, block: BlockParam, salt: str) -> BlockParam:
         if not isinstance(block, SearchedParam) or self._seals is None:
