@@ -4,7 +4,7 @@
 BIN := .venv/bin
 # `make coverage` has run the pure ones. Of the others, those of the real model take both cores as
 # it is, so they run one after the other: tests/conftest.py marks them `alone`. More than half of the
-# time of all the rest is waiting, so it has three workers more than there are cores.
+# time of all the rest is waiting, so it has six workers more than there are cores.
 # Workers have to name their tests alike, and some names come from sets: so one hash seed.
 PURE := tests/core tests/schemas tests/wire
 SHARED := PYTHONHASHSEED=0 $(BIN)/pytest --dist worksteal -n
@@ -29,7 +29,7 @@ ifdef ARGS
 	@$(BIN)/pytest $(ARGS)
 else
 	@$(MAKE) --no-print-directory coverage
-	@$(SHARED) 5 -m "not soak and not alone" $(NOT_PURE)
+	@$(SHARED) 8 -m "not soak and not alone" $(NOT_PURE)
 	@$(BIN)/pytest -m "alone and not soak" $(NOT_PURE)
 endif
 
