@@ -76,7 +76,7 @@ class WebSearchBackend:
         ask = self._asks(query, "" if key is None else key.reveal())
         try:
             answer = msgspec.json.decode(await self._sent(ask))
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, OSError, ValueError, RecursionError) as error:
             self._tell(type(error).__name__)
             raise SearchFailedError("unavailable") from error
         hits = (_hit(*fields) for fields in self._hits(answer))
