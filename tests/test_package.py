@@ -24,6 +24,8 @@ from support.processes import KEY, serving
 ROOT = Path(__file__).parents[1]
 INFO = f"antiphon-{__version__}.dist-info/"
 LINE = "antiphon: {}pip install 'antiphon[{}]'\n"
+# They need no more than the client has, or say first how they are called.
+WITHOUT_SERVER = {"models", "service", "doctor", "config", "completion"}
 # Imports every module but those that run when they are imported: commands, and alembic's script.
 IMPORT = """
 import pkgutil, sys
@@ -178,9 +180,7 @@ def test_program_helps_without_extras(
     assert done.stdout.startswith(said)
 
 
-@pytest.mark.parametrize(
-    "command", [*sorted(FAMILIES.keys() - {"models", "service", "doctor"}), "service install"]
-)
+@pytest.mark.parametrize("command", [*sorted(FAMILIES.keys() - WITHOUT_SERVER), "service install"])
 def test_command_without_the_server_extra_names_it(
     bare: Environment, tmp_path: Path, command: str
 ) -> None:

@@ -50,6 +50,7 @@ test("costs add up to the nano-dollar", () => {
     workspace_id: null,
     description: null,
     model: "a",
+    cost_type: null,
     token_type: null,
   });
   const days = report([cost("0.0000001"), cost("12.5")], [cost("0.0000002")]);

@@ -14,11 +14,12 @@ from antiphon.oidc_settings import OidcSettings
 from antiphon.service.settings_file import settings_file_text
 from antiphon.setting_places import leaves
 from antiphon.settings import Settings
+from antiphon.web_settings import WebSettings
 from cli.conftest import Shell
 
 # Of the one model; the file shows the tables of engines and of several models by examples.
 OF_MODELS = {"model", "model_id", "aliases", "engine", "cache_minimum_tokens"}
-TABLES = {"llama", "scripted", "models", "price", "sources", "oidc"}
+TABLES = {"llama", "scripted", "models", "price", "sources", "oidc", "web"}
 
 
 def with_all_settings(text: str) -> str:
@@ -57,7 +58,9 @@ def test_every_setting_is_in_the_file_with_its_default() -> None:
         leaf.path
         for leaf in leaves(Settings(data_dir=Path("/d")))
         if leaf.path.partition(".")[0] not in TABLES
-    } | {f"oidc.{name}" for name in OidcSettings.__struct_fields__}
+    }
+    for table, kind in (("oidc", OidcSettings), ("web", WebSettings)):
+        all_settings |= {f"{table}.{name}" for name in kind.__struct_fields__}
     assert all_settings - found == set()
     assert found - all_settings <= {"llama.context", "llama.slots"}
 

@@ -96,7 +96,7 @@ def test_show_tells_where_a_model_is_and_what_is_in_it(shell: Shell, own_home: P
     assert rows["catalogue"].startswith("qwen3.5-4b, Qwen3.5 4B")
     assert rows["licence"] == "Apache-2.0"
     assert rows["can"] == "tools, thinking, images (not run here: from pages)"
-    assert rows["tools"] == "native: called in the format of its template"
+    assert rows["tools"] == "native call format: that of its template"
     assert rows["context"].startswith("trained for 4,096 tokens")
     assert all(len(line) <= 80 or str(blob) in line for line in said.splitlines())
     found = shell.json("models show qwen3.5:4b")

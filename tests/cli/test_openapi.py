@@ -1,7 +1,7 @@
 """`antiphon openapi`: the description of the API, without a server."""
 
 import json
-import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ def test_command_prints_the_description_and_leaves_nothing(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    sys.modules["tempfile"].tempdir = None  # type: ignore[attr-defined]  # looks at TMPDIR again
+    monkeypatch.setattr(tempfile, "tempdir", None)  # it looks at TMPDIR again
     (tmp_path / "antiphon.toml").write_text("prot = 1\n", encoding="utf-8")
     assert main(["openapi"]) == 0
     told = json.loads(capsys.readouterr().out)

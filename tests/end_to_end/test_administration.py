@@ -151,7 +151,7 @@ def test_sdk_walks_all_pages(admin: Anthropic) -> None:
     first = admin.organization.workspaces.list(limit=2)
     second = first.get_next_page()
     assert [one.id for one in first.data] != [one.id for one in second.data]
-    assert len(list(admin.organization.rate_limits.list(limit=1))) == 3
+    assert len(list(admin.organization.rate_limits.list(limit=1))) == 4
 
 
 def test_sdk_raises_the_class_of_each_admin_error(admin: Anthropic, server: Program) -> None:

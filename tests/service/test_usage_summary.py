@@ -155,7 +155,8 @@ async def test_lines_are_the_sums_of_the_ledger_however_they_are_grouped(
         at = tuple(values[name] for name in by)
         requests[at] += 1
         tokens[at] += one.tokens
-        saved[at] += one.uncached_cost - (one.costs.total - one.costs.output)
+        prompt = one.costs.total - one.costs.output - one.costs.web_search
+        saved[at] += one.uncached_cost - prompt
     lines = await summary.lines(SPAN, by, only)
     assert [line.dimensions for line in lines] == sorted(
         requests, key=lambda at: tuple(value or "" for value in at)

@@ -16,6 +16,7 @@ from antiphon.settings import (
     LimitSettings,
     Settings,
 )
+from antiphon.web_settings import WebSettings
 
 _HEAD: Final = """\
 # The settings of an Antiphon server. A line that begins with # has no effect; it shows the default,
@@ -64,12 +65,17 @@ _EXAMPLES: Final[dict[str, str]] = {
     "oidc.client_id": "antiphon",
     "oidc.client_secret": "the secret of this server at the provider",
     "oidc.role_claim": "groups",
+    "web.search": "searxng",
+    "web.url": "http://127.0.0.1:8888/search",
+    "web.key": "the key of the service",
+    "web.price": "0",
 }
-_NUMBERS: Final = ("body_budget_bytes", "workspace_file_quota_bytes")
+_NUMBERS: Final = ("body_budget_bytes", "workspace_file_quota_bytes", "web.price")
 _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "limits": LimitSettings,
     "console": ConsoleSettings,
     "oidc": OidcSettings,
+    "web": WebSettings,
 }
 # Tables of the models, and what is said once for all of them.
 _ELSEWHERE: Final = frozenset({*OF_ONE_MODEL, "models", "price", *_TABLES})

@@ -136,7 +136,7 @@ async def test_pages_of_levels_and_of_spend_limits_are_the_whole(
         workspace = (await org.post("/workspaces", name))["id"]
         await org.limit(f"/workspaces/{workspace}", requests_per_minute=5)
     monkeypatch.setattr("antiphon.service.admin.rate_levels.PORTION", 3)
-    for path, rows in (("/rate_limit_levels", 17), ("/spend_limits", 4)):
+    for path, rows in (("/rate_limit_levels", 18), ("/spend_limits", 4)):
         whole = (await org.get(f"{path}?limit=100"))["data"]
         assert len(whole) == rows
         for size in (1, 2, 4, rows - 1, rows):

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.covers("administration: POST /rate_limits/{limit}", "effect")
 async def test_rate_limits_are_read_and_written(organization: StartOrganization) -> None:
     org = await organization()
-    model, count, batch = (await org.get("/rate_limits"))["data"]
+    model, count, batch, files = (await org.get("/rate_limits"))["data"]
     assert model == {
         "type": "rate_limit",
         "id": "rl_scripted",
@@ -32,6 +32,7 @@ async def test_rate_limits_are_read_and_written(organization: StartOrganization)
         ],
     }
     assert count["group"] == {"type": "token_count", "id": "token_count"}
+    assert files["group"] == {"type": "files", "id": "files"}
     assert batch["group"] == {"type": "batch", "id": "batch"}
     assert batch["limits"] == [{"type": "requests_per_minute", "value": 4_000}]
     changes = {"limits": [{"type": "requests_per_minute", "value": 100}]}
