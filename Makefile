@@ -4,7 +4,9 @@
 BIN := .venv/bin
 # `make coverage` has run the pure ones. Of the others, those of the real model take both cores as
 # it is, so they run one after the other: tests/conftest.py marks them `alone`. More than half of the
-# time of all the rest is waiting, so it has six workers more than there are cores.
+# time of all the rest is waiting, so it has four workers more than there are cores.
+# Each worker would rewrite the assertions of all tests anew, 13 s of a processor, all at once: so
+# they are rewritten before, beside the pure tests.
 # Workers have to name their tests alike, and some names come from sets: so one hash seed.
 PURE := tests/core tests/schemas tests/wire
 SHARED := PYTHONHASHSEED=0 $(BIN)/pytest --dist worksteal -n
@@ -28,8 +30,10 @@ test: .venv/dev ## every test, with the real model and real servers
 ifdef ARGS
 	@$(BIN)/pytest $(ARGS)
 else
-	@$(MAKE) --no-print-directory coverage
-	@$(SHARED) 8 -m "not soak and not alone" $(NOT_PURE)
+	@mkdir -p .cache
+	@$(BIN)/pytest --collect-only -qq $(NOT_PURE) >.cache/collected.log 2>&1 & \
+		$(MAKE) --no-print-directory coverage && wait
+	@$(SHARED) 6 -m "not soak and not alone" $(NOT_PURE)
 	@$(BIN)/pytest -m "alone and not soak" $(NOT_PURE)
 endif
 

@@ -88,6 +88,7 @@ def play(runner: Runner, story: Crashes) -> None:
     assert story.results == {"succeeded": story.requests}
 
 
+@pytest.mark.soak
 def test_no_request_is_given_up_over_crashes_that_none_of_them_causes(runner: Runner) -> None:
     play(runner, Crashes(1000, 30))
 
