@@ -1,15 +1,6 @@
 import gc
 import os
-import sys
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Generator,
-    Iterator,
-    Sequence,
-)
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from itertools import chain, count
@@ -93,16 +84,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         uses_model = isinstance(item, pytest.Function) and "default_model" in item.fixturenames
         if uses_model and item.path.parent.name not in BESIDE_OTHERS:
             item.add_marker("alone")
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol() -> Generator[None, object, object]:
-    """Keep what measures the coverage: an error within it, such as of a full stack, ends it."""
-    tracing = sys.gettrace()
-    done = yield
-    if tracing is not None and sys.gettrace() is None:
-        sys.settrace(tracing)
-    return done
 
 
 def pytest_collection_finish() -> None:
