@@ -182,6 +182,12 @@ def test_cursor_has_the_size_of_its_page_and_the_place_before_it() -> None:
         _ = TokenCursor(7, "page_7").place
 
 
+def test_token_is_bound_to_its_listing() -> None:
+    bound = bind_token("page_7", "/v1/files?limit=2")
+    assert bound not in {"page_7", bind_token("page_7", "/v1/files?limit=3")}
+    assert unbind_token(bound, "/v1/files?limit=2") == "page_7"
+
+
 @given(st.text(), st.text())
 def test_bound_token_leads_on_in_its_listing_alone(position: str, listing: str) -> None:
     for token in (page_token(position), "page_7"):
