@@ -140,7 +140,11 @@ def _ratio(
     values: Sequence[Moment], beside: Sequence[Moment], of: Callable[[Moment], float]
 ) -> str:
     """Compare the rounds: the machine was about as busy for both sides of one."""
-    ratios = sorted(of(one) / of(other) for one, other in zip(values, beside, strict=True))
+    pairs = [(of(one), of(other)) for one, other in zip(values, beside, strict=True)]
+    # The clock of a processor has steps of 10 ms.
+    ratios = sorted(one / other for one, other in pairs if other)
+    if not ratios:
+        return ""
     return f"{median(ratios):.2f} of llama.cpp ({ratios[0]:.2f} to {ratios[-1]:.2f})"
 
 

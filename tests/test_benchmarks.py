@@ -131,6 +131,7 @@ def stand_in(folder: Path, missing: int) -> str:
     return str(interpreter)
 
 
+@pytest.mark.soak
 def test_engines_are_compared_in_the_same_rounds(tiny_model: Path, tmp_path: Path) -> None:
     options = ("--weights", str(tiny_model), "--openvino", stand_in(tmp_path, missing=0))
     figures, _ = quick_figures("engines", tmp_path, *options)

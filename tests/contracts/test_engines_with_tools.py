@@ -137,7 +137,7 @@ async def test_engine_declares_support_for_tools(engine: Engine) -> None:
 @pytest.mark.covers("tool_choice: any", "effect")
 @pytest.mark.covers("tool_choice: disable_parallel_tool_use", "effect")
 async def test_choice_any_without_parallel_use_makes_one_valid_call(engine: Engine) -> None:
-    events = await answer(engine, asking(ToolChoice(mode="any", parallel=False)))
+    events = await answer(engine, asking(ToolChoice(mode="any", parallel=False), max_tokens=400))
     assert len(valid_calls(events)) == 1
     assert not text_of(events)
     assert reason_of(events) is FinishReason.END_TURN
