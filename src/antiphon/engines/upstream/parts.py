@@ -256,6 +256,9 @@ class Line:
                 break
             if isinstance(first, _Call):
                 first.end()
+                if not first.whole:
+                    # It was closed before; only the last call may be cut.
+                    first.check(cut=False)
                 first.gone = True
                 events += first.events
             line.popleft()
