@@ -149,6 +149,7 @@ def test_wheel_has_the_program_the_engines_and_the_extras_of_the_project(wheel: 
     }
 
 
+@pytest.mark.soak
 def test_wheel_of_the_sdist_equals_the_wheel_of_the_sources(wheel: Path, tmp_path: Path) -> None:
     run([sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)], ROOT)
     (sdist,) = tmp_path.glob("*.tar.gz")

@@ -156,7 +156,7 @@ async def test_changed_accounts_are_those_of_a_whole_read(
     monkeypatch.setattr("antiphon.store.database.records.PORTION", 2)
     changes = Changes(random := Random(13))  # noqa: S311 - no secret
     await accounts.current()
-    for _ in range(80):
+    for _ in range(40):
         async with database.write() as connection:
             for _ in range(random.randint(1, 12)):
                 await changes.make(connection)

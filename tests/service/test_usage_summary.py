@@ -17,6 +17,7 @@ from antiphon.service.admin.transactions import AdminTransactions
 from antiphon.service.reports import UsageLine, UsageSummary
 from antiphon.store.database.database import Database
 from antiphon.store.ledger import COUNTERS
+from support.examples import examples
 from support.ledger import DEFAULT_WORKSPACE, KEYS, MODELS, WORKSPACES, ledgers, rewrite
 
 pytestmark = pytest.mark.anyio
@@ -115,7 +116,7 @@ async def test_request_that_used_nothing_has_no_hit_rate(
 
 
 @settings(
-    max_examples=25,
+    max_examples=examples(0.25),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(

@@ -147,6 +147,7 @@ async def test_session_that_ends_meanwhile_sets_no_password(
     assert (await Browser(org.app).sign_in()).status == 200
 
 
+@pytest.mark.usefixtures("real_hashes")
 async def test_database_knows_no_token_and_no_password(
     on_both_databases: StartOrganization,
 ) -> None:
