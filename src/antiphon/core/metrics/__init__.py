@@ -1,0 +1,1 @@
+"""Metrics as values: families, their series, and the text in which Prometheus reads them."""
