@@ -181,12 +181,13 @@ class SnapshotReport(msgspec.Struct, frozen=True, kw_only=True):
     """The snapshots of an engine, and how often it had less of a prompt than it knew of.
 
     `limit_bytes` is what snapshots may take now: the setting, or less on a full disk. `mismatches`
-    counts prompts since the start.
+    counts prompts, and `evictions` the snapshots that made room for others, since the start.
     """
 
     snapshots: tuple[KeptSnapshot, ...] = ()
     limit_bytes: int = 0
     mismatches: int = 0
+    evictions: int = 0
 
 
 @runtime_checkable

@@ -82,6 +82,11 @@ class Answer:
         return tokens.cache_read, tokens.cache_write_5m + tokens.cache_write_1h
 
     @property
+    def message_id(self) -> str:
+        """The id of the message."""
+        return self._spec.message_id
+
+    @property
     def input_tokens(self) -> int:
         """The size of the whole prompt: from the engine, and before that from the admission."""
         return self._prompt_tokens.prompt or self._admission.input_tokens

@@ -45,6 +45,10 @@ CACHE_HEADER: Final = "x-antiphon-cache"
 THOUGHTS_TAKEN_BACK: Final = "thoughts-taken-back"
 """Why an entry is not read: it holds thoughts that the model's template shows no more."""
 
+HAD_LESS: Final = "engine-had-less"
+KEPT_LESS: Final = "engine-kept-less"
+"""Why a request read, or wrote, less of the prompt cache than its plan."""
+
 _ENTRY: Final = b"antiphon prompt cache entry\0"
 _SALT: Final = b"antiphon prompt cache salt\0"
 # Workspaces whose salts stay in memory.
@@ -361,8 +365,8 @@ def _shortfall(plan: CachePlan, claim: CacheClaim, confirmed: Confirmation) -> s
         # The engine had all up to the first thought that the template shows no more.
         if 0 < confirmed.stays <= confirmed.reused and confirmed.stays < plan.usage.cache_read:
             return THOUGHTS_TAKEN_BACK
-        return "engine-had-less"
-    return None if claim.writes == plan.writes else "engine-kept-less"
+        return HAD_LESS
+    return None if claim.writes == plan.writes else KEPT_LESS
 
 
 def salt_of(signing_key: bytes, organization_id: str, workspace_id: str | None) -> str:

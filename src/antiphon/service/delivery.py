@@ -56,6 +56,15 @@ class Delivery:
         self._delivering = asyncio.Lock()
         self._log = EventLog(__name__)
 
+    @property
+    def waiting(self) -> int:
+        """The number of slots that are not delivered yet."""
+        return len(self._waiting)
+
+    def oldest(self) -> LedgerEntry | None:
+        """Return the entry that has waited longest; `None` without one, or if it is damaged."""
+        return self._read(self._waiting[0]) if self._waiting else None
+
     def add(self, number: int) -> None:
         """Add a slot behind the others."""
         self._waiting.append(number)

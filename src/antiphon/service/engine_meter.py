@@ -1,5 +1,6 @@
 """What the requests of one model tell of its engines: how fast each is, and when one failed."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from antiphon.core.billing.ledger import LedgerEntry
@@ -13,7 +14,8 @@ class EngineMeter:
     """Measures the engines of one model by its interactive requests.
 
     A request costs two additions when it has ended. Seen from here an engine is as fast as its
-    callers find it: the wait for a slot, and the network of an upstream, count.
+    callers find it: the wait for a slot, and the network of an upstream, count. `errors` counts the
+    requests that failed by the fault of the engines, by kind.
     """
 
     def __init__(self, engines: int, clock: Callable[[], float]) -> None:
@@ -21,6 +23,7 @@ class EngineMeter:
         self._speeds: Sequence[tuple[RecentSpeed, RecentSpeed]] = [
             (RecentSpeed(), RecentSpeed()) for _ in range(engines)
         ]
+        self.errors: Counter[EngineErrorKind] = Counter()
         self._failed: tuple[EngineErrorKind, float] | None = None
 
     def note(self, number: int, entry: LedgerEntry, money_s: float) -> None:
@@ -44,6 +47,7 @@ class EngineMeter:
         """Note how a request ended; what is the fault of the request is none of the engine."""
         if isinstance(error, EngineError) and error.kind is not EngineErrorKind.UNSUPPORTED:
             self._failed = error.kind, self._clock()
+            self.errors[error.kind] += 1
 
     def speeds(self, index: int) -> EngineSpeeds:
         """Return how fast the engine at this index was in the last minutes."""

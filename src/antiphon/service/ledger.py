@@ -65,6 +65,14 @@ class Receivers(msgspec.Struct, frozen=True):
     save: TakeEntries
 
 
+class Behind(msgspec.Struct, frozen=True):
+    """What a receiver has not taken yet: how many entries, and the age of the oldest one."""
+
+    receiver: str
+    entries: int
+    lag_s: float
+
+
 class Ledger:
     """The ledger of this process. See `open_ledger`."""
 
@@ -118,6 +126,21 @@ class Ledger:
     def damaged(self) -> list[Path]:
         """The files with damaged requests, which are not billed, until the operator moves them."""
         return sorted(path for path in self._damaged if path.exists())
+
+    def behind(self) -> tuple[Behind, ...]:
+        """Return how far counters and database are behind. Reads memory, and of the journal one."""
+        return (
+            self._behind("counters", self._settling, self._settling_committed),
+            # The database gets what the counters have taken.
+            self._behind("database", self._settling, self._saving),
+        )
+
+    def _behind(self, receiver: str, *deliveries: Delivery) -> Behind:
+        oldest = [entry for one in deliveries if (entry := one.oldest()) is not None]
+        now = self.now()
+        lag_s = max((now - entry.ended_at).total_seconds() for entry in oldest) if oldest else 0.0
+        # Clocks go back sometimes.
+        return Behind(receiver, sum(one.waiting for one in deliveries), max(0.0, lag_s))
 
     def report_damaged(self, paths: Iterable[Path]) -> None:
         """Tell of files with damaged requests from now on."""

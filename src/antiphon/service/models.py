@@ -317,6 +317,10 @@ class Models:
         """Return the engines of a model, by its id, as the settings name them."""
         return tuple(one.engine for one in self._models[model_id].settings.runs_on())
 
+    def id_of(self, name: str) -> str | None:
+        """Return the id of the model that answers to `name`; `None` if none does."""
+        return self._catalogue.resolve(name)
+
     def serves(self, name: str) -> bool:
         """Return whether a model answers to `name`."""
         return self._catalogue.resolve(name) is not None

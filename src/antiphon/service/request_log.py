@@ -55,7 +55,7 @@ class RequestLog:
         self._waiting: deque[RequestRecord] = deque()
         self._without_key = 0
         self._refused: Counter[Refusal] = Counter()
-        self._dropped = 0
+        self._dropped = self._dropped_before = 0
         self._added = asyncio.Event()
         self._writing = asyncio.Lock()
         self._log = EventLog(__name__)
@@ -64,6 +64,16 @@ class RequestLog:
     def dropped(self) -> int:
         """How many requests have no row, since the last that was logged."""
         return self._dropped
+
+    @property
+    def dropped_ever(self) -> int:
+        """How many requests have no row, since the start."""
+        return self._dropped_before + self._dropped
+
+    @property
+    def pending(self) -> int:
+        """How many requests wait to be written."""
+        return len(self._waiting)
 
     def add(self, record: RequestRecord) -> None:
         """Add a finished request; returns at once."""
@@ -99,6 +109,7 @@ class RequestLog:
             self._without_key = 0
             if self._dropped:
                 dropped, self._dropped = self._dropped, 0
+                self._dropped_before += dropped
                 self._log.warning("requests.not_recorded", requests=dropped)
             left = len(self._waiting)
             if self._refused and not left:

@@ -107,6 +107,7 @@ class LlamaMachine:
             ),
             limit_bytes=store.limit_bytes,
             mismatches=mismatches,
+            evictions=store.evictions,
         )
 
     def state(self) -> EngineState:

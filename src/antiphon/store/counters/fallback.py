@@ -89,6 +89,11 @@ class FallbackCounters:
         """The reason to grant nothing, as the counters are away; `None` if asks are decided."""
         return self._away
 
+    @property
+    def pending(self) -> int:
+        """The settlements that the shared counters have not got yet."""
+        return len(self._backlog)
+
     async def open(self) -> None:
         """Check whether the counters answer and are seeded; if not, asks are refused at once."""
         try:

@@ -29,6 +29,11 @@ class MemoryCounters:
         """The reason to grant nothing; `None` if asks are decided."""
         return self._refused
 
+    @property
+    def pending(self) -> int:
+        """The settlements that are not delivered yet: none, as they are made here."""
+        return 0
+
     def refuse(self, reason: str | None) -> None:
         """Grant nothing from now on, for this reason; with `None`, decide asks again."""
         self._refused = reason

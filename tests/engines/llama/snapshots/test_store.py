@@ -318,6 +318,7 @@ async def test_snapshot_larger_than_the_budget_evicts_nothing(tmp_path: Path, di
     async with store.saving("a", TOKENS, 11) as draft:
         assert draft is None
     assert store.find("a", [1]) is small
+    assert store.evictions == 0
     await store.aclose()
 
 
@@ -349,6 +350,8 @@ async def test_pinned_snapshot_is_not_evicted_and_its_file_outlives_its_end(
     with pytest.raises(SnapshotLostError):
         await restored(store, snapshot)
     assert not await store.renew(snapshot)
+    # It had ended, and another one did not displace it.
+    assert store.evictions == 0
     await store.aclose()
 
 
@@ -394,6 +397,7 @@ async def test_snapshots_over_the_budget_are_evicted_at_the_start(
     await store.aclose()
     store = await open_store(tmp_path, disk, budget_bytes=12)
     assert sorted(one.read_ms for one in store.snapshots()) == [102.0, 103.0]
+    assert store.evictions == 2
     await store.aclose()
 
 

@@ -51,7 +51,8 @@ class SnapshotStore:
     """The snapshots in one folder, for one identity of a model. Made by `open`.
 
     `now` is the time of day in seconds: lifetimes go on while no server runs. `new_name` gives
-    names that no file had before. Work on files runs in threads, the rest on the event loop.
+    names that no file had before. `evictions` counts snapshots that had to go before their end.
+    Work on files runs in threads, the rest on the event loop.
 
     Opening takes time linear in the files and in their tokens (4 bytes each). `find` is linear in
     the tokens of the prompt and in the number of snapshots of the salt; making room takes n log n
@@ -76,6 +77,7 @@ class SnapshotStore:
         self._now = now
         self._new_name = new_name
         self._budget_bytes = self._limit_bytes = budget_bytes
+        self.evictions = 0
         self._work = FileWork()
         self._log = EventLog(__name__)
 
@@ -271,7 +273,7 @@ class SnapshotStore:
         now = self._now()
         await self._remove([one for one in self._index.snapshots() if one.ends_at <= now])
         if not await self._make_room():
-            await self._remove(self._index.evictable())
+            await self._evict(self._index.evictable())
         if not await self._work.run(self._owned.is_held):
             return  # What is there may be another engine's.
         files = await self._work.run(self._files.list_files) or []
@@ -328,8 +330,14 @@ class SnapshotStore:
         chosen = self._index.excess(allowed, self._now())
         if chosen and not evicts:
             return False
-        await self._remove(chosen or [])
+        await self._evict(chosen or [])
         return chosen is not None
+
+    async def _evict(self, snapshots: Sequence[Snapshot]) -> None:
+        """Remove snapshots for want of room."""
+        now = self._now()
+        self.evictions += sum(one.ends_at > now for one in snapshots)
+        await self._remove(snapshots)
 
     async def _remove(self, snapshots: Sequence[Snapshot]) -> None:
         if names := self._index.forget(snapshots):
