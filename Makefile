@@ -50,6 +50,9 @@ coverage-table: .venv/dev ## rewrite docs/reference/coverage.md from the marks o
 template-table: .venv/dev ## rewrite docs/reference/templates.md: what is learned of llama.cpp's templates
 	@cd tests && ../$(BIN)/python -m support.template_table
 
+metric-table: .venv/dev ## rewrite docs/reference/metrics.md: what a server tells Prometheus
+	@cd tests && ../$(BIN)/python -m support.metric_table
+
 docs: .venv/dev ## the documentation as a site, in build/docs/site
 	@$(BIN)/python scripts/docs_site.py build/docs
 
@@ -91,4 +94,4 @@ lock: ## renew the lock files (needs uv)
 	@scripts/environment requirements/dev.lock
 	@touch $@ .venv/server
 
-.PHONY: help serve console package test coverage coverage-table template-table docs soak simulate check format bench screenshots picture lock
+.PHONY: help serve console package test coverage coverage-table template-table metric-table docs soak simulate check format bench screenshots picture lock

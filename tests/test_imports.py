@@ -17,6 +17,7 @@ LATER = {
     "huggingface_hub",
     "jinja2",
     "mako",
+    "opentelemetry",
     "pip",
     "pypdfium2",
     "pypdfium2_raw",

@@ -38,6 +38,7 @@ from antiphon.setting_places import (
     places_in,
     source_of,
 )
+from antiphon.telemetry_settings import GEN_AI, OPT_IN_VARIABLE, MetricsSettings, TracesSettings
 from antiphon.web_settings import WebSettings
 
 T = TypeVar("T", bound="Settings")
@@ -49,9 +50,10 @@ PREFIX = "ANTIPHON_"
 CONFIG_FILE = "antiphon.toml"
 CONFIG_VARIABLE = "ANTIPHON_CONFIG"
 _SECRETS = ("api_key", "admin_key", "database_url", "counters_url", "hub_token")
+_SECRETS_IN_TABLES = {("oidc", "client_secret"), ("web", "key"), ("metrics", "token")}
 # Settings that are tables of the file; no environment variable holds one, but those of the first
 # set one value each.
-_OPEN_TABLES = {"llama", "scripted", "limits", "console", "oidc", "web"}
+_OPEN_TABLES = {"llama", "scripted", "limits", "console", "oidc", "web", "metrics", "traces"}
 _TABLES = {*_OPEN_TABLES, "models", "price"}
 # Settings that describe the one model that is served without `[[models]]`.
 OF_ONE_MODEL = (
@@ -319,6 +321,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     request_log_days: Annotated[int, Meta(ge=0, le=3650)] = 30
     url_sources: bool = False
     web: WebSettings = WebSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    traces: TracesSettings = TracesSettings()
     normalize_attribution: bool = True
     sources: dict[str, SettingSource] = {}
 
@@ -427,6 +431,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 values[name] = Secret(values[name], place_of(layers, name))
         _hide_secret(values, layers, "oidc", "client_secret")
         _hide_secret(values, layers, "web", "key")
+        _hide_secret(values, layers, "metrics", "token")
+        _opt_in(values, variables)
         _refuse_gone(values, layers)
         if values.get("models"):
             _refuse_one_model(layers)
@@ -466,6 +472,13 @@ def _id_of(model: str) -> str:
         name = re.sub(r"-00001-of-\d{5}(?=\.gguf$)", "", name).removesuffix(".gguf")
         return name if "==" in name else name.removeprefix("ollama:").replace(":", "-")
     return name.partition(":")[0].removesuffix("-gguf")
+
+
+def _opt_in(values: dict[str, Any], variables: Mapping[str, str]) -> None:
+    """Follow the variable of OpenTelemetry where `[traces]` does not say what its spans have."""
+    found = values.get("traces", {})
+    if isinstance(found, dict) and GEN_AI in _list(variables.get(OPT_IN_VARIABLE, "")):
+        values["traces"] = {"gen_ai": True, **found}
 
 
 def _hide_secret(values: dict[str, Any], layers: Sequence[Layer], table: str, name: str) -> None:
@@ -608,7 +621,7 @@ def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
         elif table in _OPEN_TABLES and option:
             read = _list if table == "oidc" and option in LISTS else _scalar
             # A secret of digits is no number.
-            secret = (table, option) in {("oidc", "client_secret"), ("web", "key")}
+            secret = (table, option) in _SECRETS_IN_TABLES
             values.setdefault(table, {})[option] = text if secret else read(text)
         elif key in _TABLES:
             one = f"; {name}_NAME sets one of its values" if key in _OPEN_TABLES else ""

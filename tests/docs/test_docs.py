@@ -28,6 +28,7 @@ from antiphon.settings import (
     ModelSettings,
     PriceSettings,
 )
+from antiphon.telemetry_settings import MetricsSettings, TracesSettings
 from support import surface
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,8 @@ def test_every_setting_is_documented(name: str) -> None:
         ("## `[limits]`", LimitSettings),
         ("## `[console]`", ConsoleSettings),
         ("## `[oidc]`", OidcSettings),
+        ("## `[metrics]`", MetricsSettings),
+        ("## `[traces]`", TracesSettings),
         ("## `[llama]`", LlamaOptions),
         ("## `[scripted]`", ScriptedOptions),
         ("## `[scripted]`", ScriptedReply),

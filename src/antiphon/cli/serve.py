@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvloop
 from msgspec.structs import replace
@@ -20,6 +20,7 @@ from antiphon.cli.successor import successor_of
 from antiphon.cli.toy import toy_note
 from antiphon.cli.welcome import Welcome
 from antiphon.logs import set_up_logs
+from antiphon.server.metrics import bound_metrics, serving_metrics
 from antiphon.server.run import address_of, bind, serve
 from antiphon.service.models import ModelSource
 from antiphon.service.platform import build_platform
@@ -29,6 +30,13 @@ from antiphon.store.data_folder import open_data_folder
 from antiphon.weights.hub_access import USUAL_HUB, HubAccess, hub_of
 from antiphon.weights.progress import Progress, open_progress
 from antiphon.weights.pull import ensure_model, is_here
+
+
+class Listeners(NamedTuple):
+    """Where a server listens: for the API, and for who reads its metrics."""
+
+    api: socket.socket
+    metrics: socket.socket | None
 
 
 def add_to(family: argparse.ArgumentParser) -> None:
@@ -72,7 +80,10 @@ def _serve(_: argparse.Namespace, settings: Settings) -> int:
     successor = successor_of(settings)
     later = () if successor is None else (successor,)
     check_engines((*models, *later))
-    with bind(settings.host, settings.port) as listener:
+    with (
+        bind(settings.host, settings.port) as listener,
+        bound_metrics(settings.metrics) as metrics,
+    ):
         if are_missing(models, settings.data_dir):
             run_in_loop(rehearse(settings, _address(settings, listener)))
         hub = hub_of(settings)
@@ -85,7 +96,8 @@ def _serve(_: argparse.Namespace, settings: Settings) -> int:
                 source = source_of(successor, settings.data_dir, hub)
             fetch = partial(source_of, successor, settings.data_dir, hub)
             takes_over = TakesOver(source, sources[0].settings.id, fetch)
-        run_in_loop(_serving(settings, sources, listener, _default_folder(), takes_over))
+        listeners = Listeners(listener, metrics)
+        run_in_loop(_serving(settings, sources, listeners, _default_folder(), takes_over))
     return 0
 
 
@@ -135,14 +147,18 @@ def _address(settings: Settings, listener: socket.socket) -> str:
 async def _serving(
     settings: Settings,
     sources: Sequence[ModelSource],
-    listener: socket.socket,
+    listeners: Listeners,
     default_folder: Path | None,
     takes_over: TakesOver | None,
 ) -> None:
+    listener = listeners.api
     address = _address(settings, listener)
     successor = None if takes_over is None else takes_over.successor()
     building = build_platform(settings, sources, address=address, successor=successor)
-    async with building as platform:
+    async with (
+        building as platform,
+        serving_metrics(platform, listeners.metrics) as metrics_url,
+    ):
         if takes_over is not None:
             takes_over.platform = platform
 
@@ -158,7 +174,9 @@ async def _serving(
             setup = None
             if platform.console is not None and refusal is None:
                 setup = await platform.console.links.to_set_up(console_base(settings, port))
-            welcome = Welcome(platform, port, first, refusal, default_folder, notes, setup)
+            welcome = Welcome(
+                platform, port, first, refusal, default_folder, notes, setup, metrics_url
+            )
             say(welcome.text())
 
         say_loading(sources if takes_over is None else takes_over.loaded_first(sources))

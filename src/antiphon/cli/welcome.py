@@ -23,7 +23,8 @@ class Welcome(msgspec.Struct, frozen=True):
 
     `first` is the first key, if it can be shown. `refusal` is why every request is refused now.
     `default_folder` is the data folder of commands without flags, if there are such; `notes` are
-    further sentences. `setup_link` makes the first administrator of the Console.
+    further sentences. `setup_link` makes the first administrator of the Console. `metrics_url` is
+    where the metrics are, if there are any.
     """
 
     platform: Platform
@@ -33,6 +34,7 @@ class Welcome(msgspec.Struct, frozen=True):
     default_folder: Path | None
     notes: tuple[str, ...] = ()
     setup_link: str | None = None
+    metrics_url: str | None = None
 
     def text(self) -> str:
         """Return the welcome; its lines have at most 80 columns, but for long names."""
@@ -45,6 +47,8 @@ class Welcome(msgspec.Struct, frozen=True):
         }
         if settings.console.enabled:
             rows["Console"] = self._console()
+        if self.metrics_url is not None:
+            rows["Metrics"] = self.metrics_url
         parts = [
             self._state(),
             "\n".join(f"  {name:7}  {value}" for name, value in rows.items()),

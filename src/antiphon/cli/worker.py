@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import signal
+import socket
 from collections.abc import Sequence
 
 from msgspec.structs import replace
@@ -20,6 +21,7 @@ from antiphon.cli.serve import (
 from antiphon.engines.base import Engine, EngineConfig
 from antiphon.engines.registry import open_engine
 from antiphon.logs import set_up_logs
+from antiphon.server.metrics import bound_metrics, serving_metrics
 from antiphon.server.run import return_freed_memory, share_interpreter
 from antiphon.service.models import ModelSource
 from antiphon.service.platform import build_platform
@@ -65,7 +67,9 @@ def _work(_: argparse.Namespace, settings: Settings) -> int:
     check_engines(models)
     if are_missing(models, settings.data_dir):
         run_in_loop(rehearse(settings, ""))
-    run_in_loop(_working(settings, sources_of(models, settings.data_dir, hub_of(settings))))
+    with bound_metrics(settings.metrics) as metrics:
+        sources = sources_of(models, settings.data_dir, hub_of(settings))
+        run_in_loop(_working(settings, sources, metrics))
     return 0
 
 
@@ -73,12 +77,17 @@ async def _open(name: str, config: EngineConfig) -> Engine:
     return await open_engine(name, replace(config, only_batches=True))
 
 
-async def _working(settings: Settings, sources: Sequence[ModelSource]) -> None:
+async def _working(
+    settings: Settings, sources: Sequence[ModelSource], metrics: socket.socket | None
+) -> None:
     """Work until a signal to stop; then what is finished is committed, the rest given back."""
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     share_interpreter(loop)
     return_freed_memory()
-    async with build_platform(settings, sources, open_engine=_open) as platform:
+    async with (
+        build_platform(settings, sources, open_engine=_open) as platform,
+        serving_metrics(platform, metrics),
+    ):
         say_loading(sources)
         opening = asyncio.create_task(platform.models.open())
         for number in (signal.SIGTERM, signal.SIGINT):

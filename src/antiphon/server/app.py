@@ -6,6 +6,7 @@ user of the Console needs, the type of the body, the parameters of the query, an
 to add one.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from starlette.types import ASGIApp
@@ -22,11 +23,13 @@ from antiphon.server.console_requests import ConsoleRequests
 from antiphon.server.files import FILE_QUERY, FileEndpoints
 from antiphon.server.http.boundary import Boundary
 from antiphon.server.http.dispatch import Dispatcher
+from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.queries import ANY_QUERY, BY_IDS, OpenQuery
 from antiphon.server.http.routing import Handler, Route, Router
 from antiphon.server.messages import MessageEndpoints
 from antiphon.server.models import ModelEndpoints
 from antiphon.server.openapi import OpenApiEndpoint
+from antiphon.server.request_metrics import RequestMeter
 from antiphon.server.request_records import RequestRecorder
 from antiphon.service.console.console import Console
 from antiphon.service.platform import Platform
@@ -40,13 +43,15 @@ ORGANIZATIONS_PATH = "/v1/organizations"
 CONSOLE_PATH = "/console"
 
 
-def build_app(platform: Platform) -> ASGIApp:
-    """Return the ASGI application over an open platform."""
+def build_app(platform: Platform, *records: Callable[[Exchange], None]) -> ASGIApp:
+    """Return the ASGI application over an open platform. `records` get each ended request."""
     sessions = None if platform.console is None else platform.console.access
     dispatch = Dispatcher(platform.access, platform.uses, platform.settings, sessions)
     home = None if platform.console is None else CONSOLE_PATH
-    record = RequestRecorder(platform)
-    return Boundary(Router(routes(platform), dispatch, home), platform.new_request_id, record)
+    if platform.metrics is not None:
+        records += (RequestMeter(platform.metrics, platform.models),)
+    router = Router(routes(platform), dispatch, home)
+    return Boundary(router, platform.new_request_id, RequestRecorder(platform), *records)
 
 
 def routes(platform: Platform) -> tuple[Route, ...]:

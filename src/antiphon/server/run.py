@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 
@@ -16,6 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from antiphon.server.app import build_app
+from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.protocol import protocol_for
 from antiphon.service.platform import Platform
 
@@ -212,10 +213,12 @@ async def serve(
     listener: socket.socket,
     on_ready: Callable[[], Awaitable[None]],
     on_stop: Callable[[int], None],
+    records: Sequence[Callable[[Exchange], None]] = (),
 ) -> None:
     """Serve until a stop signal; call `on_ready` when all models are open.
 
-    The first stop signal calls `on_stop` with the number of running requests.
+    The first stop signal calls `on_stop` with the number of running requests. Each of `records`
+    gets each request after its end.
 
     Requests that run at the signal get the grace time to finish. Raises the `EngineStartError` of
     a model that fails to open.
@@ -224,7 +227,7 @@ async def serve(
     return_freed_memory()
     settings = platform.settings
     config = http_config(
-        build_app(platform),
+        build_app(platform, *records),
         settings.shutdown_grace_s,
         settings.request_timeout_s,
         settings.write_timeout_s,

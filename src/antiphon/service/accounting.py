@@ -28,7 +28,7 @@ from antiphon.service.limits.metering import Metering
 from antiphon.service.limits.seeding import SpentTotals
 from antiphon.settings import Settings
 from antiphon.store.batches.workers import end_leases
-from antiphon.store.counters.base import Counters, CountersError
+from antiphon.store.counters.base import CountersError
 from antiphon.store.counters.fallback import FallbackCounters
 from antiphon.store.counters.memory import MemoryCounters, steady_clock
 from antiphon.store.data_folder import CACHE_FOLDER, JOURNAL_FOLDER
@@ -101,7 +101,7 @@ async def open_cache_index(
 class Accounting(msgspec.Struct, frozen=True):
     """The counters of limits and their metering, the ledger, the admitter, the cache's index."""
 
-    counters: Counters
+    counters: ServerCounters
     ledger: Ledger
     admitter: Admitter
     cache_index: CacheIndex

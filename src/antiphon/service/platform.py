@@ -17,6 +17,7 @@ from antiphon.service.access import Access
 from antiphon.service.accounting import (
     OpenCacheIndex,
     OpenCounters,
+    ServerCounters,
     open_accounting,
     open_cache_index,
     open_counters,
@@ -43,6 +44,7 @@ from antiphon.service.installation import opened_database, signing_key_of
 from antiphon.service.ledger import Ledger
 from antiphon.service.limits.admitter import Admitter
 from antiphon.service.messages import Messages
+from antiphon.service.metrics.requests import RequestMetrics
 from antiphon.service.model_states import ModelStateReport
 from antiphon.service.models import ENGINES_FOLDER, Models, ModelSource, Open
 from antiphon.service.prompt_cache_report import PromptCacheReport
@@ -76,10 +78,10 @@ if TYPE_CHECKING:
 class Platform:
     """The use cases, and the parts that they share. `stopping` is set by the signal to stop.
 
-    `console` is `None` where the settings switch it off, `succession` where no model takes over
-    from another one. `first_key` makes the first key and returns it with its secret, while no
-    request has used it. `ignored` are the settings of first
-    keys (`api_key`, `admin_key`) without an effect: other keys were there before.
+    `console` and `metrics` are `None` where the settings switch them off, `succession` where no
+    model takes over from another one. `first_key` makes the first key and returns it with its
+    secret, while no request has used it. `ignored` are the settings of first keys (`api_key`,
+    `admin_key`) without an effect: other keys were there before.
     """
 
     settings: Settings
@@ -94,9 +96,11 @@ class Platform:
     caching: PromptCaching
     prompt_cache: PromptCacheReport
     admitter: Admitter
+    counters: ServerCounters
     ledger: Ledger
     reports: Reports
     request_log: RequestLog
+    metrics: RequestMetrics | None
     requests: Requests
     activity: Activity
     running: Running
@@ -255,6 +259,9 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             RecordUpkeep(database, now, settings.request_log_days).running()
         )
         await stack.enter_async_context(DatabaseWatch(lambda: database.lost).watching())
+        metrics = None
+        if settings.metrics.listen is not None:
+            metrics = RequestMetrics(by_workspace=settings.metrics.workspaces)
         later = None if successor is None else successor.source
         folder = settings.data_dir / ENGINES_FOLDER
         models = Models(
@@ -290,7 +297,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
                 database,
                 accounts=accounts,
                 ledger=accounting.ledger,
-                record=partial(_record_run, request_log, models),
+                record=partial(_record_run, request_log, models, metrics),
                 messages=messages,
                 models=models,
                 now=now,
@@ -317,9 +324,11 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             caching=caching,
             prompt_cache=PromptCacheReport(desks, accounts, caching, models),
             admitter=accounting.admitter,
+            counters=accounting.counters,
             ledger=accounting.ledger,
             reports=Reports(desks, accounts),
             request_log=request_log,
+            metrics=metrics,
             requests=Requests(desks, known),
             activity=Activity(desks, accounts),
             running=Running(accounting.metering, models, accounts),
@@ -342,9 +351,17 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
         )
 
 
-def _record_run(log: RequestLog, models: Models, entry: LedgerEntry, note: RunNote) -> None:
-    """Hand a committed request of a batch to the request log."""
+def _record_run(
+    log: RequestLog,
+    models: Models,
+    metrics: RequestMetrics | None,
+    entry: LedgerEntry,
+    note: RunNote,
+) -> None:
+    """Hand a committed request of a batch to the request log and to the metrics."""
     log.add(record_of_run(entry, note, models.engines_of(entry.served_model)))
+    if metrics is not None:
+        metrics.answered(entry)
 
 
 async def _chosen_keys(keys: KeyRing, access: Access, settings: Settings) -> tuple[str, ...]:

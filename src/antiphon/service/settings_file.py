@@ -16,6 +16,7 @@ from antiphon.settings import (
     LimitSettings,
     Settings,
 )
+from antiphon.telemetry_settings import MetricsSettings, TracesSettings
 from antiphon.web_settings import WebSettings
 
 _HEAD: Final = """\
@@ -69,6 +70,9 @@ _EXAMPLES: Final[dict[str, str]] = {
     "web.url": "http://127.0.0.1:8888/search",
     "web.key": "the key of the service",
     "web.price": "0",
+    "metrics.listen": "127.0.0.1:9464",
+    "metrics.token": "a secret that Prometheus sends",
+    "traces.endpoint": "http://127.0.0.1:4318",
 }
 _NUMBERS: Final = ("body_budget_bytes", "workspace_file_quota_bytes", "web.price")
 _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
@@ -76,6 +80,8 @@ _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "console": ConsoleSettings,
     "oidc": OidcSettings,
     "web": WebSettings,
+    "metrics": MetricsSettings,
+    "traces": TracesSettings,
 }
 # Tables of the models, and what is said once for all of them.
 _ELSEWHERE: Final = frozenset({*OF_ONE_MODEL, "models", "price", *_TABLES})

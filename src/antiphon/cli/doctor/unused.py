@@ -60,4 +60,8 @@ def _reasons(settings: Settings) -> dict[str, str]:
         of_console = ("passwords", "url", "idle_hours", "lifetime_days", "proxies")
         found |= dict.fromkeys([f"console.{name}" for name in of_console], "the Console is off")
         found["oidc"] = "the Console is off"
+    if settings.metrics.listen is None:
+        found["metrics"] = "there is no listen in [metrics]"
+    if settings.traces.endpoint is None:
+        found["traces"] = "there is no endpoint in [traces]"
     return found

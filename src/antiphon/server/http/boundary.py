@@ -36,7 +36,7 @@ from antiphon.wire.sse import EventEncoder
 EXCHANGE = "antiphon.exchange"
 BROWSER_OPT_IN = b"anthropic-dangerous-direct-browser-access"
 # Routes that are asked every few seconds, by programs that watch the server.
-PROBES = frozenset({"/health", "/ready"})
+PROBES = frozenset({"/health", "/ready", "/metrics"})
 
 
 class Boundary:
@@ -46,11 +46,11 @@ class Boundary:
         self,
         app: ASGIApp,
         new_request_id: Callable[[], str],
-        record: Callable[[Exchange], None] | None = None,
+        *records: Callable[[Exchange], None],
     ) -> None:
-        """`record` gets each request after its end."""
+        """Each of `records` gets each request after its end."""
         self._app = app
-        self._record = record
+        self._records = records
         self._new_request_id = new_request_id
         self._encoder = EventEncoder()
         self._log = EventLog("antiphon.requests")
@@ -77,8 +77,8 @@ class Boundary:
             await self._fail(exchange, error)
         finally:
             self._write_log(exchange)
-            if self._record is not None:
-                self._record(exchange)
+            for record in self._records:
+                record(exchange)
             # The exchange refers to its scope: a cycle lives until a garbage collection.
             del scope[EXCHANGE]
 

@@ -1,0 +1,1 @@
+"""What a server tells Prometheus: sums of requests, and values that are read when asked."""
