@@ -22,6 +22,7 @@ from antiphon.cli.welcome import Welcome
 from antiphon.logs import set_up_logs
 from antiphon.server.metrics import bound_metrics, serving_metrics
 from antiphon.server.run import address_of, bind, serve
+from antiphon.server.traces import tracing
 from antiphon.service.models import ModelSource
 from antiphon.service.platform import build_platform
 from antiphon.service.rehearsal import check_engines, rehearse
@@ -156,6 +157,7 @@ async def _serving(
     successor = None if takes_over is None else takes_over.successor()
     building = build_platform(settings, sources, address=address, successor=successor)
     async with (
+        tracing(settings.traces) as tracers,
         building as platform,
         serving_metrics(platform, listeners.metrics) as metrics_url,
     ):
@@ -180,7 +182,7 @@ async def _serving(
             say(welcome.text())
 
         say_loading(sources if takes_over is None else takes_over.loaded_first(sources))
-        await serve(platform, listener, show_welcome, lambda left: hint(goodbye(left)))
+        await serve(platform, listener, show_welcome, lambda left: hint(goodbye(left)), tracers)
 
 
 def run_in_loop(work: Awaitable[None]) -> None:
