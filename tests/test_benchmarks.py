@@ -30,7 +30,7 @@ LONG = [
 ]
 
 
-@pytest.mark.parametrize("name", ["pipeline", "schemas", *LONG])
+@pytest.mark.parametrize("name", ["pipeline", "schemas", "metrics", *LONG])
 def test_benchmark_runs_and_keeps_its_figures(name: str, tmp_path: Path) -> None:
     figures, table = quick_figures(name, tmp_path)
     assert figures

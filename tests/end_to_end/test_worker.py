@@ -2,15 +2,18 @@
 
 import asyncio
 import json
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from antiphon.store.database.database import Database, open_database
 from support.asgi import HELLO
 from support.batches import charged, stored_rows
+from support.metrics import Metrics
 from support.processes import run, serving, working
 from support.servers import configure, environ
 from support.valkey import Server
@@ -58,11 +61,18 @@ async def test_worker_answers_what_servers_leave_and_gives_back_what_it_has_not_
             assert rows == [(0, 0, None)] * REQUESTS
             assert await charged(database) == []
 
-            with working(tmp_path / "fast", environ=shared):
+            read = {**shared, **environ(metrics_listen="127.0.0.1:0")}
+            with working(tmp_path / "fast", environ=read) as worker:
                 watched = await asyncio.to_thread(
                     run, tmp_path / "server", "batches", "watch", batch_id, **shared
                 )
+                (url,) = re.findall(r"http://\S+/metrics", worker.output)
+                metrics = Metrics((await asyncio.to_thread(httpx2.get, url)).text)
             assert f"has ended: {REQUESTS} succeeded, 0 errored" in watched.stdout
+            answered = metrics.of("antiphon_answers_total")
+            assert {number for labels, number in answered.items() if "completed" in labels} == {
+                REQUESTS
+            }
             assert len(await charged(database)) == REQUESTS
     finally:
         await database.aclose()

@@ -121,11 +121,13 @@ async def test_what_does_not_fit_is_dropped_counted_and_logged(
     log = RequestLog(database, days=30)
     for number in range(9):
         log.add(refused(number))
-    assert log.dropped == 4
+    assert (log.dropped, log.pending) == (4, 5)
     with capture_logs() as events:
         await log.flush()
     assert [(one["event"], one["requests"]) for one in events] == [("requests.not_recorded", 4)]
-    assert log.dropped == 0
+    assert (log.dropped, log.pending) == (0, 0)
+    # Since the start it is told all the same.
+    assert log.dropped_ever == 4
     # Refusals are counted all the same.
     assert (await rows(database), await refusals(database)) == (5, 9)
 

@@ -86,7 +86,7 @@ async def _working(
     return_freed_memory()
     async with (
         build_platform(settings, sources, open_engine=_open) as platform,
-        serving_metrics(platform, metrics),
+        serving_metrics(platform, metrics) as metrics_url,
     ):
         say_loading(sources)
         opening = asyncio.create_task(platform.models.open())
@@ -98,9 +98,10 @@ async def _working(
             opening.result()
             url = settings.database_url
             database = "" if url is None else f" of {server_database_name(url.reveal())}"
+            told = "" if metrics_url is None else f" Its metrics are at {metrics_url}."
             say(
                 f"Antiphon {__version__} works on the batches{database} with "
-                f"{', '.join(platform.models.states())}. Ctrl-C stops it."
+                f"{', '.join(platform.models.states())}.{told} Ctrl-C stops it."
             )
             await waiting
         else:

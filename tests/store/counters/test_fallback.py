@@ -179,8 +179,10 @@ async def test_settlement_is_delivered_when_the_server_is_back(
     os.kill(server.pid, signal.SIGSTOP)
     await counters.settle(ledger.record(Settlement("1", {M: 30})))
     assert counters.refused is not None
+    assert counters.pending == 1
     os.kill(server.pid, signal.SIGCONT)
     await counters.mended()
+    assert counters.pending == 0
     # The first try may have been carried out as well, after its answer was given up.
     assert await spent(counters) == Balance(30, 0)
 
