@@ -223,6 +223,7 @@ async def test_reader_without_the_token_is_refused(organization: StartOrganizati
         status, kind, message = (await scrape(org.platform, **headers)).error
         assert (status, kind) == (401, "authentication_error")
         assert token not in message
+        assert ("is required" in message) == (not headers)
     assert (await scrape(org.platform, authorization=f"Bearer {token}")).status == 200
 
 

@@ -55,7 +55,10 @@ class MetricsEndpoint:
     def _check(self, exchange: Exchange) -> None:
         if self._token is None:
             return
-        sent, refusal = credential(None, exchange.header(b"authorization"))
+        header = exchange.header(b"authorization")
+        if header is None:
+            raise AuthenticationError("authorization: the token of the metrics is required")
+        sent, refusal = credential(None, header)
         if not hmac.compare_digest(sent.encode(), self._token):
             raise AuthenticationError(refusal)
 
