@@ -51,8 +51,18 @@ def test_address_that_is_taken_is_told_with_the_setting() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         taken = MetricsSettings(listen=f"127.0.0.1:{port}")
-        with pytest.raises(ServeError, match="ANTIPHON_METRICS_LISTEN"), bound_metrics(taken):
+        with pytest.raises(ServeError) as caught, bound_metrics(taken):
             pass
+    assert str(caught.value) == (
+        f"cannot listen on 127.0.0.1:{port} for metrics: address already in use. Choose another "
+        "address with listen in [metrics], or ANTIPHON_METRICS_LISTEN"
+    )
+
+
+def test_name_that_leads_nowhere_is_told() -> None:
+    nowhere = MetricsSettings(listen="no-such-host.invalid:1")
+    with pytest.raises(ServeError, match="there is no such name"), bound_metrics(nowhere):
+        pass
 
 
 def test_server_says_where_its_metrics_are_and_stops_beside_an_idle_reader(

@@ -6,6 +6,7 @@ own; and a proxy that lets the world reach the API does not let it reach the met
 
 import asyncio
 import hmac
+import os
 import socket
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -79,10 +80,8 @@ def bound_metrics(
 ) -> Generator[socket.socket | None, None, None]:
     """Listen where the settings say until the end of the block; yields `None` if they say nothing.
 
-    Raises `ServeError`.
-
     `process` is the number of this one among several: each has the port behind that of the one
-    before it.
+    before it. Raises `ServeError`.
     """
     if settings.listen is None:
         yield None
@@ -92,8 +91,8 @@ def bound_metrics(
         listener = bind(host, port)
     except ServeError as error:
         raise ServeError(
-            f"cannot listen on {address_of(host, port)} for metrics: choose another address with "
-            "listen in [metrics], or ANTIPHON_METRICS_LISTEN"
+            f"cannot listen on {address_of(host, port)} for metrics: {_reason(error)}. Choose "
+            "another address with listen in [metrics], or ANTIPHON_METRICS_LISTEN"
         ) from error
     with listener:
         yield listener
@@ -117,6 +116,14 @@ async def serving_metrics(
         server.end()
         await ended(serving)
         serving.result()
+
+
+def _reason(error: ServeError) -> str:
+    cause = error.__cause__
+    number = cause.errno if isinstance(cause, OSError) else None
+    # Names that lead nowhere have numbers of their own, below zero.
+    known = os.strerror(number) if number is not None and number > 0 else "there is no such name"
+    return known[:1].lower() + known[1:]
 
 
 class _MetricsServer(Server):
