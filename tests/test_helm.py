@@ -40,6 +40,7 @@ ALL: dict[str, Any] = {
         "tlsSecret": "certificate",
         "annotations": {"c": "d"},
     },
+    "metrics": {"enabled": True, "port": 9000},
     "podAnnotations": {"e": "f"},
     "podLabels": {"g": "h"},
     "nodeSelector": {"i": "j"},
@@ -100,7 +101,7 @@ def test_every_value_is_used_and_every_used_value_is_there() -> None:
 def test_settings_of_the_chart_are_known(tmp_path: Path) -> None:
     text = TEMPLATES["statefulset.yaml"]
     names = set(re.findall(r'"(ANTIPHON_\w+)"', text))
-    assert len(names) == len(VALUES["secrets"]) == 5
+    assert len(names) == len(VALUES["secrets"]) == 6
     loaded(dict.fromkeys(names, "sk-antiphon-key-of-the-tests"))
     config = tmp_path / "antiphon.toml"
     config.write_text(VALUES["config"], encoding="utf-8")
@@ -215,6 +216,12 @@ def test_values_are_where_they_belong(library: Path) -> None:
     assert {one["name"]: one["key"] for one in secrets} == {
         SECRETS[name]["name"]: VALUES["secrets"][name]["key"] for name in SECRETS
     }
+    (metrics,) = (one for one in container["ports"] if one["name"] == "metrics")
+    environ = {one["name"]: one.get("value") for one in container["env"]}
+    assert environ["ANTIPHON_METRICS_LISTEN"] == f"0.0.0.0:{metrics['containerPort']}"
+    annotations = spec["template"]["metadata"]["annotations"]
+    assert annotations["prometheus.io/port"] == str(metrics["containerPort"]) == "9000"
+    assert [one["name"] for one in objects["Service"]["spec"]["ports"]] == ["http"]
     rule = objects["Ingress"]["spec"]["rules"][0]
     assert rule["host"] == "claude.example.org"
     changed = rendered(library, {**ALL, "config": "# another"})["StatefulSet"]["spec"]["template"]
