@@ -5,7 +5,7 @@ from typing import Final, TypeAlias
 from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.billing.usage import Outcome, TokenCounts
 from antiphon.core.limits.refusals import RefusedBy
-from antiphon.core.metrics.families import Counter, Family, Histogram, Labels, Reading
+from antiphon.core.metrics.families import Counter, Histogram, Labels, Reading
 from antiphon.service.limits.waits import Waits
 from antiphon.service.metrics.catalogue import (
     ANSWERS,
@@ -127,10 +127,10 @@ class RequestMetrics:
             thinking[labels] = sums.thinking
             cost[labels] = sums.cost / _NANO
         return (
-            _reading(ANSWERS, answers),
-            _reading(TOKENS, tokens),
-            _reading(THINKING_TOKENS, thinking),
-            _reading(COST, cost),
+            Reading(ANSWERS, answers),
+            Reading(TOKENS, tokens),
+            Reading(THINKING_TOKENS, thinking),
+            Reading(COST, cost),
         )
 
 
@@ -161,7 +161,3 @@ class _Sums:
     @property
     def tokens(self) -> tuple[int, ...]:
         return tuple(getattr(self, name) for name in _TYPES)
-
-
-def _reading(family: Family, series: dict[Labels, int] | dict[Labels, float]) -> Reading:
-    return Reading(family, dict(series))
