@@ -89,7 +89,7 @@ def test_program_gets_the_server_a_key_and_its_arguments(server: Program, data_d
     assert environ["ANTHROPIC_DEFAULT_OPUS_MODEL"] == "claude-local/small"
     assert environ["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] == "8192"
     assert models_with(server, environ["ANTHROPIC_AUTH_TOKEN"]) == 200
-    assert "Claude Code needs about 32,000 tokens of context; small has 8,192" in done.stderr
+    assert "Claude Code needs about 57,000 tokens of context; small has 8,192" in done.stderr
     assert environ["ANTHROPIC_AUTH_TOKEN"] not in done.stderr
 
 

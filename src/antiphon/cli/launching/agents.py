@@ -11,6 +11,7 @@ from antiphon.cli.command import CommandError
 from antiphon.cli.launching.jsonc import JsoncError
 from antiphon.cli.launching.merging import merged
 from antiphon.cli.launching.program import Program, SettingsFile, Setup
+from antiphon.weights.catalogue import CLAUDE_CODE
 
 PROVIDER: Final = "antiphon"
 _CLASSES: Final = ("OPUS", "SONNET", "HAIKU", "FABLE")
@@ -64,7 +65,7 @@ CLAUDE: Final = Program(
     title="Claude Code",
     command="claude",
     install="`npm install -g @anthropic-ai/claude-code`",
-    needs=32_000,
+    needs=CLAUDE_CODE,
     page="docs/how-to/use-claude-code.md",
     variables=_claude_variables,
     files=_claude_files,
