@@ -10,41 +10,9 @@ import {
   outcomesOf,
   requestsOf,
 } from "../src/rules/batches.ts";
-import { type Sized, tools } from "../src/rules/connections.ts";
 import { encodePath } from "../src/rules/groups.ts";
 import { isOfLimit, scopeName, usedPart } from "../src/rules/limits.ts";
 import { roleName } from "../src/rules/roles.ts";
-
-const MODEL = { id: "m", max_input_tokens: null, max_tokens: null };
-
-test("each tool gets the base URL in the form that it completes", () => {
-  const texts = Object.fromEntries(
-    tools("http://a:1", "k", MODEL).map(({ id, text }) => [id, text]),
-  );
-  for (const id of ["python", "typescript", "claude-code", "vscode", "zed"]) {
-    assert.match(texts[id] ?? "", /http:\/\/a:1/);
-    assert.doesNotMatch(texts[id] ?? "", /http:\/\/a:1\/v1/);
-  }
-  for (const id of ["ai-sdk", "opencode"]) assert.match(texts[id] ?? "", /"http:\/\/a:1\/v1"/);
-  assert.match(texts.curl ?? "", /http:\/\/a:1\/v1\/messages/);
-});
-
-test("what is JSON to copy is JSON, whatever a model is called", () => {
-  for (const { id, text } of tools("http://a", 'k"\\', { ...MODEL, id: 'm"' })) {
-    if (["vscode", "zed", "opencode"].includes(id)) JSON.parse(text);
-  }
-});
-
-test("Zed gets the sizes that the model tells", () => {
-  const sizes = (model: Sized) => {
-    const text = tools("http://a", "k", model).find(({ id }) => id === "zed")?.text ?? "";
-    const [only] = JSON.parse(text).language_models.anthropic.available_models;
-    return [only.max_tokens, only.max_output_tokens];
-  };
-  const told = { id: "m", max_input_tokens: 8192, max_tokens: 4096 };
-  assert.deepEqual(sizes(told), [8192, 4096]);
-  assert.deepEqual(sizes(MODEL), [32768, undefined]);
-});
 
 test("a batch without open requests is done", () => {
   const counts = { processing: 1, succeeded: 2, errored: 1, canceled: 0, expired: 0 };

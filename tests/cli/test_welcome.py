@@ -1,11 +1,13 @@
 """What the welcome of a server says of each model."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from antiphon.cli.toy import toy_note
-from antiphon.cli.welcome import model_line
+from antiphon.cli.welcome import Welcome, model_line
 from antiphon.engines.base import Engine, EngineConfig
 from antiphon.engines.registry import open_engine
 from antiphon.service.platform import Platform
@@ -65,6 +67,27 @@ async def test_model_of_several_engines_is_general_if_one_of_them_is(
     started = await platform(open_engine=opened, others=[model])
     line = model_line(started.models.find("both"))
     assert line.startswith("both: general call format (it has no calls), no thoughts")
+
+
+LAUNCH = "For Claude Code: `antiphon launch claude`"
+
+
+def said(started: Platform, default_folder: Path | None) -> str:
+    return Welcome(started, 8000, None, None, default_folder).text()
+
+
+async def test_model_with_enough_context_is_offered_to_claude_code(
+    platform: Callable[..., Awaitable[Platform]],
+) -> None:
+    able, small = await platform(context_tokens=57_000), await platform(context_tokens=56_999)
+    folder = able.settings.data_dir
+    assert f"\n\n{LAUNCH}\n\nTry it:" in said(able, folder)
+    assert "launch" not in said(small, small.settings.data_dir)
+    # The command has to find the server by its folder, and a line that is too long is left out.
+    assert "launch" not in said(able, None)
+    with TemporaryDirectory(dir="/tmp") as short:
+        named = await platform({"data_dir": short}, context_tokens=57_000)
+        assert f"{LAUNCH[:-1]} --data-dir {short}`" in said(named, None)
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ import {
   outcomesOf,
   requestsOf,
 } from "../rules/batches.ts";
-import { NO_MODEL } from "../rules/connections.ts";
 import { WHOLE } from "../rules/numbers.ts";
 import { BATCH_STATUSES, batchesSearch } from "../rules/searches.ts";
+import { NO_MODEL } from "../rules/tool.ts";
 import { useCan, useSession } from "../session.tsx";
 import { Dialog } from "../ui/Dialog.tsx";
 import { saveStream } from "../ui/download.ts";

@@ -1,7 +1,7 @@
 import { PasswordInput, Select, Stack } from "@mantine/core";
 import { useState } from "react";
 import { useModels } from "../api/queries.ts";
-import { NO_MODEL } from "../rules/connections.ts";
+import { NO_MODEL } from "../rules/tool.ts";
 import { Connections } from "../ui/Connections.tsx";
 import { Loaded } from "../ui/notices.tsx";
 import { Head } from "../ui/parts.tsx";
@@ -21,7 +21,7 @@ export function Connect() {
         {(found) => {
           const model = found.find(({ id }) => id === chosen) ?? found[0] ?? NO_MODEL;
           return (
-            <Stack maw={820}>
+            <Stack maw={900}>
               <div className="filters fields">
                 <PasswordInput
                   label="Your API key"

@@ -1,6 +1,7 @@
-import { Tabs, Text } from "@mantine/core";
-import { NO_KEY, type Sized, tools } from "../rules/connections.ts";
+import { Stack, Tabs, Text } from "@mantine/core";
+import { tools } from "../rules/connections.ts";
 import { baseUrl } from "../rules/origins.ts";
+import { NO_KEY, type Sized } from "../rules/tool.ts";
 import { Lines } from "./parts.tsx";
 
 /** What to copy for each tool. */
@@ -15,12 +16,21 @@ export function Connections({ secret, model }: { secret: string; model: Sized })
           </Tabs.Tab>
         ))}
       </Tabs.List>
-      {all.map(({ id, name, place, text }) => (
+      {all.map(({ id, name, ways }) => (
         <Tabs.Panel key={id} value={id}>
-          <Text size="sm" c="dimmed" mb={6}>
-            {place}
-          </Text>
-          <Lines text={text} label={`the lines for ${name}`} />
+          <Stack gap="xs">
+            {ways.map(({ place, text }, number) => (
+              <div key={place}>
+                <Text size="sm" c="dimmed" mb={6}>
+                  {place}
+                </Text>
+                <Lines
+                  text={text}
+                  label={number ? `the lines for ${name}, by hand` : `the lines for ${name}`}
+                />
+              </div>
+            ))}
+          </Stack>
         </Tabs.Panel>
       ))}
     </Tabs>

@@ -11,6 +11,7 @@ from antiphon.cli.links import console_base, local_url
 from antiphon.cli.program import WIDTH, as_called, folded, folded_command
 from antiphon.service.models import ServedModel
 from antiphon.service.platform import Platform
+from antiphon.weights.catalogue import CLAUDE_CODE
 from antiphon.wire.admin.keys import KeyInfo
 
 _SETUP = "(makes the first administrator: once, within a day; a secret until then)"
@@ -55,6 +56,7 @@ class Welcome(msgspec.Struct, frozen=True):
             *(_folded(f"Note: {note}") for note in self._notes()),
             "For the official SDKs:",
             self._exports(),
+            *self._launch(),
             "Try it:",
             self._request(),
         ]
@@ -87,10 +89,21 @@ class Welcome(msgspec.Struct, frozen=True):
         return f"{console_base(self.platform.settings, self.port)}/console"
 
     def _create_key(self, flag: str = "") -> str:
-        """Return the command for a new key, which must find the same data folder."""
+        """Return the command for a new key."""
+        return f"antiphon keys create NAME{flag}{self._where}"
+
+    @property
+    def _where(self) -> str:
+        """The flag by which a command finds the same data folder, if it needs one."""
         folder = self.platform.settings.data_dir
-        where = "" if folder == self.default_folder else f" --data-dir {quote(str(folder))}"
-        return f"antiphon keys create NAME{flag}{where}"
+        return "" if folder == self.default_folder else f" --data-dir {quote(str(folder))}"
+
+    def _launch(self) -> tuple[str, ...]:
+        """Return the line that starts Claude Code, if it fits and the model has the context."""
+        context = self.platform.models.served[0].listed().max_input_tokens
+        line = as_called(f"For Claude Code: `antiphon launch claude{self._where}`")
+        able = context is not None and context >= CLAUDE_CODE
+        return (line,) if able and len(line) <= WIDTH else ()
 
     def _notes(self) -> tuple[str, ...]:
         settings = self.platform.settings

@@ -1,7 +1,7 @@
 import { Alert, Button, Code, Group, Stack, Text } from "@mantine/core";
 import { useModels } from "../../api/queries.ts";
 import type { KeyWithSecret } from "../../api/types.ts";
-import { NO_MODEL } from "../../rules/connections.ts";
+import { NO_MODEL } from "../../rules/tool.ts";
 import { Connections } from "../../ui/Connections.tsx";
 import { ErrorNotice } from "../../ui/notices.tsx";
 import { Copy } from "../../ui/parts.tsx";
