@@ -221,14 +221,29 @@ class LlamaClient:
         async with self._open("POST", f"/slots/{slot}?action={action}", body) as response:
             return await response.read()
 
+    async def look(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+        """Return the status and the body of an answer as they are, of a server that is not known.
+
+        Raises `EngineError` if there is none.
+        """
+        async with self._reach(method, path, body, NOT_SENT) as response:
+            return response.status, await response.read()
+
     @asynccontextmanager
     async def _open(
         self, method: str, path: str, body: bytes | None, again: _Errors = NOT_SENT
     ) -> AsyncIterator[aiohttp.ClientResponse]:
+        async with self._reach(method, path, body, again) as response:
+            if not response.ok:
+                raise refused(response.status, await response.read())
+            yield response
+
+    @asynccontextmanager
+    async def _reach(
+        self, method: str, path: str, body: bytes | None, again: _Errors
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         try:
             async with await self._send(method, path, body, again) as response:
-                if not response.ok:
-                    raise _refused(response.status, await response.read())
                 yield response
         except aiohttp.ClientConnectorError as error:
             raise EngineError(EngineErrorKind.OVERLOADED, f"llama.cpp is away: {error}") from error
@@ -360,7 +375,8 @@ def _piece(event: StreamedEvent, count: int) -> Piece:
     return Piece(text=event.content, count=count, end=end)
 
 
-def _refused(status: int, body: bytes) -> EngineError:
+def refused(status: int, body: bytes) -> EngineError:
+    """Return the error for an answer of llama.cpp with this status."""
     try:
         refusal = msgspec.json.decode(body, type=ErrorBody).error
     except msgspec.DecodeError:

@@ -31,6 +31,7 @@ from antiphon.engines.llama.probe import probe
 from antiphon.engines.llama.process import ChildProcess, child_config, start_child
 from antiphon.engines.llama.projector_file import seen_pixels
 from antiphon.engines.llama.prompt_slot import SlotParts
+from antiphon.engines.llama.remote_check import check_server
 from antiphon.engines.llama.server_types import Props
 from antiphon.engines.llama.snapshots.ahead import check_ahead
 from antiphon.engines.llama.standstill import Standstill
@@ -75,6 +76,8 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
         parts, batches = await _connect(config, options, stack)
         client = parts.client
         try:
+            if options.url is not None:
+                await check_server(client, config.model, options)
             props = await client.props()
             tokenizer = await Tokenizer.open(client.tokenize)
             source = await _template_of(config, options, props, client)
