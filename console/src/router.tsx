@@ -11,6 +11,7 @@ import {
   batchesSearch,
   cacheSearch,
   costSearch,
+  filesSearch,
   keysSearch,
   known,
   limitsSearch,
@@ -101,6 +102,12 @@ const batches = createRoute({
   validateSearch: known(batchesSearch),
   component: lazyRouteComponent(() => import("./pages/Batches.tsx"), "Batches"),
 });
+const files = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/files",
+  validateSearch: known(filesSearch),
+  component: lazyRouteComponent(() => import("./pages/Files.tsx"), "Files"),
+});
 const models = createRoute({
   getParentRoute: () => signedIn,
   path: "/models",
@@ -177,6 +184,7 @@ export const router = createRouter({
       usage,
       connect,
       batches,
+      files,
       models,
       cost,
       limits,

@@ -84,6 +84,8 @@ test("a change is a sentence about its object, or about whose limit it is", () =
   assert.equal(verbOf({ ...own, action: "session.create" }), "signed in");
   assert.equal(verbOf({ ...by, action: "session.create" }), "signed in as");
   assert.deepEqual(objectOf(entry), { name: "ci", id: "k", kind: "key" });
+  const file = { before: { filename: "a.pdf" }, after: null, object: { type: "file", id: "f" } };
+  assert.equal(objectOf(file).name, "a.pdf");
   const scope = { type: "workspace", workspace_id: "w" };
   assert.deepEqual(objectOf({ ...entry, scope }), {
     name: "a workspace",

@@ -21,11 +21,17 @@ ADMIN_KEY = "sk-antiphon-admin-key-of-the-tests"
 WORKSPACES = {"Support bot": "#1971c2", "Research": "#2f9e44", "Documents": "#e8590c"}
 PEOPLE = {"Grace Hopper": "developer", "Charles Babbage": "billing", "Bob Example": "user"}
 REQUESTS = 40
+FILES = (
+    ("Terms of business, December.pdf", b"%PDF-1.7" + bytes(480_000), "application/pdf"),
+    ("floor plan.png", b"\x89PNG\r\n\x1a\n" + bytes(1_200_000), "image/png"),
+    ("notes.txt", b"The house was built in 1912.", "text/plain"),
+)
 
 
 def fill(program: Program) -> None:
     """Make what an organization has after its first day."""
     use(program, organize(program))
+    upload(program)
 
 
 def organize(program: Program) -> list[str]:
@@ -76,6 +82,13 @@ def use(program: Program, secrets: list[str]) -> None:
                 system=[{"type": "text", "text": rules, "cache_control": {"type": "ephemeral"}}],
                 messages=[{"role": "user", "content": "Tell me more. " * (number % 9 + 1)}],
             )
+
+
+def upload(program: Program) -> None:
+    """Upload some files into the Default workspace."""
+    with anthropic.Anthropic(base_url=program.url, api_key=KEY) as client:
+        for name, content, kind in FILES:
+            client.beta.files.upload(file=(name, content, kind))
 
 
 def take(person: Person, folder: Path, scheme: Literal["dark", "light"], *, phone: bool) -> None:

@@ -263,6 +263,45 @@ def test_first_cached_requests_are_those_of_the_empty_page(page: Page, tmp_path:
     expect(page.get_by_role("main")).not_to_contain_text("No dogs")
 
 
+def test_file_is_uploaded_named_by_a_program_and_deleted(page: Page, tmp_path: Path) -> None:
+    page.goto("/console/files")
+    expect(page.get_by_role("heading", name="No files in this workspace")).to_be_visible()
+    lines = page.get_by_label("the program", exact=True).inner_text()
+    run_lines(lines, tmp_path)
+    page.reload()
+    table = page.get_by_label("Files", exact=True)
+    expect(table).to_contain_text("notes.txt")
+
+    page.get_by_role("button", name="Upload a file").click()
+    dialog = page.get_by_role("dialog", name="Upload a file")
+    button = dialog.get_by_role("button", name="Upload", exact=True)
+    expect(button).to_be_disabled()
+    content = b"%PDF-1.7" + bytes(3 << 20)
+    picture = {"name": "<b>plan</b>.pdf", "mimeType": "application/pdf", "buffer": content}
+    page.locator("input[type=file]").set_input_files(picture)
+    button.click()
+    expect(dialog.get_by_role("alert")).to_contain_text("filename: Input should be")
+    page.locator("input[type=file]").set_input_files({**picture, "name": "plan.pdf"})
+    dialog.get_by_label("Keep it").click()
+    page.get_by_role("option", name="One week").click()
+    button.click()
+    row = table.get_by_role("row").filter(has_text="plan.pdf")
+    expect(row).to_contain_text("3.1 MB")
+    expect(row).to_contain_text("in 7 days")
+    expect(page.get_by_text(re.compile(r"^3\.1 MB used, .* left$"))).to_be_visible()
+
+    page.get_by_role("button", name="Actions for plan.pdf").click()
+    # What was uploaded cannot be downloaded, unless the settings say so.
+    expect(page.get_by_role("menuitem")).to_have_text(["Use in a request", "Delete"])
+    page.get_by_role("menuitem", name="Use in a request").click()
+    block = json.loads(page.get_by_label("the block", exact=True).inner_text())
+    assert block["source"] == {"type": "file", "file_id": block["source"]["file_id"]}
+    page.keyboard.press("Escape")
+    do(page, "plan.pdf", "Delete")
+    expect(table).not_to_contain_text("plan.pdf")
+    expect(page.get_by_text(re.compile(r"^28 B used"))).to_be_visible()
+
+
 def test_settings_are_found_and_no_secret_is_shown(page: Page) -> None:
     page.goto("/console/settings")
     table = page.get_by_label("All settings", exact=True)

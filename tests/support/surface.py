@@ -100,6 +100,7 @@ SURFACE: Mapping[str, Sequence[str]] = {
         "GET /prompt_cache",
         "GET /prompt_cache/entries",
         "GET /prompt_cache/report",
+        "GET /file_storage",
         "GET /models",
         "GET /settings",
         "GET /requests",

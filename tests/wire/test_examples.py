@@ -20,6 +20,7 @@ from antiphon.wire.admin import (
     settings,
     versions,
 )
+from antiphon.wire.admin.files import FileStorageInfo
 from antiphon.wire.admin.models import ModelStates
 from antiphon.wire.admin.reports import CostReport, Report, UsageReport
 from antiphon.wire.decoding import BodyDecoder
@@ -90,6 +91,7 @@ ANSWERS: dict[str, Any] = {
     "member": organizations.MemberInfo,
     "member_deleted": organizations.MemberDeleted,
     "organization": organizations.OrganizationInfo,
+    "file_storage": FileStorageInfo,
     "prompt_cache_entry": prompt_cache.CacheEntryInfo,
     "prompt_cache_report": Report[prompt_cache.CacheReportResult],
     "prompt_cache_state": prompt_cache.PromptCacheInfo,

@@ -63,12 +63,8 @@ export function address(path: string, query: Query = {}): string {
 
 /** Send a request; return the answer if it is none of an error. Throws `ApiError`. */
 export async function send(method: string, path: string, call: Call = {}): Promise<Response> {
-  const headers = new Headers({
-    "x-antiphon-console": "1",
-    "anthropic-version": call.version ?? VERSION,
-  });
+  const headers = headersOf(call);
   if (call.body !== undefined) headers.set("content-type", "application/json");
-  if (call.workspace) headers.set("anthropic-workspace-id", call.workspace);
   if (call.idempotencyKey) headers.set("idempotency-key", call.idempotencyKey);
   let answer: Response;
   try {
@@ -82,10 +78,28 @@ export async function send(method: string, path: string, call: Call = {}): Promi
     });
   } catch (error) {
     if (call.signal?.aborted) throw error;
-    throw new ApiError(0, "network", "The server does not answer. Is it running?", null);
+    throw noAnswer();
   }
-  if (!answer.ok) throw await errorOf(answer, path);
+  if (!answer.ok) {
+    const body = await answer.text().catch(() => "");
+    throw errorOf(answer.status, (name) => answer.headers.get(name), body, path);
+  }
   return answer;
+}
+
+/** Return the headers of every request of the Console. */
+export function headersOf({ version, workspace }: Pick<Call, "version" | "workspace">): Headers {
+  const headers = new Headers({
+    "x-antiphon-console": "1",
+    "anthropic-version": version ?? VERSION,
+  });
+  if (workspace) headers.set("anthropic-workspace-id", workspace);
+  return headers;
+}
+
+/** Return the error of a server that does not answer. */
+export function noAnswer(): ApiError {
+  return new ApiError(0, "network", "The server does not answer. Is it running?", null);
 }
 
 /** Send a request and return its JSON. Throws `ApiError`. */
@@ -94,17 +108,22 @@ export async function ask<Answer>(method: string, path: string, call: Call = {})
   return (await answer.json()) as Answer;
 }
 
-async function errorOf(answer: Response, path: string): Promise<ApiError> {
-  const retryAfter = Number(answer.headers.get("retry-after") ?? Number.NaN);
-  const requestId = answer.headers.get("request-id");
+/** Return the error that an answer with this status, these headers and this body says. */
+export function errorOf(
+  status: number,
+  header: (name: string) => string | null,
+  body: string,
+  path: string,
+): ApiError {
+  const retryAfter = Number(header("retry-after") ?? Number.NaN);
   let type = "api_error";
-  let message = `The server answered ${answer.status}.`;
+  let message = `The server answered ${status}.`;
   try {
-    const { error } = (await answer.json()) as { error: { type: string; message: string } };
+    const { error } = JSON.parse(body) as { error: { type: string; message: string } };
     ({ type, message } = error);
   } catch {
     // A proxy in front of the server answered in words of its own.
   }
   const pause = Number.isFinite(retryAfter) ? retryAfter : null;
-  return new ApiError(answer.status, type, message, requestId, pause, path);
+  return new ApiError(status, type, message, header("request-id"), pause, path);
 }

@@ -127,6 +127,29 @@ export interface Model {
   capabilities: Record<string, unknown> | null;
 }
 
+/** A file that requests name by its id, without its content. */
+export interface StoredFile {
+  id: string;
+  type: "file";
+  filename: string;
+  mime_type: string;
+  size_bytes: number;
+  created_at: string;
+  downloadable: boolean;
+  expires_at: string | null;
+}
+
+/** What the files of a workspace take, and what can still be uploaded. */
+export interface FileStorage {
+  type: "file_storage";
+  workspace_id: string;
+  used_bytes: number;
+  quota_bytes: number | null;
+  free_bytes: number;
+  largest_file_bytes: number;
+  downloadable: boolean;
+}
+
 export type EngineStatus = "loading" | "ready" | "restarting" | "left_out";
 export type ModelStatus = EngineStatus | "fetching" | "failed";
 

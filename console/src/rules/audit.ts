@@ -58,6 +58,8 @@ export const ACTIONS: Record<string, string> = {
   "api_key.create": "created the key",
   "api_key.update": "changed the key",
   "api_key.rotate": "gave a new secret to the key",
+  "file.create": "uploaded the file",
+  "file.delete": "deleted the file",
   "invite.create": "invited",
   "invite.delete": "withdrew the invite of",
   "limit_increase_request.create": "asked for a higher limit of",
@@ -124,7 +126,7 @@ export function objectOf(entry: Pick<AuditEntry, "object" | "scope" | "before" |
   if (scope?.api_key_id) return { name: "a key", id: scope.api_key_id, kind: "key" };
   if (scope) return { name: "the organization", id: object.id, kind: null };
   const values = { ...entry.before, ...entry.after };
-  const called = values.name ?? values.email;
+  const called = values.name ?? values.filename ?? values.email;
   const kinds = { api_key: "key", workspace: "workspace", user: "user" } as const;
   if (object.type === "workspace_member") {
     const [, user = object.id] = object.id.split("/");

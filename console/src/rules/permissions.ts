@@ -18,6 +18,7 @@ export const ENTRIES = [
   { path: "/keys", label: "API keys", group: "Build", needs: ["keys.read"] },
   { path: "/connect", label: "Connect", group: "Build", needs: ["models.read"] },
   { path: "/batches", label: "Batches", group: "Build", needs: ["batches.use"] },
+  { path: "/files", label: "Files", group: "Build", needs: ["files.use"] },
   { path: "/models", label: "Models", group: "Build", needs: ["models.read"] },
   { path: "/usage", label: "Usage", group: "Watch", needs: ["usage.read"] },
   { path: "/cost", label: "Cost", group: "Watch", needs: ["cost.read"] },

@@ -191,6 +191,10 @@ export function batchesSearch(search: Search) {
   });
 }
 
+export function filesSearch(search: Search) {
+  return present({ workspace: id(search.workspace), page: token(search.page) });
+}
+
 export function settingsSearch(search: Search) {
   return present({
     words: words(search.words),

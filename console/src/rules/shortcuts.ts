@@ -7,6 +7,7 @@ export const LETTERS: Record<string, string> = {
   "/keys": "k",
   "/connect": "c",
   "/batches": "b",
+  "/files": "f",
   "/models": "m",
   "/requests": "r",
   "/prompt-cache": "h",

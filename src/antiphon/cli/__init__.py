@@ -31,6 +31,7 @@ FAMILIES = {
     "console": "open the Console in the browser: the setup, or a sign-in",
     "limits": "limit requests, tokens and spending",
     "batches": "create, watch and read Message Batches",
+    "files": "upload, list, download and delete files that requests name",
     "cache": "list and remove prefixes of prompts that are kept on the disk",
     "usage": "show what was used, and what it cost",
     "requests": "list finished requests, and explain one",

@@ -20,6 +20,8 @@ from antiphon.service.batches.batches import Batches
 from antiphon.service.batches.idle_use import IdleUseSummary
 from antiphon.service.caching import salt_of
 from antiphon.service.console.operator_links import OperatorLinks
+from antiphon.service.files.arrival import FileLimits
+from antiphon.service.files.files import Files
 from antiphon.service.installation import opened_database, signing_key_of
 from antiphon.service.limits.seeding import SpentTotals
 from antiphon.service.models import LimitGroups
@@ -48,6 +50,7 @@ class AdminSession(msgspec.Struct, frozen=True):
     administration: Administration
     batches: Batches
     batch_made_with: Callable[[bytes], Awaitable[Batch | None]]
+    files: Files
     used: UsageSummary
     idle_use: IdleUseSummary
     requests: Requests
@@ -188,6 +191,14 @@ def open_session(
                     administration,
                     _batches(settings, database, now),
                     batch_made_with,
+                    Files(
+                        database,
+                        transactions,
+                        os.urandom,
+                        now,
+                        FileLimits.of(settings),
+                        downloads=settings.file_downloads,
+                    ),
                     UsageSummary(transactions),
                     IdleUseSummary(transactions),
                     Requests(transactions, settings.served()),

@@ -58,6 +58,7 @@ _ARGUMENTS = {
     "created_by_user_id": "user",
     "email": "email",
     "expires_in_seconds": "expires",
+    "filename": "name",
     "name": "name",
     "role": "role",
     "scope.api_key_id": "key",

@@ -25,6 +25,8 @@ QUOTA: Final = 1024**4
 CALLS_PER_MINUTE: Final = 500
 MOST_IDS: Final = 100
 """The most files that a listing takes by their ids."""
+LOOKED_AT: Final = 16
+"""The bytes at the beginning of a file by which its type is known."""
 LONGEST_NAME: Final = 255
 SHORTEST_LIFE_S: Final = 3_600
 LONGEST_LIFE_S: Final = 7_776_000

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from antiphon.core.errors import InvalidRequestError
-from antiphon.core.files import life_of, name_of, type_of
+from antiphon.core.files import LOOKED_AT, life_of, name_of, type_of
 from antiphon.wire.errors import shortened
 from antiphon.wire.multipart import (
     MultipartError,
@@ -18,8 +18,6 @@ from antiphon.wire.multipart import (
 FILE: Final = "file"
 LIFE: Final = "expires_in_seconds"
 LONGEST_NUMBER: Final = 32
-_LOOKED_AT: Final = 16
-"""The bytes at the beginning of a file by which its type is known."""
 
 
 class UploadForm:
@@ -49,8 +47,8 @@ class UploadForm:
                 case PartHead():
                     self._begin(event)
                 case PartContent(data) if self._field == FILE:
-                    if len(self._begins) < _LOOKED_AT:
-                        self._begins += data[:_LOOKED_AT]
+                    if len(self._begins) < LOOKED_AT:
+                        self._begins += data[:LOOKED_AT]
                     yield data
                 case PartContent(data):
                     self._life += data

@@ -39,6 +39,7 @@ from antiphon.service.database_watch import DatabaseWatch
 from antiphon.service.desks import Desks
 from antiphon.service.files.arrival import FileLimits
 from antiphon.service.files.files import Files
+from antiphon.service.files.storage import FileStorage
 from antiphon.service.files.upkeep import FileUpkeep
 from antiphon.service.installation import opened_database, signing_key_of
 from antiphon.service.ledger import Ledger
@@ -93,6 +94,7 @@ class Platform:
     messages: Messages
     batches: Batches
     files: Files
+    file_storage: FileStorage
     caching: PromptCaching
     prompt_cache: PromptCacheReport
     admitter: Admitter
@@ -160,19 +162,6 @@ def _sources_of(settings: Settings) -> "UrlSources | None":
     from antiphon.service.content.web import Web  # noqa: PLC0415
 
     return UrlSources(Web(), settings.max_body_bytes)
-
-
-def _files_of(
-    settings: Settings,
-    database: Database,
-    transactions: AdminTransactions,
-    entropy: Callable[[int], bytes],
-    now: Callable[[], datetime],
-) -> Files:
-    limits = FileLimits(
-        settings.max_file_bytes, settings.file_quota_bytes, settings.workspace_file_quota_bytes
-    )
-    return Files(database, transactions, entropy, now, limits, downloads=settings.file_downloads)
 
 
 # Asked six times for each request: a function of Python around it would take as long again.
@@ -276,7 +265,14 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
         caching = PromptCaching(accounting.cache_index, signing_key)
         file_reader = FileReader()
         stack.push_async_callback(file_reader.aclose)
-        files = _files_of(settings, database, transactions, entropy, now)
+        files = Files(
+            database,
+            transactions,
+            entropy,
+            now,
+            FileLimits.of(settings),
+            downloads=settings.file_downloads,
+        )
         await stack.enter_async_context(FileUpkeep(database, now).running())
         messages = Messages(
             models,
@@ -321,6 +317,9 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             messages=messages,
             batches=batches,
             files=files,
+            file_storage=FileStorage(
+                database, FileLimits.of(settings), downloads=settings.file_downloads
+            ),
             caching=caching,
             prompt_cache=PromptCacheReport(desks, accounts, caching, models),
             admitter=accounting.admitter,

@@ -3,6 +3,7 @@
 from typing import Final
 
 from antiphon.server.admin.buckets import BucketReader
+from antiphon.server.admin.files import FILE_STORAGE_QUERY, FileStorageEndpoints
 from antiphon.server.admin.increases import IncreaseEndpoints
 from antiphon.server.admin.keys import KEY_QUERY, KeyEndpoints
 from antiphon.server.admin.limits import RateLimitEndpoints, SpendLimitEndpoints
@@ -60,6 +61,7 @@ def admin_routes(platform: Platform) -> tuple[Route, ...]:
         *_of_increases(IncreaseEndpoints(administration)),
         *_of_reports(ReportEndpoints(platform.reports, buckets)),
         *_of_prompt_cache(PromptCacheEndpoints(platform.prompt_cache, buckets)),
+        *_of_files(FileStorageEndpoints(platform.file_storage)),
         *_of_models(ModelStateEndpoints(platform.model_states)),
         *_of_settings(SettingEndpoints(platform.server_settings)),
         *_of_requests(
@@ -400,6 +402,19 @@ def _of_prompt_cache(cache: PromptCacheEndpoints) -> tuple[Route, ...]:
             cache.show_report,
             needs="cache.read",
             query=CACHE_REPORT_QUERY,
+        ),
+    )
+
+
+def _of_files(files: FileStorageEndpoints) -> tuple[Route, ...]:
+    """Return the route of the storage of uploaded files."""
+    return (
+        Route(
+            "GET /file_storage",
+            ADMIN,
+            files.show_storage,
+            needs="files.use",
+            query=FILE_STORAGE_QUERY,
         ),
     )
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 
 import anyio
 import msgspec
@@ -20,6 +20,7 @@ import msgspec
 from antiphon.core.errors import RequestTooLarge
 from antiphon.core.files import quota_exceeded
 from antiphon.service.access import no_workspace
+from antiphon.settings import Settings
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database
 from antiphon.store.database.disk import REMOVAL_BYTES
@@ -53,6 +54,12 @@ class FileLimits(msgspec.Struct, frozen=True):
     largest: int
     quota: int
     workspace_quota: int | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return those of the settings."""
+        quotas = settings.file_quota_bytes, settings.workspace_file_quota_bytes
+        return cls(settings.max_file_bytes, *quotas)
 
 
 class Arrival:

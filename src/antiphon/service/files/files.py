@@ -1,11 +1,11 @@
 """The use cases of `/v1/files`: upload, show, list, read the content, delete."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -13,7 +13,6 @@ from antiphon.core.errors import ApiError, InvalidRequestError, OverloadedError
 from antiphon.core.files import MOST_IDS, described, file_not_found
 from antiphon.core.ids import ID_ENTROPY, file_id
 from antiphon.core.pagination import IdCursor, TokenCursor
-from antiphon.core.upload_form import UploadForm
 from antiphon.service.access import Caller
 from antiphon.service.admin.transactions import Actor, AdminTransactions, Change
 from antiphon.service.background import background
@@ -34,6 +33,29 @@ from antiphon.store.files import (
 
 PIECES_AT_ONCE: Final = 2
 """Groups of contents that are stored at the same time; others wait in their sockets."""
+
+
+class FileForm(Protocol):
+    """What brings a new file: its content, and at the end what is told of it."""
+
+    @property
+    def filename(self) -> str: ...
+
+    @property
+    def mime_type(self) -> str: ...
+
+    @property
+    def life(self) -> timedelta | None:
+        """How long the file is kept; `None` for ever."""
+        ...
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        """Take the next piece, and yield what it holds of the content. Raises `ApiError`."""
+        ...
+
+    def end(self) -> None:
+        """Raise `ApiError` if there is no whole file."""
+        ...
 
 
 class FileOwner(msgspec.Struct, frozen=True):
@@ -81,7 +103,7 @@ class Files:
         self,
         owner: FileOwner,
         actor: Actor,
-        form: UploadForm,
+        form: FileForm,
         pieces: AsyncIterator[bytes],
         hold: Callable[[int], None] = lambda _: None,
     ) -> StoredFile:
@@ -217,7 +239,7 @@ def _not_found(file: StoredFile) -> ApiError:
     return file_not_found(file.id)
 
 
-def _as_told(begun: StoredFile, form: UploadForm, now: datetime) -> StoredFile:
+def _as_told(begun: StoredFile, form: FileForm, now: datetime) -> StoredFile:
     life = form.life
     return replace(
         begun,
