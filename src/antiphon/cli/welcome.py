@@ -14,7 +14,7 @@ from antiphon.service.platform import Platform
 from antiphon.weights.catalogue import CLAUDE_CODE
 from antiphon.wire.admin.keys import KeyInfo
 
-_SETUP = "(makes the first administrator: once, within a day; a secret until then)"
+_SETUP = "(makes the first administrator: once, within a day; keep it secret)"
 _INDENT = " " * 11
 _FIRST_KEY = "(each start replaces it until it is used; then it is not shown again)"
 
