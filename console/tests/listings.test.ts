@@ -9,6 +9,7 @@ import {
   requestsHref,
   spanOf,
 } from "../src/rules/drill.ts";
+import { ENTRIES } from "../src/rules/permissions.ts";
 import { modelChoices } from "../src/rules/playground.ts";
 import { fill, type Place } from "../src/rules/saving.ts";
 import {
@@ -21,7 +22,7 @@ import {
   usageSearch,
   workspacesSearch,
 } from "../src/rules/searches.ts";
-import { deedOf } from "../src/rules/shortcuts.ts";
+import { deedOf, LETTERS } from "../src/rules/shortcuts.ts";
 import { orderAfter, orderIn, orderQuery } from "../src/rules/sorting.ts";
 
 test("the first click on a column sorts names upwards and times from the newest", () => {
@@ -122,6 +123,12 @@ test("keys lead to pages, but not while one types or with other keys held", () =
     assert.equal(deedOf(pressed("/", change), false, paths), null);
     assert.equal(deedOf(pressed("k", change), true, paths), null);
   }
+});
+
+test("every page has a letter of its own", () => {
+  const paths = ENTRIES.map(({ path }) => path);
+  assert.deepEqual(Object.keys(LETTERS).sort(), [...paths].sort());
+  assert.equal(new Set(Object.values(LETTERS)).size, paths.length);
 });
 
 test("a download that fails leaves no file, and says why", async () => {

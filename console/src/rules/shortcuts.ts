@@ -1,8 +1,10 @@
 // The keys that lead to pages: "g", then a letter.
 
+import type { ENTRIES } from "./permissions.ts";
+
 /** The letter of each page, by its path. */
-export const LETTERS: Record<string, string> = {
-  "/": "o",
+export const LETTERS = {
+  "/overview": "o",
   "/playground": "p",
   "/keys": "k",
   "/connect": "c",
@@ -10,14 +12,20 @@ export const LETTERS: Record<string, string> = {
   "/files": "f",
   "/models": "m",
   "/requests": "r",
-  "/prompt-cache": "h",
+  "/cache": "h",
   "/usage": "u",
   "/cost": "s",
   "/limits": "l",
   "/workspaces": "w",
   "/members": "e",
   "/audit": "a",
-};
+  "/settings": "t",
+} as const satisfies Record<(typeof ENTRIES)[number]["path"], string>;
+
+/** Return the letter of a page, if it has one. */
+export function letterOf(path: string): string | undefined {
+  return (LETTERS as Record<string, string>)[path];
+}
 
 /** How long the "g" waits for its letter, in milliseconds. */
 export const PATIENCE_MS = 1500;
@@ -37,7 +45,7 @@ export function deedOf(pressed: Pressed, waits: boolean, paths: readonly string[
   if (pressed.held || pressed.typing) return null;
   const key = pressed.key.toLowerCase();
   if (waits) {
-    const to = paths.find((path) => LETTERS[path] === key);
+    const to = paths.find((path) => letterOf(path) === key);
     return to === undefined ? null : { to };
   }
   if (key === "g") return "wait";

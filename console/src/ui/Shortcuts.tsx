@@ -2,7 +2,7 @@ import { Kbd } from "@mantine/core";
 import { useRouter } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
 import { entriesFor } from "../rules/permissions.ts";
-import { deedOf, LETTERS, PATIENCE_MS } from "../rules/shortcuts.ts";
+import { deedOf, letterOf, PATIENCE_MS } from "../rules/shortcuts.ts";
 import { useSession } from "../session.tsx";
 import { Window } from "./Window.tsx";
 
@@ -23,7 +23,7 @@ export function Shortcuts({
 }) {
   const router = useRouter();
   const { permissions } = useSession();
-  const entries = entriesFor(permissions).filter(({ path }) => LETTERS[path]);
+  const entries = entriesFor(permissions).filter(({ path }) => letterOf(path));
   const paths = entries.map(({ path }) => path);
   const [since, setSince] = useState(0);
   const latest = useRef({ since, paths });
@@ -56,7 +56,7 @@ export function Shortcuts({
             <tr key={path}>
               <td>{label}</td>
               <td>
-                <Kbd>g</Kbd> then <Kbd>{LETTERS[path]}</Kbd>
+                <Kbd>g</Kbd> then <Kbd>{letterOf(path)}</Kbd>
               </td>
             </tr>
           ))}
