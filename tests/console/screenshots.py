@@ -30,8 +30,9 @@ FILES = (
 
 def fill(program: Program) -> None:
     """Make what an organization has after its first day."""
-    use(program, organize(program))
+    secrets = organize(program)
     upload(program)
+    use(program, secrets)
 
 
 def organize(program: Program) -> list[str]:

@@ -142,12 +142,12 @@ function FileTable({ files, workspace }: { files: StoredFile[]; workspace: strin
       ),
     },
     { title: "Type", cell: (file) => file.mime_type },
-    { title: "Size", cell: (file) => sizeOf(file.size_bytes), number: true },
     { title: "Uploaded", cell: (file) => <Time at={file.created_at} relative /> },
     {
       title: "Expires",
       cell: (file) => (file.expires_at ? <Time at={file.expires_at} relative /> : "Never"),
     },
+    { title: "Size", cell: (file) => sizeOf(file.size_bytes), number: true },
     {
       title: "Actions",
       stays: true,

@@ -160,12 +160,15 @@ function RequestTable({ rows }: { rows: LoggedRequest[] }) {
     {
       title: "Tokens",
       number: true,
-      cell: ({ usage }) => (
-        <>
-          {WHOLE.format(promptTokens(usage))} in
-          <div className="under">{WHOLE.format(usage.output_tokens)} out</div>
-        </>
-      ),
+      cell: ({ model, usage }) =>
+        model === null ? (
+          "–"
+        ) : (
+          <>
+            {WHOLE.format(promptTokens(usage))} in
+            <div className="under">{WHOLE.format(usage.output_tokens)} out</div>
+          </>
+        ),
     },
     ...(costs
       ? [
