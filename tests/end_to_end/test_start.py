@@ -204,8 +204,10 @@ def test_valkey_that_is_away_is_told_until_it_is_back(tmp_path: Path, unused_por
         assert away in " ".join(program.output.split())
         assert "is ready" not in program.output
         answer = ready(program)
-        assert (answer.status_code, answer.json()) == (503, {"status": "refusing", "reason": away})
-        assert "hunter2" not in program.output
+        told = answer.json()
+        assert (answer.status_code, told["status"], told["reason"]) == (503, "refusing", away)
+        assert told["needs"]["counters"]["reason"] == away
+        assert "hunter2" not in answer.text + program.output
         lines = [line for line in program.lines if str(tmp_path) not in line]
         assert [line for line in lines if len(line.rstrip("\n")) > 80] == []
         with valkey_on(unused_port, tmp_path / "valkey"):

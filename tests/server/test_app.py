@@ -165,6 +165,12 @@ async def test_health_and_readiness_need_no_key(client) -> None:
     assert (await caller.get("/ready", x_api_key=None)).json == {
         "status": "ready",
         "models": {"scripted": "ready"},
+        "needs": {
+            "store": {"kind": "sqlite", "status": "ready"},
+            "counters": {"kind": "memory", "status": "ready"},
+            "journal": {"kind": "file", "status": "ready"},
+            "engines": {"scripted": [{"engine": "scripted", "status": "ready"}]},
+        },
     }
 
 

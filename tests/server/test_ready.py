@@ -14,6 +14,7 @@ from antiphon.core.billing.ledger import Opening
 from antiphon.server.app import build_app
 from antiphon.service.models import ModelSource
 from antiphon.service.platform import Platform, build_platform
+from antiphon.service.process_place import ProcessPlace
 from antiphon.settings import ModelSettings, Settings
 from antiphon.store.journal import Journal
 from support.asgi import HELLO, KEY, Client
@@ -96,10 +97,41 @@ async def test_server_whose_counters_are_away_is_not_ready_until_they_are_back(
     own_valkey.stop()
     state = await until_ready(client, 503)
     assert state["status"] == "refusing"
-    assert state["reason"]
+    assert state["needs"]["counters"] == {
+        "kind": "valkey",
+        "status": "away",
+        "reason": state["reason"],
+    }
+    assert state["needs"]["store"] == {"kind": "sqlite", "status": "ready"}
     assert (await client.create()).status == 529
     own_valkey.start()
     await until_ready(client, 200)
+    assert (await client.create()).status == 200
+
+
+async def test_database_that_is_gone_is_told(start: Start, tmp_path: Path) -> None:
+    client = Client(build_app(await start()))
+    (tmp_path / "antiphon.db").rename(tmp_path / "elsewhere.db")
+    state = await until_ready(client, 503)
+    assert state["needs"]["store"]["status"] == "away"
+    assert state["needs"]["store"]["reason"] == state["reason"]
+    assert state["needs"]["counters"]["status"] == "ready"
+
+
+async def test_one_of_several_processes_says_which_it_is(start: Start) -> None:
+    platform = await start()
+    client = Client(build_app(platform))
+    assert "process" not in (await client.get("/ready")).json
+    platform.process = ProcessPlace(2, 4)
+    assert (await client.get("/ready")).json["process"] == {"number": 2, "of": 4}
+
+
+async def test_process_that_hands_over_is_ready_to_its_end(start: Start) -> None:
+    platform = await start()
+    client = Client(build_app(platform))
+    platform.hand_over()
+    assert platform.stopping.is_set()
+    assert (await client.get("/ready")).status == 200
     assert (await client.create()).status == 200
 
 
@@ -127,10 +159,15 @@ async def test_server_whose_journal_is_full_is_not_ready_until_the_disk_has_room
     disk.full = True
     assert (await client.create()).status == 529
     answer = await client.get("/ready")
-    assert (answer.status, answer.json) == (
+    reason = "The journal cannot grow: No space left on device"
+    assert (answer.status, answer.json["status"], answer.json["reason"]) == (
         503,
-        {"status": "refusing", "reason": "The journal cannot grow: No space left on device"},
+        "refusing",
+        reason,
     )
+    needs = answer.json["needs"]
+    assert needs["journal"] == {"kind": "file", "status": "away", "reason": reason}
+    assert needs["store"]["status"] == needs["counters"]["status"] == "ready"
     disk.full = False
     await until_ready(client, 200)
     assert (await client.create()).status == 200

@@ -38,11 +38,12 @@ class ModelEndpoints:
         """Answer 200 when requests are admitted and every model answers, else 503."""
         if self._platform.draining:
             return Reply(503, {"status": "stopping"})
+        needs = {"needs": await self._platform.readiness.dependencies(), **self._process()}
         if (reason := await self._platform.refusal()) is not None:
-            return Reply(503, {"status": "refusing", "reason": reason})
+            return Reply(503, {"status": "refusing", "reason": reason, **needs})
         models = self._platform.models
         status = "ready" if models.ready else "loading"
-        state: dict[str, Any] = {"status": status, "models": models.states()}
+        state: dict[str, Any] = {"status": status, "models": models.states(), **needs}
         if warnings := await self._platform.warnings():
             state["warnings"] = warnings
         if shortfalls := self._platform.caching.shortfalls:
@@ -50,6 +51,11 @@ class ModelEndpoints:
         if uses := models.idle_uses():
             state["batches"] = {model: _idle_use(use) for model, use in uses.items()}
         return Reply(200 if models.ready else 503, state)
+
+    def _process(self) -> dict[str, Any]:
+        """Return which of several processes answers; nothing where there is one."""
+        process = self._platform.process
+        return {} if process.of == 1 else {"process": {"number": process.number, "of": process.of}}
 
 
 def _idle_use(use: IdleUse) -> dict[str, float]:

@@ -48,7 +48,9 @@ from antiphon.service.messages import Messages
 from antiphon.service.metrics.requests import RequestMetrics
 from antiphon.service.model_states import ModelStateReport
 from antiphon.service.models import ENGINES_FOLDER, Models, ModelSource, Open
+from antiphon.service.process_place import ALONE, ProcessPlace
 from antiphon.service.prompt_cache_report import PromptCacheReport
+from antiphon.service.readiness import Readiness
 from antiphon.service.record_upkeep import RecordUpkeep
 from antiphon.service.reports import Reports
 from antiphon.service.request_log import RequestLog
@@ -83,6 +85,9 @@ class Platform:
     model takes over from another one. `first_key` makes the first key and returns it with its
     secret, while no request has used it. `ignored` are the settings of first keys (`api_key`,
     `admin_key`) without an effect: other keys were there before.
+    `process` says which of several processes of one server this is; `hands_over` is set, together
+    with `stopping`, when another one takes its place: it answers to the end, and is asked for
+    nothing new.
     """
 
     settings: Settings
@@ -116,6 +121,9 @@ class Platform:
     entropy: Callable[[int], bytes]
     now: Callable[[], datetime]
     stopping: asyncio.Event
+    readiness: Readiness
+    process: ProcessPlace = ALONE
+    hands_over: bool = False
 
     async def open_models(self) -> None:
         """Open every engine; raises the `EngineStartError` of the first that fails."""
@@ -131,7 +139,12 @@ class Platform:
     @property
     def draining(self) -> bool:
         """Whether the signal to stop has come: running requests still end."""
-        return self.stopping.is_set()
+        return self.stopping.is_set() and not self.hands_over
+
+    def hand_over(self) -> None:
+        """Leave the work on batches to others, as another process takes the place of this one."""
+        self.hands_over = True
+        self.stopping.set()
 
     async def refusal(self) -> str | None:
         """Return why every request is refused now; `None` if requests are admitted."""
@@ -184,13 +197,15 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
     create_journal: CreateJournal = Journal.create,
     open_batches: OpenBatches = open_batches,
     successor: Successor | None = None,
+    process: ProcessPlace = ALONE,
 ) -> AsyncGenerator[Platform]:
     """Build a platform whose models are not open yet; `platform.open_models()` opens them.
 
     `address` is where the server listens, for the error of another one on the same data folder.
     `clock` is the clock of the counters in memory: Unix milliseconds that never go back. The
     functions that open resources outside of the process are arguments: the simulator passes its
-    own. A `successor` takes over from one of the models once it is fetched and loaded.
+    own. A `successor` takes over from one of the models once it is fetched and loaded. `process` is
+    which of several processes of one server this is.
 
     Raises `StoreError`, `CountersError`, `KeyRefusedError`, and `SettingsError` for models with
     conflicting names.
@@ -347,6 +362,8 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             entropy=entropy,
             now=now,
             stopping=stopping,
+            readiness=Readiness(settings, accounts, database, accounting.admitter, models),
+            process=process,
         )
 
 

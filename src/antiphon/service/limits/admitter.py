@@ -90,9 +90,19 @@ class Admitter:
     @property
     def refused(self) -> str | None:
         """The reason to admit nothing, of the counters or the journal; `None` if there is none."""
+        return self.counters_refused or self.journal_refused
+
+    @property
+    def counters_refused(self) -> str | None:
+        """The reason of the counters to admit nothing; `None` if there is none."""
         counters = self._counters
-        if isinstance(counters, MemoryCounters | FallbackCounters) and counters.refused is not None:
+        if isinstance(counters, MemoryCounters | FallbackCounters):
             return counters.refused
+        return None
+
+    @property
+    def journal_refused(self) -> str | None:
+        """The reason of the journal to admit nothing; `None` if there is none."""
         return self._ledger.refused
 
     async def admit(self, request: AdmissionRequest) -> Admission:
