@@ -22,6 +22,7 @@ from antiphon.server.run import (
     several,
     share_interpreter,
 )
+from antiphon.service.process_place import ALONE
 
 CALLERS = 200
 
@@ -82,7 +83,7 @@ def test_server_without_requests_ends_without_a_pause(connected: bool) -> None:
     async def turns_to_end() -> int:
         server = Server(
             http_config(never_called, 30),
-            SimpleNamespace(draining=False, stopping=asyncio.Event()),
+            SimpleNamespace(draining=False, stopping=asyncio.Event(), process=ALONE),
             print,
         )
         with bind("127.0.0.1", 0) as listener, socket.socket() as caller:

@@ -8,22 +8,26 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from antiphon.server.acceptor import Acceptor
 from antiphon.server.app import build_app
 from antiphon.server.http.exchange import Exchange
-from antiphon.server.http.protocol import protocol_for
+from antiphon.server.http.protocol import EnvelopeProtocol, protocol_for
 from antiphon.service.platform import Platform
 
 BACKLOG = 2048
 # The most connections that are accepted in one turn of the event loop: libuv accepts one for each
 # socket that listens. With one, a flood of connections keeps all others waiting for their turn.
 ACCEPTED_AT_ONCE = 32
+# How long a process that hands over answers the requests that it has. None is lost unless it takes
+# longer than any client waits.
+HAND_OVER_S = 3600.0
 # The threads in which large requests are decoded, checked and read. All threads share one
 # interpreter, so more of them would do the same work, and keep the event loop waiting longer.
 THREADS = 2
@@ -67,6 +71,7 @@ class Server(uvicorn.Server):
         self._platform = platform
         self._on_stop = on_stop
         self._stopping = asyncio.Event()
+        self._leaving: asyncio.Task[None] | None = None
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -79,6 +84,24 @@ class Server(uvicorn.Server):
         finally:
             for number in stopping:
                 loop.remove_signal_handler(number)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept connections; beside other processes with pauses for them."""
+        if self._platform.process.of == 1 or sockets is None:
+            await super().startup(sockets)
+            return
+        await self.lifespan.startup()
+        held = self.server_state.connections
+        accepting = [Acceptor(one, self._connection, lambda: len(held)) for one in sockets]
+        # All that is asked of them is to be closed.
+        self.servers = accepting  # type: ignore[assignment]
+        self.started = True
+
+    def _connection(self) -> asyncio.Protocol:
+        """Return the protocol of a new connection, as uvicorn makes it."""
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     async def main_loop(self) -> None:
         """Renew the date of answers until the server should stop."""
@@ -113,6 +136,31 @@ class Server(uvicorn.Server):
             self.server_state.connections or self.server_state.tasks
         ) and not self.force_exit:
             await asyncio.sleep(LOOK_EVERY_S)
+
+    def hand_over(self, listeners: Iterable[socket.socket]) -> None:
+        """Accept nothing more, and stop when what was accepted is answered.
+
+        Another process accepts from the same queue, so no connection is lost. Those that are kept
+        end with their next answer, which says so, or after some idle seconds.
+        """
+        if self._leaving is None:
+            self._platform.hand_over()
+            if issubclass(protocol := self.config.http_protocol_class, EnvelopeProtocol):
+                protocol.parting = True
+            for server in self.servers:
+                server.close()
+            for listener in listeners:
+                listener.close()
+            self._leaving = asyncio.create_task(self._leave(), name="antiphon-hand-over")
+
+    async def _leave(self) -> None:
+        for connection in tuple(self.server_state.connections):
+            if isinstance(connection, EnvelopeProtocol):
+                connection.part()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HAND_OVER_S):
+                await self._until_idle()
+        self.end()
 
     def end(self) -> None:
         """Begin to stop."""
@@ -162,10 +210,12 @@ def return_freed_memory() -> None:
 
 
 @contextmanager
-def several(listener: socket.socket) -> Generator[list[socket.socket]]:
+def several(
+    listener: socket.socket, number: int = ACCEPTED_AT_ONCE
+) -> Generator[list[socket.socket]]:
     """Return `listener` and its duplicates, which accept connections from the same queue."""
     with ExitStack() as stack:
-        duplicates = range(ACCEPTED_AT_ONCE - 1)
+        duplicates = range(number - 1)
         yield [listener, *(stack.enter_context(listener.dup()) for _ in duplicates)]
 
 
@@ -208,17 +258,20 @@ def http_config(
     )
 
 
-async def serve(
+async def serve(  # noqa: PLR0913 - the last two are for some servers only
     platform: Platform,
     listener: socket.socket,
     on_ready: Callable[[], Awaitable[None]],
     on_stop: Callable[[int], None],
     records: Sequence[Callable[[Exchange], None]] = (),
+    *,
+    handing_over: Callable[[Callable[[], None]], None] = lambda _: None,
 ) -> None:
     """Serve until a stop signal; call `on_ready` when all models are open.
 
     The first stop signal calls `on_stop` with the number of running requests. Each of `records`
-    gets each request after its end.
+    gets each request after its end. `handing_over` gets the function that makes the server hand
+    over to another process, which has the same listener.
 
     Requests that run at the signal get the grace time to finish. Raises the `EngineStartError` of
     a model that fails to open.
@@ -236,7 +289,10 @@ async def serve(
     opening = asyncio.create_task(_open(platform, on_ready))
     opening.add_done_callback(lambda task: _stop_if_failed(task, server))
     try:
-        with several(listener) as listeners:
+        alone = platform.process.of == 1
+        number = ACCEPTED_AT_ONCE if alone else 1
+        with several(listener, number) as listeners:
+            handing_over(lambda: server.hand_over(listeners))
             await server.serve(sockets=listeners)
     finally:
         opening.cancel()
@@ -247,11 +303,11 @@ async def serve(
 
 async def _open(platform: Platform, on_ready: Callable[[], Awaitable[None]]) -> None:
     await platform.open_models()
-    _settle_memory()
+    settle_memory()
     await on_ready()
 
 
-def _settle_memory() -> None:
+def settle_memory() -> None:
     """Exclude permanent objects from the rounds of the garbage collector.
 
     A request makes some hundred objects and leaves no cycles. The default rounds, one for 700 new

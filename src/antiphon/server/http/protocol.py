@@ -57,6 +57,10 @@ SLICE = 16 * 1024
 LINGER_S = 5.0
 # A caller who takes fewer bytes than this in `write_s` is cut off, unless it takes all.
 LEAST_TAKEN = 64 * 1024
+# How long a connection may stay idle whose server hands over. Clients that keep connections send
+# the next request sooner, and are told then to open another one; a request that comes in the moment
+# in which its connection is closed would be lost.
+PARTING_S = 5.0
 
 
 class Flow(FlowControl):
@@ -79,6 +83,8 @@ class EnvelopeProtocol(HttpToolsProtocol):
     now: ClassVar[Callable[[], float]]
     date: ClassVar[DateLine]
     log: ClassVar[Any]
+    # Whether the server hands over to another process: each answer ends its connection.
+    parting: ClassVar[bool]
 
     # Whether a head is arriving, the bytes since its beginning, and those that are parsed now.
     _arriving = False
@@ -278,6 +284,8 @@ class EnvelopeProtocol(HttpToolsProtocol):
         self._room = None
         scope = self.scope
         super().on_headers_complete()
+        if type(self).parting:
+            self.cycle.keep_alive = False
         if self.pipeline:
             # uvicorn reads no more then, and would not notice a hang-up. `_keep` bounds the rest.
             self.flow.resume_reading()
@@ -312,11 +320,22 @@ class EnvelopeProtocol(HttpToolsProtocol):
             self._start_asgi_task(*self.pipeline.pop())
         else:
             self.flow.resume_reading()
-            self._limit(self.patience_s if self._arriving else self.idle_s)
+            self._limit(self.patience_s if self._arriving else self._idle_s())
         if self._kept and not self.pipeline:
             kept, self._kept = self._kept, b""
             self.flow.full = False
             self._take(kept)
+
+    def part(self) -> None:
+        """End the connection with its next answer, or once it was idle for a while."""
+        if self._answering():
+            if not self.cycle.response_started:
+                self.cycle.keep_alive = False
+        elif not self._arriving and not self._closing:
+            self._limit(self._idle_s())
+
+    def _idle_s(self) -> float:
+        return min(self.idle_s, PARTING_S) if type(self).parting else self.idle_s
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -444,6 +463,7 @@ def protocol_for(
         "now": staticmethod(now),
         "date": DateLine(now),
         "log": EventLog("antiphon.requests"),
+        "parting": False,
     }
     return type("Protocol", (EnvelopeProtocol,), attributes)
 
