@@ -35,6 +35,7 @@ from support.conversation import (
     tokens_in,
     turn,
 )
+from support.shared_engine import shared
 from support.upstreams import EngineWithServer, antiphon_server, llama_server
 
 pytestmark = pytest.mark.anyio
@@ -77,6 +78,15 @@ async def messages_api_on_antiphon(tiny_model: Path) -> Engine:
     return EngineWithServer(engine, server)
 
 
+async def shared_scripted(tiny_model: Path) -> Engine:
+    """As another process has it."""
+    return await shared(await scripted(tiny_model))
+
+
+async def shared_llama(tiny_model: Path) -> Engine:
+    return await shared(await llama(tiny_model))
+
+
 async def routed(tiny_model: Path) -> Engine:
     """Two engines as one."""
     first, second = await scripted(tiny_model), await scripted(tiny_model)
@@ -92,7 +102,11 @@ ENGINES: list[Open] = [
     chat_completions,
     messages_api,
     messages_api_on_antiphon,
+    shared_scripted,
+    shared_llama,
 ]
+# Its host does what `llama` does, and what is between them is shown by `shared_scripted`.
+SOAK = {"shared_llama"}
 
 
 @pytest.fixture(scope="module")

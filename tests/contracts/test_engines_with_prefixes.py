@@ -17,6 +17,7 @@ from antiphon.engines.base import (
 from antiphon.engines.llama.engine import open_llama
 from antiphon.engines.scripted import open_scripted
 from support.conversation import all_events, ask, turn
+from support.shared_engine import shared
 from support.tiny_models import Kind, write_model
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +40,13 @@ async def llama(folder: Path) -> Engine:
     return await open_llama(EngineConfig("tiny", weights, options, folder / "state"))
 
 
-ENGINES: list[Open] = [scripted, llama]
+async def shared_llama(folder: Path) -> Engine:
+    """As another process has it."""
+    return await shared(await llama(folder))
+
+
+ENGINES: list[Open] = [scripted, llama, shared_llama]
+SOAK = {"shared_llama"}
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ from antiphon.engines.scripted import open_scripted
 from antiphon.schemas.check import fits
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
 from support.conversation import answer, calls_in, reason_of, text_of, tokens_in, turn
+from support.shared_engine import shared
 from support.template_corpus import NAME as CORPUS
 from support.template_corpus import template_corpus
 from support.tool_changes import add, define, remove
@@ -55,6 +56,11 @@ def noted(name: str, template: str) -> Open:
     return opened
 
 
+async def shared_llama(tiny_model: Path) -> Engine:
+    """As another process has it."""
+    return await shared(await llama(tiny_model))
+
+
 async def scripted(_: Path) -> Engine:
     options = {"tool_calls": [{"name": "weather", "input": {"city": "Oslo"}}], "text": "I look."}
     replies = {"replies": [options], "context_tokens": 1024}
@@ -77,9 +83,9 @@ NOTED = [
     noted("lfm", "LFM2.5-8B-A1B"),
     noted("devstral", "unsloth-mistral-Devstral-Small-2507"),
 ]
-ENGINES: list[Open] = [llama, scripted, routed, *NOTED]
-# They write calls as one of the others does, in other markers.
-SOAK = {"glm", "deepseek", "devstral"}
+ENGINES: list[Open] = [llama, shared_llama, scripted, routed, *NOTED]
+# They write calls as one of the others does, in other markers, or over a socket.
+SOAK = {"glm", "deepseek", "devstral", "shared_llama"}
 
 
 @pytest.fixture(scope="module")

@@ -115,6 +115,7 @@ class EngineConfig(msgspec.Struct, frozen=True):
     the settings, for the engine to decode; `state_dir` is a folder that the engine may use.
     `cache_minimum_tokens` are the tokens of the shortest prefix that is worth keeping. With
     `only_batches` no interactive requests will come, for which batches would have to make way.
+    `number` is its place among the engines of the model, from 0 on.
     """
 
     model: str
@@ -123,6 +124,7 @@ class EngineConfig(msgspec.Struct, frozen=True):
     state_dir: Path | None = None
     cache_minimum_tokens: int = MINIMUM_TOKENS
     only_batches: bool = False
+    number: int = 0
 
 
 class Engine(Protocol):

@@ -91,6 +91,7 @@ class ServedModel:
                     options=runs_on.options,
                     state_dir=state_dir,
                     cache_minimum_tokens=self.settings.cache_minimum_tokens,
+                    number=index,
                 )
                 engine = await open_engine(runs_on.engine, config)
                 stack.push_async_callback(engine.aclose)
