@@ -18,7 +18,7 @@ from antiphon.store.counters.base import CountersAwayError, DueSlot, UnseededErr
 from antiphon.store.counters.memory import RetryQueues
 from antiphon.store.counters.seeding import SEEDING_MS, Claim, Seed
 from antiphon.store.counters.tally import Tally
-from antiphon.store.counters.valkey import PATIENCE_S
+from antiphon.store.valkey import PATIENCE_S
 from simulation.faults import Fault, Faults
 from simulation.loop import attempt, deliver
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 PATIENCE_S: Final = 0.25
 """A server without an answer after this time is away."""
+SOCKET_PATIENCE_S: Final = 1.0
+"""The same behind a socket of this machine: that of one that has ended refuses at once, so silence
+means that others use the processor. With the watch of the counters it is less than their grace."""
 CONNECTIONS: Final = 32
 """The most calls at once; further ones wait."""
 
@@ -92,9 +95,11 @@ class ValkeyServer:
 
 
 def connect(
-    url: str, *, name: str, patience_s: float = PATIENCE_S, connections: int = CONNECTIONS
+    url: str, *, name: str, patience_s: float | None = None, connections: int = CONNECTIONS
 ) -> ValkeyServer:
     """Return the server at a URL, not yet connected: `valkey://`, `valkeys://` (TLS), `unix://`.
+
+    Without `patience_s` it depends on where the server is.
 
     `name` begins every key, so several installations can share a server. Raises
     `ValkeySetupError`.
@@ -119,6 +124,8 @@ def connect(
         # Not the URL itself: it may hold a password.
         raise ValkeySetupError("The URL of the Valkey server cannot be read") from error
     place = _place_of(pool.connection_kwargs)
+    if patience_s is None:
+        patience_s = SOCKET_PATIENCE_S if "path" in pool.connection_kwargs else PATIENCE_S
     return ValkeyServer(Valkey.from_pool(pool), name, patience_s, place)
 
 

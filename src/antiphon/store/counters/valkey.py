@@ -26,7 +26,6 @@ from antiphon.core.limits.values import (
 from antiphon.store.counters.base import CountersAwayError, CountersError, DueSlot, UnseededError
 from antiphon.store.counters.seeding import SEEDING_MS, Claim, Seed
 from antiphon.store.valkey import (
-    PATIENCE_S,
     Script,
     ValkeyAwayError,
     ValkeyServer,
@@ -41,7 +40,7 @@ _UNSEEDED = "The counters have not learned the spent amounts"
 
 
 def open_valkey(
-    url: str, *, name: str = "antiphon", patience_s: float = PATIENCE_S
+    url: str, *, name: str = "antiphon", patience_s: float | None = None
 ) -> "ValkeyCounters":
     """Return the counters at a URL, as `store.valkey.connect` reads it; raises `CountersError`."""
     try:
