@@ -277,12 +277,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     SQLite file in `data_dir`. `counters_url`: a Valkey server (`valkey://host`) in which several
     processes share their limits. `hub_endpoint` and `hub_token`: the Hugging Face hub, or a mirror
     of it, and the token that is sent there. `workers` work on Message Batches in this process.
+    `processes` is how many processes of this machine answer at the one address.
 
     `sources` is no setting: it says where each one is set, by its path.
     """
 
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
+    processes: Annotated[int, Meta(ge=1, le=64)] = 1
     data_dir: Path
     database_url: Secret | None = None
     counters_url: Secret | None = None

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from antiphon.cli import main
 from antiphon.cli.command import CommandError
@@ -77,6 +78,12 @@ def test_install_writes_the_unit_of_the_user_and_starts_it(
     assert said.startswith(f"Wrote {path}.\n")
     assert all(f"Ran `{call}`.\n" in said for call in systemctl.calls)
     assert "loginctl enable-linger" in said
+
+
+def test_several_processes_are_restarted_by_a_reload() -> None:
+    several = directives(unit_of(replace(plan(), processes=2)))
+    assert several["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    assert "ExecReload" not in directives(unit_of(plan()))
 
 
 def test_install_of_the_system_asks_the_manager_of_the_system(machine: Path) -> None:

@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         _complain(f"this needs: pip install 'antiphon[{extra}]'")
         return 1
-    except _expected_errors() as error:
+    except expected_errors() as error:
         _complain(with_arguments_named(str(error), parsed.parser))
         return 1
 
@@ -174,7 +174,7 @@ def _extra_with(module: str) -> str | None:
     return None
 
 
-def _expected_errors() -> tuple[type[Exception], ...]:
+def expected_errors() -> tuple[type[Exception], ...]:
     """Return the exceptions with a message for the user of the command line.
 
     A module that was not imported has raised nothing, and may need packages that are not there.

@@ -128,7 +128,7 @@ def loaded_files(
 ) -> Iterator[LoadedFile]:
     """Yield the files that child processes of a server run, as far as `root` has processes."""
     users = users_of_files(settings)
-    for child in _children(process, root):
+    for child in _descendants(process, root):
         try:
             words = (
                 (root / str(child) / "cmdline").read_bytes().decode(errors="replace").split("\0")
@@ -139,6 +139,13 @@ def loaded_files(
             file = words[words.index(CHILD) + 1]
             names = ", ".join(users.get(Path(file), ())) or Path(file).stem.lower()
             yield LoadedFile(names, file, child, used_memory(child))
+
+
+def _descendants(process: int, root: Path) -> Iterator[int]:
+    """Yield the children of a process and theirs: of several processes one runs the models."""
+    for child in _children(process, root):
+        yield child
+        yield from _descendants(child, root)
 
 
 def _children(process: int, root: Path) -> list[int]:

@@ -1,6 +1,7 @@
 """`antiphon serve`: runs the server, and prints a welcome when it is ready."""
 
 import argparse
+import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ from antiphon.server.metrics import bound_metrics, serving_metrics
 from antiphon.server.run import address_of, bind, serve
 from antiphon.server.traces import tracing
 from antiphon.service.models import ModelSource
-from antiphon.service.platform import build_platform
+from antiphon.service.platform import Platform, build_platform
 from antiphon.service.rehearsal import check_engines, rehearse
 from antiphon.settings import DEFAULT_MODEL, ModelSettings, Settings, SettingsError
 from antiphon.store.data_folder import open_data_folder
@@ -42,11 +43,17 @@ class Listeners(NamedTuple):
 
 def add_to(family: argparse.ArgumentParser) -> None:
     """Set up the command."""
-    flags = ("host", "port", "model", "engine", "log_level", "log_format")
+    flags = ("host", "port", "processes", "model", "engine", "log_level", "log_format")
     as_command(family, _serve, json=False, settings=flags)
     family.add_argument("--host", help="address to listen on; default: 127.0.0.1")
     family.add_argument(
         "--port", type=int, help="port to listen on, 0 for a free one; default: 8000"
+    )
+    family.add_argument(
+        "--processes",
+        type=int,
+        metavar="N",
+        help="how many processes answer at the one address; default: 1, from 1 to 64",
     )
     add_model_flags(family)
 
@@ -72,7 +79,11 @@ def add_model_flags(family: argparse.ArgumentParser) -> None:
     )
 
 
-def _serve(_: argparse.Namespace, settings: Settings) -> int:
+def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
+    if settings.processes > 1:
+        from antiphon.cli.processes.serving import serve_several  # noqa: PLC0415 - few need it
+
+        return serve_several(arguments, settings)
     set_up_logs(settings.log_level, settings.log_format)
     open_data_folder(settings.data_dir)
     models = settings.served()
@@ -86,7 +97,7 @@ def _serve(_: argparse.Namespace, settings: Settings) -> int:
         bound_metrics(settings.metrics) as metrics,
     ):
         if are_missing(models, settings.data_dir):
-            run_in_loop(rehearse(settings, _address(settings, listener)))
+            run_in_loop(rehearse(settings, listening_at(settings, listener)))
         hub = hub_of(settings)
         here = not are_missing(later, settings.data_dir)
         sources = sources_of(models, settings.data_dir, hub)
@@ -97,8 +108,7 @@ def _serve(_: argparse.Namespace, settings: Settings) -> int:
                 source = source_of(successor, settings.data_dir, hub)
             fetch = partial(source_of, successor, settings.data_dir, hub)
             takes_over = TakesOver(source, sources[0].settings.id, fetch)
-        listeners = Listeners(listener, metrics)
-        run_in_loop(_serving(settings, sources, listeners, _default_folder(), takes_over))
+        run_in_loop(_serving(settings, sources, Listeners(listener, metrics), takes_over))
     return 0
 
 
@@ -141,7 +151,8 @@ def _files(model: ModelSettings) -> Iterator[str]:
             yield projector
 
 
-def _address(settings: Settings, listener: socket.socket) -> str:
+def listening_at(settings: Settings, listener: socket.socket) -> str:
+    """Return the address of a listener: `host:port`."""
     return address_of(settings.host, listener.getsockname()[1])
 
 
@@ -149,11 +160,9 @@ async def _serving(
     settings: Settings,
     sources: Sequence[ModelSource],
     listeners: Listeners,
-    default_folder: Path | None,
     takes_over: TakesOver | None,
 ) -> None:
-    listener = listeners.api
-    address = _address(settings, listener)
+    address = listening_at(settings, listeners.api)
     successor = None if takes_over is None else takes_over.successor()
     building = build_platform(settings, sources, address=address, successor=successor)
     async with (
@@ -165,24 +174,56 @@ async def _serving(
             takes_over.platform = platform
 
         async def show_welcome() -> None:
-            # A key that the settings choose is the only one that the server makes.
-            chosen = settings.api_key is not None and "api_key" not in platform.ignored
-            first = None if chosen else await platform.first_key()
-            refusal, port = await platform.refusal(), listener.getsockname()[1]
-            found = (toy_note(settings.served()), context_note(platform.models, sources))
-            notes = tuple(note for note in found if note is not None)
-            if takes_over is not None:
-                notes = takes_over.notes()
-            setup = None
-            if platform.console is not None and refusal is None:
-                setup = await platform.console.links.to_set_up(console_base(settings, port))
-            welcome = Welcome(
-                platform, port, first, refusal, default_folder, notes, setup, metrics_url
-            )
-            say(welcome.text())
+            notes = None if takes_over is None else takes_over.notes()
+            say(await welcome_of(platform, sources, listeners.api, notes, metrics_url=metrics_url))
 
         say_loading(sources if takes_over is None else takes_over.loaded_first(sources))
-        await serve(platform, listener, show_welcome, lambda left: hint(goodbye(left)), tracers)
+        await serve(
+            platform, listeners.api, show_welcome, lambda left: hint(goodbye(left)), tracers
+        )
+
+
+async def welcome_of(
+    platform: Platform,
+    sources: Sequence[ModelSource],
+    listener: socket.socket,
+    notes: tuple[str, ...] | None = None,
+    *,
+    metrics_url: str | None,
+) -> str:
+    """Return what a server says when it is ready; without `notes`, those about its models.
+
+    One of several processes says of what they are.
+    """
+    settings = platform.settings
+    # A key that the settings choose is the only one that the server makes.
+    chosen = settings.api_key is not None and "api_key" not in platform.ignored
+    first = None if chosen else await platform.first_key()
+    refusal, port = await platform.refusal(), listener.getsockname()[1]
+    if notes is None:
+        found = (toy_note(settings.served()), context_note(platform.models, sources))
+        notes = tuple(note for note in found if note is not None)
+    setup = None
+    if platform.console is not None and refusal is None:
+        setup = await platform.console.links.to_set_up(console_base(settings, port))
+    notes = (*notes, *_of_several(platform))
+    return Welcome(
+        platform, port, first, refusal, _default_folder(), notes, setup, metrics_url
+    ).text()
+
+
+def _of_several(platform: Platform) -> tuple[str, ...]:
+    process = platform.process
+    if process.of == 1:
+        return ()
+    # Its parent is the overseer.
+    told = (
+        f"{process.of} processes answer here. `kill -HUP {os.getppid()}` restarts them one after "
+        "the other, without a lost request."
+    )
+    if platform.settings.metrics.listen is not None:
+        told += " Each has metrics of its own, at the port behind that of the one before it."
+    return (told,)
 
 
 def run_in_loop(work: Awaitable[None]) -> None:

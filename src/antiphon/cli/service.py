@@ -155,6 +155,7 @@ def plan_of(settings: Settings, config: Path | None, *, user: str | None) -> Pla
         user=user,
         port=settings.port,
         grace_s=settings.shutdown_grace_s,
+        processes=settings.processes,
     )
 
 

@@ -54,7 +54,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What a unit runs: a command with absolute paths, and the user of a service of the system.
 
     Without `user` it is a service of the user who installs it. `port` is that of the settings, and
-    `grace_s` how many seconds running requests have when the server stops.
+    `grace_s` how many seconds running requests have when the server stops. Several `processes` are
+    restarted one after the other by `systemctl reload`.
     """
 
     command: tuple[str, ...]
@@ -62,6 +63,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     user: str | None
     port: int
     grace_s: float
+    processes: int = 1
 
 
 def unit_of(plan: Plan) -> str:
@@ -88,6 +90,7 @@ def _body(plan: Plan) -> str:
     for_system = plan.user is not None
     network = "Wants=network-online.target\nAfter=network-online.target\n" if for_system else ""
     user = f"User={plan.user}\n" if for_system else ""
+    reload = "ExecReload=/bin/kill -HUP $MAINPID\n" if plan.processes > 1 else ""
     return f"""\
 [Unit]
 Description=Antiphon, the Claude API on your own machines
@@ -97,6 +100,7 @@ StartLimitBurst=5
 [Service]
 Type=exec
 ExecStart={command_line(plan.command)}
+{reload}\
 WorkingDirectory=-%E/antiphon
 EnvironmentFile=-%E/antiphon/antiphon.env
 {user}Restart=on-failure

@@ -9,6 +9,7 @@ from typing import Final
 SETTING_TEXTS: Final[Mapping[str, str]] = {
     "host": "The address to listen on; 0.0.0.0 is all.",
     "port": "The port to listen on; 0 takes a free one.",
+    "processes": "How many processes answer at the one address.",
     "data_dir": "The folder of the database, the journal and the models.",
     "database_url": "A PostgreSQL database instead of the SQLite file in the data folder.",
     "counters_url": "A Valkey server in which several servers share their limits.",
@@ -34,7 +35,7 @@ SETTING_TEXTS: Final[Mapping[str, str]] = {
     "file_quota_bytes": "The bytes of all uploaded files together.",
     "workspace_file_quota_bytes": "The bytes of the uploaded files of each workspace.",
     "file_downloads": "Whether files that are uploaded from now on can be downloaded.",
-    "workers": "How many workers of this process run requests of Message Batches.",
+    "workers": "How many workers of this server run requests of Message Batches.",
     "request_log_days": "For how many days a request can be listed and explained.",
     "url_sources": "Whether requests may name images and documents by URL.",
     "web.search": "The service that searches: searxng, brave, tavily, or one of your own.",

@@ -23,10 +23,11 @@ _NAME_WIDTH = 13
 
 def add_to(family: argparse.ArgumentParser) -> None:
     """Set up the command."""
-    as_command(family, _examine, settings=("host", "port", "model", "engine"))
+    as_command(family, _examine, settings=("host", "port", "processes", "model", "engine"))
     family.set_defaults(without_settings=_tell_fault)
     family.add_argument("--host", help="as for `serve`; give the same flags as there")
     family.add_argument("--port", type=int, help="as for `serve`")
+    family.add_argument("--processes", type=int, metavar="N", help="as for `serve`")
     family.add_argument("--model", metavar="SPEC", help="as for `serve`")
     family.add_argument("--engine", help="as for `serve`")
 
@@ -51,6 +52,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     from antiphon.cli.doctor.folder import check_disk, check_folder  # noqa: PLC0415
     from antiphon.cli.doctor.models import check_models  # noqa: PLC0415
     from antiphon.cli.doctor.network import check_port, check_valkey  # noqa: PLC0415
+    from antiphon.cli.doctor.processes import check_processes  # noqa: PLC0415
     from antiphon.cli.doctor.unused import check_settings  # noqa: PLC0415
 
     yield from _machine()
@@ -59,6 +61,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield from check_folder(settings)
     yield from check_disk(settings)
     yield from check_database(settings)
+    yield from check_processes(settings)
     yield from check_valkey(settings)
     yield from check_models(settings)
 
