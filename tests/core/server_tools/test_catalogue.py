@@ -1,5 +1,6 @@
 """What a search of tools finds, and in which order."""
 
+import itertools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -79,6 +80,18 @@ def test_late_search_is_given_up() -> None:
     late = iter([False, True])
     with pytest.raises(SearchTooLongError):
         catalogue(WEATHER, CITIES, is_late=lambda: next(late)).ranked("weather")
+
+
+def test_late_search_is_given_up_between_two_texts_of_a_tool() -> None:
+    searched: list[str] = []
+    many = tool("many", **{f"n{number}": {} for number in range(MOST_ARGUMENTS)})
+    with pytest.raises(SearchTooLongError):
+        catalogue(many, is_late=lambda: len(searched) == 3).matching(
+            lambda text: bool(searched.append(text))
+        )
+    asked = itertools.count()
+    with pytest.raises(SearchTooLongError):
+        catalogue(many, is_late=lambda: next(asked) == 100).ranked("n1")
 
 
 def test_words_rank_by_how_well_they_fit() -> None:

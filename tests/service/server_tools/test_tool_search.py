@@ -1,6 +1,9 @@
 """A search of tools as the model asks for it."""
 
+import asyncio
+import itertools
 import sys
+import threading
 import time
 from typing import Any
 
@@ -8,6 +11,7 @@ import pytest
 
 from antiphon.core.prompt import Prompt, Tool
 from antiphon.core.server_tools.rounds import ServerCall
+from antiphon.engines.step_runner import StepRunner
 from antiphon.service.server_tools.tool_search import LONGEST_S, ToolSearch
 from antiphon.wire.server_blocks import ToolSearchErrorBlock, ToolSearchResultBlock
 
@@ -75,6 +79,48 @@ async def test_pattern_that_cannot_be_searched_is_told(pattern: str, why: str) -
     assert why in message
 
 
+@pytest.mark.parametrize("pattern", ["(a?){1000}" * 19 + "c", "[ab]{1000}" * 19, r"(\pL?){20}c"])
+async def test_pattern_whose_search_would_take_minutes_is_refused(pattern: str) -> None:
+    tools = [tool("a" * 64, "a" * 10_000)]
+    began = time.process_time()
+    code, message = await searched(ToolSearch(tools), REGEX, {"pattern": pattern})
+    assert (code, "pattern too large" in message) == ("invalid_tool_input", True)
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [r"[\pL\pN_]+ ?\p{Lu}*", "a{500}b?", "|".join("weather" for _ in range(25)), "\u00f6" * 99],
+)
+async def test_patterns_that_people_write_are_not_too_large(pattern: str) -> None:
+    assert isinstance(await searched(ToolSearch(TOOLS), REGEX, {"pattern": pattern}), list)
+
+
+async def test_search_ends_with_its_caller(anyio_backend: str) -> None:
+    del anyio_backend
+    entered, go_on, looks = threading.Event(), threading.Event(), itertools.count()
+    seen = 0
+
+    def clock() -> float:
+        nonlocal seen
+        seen = next(looks)
+        if seen == 1:
+            entered.set()
+            go_on.wait(20)
+        return 0.0
+
+    runner = StepRunner()
+    search = ToolSearch([tool(f"a{number}") for number in range(1000)], clock, runner=runner)
+    asking = asyncio.create_task(searched(search, REGEX, {"pattern": "x"}))
+    await asyncio.to_thread(entered.wait, 20)
+    asking.cancel()
+    await asyncio.wait({asking})
+    go_on.set()
+    # The next one has to wait for a thread of its own, and finds one.
+    assert await searched(ToolSearch(TOOLS, runner=runner), BM25, {"query": "weather"})
+    assert seen <= 2
+
+
 async def test_pattern_of_half_a_character_is_told() -> None:
     assert await searched(ToolSearch(TOOLS), REGEX, {"pattern": "\ud800"}) == (
         "invalid_tool_input",
@@ -123,6 +169,6 @@ async def test_search_without_its_library_is_unavailable(monkeypatch: pytest.Mon
 
 
 async def test_search_that_takes_too_long_is_given_up() -> None:
-    times = iter([0.0, LONGEST_S, LONGEST_S + 0.1])
+    times = itertools.chain([0.0, LONGEST_S], itertools.repeat(LONGEST_S + 0.1))
     search = ToolSearch(TOOLS, lambda: next(times))
     assert await searched(search, REGEX, {"pattern": "x"}) == ("execution_time_exceeded", None)

@@ -48,8 +48,8 @@ class SearchTooLongError(Exception):
 class Catalogue:
     """Tools in the order of a request.
 
-    `is_late` is asked before each tool whether the search has taken too long, which raises
-    `SearchTooLongError`.
+    `is_late` is asked before each tool and each text whether the search has taken too long, which
+    raises `SearchTooLongError`.
     """
 
     def __init__(self, tools: Sequence[Tool], is_late: Callable[[], bool]) -> None:
@@ -59,8 +59,13 @@ class Catalogue:
     def matching(self, matches: Callable[[str], bool]) -> tuple[str, ...]:
         """Return the names of the first tools with a text that matches."""
         ranks: list[list[str]] = [[], [], []]
+
+        def fits(text: str) -> bool:
+            self._go_on()
+            return matches(text)
+
         for name, fields in self._all_fields():
-            rank = next((i for i, texts in enumerate(fields) if any(map(matches, texts))), None)
+            rank = next((i for i, texts in enumerate(fields) if any(map(fits, texts))), None)
             if rank is not None:
                 ranks[rank].append(name)
                 if len(ranks[0]) == MOST_FOUND:
@@ -81,6 +86,7 @@ class Catalogue:
         }
         scored: list[tuple[float, int, str]] = []
         for tool, count in zip(self._tools, counts, strict=True):
+            self._go_on()
             long = _SATURATION * (1 - _LENGTH + _LENGTH * count.total() / mean)
             score = sum(
                 weight * count[word] * (_SATURATION + 1) / (count[word] + long)
@@ -92,10 +98,13 @@ class Catalogue:
 
     def _all_fields(self) -> Iterator[tuple[str, tuple[Sequence[str], ...]]]:
         for tool in self._tools:
-            if self._is_late():
-                raise SearchTooLongError
+            self._go_on()
             described = (tool.description or "")[:LONGEST_TEXT]
             yield tool.name, ((tool.name,), (described,), tuple(_arguments(tool)))
+
+    def _go_on(self) -> None:
+        if self._is_late():
+            raise SearchTooLongError
 
     @cached_property
     def _counts(self) -> list[Counter[str]]:
@@ -104,6 +113,7 @@ class Catalogue:
             count: Counter[str] = Counter()
             for weight, texts in zip(_WEIGHTS, fields, strict=True):
                 for text in texts:
+                    self._go_on()
                     for word in words_of(text):
                         count[word] += weight
             counts.append(count)

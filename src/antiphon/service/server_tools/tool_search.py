@@ -1,7 +1,8 @@
 """The search of tools: what a model asks for, found among the deferred tools of its request."""
 
-import asyncio
+import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ from antiphon.core.server_tools.catalogue import (
     SearchTooLongError,
 )
 from antiphon.core.server_tools.rounds import ServerCall
+from antiphon.engines.step_runner import StepRunner
+from antiphon.schemas.steps import Steps, Work
 from antiphon.wire.server_blocks import (
     ToolReferenceBlock,
     ToolSearchErrorBlock,
@@ -21,10 +24,12 @@ from antiphon.wire.server_blocks import (
 )
 
 LONGEST_S: Final = 2.0
-"""The seconds that one search may take. Most take less than a thousandth of that."""
+"""The seconds behind which no other text is searched. Most take less than a thousandth of that."""
 
-# What one pattern may take for its automaton, in bytes. A pattern that needs more is refused.
-_PATTERN_MEMORY: Final = 1 << 20
+# What one pattern may take for its automaton, in bytes. A pattern that needs more is refused: a
+# search takes time in proportion to its size, and ends at the end of a text at the earliest. Of so
+# many bytes, the worst ones take a third of a second for the longest text; of a mebibyte, minutes.
+_PATTERN_MEMORY: Final = 1 << 16
 
 
 class _InputError(Exception):
@@ -32,19 +37,30 @@ class _InputError(Exception):
 
 
 class ToolSearch:
-    """The searches of one answer. `clock` tells seconds that never go back."""
+    """The searches of one answer. `clock` tells seconds that never go back.
 
-    def __init__(self, tools: Sequence[Tool], clock: Callable[[], float] = monotonic) -> None:
+    `runner` bounds how many searches of all answers run at once: they share their threads with the
+    large requests of everybody.
+    """
+
+    def __init__(
+        self,
+        tools: Sequence[Tool],
+        clock: Callable[[], float] = monotonic,
+        *,
+        runner: StepRunner | None = None,
+    ) -> None:
         self._clock = clock
+        self._runner = runner or StepRunner()
+        self._steps = Steps()
         self._ends_at = 0.0
-        self._catalogue = Catalogue(tools, lambda: self._clock() > self._ends_at)
+        self._catalogue = Catalogue(tools, self._is_late)
 
     async def run(self, call: ServerCall, prompt: Prompt) -> ServerResult:
         """Search in a thread, and return what was found, or why nothing was."""
         del prompt
-        self._ends_at = self._clock() + LONGEST_S
         try:
-            found = await asyncio.to_thread(self._search, call)
+            found = await self._runner.run(partial(self._search, call), brief=False)
         except _InputError as error:
             content: ToolSearchResultBlock | ToolSearchErrorBlock = ToolSearchErrorBlock(
                 error_code="invalid_tool_input", error_message=str(error)
@@ -59,7 +75,14 @@ class ToolSearch:
             content = ToolSearchResultBlock(tool_references=references)
         return ServerResult(ToolSearchToolResultBlock(tool_use_id=call.id, content=content))
 
-    def _search(self, call: ServerCall) -> tuple[str, ...]:
+    def _is_late(self) -> bool:
+        """Return whether a search takes too long. Raises `WorkStoppedError` if nobody waits."""
+        self._steps.take()
+        return self._clock() > self._ends_at
+
+    def _search(self, call: ServerCall, work: Work) -> tuple[str, ...]:
+        self._steps = work.budget(sys.maxsize)
+        self._ends_at = self._clock() + LONGEST_S
         if call.name == "tool_search_tool_regex":
             return self._by_pattern(_asked(call.input, "pattern"))
         return self._by_words(_asked(call.input, "query"))

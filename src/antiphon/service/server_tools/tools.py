@@ -16,6 +16,7 @@ from antiphon.core.prompt import (
     WebSearchTool,
 )
 from antiphon.engines.base import Engine
+from antiphon.engines.step_runner import StepRunner
 from antiphon.service.caching import CachedRequest
 from antiphon.service.content.documents import read_documents
 from antiphon.service.content.file_reader import FileReader
@@ -46,6 +47,7 @@ class ServerTools:
         self._entropy = entropy
         self._file_reader = file_reader
         self._web = web
+        self._searches = StepRunner()
 
     @property
     def search_price(self) -> int:
@@ -80,7 +82,7 @@ class ServerTools:
         offered += [tool for tool in prompt.searchable if isinstance(tool, ServerTool)]
         if not offered:
             return None
-        search = ToolSearch(prompt.searchable)
+        search = ToolSearch(prompt.searchable, runner=self._searches)
 
         def runner(tool: ServerTool) -> ServerToolRunner:
             match tool:
