@@ -62,6 +62,27 @@ def test_everything_is_permitted_unless_something_is_said() -> None:
     assert domains_of(["example.com"], ["example.org"]).fault is None
 
 
+@pytest.mark.parametrize("url", ["https://[", "https:///a", "/a", ""])
+def test_what_cannot_be_read_is_permitted_by_nothing(url: str) -> None:
+    assert not domains_of(None, None).permit(url)
+    assert not domains_of(None, ["example.com"]).permit(url)
+
+
+@pytest.mark.parametrize("path", ["/a/../b", "/a%2F..%2Fb", "/a/%2e%2E/b", "/a%5C..%5cb", "/a/.."])
+def test_path_that_its_server_alone_follows_upwards_is_not_permitted(path: str) -> None:
+    url = f"https://example.com{path}"
+    assert domains_of(None, None).permit(url)
+    assert not domains_of(["example.com/a"], None).permit(url)
+    assert not domains_of(None, ["example.com/b"]).permit(url)
+    assert domains_of(["example.com/a"], None).permit("https://example.com/a/b..c/...")
+
+
+def test_path_is_the_same_however_its_letters_are_written() -> None:
+    for one in ("\u00e4", "%C3%A4", "%c3%a4"):
+        assert is_in(f"https://example.com/{one}/b", "example.com/\u00e4")
+        assert is_in("https://example.com/%C3%A4/b", f"example.com/{one}")
+
+
 @given(NAMES, NAMES)
 def test_a_name_is_in_a_domain_if_it_ends_with_it(name: str, domain: str) -> None:
     inside = name == domain or name.endswith(f".{domain}")

@@ -1,5 +1,6 @@
 """Which URLs may be fetched: those that somebody else has named."""
 
+import time
 from typing import Any
 
 import pytest
@@ -83,3 +84,10 @@ def test_results_of_tools_count_as_far_as_the_caller_says() -> None:
     assert not named(*client, sources=UrlSourceFilter(client_results=others))
     assert named(*asked("toolu_1", "b", URL), sources=UrlSourceFilter(client_results=others))
     assert not named(*asked("toolu_1", "b", URL), sources=UrlSourceFilter(client_results=only))
+
+
+def test_text_full_of_beginnings_takes_no_longer_than_its_length() -> None:
+    began = time.process_time()
+    for words in (f"{URL}b" * 100_000, f"{URL}:" * 100_000 + "b", f"{URL}{'.:!?' * 500_000}b"):
+        assert not named(said("user", text(words)))
+    assert time.process_time() - began < 2

@@ -214,7 +214,10 @@ async def test_redirect_that_the_caller_does_not_permit_is_not_followed() -> Non
         with pytest.raises(ForbiddenUrlError):
             await web.get(there.url("/a"), MOST, lambda url: "other" not in url)
         assert len(there.heads) == 1
-        assert (await web.get(there.url("/a"), MOST, lambda url: "other" in url)).body == b"hello"
+        with pytest.raises(ForbiddenUrlError):
+            await web.get(there.url("/a"), MOST, lambda url: "other" in url)
+        assert len(there.heads) == 1
+        assert (await web.get(there.url("/a"), MOST, lambda url: "example" in url)).body == b"hello"
 
 
 async def test_file_that_is_too_large_is_told_apart() -> None:

@@ -1,8 +1,12 @@
 """The services that search the web, against stand-ins of each."""
 
+import json
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from antiphon.core.server_tools.domains import Domains
 from antiphon.secret import Secret
@@ -13,6 +17,7 @@ from antiphon.service.server_tools.web.backends import (
     Query,
     SearchFailedError,
     WebSearchBackend,
+    hits_of,
 )
 from antiphon.web_settings import WebSettings
 from antiphon.wire.tools import UserLocation
@@ -119,6 +124,8 @@ async def test_fields_of_another_type_and_long_texts_are_cut() -> None:
     [
         *(b"no json", b"[" * 100_000),
         *(b"[]", b"5", b'{"results": 5}', b'{"results": [5]}', b'{"web": {"results": {}}}'),
+        *(b'{"web": {"results": 5}}', b'{"web": {"results": true}}', b'{"web": []}'),
+        b'{"results": {"url": "https://a.example"}}',
     ],
 )
 @pytest.mark.parametrize("name", SERVICES)
@@ -159,3 +166,45 @@ async def test_service_that_is_away_slow_or_endless_is_unavailable() -> None:
 def test_backend_needs_a_service() -> None:
     with pytest.raises(ValueError, match="no search"):
         WebSearchBackend(WebSettings())
+
+
+NAMES = ("results", "web", "url", "title", "content", "description", "age", "extra_snippets")
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+URLS = st.sampled_from(["https://a.example/", "http://\u00fc.example", "https://[", "http://a b/"])
+STRANGE = st.recursive(
+    SCALARS | URLS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(STRANGE, st.sampled_from(SERVICES))
+def test_any_answer_becomes_results_that_can_be_sent(answer: Any, name: str) -> None:
+    results = {"results": answer}
+    for said in (answer, results, {"results": [answer]}, {"web": results}, {"web": answer}):
+        for hit in hits_of(json.loads(json.dumps(said)), name, Domains()):
+            assert hit.url.startswith(("http://", "https://"))
+            msgspec.json.encode(hit)
+
+
+@pytest.mark.parametrize(
+    ("url", "blocked"),
+    [
+        ("https://b\u00fccher.example/", "xn--bcher-kva.example"),
+        ("https://\uff45vil.example/", "evil.example"),
+        ("https://evil\u3002example/", "evil.example"),
+        ("https://evil.example./", "evil.example"),
+        ("https://example.com/a/../secret", "example.com/secret"),
+        ("https://example.com/%73ecret", "example.com/secret"),
+        ("https://evil.example:99999/", "example.org"),
+    ],
+)
+async def test_result_that_is_blocked_is_left_out_however_it_is_written(
+    url: str, blocked: str
+) -> None:
+    async with search_service() as service:
+        service.hits = [{"url": url, "title": "a", "text": "b"}]
+        there = backend(service, "own")
+        assert await there.search(query(domains=Domains(blocked=(blocked,)))) == []

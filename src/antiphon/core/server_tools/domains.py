@@ -7,24 +7,31 @@ for any text. Domains are written without a scheme.
 import re
 from collections.abc import Sequence
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 MOST_DOMAINS: Final = 100
 LONGEST: Final = 255
 
+_SLASHES: Final = re.compile(r"[/\\]")
 _DOMAIN: Final = re.compile(r"([a-z0-9_-]+\.)*[a-z0-9_-]+\Z", re.IGNORECASE)
 
 
 class Domains(msgspec.Struct, frozen=True):
-    """What may be read: of `allowed` something, or nothing of `blocked`."""
+    """What may be read: of `allowed` something, or nothing of `blocked`.
+
+    A URL is to be in the form in which it is fetched: with a host in ASCII, and no `..` in its
+    path. One that cannot be read is in no domain, and not permitted.
+    """
 
     allowed: tuple[str, ...] = ()
     blocked: tuple[str, ...] = ()
 
     def permit(self, url: str) -> bool:
         """Return whether this URL may be read."""
+        if not _can_be_read(url) or ((self.allowed or self.blocked) and _leads_up(url)):
+            return False
         if self.allowed:
             return any(is_in(url, one) for one in self.allowed)
         return not any(is_in(url, one) for one in self.blocked)
@@ -46,6 +53,18 @@ def is_domain(text: str) -> bool:
     return len(text) <= LONGEST and _DOMAIN.match(host) is not None and path.count("*") <= 1
 
 
+def _can_be_read(url: str) -> bool:
+    try:
+        return urlsplit(url).hostname is not None
+    except ValueError:
+        return False
+
+
+def _leads_up(url: str) -> bool:
+    """Return whether a path has a `..` that only its server reads, as in `/a%2F..%2Fb`."""
+    return ".." in _SLASHES.split(unquote(urlsplit(url).path))
+
+
 def is_in(url: str, domain: str) -> bool:
     """Return whether a URL is in a domain."""
     try:
@@ -57,8 +76,9 @@ def is_in(url: str, domain: str) -> bool:
     name = name.lower()
     if host != name and not host.endswith(f".{name}"):
         return False
-    before, star, after = f"/{path}".partition("*")
-    own = parts.path or "/"
+    # `ä` and `%C3%A4` are the same path.
+    before, star, after = f"/{unquote(path)}".partition("*")
+    own = unquote(parts.path) or "/"
     if not own.startswith(before) and own + "/" != before:
         return False
     return not star or after in own[len(before) :]

@@ -4,6 +4,7 @@ A model that made up URLs could be made to carry what it has read to a stranger,
 must stand, as it is, in a message of the user or in a result of a tool.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -13,24 +14,23 @@ from antiphon.core.server_tools.url_filters import UrlSourceFilter
 from antiphon.wire.content import BlockParam, ToolResultParam, ToolUseParam
 
 _SERVERS: Final = "srvtoolu_"
-_ENDS: Final = frozenset(" \t\r\n\f\v\"'<>()[]{}|\\^`,;*")
+# What may stand behind a URL that ends: nothing, or stops and then what no URL has in it. With a
+# repetition that takes all that it can, no text takes longer than its length.
+_END: Final = r"/?[.:!?]*+(?:\Z|[\s\"'<>()\[\]{}|\\^`,;*#])"
 
 
 def is_named(url: str, prompt: Prompt, sources: UrlSourceFilter) -> bool:
-    """Return whether a URL stands in what counts of a conversation whose documents are text."""
-    wanted = {url, url.removesuffix("/"), f"{url}/"}
-    return any(_stands(one, text) for text in _texts(prompt, sources) for one in wanted)
+    """Return whether a URL stands in what counts of a conversation whose documents are text.
 
-
-def _stands(url: str, text: str) -> bool:
-    """Return whether a URL stands in a text, and not as the beginning of a longer one."""
-    at = text.find(url)
-    while at >= 0:
-        rest = text[at + len(url) :].lstrip(".:!?")
-        if not rest or rest[0] in _ENDS or rest[0] == "#":
-            return True
-        at = text.find(url, at + 1)
-    return False
+    It must not stand there as the beginning of a longer one; a slash at its end makes no
+    difference.
+    """
+    bare = url.removesuffix("/")
+    named = re.compile(re.escape(bare) + _END)
+    # To find it first takes a tenth of the time where it is not.
+    return any(
+        named.search(text, at) for text in _texts(prompt, sources) if (at := text.find(bare)) >= 0
+    )
 
 
 def _texts(prompt: Prompt, sources: UrlSourceFilter) -> Iterator[str]:

@@ -6,6 +6,7 @@ way. The caller gets the same message for every failure, so it reveals nothing b
 """
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ FAILED: Final = "Unable to download the file. Please verify the URL and try agai
 MOST_REDIRECTS: Final = 3
 CONNECT_S: Final = 5.0
 HEADERS: Final = {"User-Agent": "antiphon", "Accept": "*/*", "Accept-Encoding": "identity"}
+_HOST: Final = re.compile(r"[A-Za-z0-9._:-]+")
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 
@@ -39,7 +41,7 @@ class TooLargeError(UnfetchableError):
 
 
 class ForbiddenUrlError(UnfetchableError):
-    """A redirect to where the caller does not permit."""
+    """A URL, or a redirect to one, that the caller does not permit."""
 
 
 class FetchedBody(msgspec.Struct, frozen=True):
@@ -71,7 +73,8 @@ class Web:
     ) -> FetchedBody:
         """Fetch at most `most` bytes. Raises `UnfetchableError`; the caller bounds the time.
 
-        `permits` is asked for the URL of each redirect.
+        `permits` is asked for each URL before it is fetched, also for those of redirects, in the
+        form of `as_fetched`; a `ForbiddenUrlError` is for one that it does not permit.
         """
         try:
             async with _session() as session:
@@ -87,12 +90,12 @@ class Web:
         permits: Callable[[str], bool],
     ) -> FetchedBody:
         for _ in range(1 + MOST_REDIRECTS):
+            if not permits(str(target)):
+                raise ForbiddenUrlError(FAILED)
             async with self._answer(session, target) as response:
                 if response.status not in _REDIRECTS or "Location" not in response.headers:
                     return await _read(response, most)
                 target = _target(str(target.join(URL(response.headers["Location"]))))
-                if not permits(str(target)):
-                    raise ForbiddenUrlError(FAILED)
         raise UnfetchableError(f"The URL redirects more than {MOST_REDIRECTS} times.")
 
     @asynccontextmanager
@@ -142,6 +145,15 @@ def _session() -> aiohttp.ClientSession:
     )
 
 
+def as_fetched(address: str) -> str:
+    """Return the URL that is fetched for one that somebody wrote. Raises `UnfetchableError`.
+
+    Its host is in ASCII, its path has no `..`, and there is no fragment. Whoever decides about a
+    URL decides about this one: two readers of one text may find two hosts in it.
+    """
+    return str(_target(address))
+
+
 def _target(address: str) -> URL:
     """Parse a URL. Raises `UnfetchableError` with the fault."""
     try:
@@ -150,6 +162,9 @@ def _target(address: str) -> URL:
         raise UnfetchableError("This is not a URL.") from error
     if target.scheme not in {"http", "https"} or not target.raw_host:
         raise UnfetchableError("Only http and https URLs are fetched.")
+    if _HOST.fullmatch(target.raw_host) is None:
+        # Such as `%65vil.example`, which no name server knows, but some reader may decode.
+        raise UnfetchableError("This is not a URL.")
     if target.raw_user is not None or target.raw_password is not None:
         raise UnfetchableError("The URL must not carry a user name or a password.")
     return target

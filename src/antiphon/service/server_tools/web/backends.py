@@ -13,6 +13,7 @@ import msgspec
 
 from antiphon.core.server_tools.domains import Domains
 from antiphon.logs import EventLog
+from antiphon.service.content.web import UnfetchableError, as_fetched
 from antiphon.web_settings import WebSettings
 from antiphon.wire.tools import UserLocation
 
@@ -21,6 +22,7 @@ LONGEST_TEXT: Final = 4000
 """The characters of one result that a model reads."""
 LONGEST_FIELD: Final = 2000
 
+ServiceName: TypeAlias = Literal["searxng", "brave", "tavily", "own"]
 SearchFault: TypeAlias = Literal["unavailable", "too_many_requests"]
 
 
@@ -68,20 +70,19 @@ class WebSearchBackend:
         if settings.search is None:
             raise ValueError("no search is set")
         self._settings = settings
-        self._asks, self._hits = _SERVICES[settings.search]
+        self._service: ServiceName = settings.search
 
     async def search(self, query: Query) -> Sequence[Hit]:
         """Search, and return what is permitted. Raises `SearchFailedError`."""
         key = self._settings.key
-        ask = self._asks(query, "" if key is None else key.reveal())
+        asks, _ = _SERVICES[self._service]
+        ask = asks(query, "" if key is None else key.reveal())
         try:
             answer = msgspec.json.decode(await self._sent(ask))
         except (aiohttp.ClientError, OSError, ValueError, RecursionError) as error:
             self._tell(type(error).__name__)
             raise SearchFailedError("unavailable") from error
-        hits = (_hit(*fields) for fields in self._hits(answer))
-        permitted = [hit for hit in hits if hit is not None and query.domains.permit(hit.url)]
-        return permitted[: query.results]
+        return hits_of(answer, self._service, query.domains)[: query.results]
 
     async def _sent(self, ask: Ask) -> bytes:
         settings = self._settings
@@ -114,9 +115,22 @@ class WebSearchBackend:
 
     def _tell(self, reason: str) -> None:
         """Log a failure. What was searched is a part of a prompt and is not logged."""
-        EventLog(__name__).warning(
-            "the web search failed", service=self._settings.search, reason=reason
-        )
+        EventLog(__name__).warning("the web search failed", service=self._service, reason=reason)
+
+
+def hits_of(answer: Any, service: ServiceName, domains: Domains) -> Sequence[Hit]:
+    """Return the permitted results in an answer of a service, whatever it has said."""
+    _, fields_of = _SERVICES[service]
+    hits = (_hit(*fields) for fields in fields_of(answer))
+    return [hit for hit in hits if hit is not None and _permits(domains, hit.url)]
+
+
+def _permits(domains: Domains, url: str) -> bool:
+    """Return whether a result may be read: by the form of its URL in which it would be fetched."""
+    try:
+        return domains.permit(as_fetched(url))
+    except UnfetchableError:
+        return False
 
 
 def _with_sites(query: Query) -> str:
@@ -194,7 +208,8 @@ def _of_brave(answer: Any) -> list[Fields]:
     web = answer.get("web") if isinstance(answer, dict) else None
     results = web.get("results") if isinstance(web, dict) else None
     found = _of_list(results, "description", "age")
-    extra = [one.get("extra_snippets") for one in results or () if isinstance(one, dict)]
+    listed = results if isinstance(results, list) else []
+    extra = [one.get("extra_snippets") for one in listed if isinstance(one, dict)]
     return [
         (url, title, "\n".join(_texts([text, *(more if isinstance(more, list) else [])])), age)
         for (url, title, text, age), more in zip(found, extra, strict=True)
@@ -218,13 +233,13 @@ def _hit(url: Any, title: Any, text: Any, age: Any) -> Hit | None:
     )
 
 
-_SERVICES: Mapping[str, tuple[Callable[[Query, str], Ask], Callable[[Any], list[Fields]]]] = (
-    MappingProxyType(
-        {
-            "searxng": (_searxng, lambda answer: _results(answer, "content", "publishedDate")),
-            "brave": (_brave, _of_brave),
-            "tavily": (_tavily, lambda answer: _results(answer, "content", "published_date")),
-            "own": (_own, lambda answer: _results(answer, "content", "page_age")),
-        }
-    )
+_SERVICES: Mapping[
+    ServiceName, tuple[Callable[[Query, str], Ask], Callable[[Any], list[Fields]]]
+] = MappingProxyType(
+    {
+        "searxng": (_searxng, lambda answer: _results(answer, "content", "publishedDate")),
+        "brave": (_brave, _of_brave),
+        "tavily": (_tavily, lambda answer: _results(answer, "content", "published_date")),
+        "own": (_own, lambda answer: _results(answer, "content", "page_age")),
+    }
 )

@@ -12,7 +12,14 @@ from antiphon.core.prompt import Prompt, ServerResult, WebFetchTool
 from antiphon.core.server_tools.rounds import ServerCall
 from antiphon.core.server_tools.urls import is_named
 from antiphon.service.content.file_reader import FileReader, FileRefusedError
-from antiphon.service.content.web import FetchedBody, ForbiddenUrlError, UnfetchableError, Web
+from antiphon.service.content.sources import CHARSETS
+from antiphon.service.content.web import (
+    FetchedBody,
+    ForbiddenUrlError,
+    UnfetchableError,
+    Web,
+    as_fetched,
+)
 from antiphon.wire.server_blocks import (
     CitationsBlock,
     DocumentBlock,
@@ -39,12 +46,21 @@ _TEXTS: Final = frozenset(
         *("application/ld+json", "application/rss+xml", "application/atom+xml"),
     }
 )
+# Of UTF-16, in either order.
+_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
 class _RefusedError(Exception):
     def __init__(self, code: WebFetchErrorCode) -> None:
         super().__init__(code)
         self.code: WebFetchErrorCode = code
+
+
+def _codec(fetched: FetchedBody) -> str:
+    """Return how a text is decoded: as its server says, if that is known, else as UTF-8."""
+    if fetched.body.startswith(_MARKS):
+        return "utf-16"
+    return CHARSETS.get((fetched.charset or "").lower(), "utf-8-sig")
 
 
 class WebFetch:
@@ -86,13 +102,20 @@ class WebFetch:
             raise _RefusedError("unavailable")
         if self._tool.max_uses is not None and self._uses >= self._tool.max_uses:
             raise _RefusedError("max_uses_exceeded")
-        if not self._tool.domains.permit(url):
+        if not self._permits(url):
             raise _RefusedError("url_not_allowed")
         if not is_named(url, prompt, self._tool.sources):
             raise _RefusedError("url_not_in_prior_context")
         self._uses += 1
         document = await self._document(url, await self._body(self._web, url))
         return WebFetchResultBlock(url=url, content=document, retrieved_at=wire_time(self._now()))
+
+    def _permits(self, url: str) -> bool:
+        """Return whether the caller allows a URL, by what would be fetched for it."""
+        try:
+            return self._tool.domains.permit(as_fetched(url))
+        except UnfetchableError as error:
+            raise _RefusedError("url_not_accessible") from error
 
     async def _body(self, web: Web, url: str) -> FetchedBody:
         try:
@@ -117,7 +140,7 @@ class WebFetch:
         if fetched.media_type in _PAGES:
             title, text = await self._page(url, fetched)
         elif fetched.media_type.startswith("text/") or fetched.media_type in _TEXTS:
-            text = fetched.body.decode("utf-8-sig", "replace")
+            text = fetched.body.decode(_codec(fetched), "replace")
         else:
             raise _RefusedError("unsupported_content_type")
         most = (self._tool.max_content_tokens or MOST_TOKENS) * CHARACTERS_A_TOKEN
