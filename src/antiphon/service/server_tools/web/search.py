@@ -54,6 +54,8 @@ class WebSearch:
         self._salt = salt
         self._most = most
         self._charge = charge
+        # Whether the money of a search is set aside that has failed: it is there for the next one.
+        self._held = False
         self._uses = 0
 
     async def run(self, call: ServerCall, prompt: Prompt) -> ServerResult:
@@ -77,8 +79,9 @@ class WebSearch:
             return "query_too_long"
         if self._tool.max_uses is not None and self._uses >= self._tool.max_uses:
             return "max_uses_exceeded"
+        self._held = self._backend is not None and (self._held or await self._charge.hold())
         # Also if no money is left for it: without this search the model can still answer.
-        if self._backend is None or not await self._charge.hold():
+        if self._backend is None or not self._held:
             return "unavailable"
         self._uses += 1
         query = Query(
@@ -91,6 +94,7 @@ class WebSearch:
             hits = await self._backend.search(query)
         except SearchFailedError as error:
             return error.code
+        self._held = False
         self._charge.record()
         return hits
 
