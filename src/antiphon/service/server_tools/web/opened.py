@@ -46,5 +46,5 @@ class WebResults:
             block,
             content=[TextParam(text=one) for one in texts],
             citations=CitationsParam(enabled=True),
-            index=self._seals.seal_alike(index, salt),
+            index=self._seals.seal_index(index, salt),
         )

@@ -16,6 +16,9 @@ _VERSION: Final = b"\x01"
 _NONCE: Final = 12
 _PURPOSE: Final = b"antiphon web results\0"
 _ALIKE: Final = b"antiphon web results alike\0"
+# What a seal is for is authenticated with it: one that was made for something else stays closed.
+_TEXT: Final = _VERSION + b"text"
+_INDEX: Final = _VERSION + b"index"
 _MOST_WORKSPACES: Final = 1024
 
 
@@ -33,19 +36,23 @@ class Seals:
         self._cipher = lru_cache(maxsize=_MOST_WORKSPACES)(self._cipher_of)
 
     def seal(self, content: bytes, salt: str) -> str:
-        return self._sealed(content, salt, self._entropy(_NONCE)[:_NONCE])
+        """Seal the text of a result."""
+        return self._sealed(content, salt, self._entropy(_NONCE)[:_NONCE], _TEXT)
 
-    def seal_alike(self, content: bytes, salt: str) -> str:
-        """Seal so that the same content has the same seal: prompts that are the same stay so."""
-        own = hmac.digest(self._key, _ALIKE + salt.encode() + content, "sha256")
-        return self._sealed(content, salt, own[:_NONCE])
+    def seal_index(self, content: bytes, salt: str) -> str:
+        """Seal what a citation refers to, which the caller may have written: nothing opens it.
 
-    def _sealed(self, content: bytes, salt: str, nonce: bytes) -> str:
-        sealed: bytes = self._cipher(salt).encrypt(nonce, content, _VERSION)
+        The same content has the same seal: prompts that are the same stay so.
+        """
+        own = hmac.digest(self._key, _ALIKE + salt.encode() + b"\0" + content, "sha256")
+        return self._sealed(content, salt, own[:_NONCE], _INDEX)
+
+    def _sealed(self, content: bytes, salt: str, nonce: bytes, purpose: bytes) -> str:
+        sealed: bytes = self._cipher(salt).encrypt(nonce, content, purpose)
         return urlsafe_b64encode(_VERSION + nonce + sealed).decode("ascii")
 
     def open(self, sealed: str, salt: str) -> bytes | None:
-        """Return what is inside; `None` if it was not sealed here for this workspace."""
+        """Return the text inside; `None` if it was not sealed here for this workspace."""
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - an extra
 
         try:
@@ -56,7 +63,7 @@ class Seals:
             return None
         nonce, content = raw[1 : 1 + _NONCE], raw[1 + _NONCE :]
         try:
-            opened: bytes = self._cipher(salt).decrypt(nonce, content, _VERSION)
+            opened: bytes = self._cipher(salt).decrypt(nonce, content, _TEXT)
         except InvalidTag:
             return None
         return opened
