@@ -1,8 +1,11 @@
 """An answer in rounds: the calls of tools of the server, their results, and one usage."""
 
+from typing import Any
+
 import pytest
 
 from antiphon.core.assembly import Assembly
+from antiphon.core.citations.sources import Sources
 from antiphon.core.prompt import (
     EngineEvent,
     Finished,
@@ -24,6 +27,8 @@ from antiphon.wire.server_blocks import (
     ToolReferenceBlock,
     ToolSearchResultBlock,
     ToolSearchToolResultBlock,
+    WebFetchToolResultBlock,
+    WebSearchToolResultBlock,
 )
 from support.assembling import assembled, started_assembly
 
@@ -143,3 +148,35 @@ def test_input_without_a_call_is_a_defect() -> None:
     assembly.feed(ServerResult(FOUND))
     with pytest.raises(RuntimeError, match="not started"):
         assembly.feed(ToolCallJson("{}", 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("tool_search_tool_bm25", ToolSearchToolResultBlock),
+        ("web_search", WebSearchToolResultBlock),
+        ("web_fetch", WebFetchToolResultBlock),
+    ],
+)
+@pytest.mark.parametrize("sources", [None, Sources()])
+def test_call_that_a_stop_sequence_keeps_from_its_run_has_a_result(
+    name: str, kind: type[Any], sources: Sources | None
+) -> None:
+    assembly = started_assembly("STOP", sources=sources)
+    calls = (ServerCallStart("srvtoolu_1", name, 1), ServerCallStart("srvtoolu_2", name, 1))
+    message = fold(said(assembly, *calls, TextChunk("So. STOP", 1)))
+    assert message.stop_reason == "stop_sequence"
+    *_, text, one, other = message.content
+    assert isinstance(text, TextBlock)
+    for result, call in ((one, "srvtoolu_1"), (other, "srvtoolu_2")):
+        assert isinstance(result, kind)
+        assert (result.tool_use_id, result.content.error_code) == (call, "unavailable")
+
+
+def test_call_that_was_run_has_no_other_result() -> None:
+    assembly = started_assembly("STOP")
+    message = fold(said(assembly, *CALL, ServerResult(FOUND), TextChunk("STOP", 1)))
+    assert [type(block) for block in message.content] == [
+        ServerToolUseBlock,
+        ToolSearchToolResultBlock,
+    ]

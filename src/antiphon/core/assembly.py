@@ -32,6 +32,7 @@ from antiphon.core.prompt import (
     ToolCallJson,
     ToolCallStart,
 )
+from antiphon.core.server_tools.unanswered import no_result
 from antiphon.core.stop_sequences import Scan, StopScanner
 from antiphon.wire.events import (
     CitationsDelta,
@@ -121,6 +122,7 @@ class Assembly:
         "_server_tools",
         "_spec",
         "_thought",
+        "_unanswered",
         "ended",
         "output_tokens",
         "stop_reason",
@@ -133,6 +135,8 @@ class Assembly:
         self._before: Started | None = None
         self._round = started
         self._server_tools: ServerToolUsage | None = None
+        # The calls of tools of the server without a result, by their ids: their names.
+        self._unanswered: dict[str, str] = {}
         self.usage = _usage(started, spec.service_tier)
         # Most requests have no stop sequence.
         sequences = spec.stop_sequences
@@ -202,6 +206,7 @@ class Assembly:
             case ToolCallStart(name=name, identifier=identifier):
                 return self._start_call(name, identifier)
             case ServerCallStart(id=call, name=name):
+                self._unanswered[call] = name
                 return self._begin(StartedServerToolUse(id=call, name=name))
             case ServerResult():
                 return self._add_result(event)
@@ -295,6 +300,7 @@ class Assembly:
             web_search_requests=before.web_search_requests + result.searches,
             web_fetch_requests=before.web_fetch_requests + result.fetches,
         )
+        self._unanswered.pop(result.block.tool_use_id, None)
         return [*self._begin(result.block), *self._close()]
 
     def _begin_round(self, event: NextRound) -> list[StreamEvent]:
@@ -364,6 +370,7 @@ class Assembly:
             details = RefusalDetails(category=said.category, explanation=said.explanation)
         return [
             *self._close(),
+            *self._without_results(),
             MessageDelta(
                 delta=Ending(stop_reason=reason, stop_sequence=sequence, stop_details=details),
                 usage=DeltaUsage(
@@ -376,6 +383,14 @@ class Assembly:
                 ),
             ),
             MessageStop(),
+        ]
+
+    def _without_results(self) -> list[StreamEvent]:
+        """End the calls of tools of the server that a stop sequence has cut off from their run."""
+        return [
+            event
+            for call, name in self._unanswered.items()
+            for event in (*self._begin(no_result(call, name)), *self._close())
         ]
 
 

@@ -107,6 +107,9 @@ def test_call_that_was_cut_has_no_input() -> None:
     assert one.end() == [ToolUseParam(id="a", name="search", input={"x": "y"})]
     assert one.calls == [ServerCall("a", "search", None)]
     assert not one.calls_client
+    nested = said((CALL, "a"), ToolCallJson('{"a":' + "[" * 100_000 + "]" * 100_000 + "}", 1))
+    assert nested.end() == [ToolUseParam(id="a", name="search", input={})]
+    assert nested.calls == [ServerCall("a", "search", None)]
     listed = said((CALL, "a"), ToolCallJson("[]", 1))
     assert listed.end() == [ToolUseParam(id="a", name="search", input={})]
     assert listed.calls == [ServerCall("a", "search", None)]

@@ -194,6 +194,7 @@ def _object(text: str) -> dict[str, Any] | None:
     """Return the object that JSON is, `None` for anything else; no text is an empty one."""
     try:
         value = msgspec.json.decode(text) if text else {}
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
+        # A model, or a server that answers for one, may nest what nobody could walk.
         return None
     return value if isinstance(value, dict) else None
