@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from antiphon.engines.base import EngineError
+from antiphon.engines.llama.control_groups import MemoryGroup
 from antiphon.engines.llama.engine import LlamaEngine
 from antiphon.engines.llama.machine import LlamaMachine
 from antiphon.engines.llama.memory import available_memory, own_memory
@@ -205,12 +206,11 @@ def test_memory_of_this_machine_and_of_this_process_is_known() -> None:
 
 
 def test_memory_that_a_container_has_left_counts(tmp_path: Path) -> None:
-    info, limit, used = (tmp_path / name for name in ("meminfo", "max", "current"))
-    assert available_memory(info, limit, used) == 0
+    info = tmp_path / "meminfo"
+    assert available_memory(info, ()) == 0
     info.write_text("MemTotal: 9000 kB\nMemAvailable:   4000 kB\n")
-    assert available_memory(info, limit, used) == 4000 * 1024
-    limit.write_text("3000000\n")
-    used.write_text("1000000\n")
-    assert available_memory(info, limit, used) == 2_000_000
-    used.write_text("5000000\n")
-    assert available_memory(info, limit, used) == 0
+    assert available_memory(info, ()) == 4000 * 1024
+    outer, inner = MemoryGroup(3_000_000, 1_000_000), MemoryGroup(2_500_000, 900_000)
+    assert available_memory(info, (outer,)) == 2_000_000
+    assert available_memory(info, (inner, outer)) == 1_600_000
+    assert available_memory(info, (outer, MemoryGroup(3_000_000, 5_000_000))) == 0

@@ -20,6 +20,7 @@ from antiphon.engines.llama.context import (
     gpu_memory,
     with_slots,
 )
+from antiphon.engines.llama.control_groups import MemoryGroup
 from antiphon.engines.llama.engine import open_llama
 from antiphon.engines.llama.memory import CONTEXT_STEP, RESERVE, free_memory
 from antiphon.engines.llama.options import LlamaOptions
@@ -174,29 +175,28 @@ INFO = "MemTotal: 16777216 kB\nMemAvailable:  8388608 kB\n"
 
 
 @pytest.mark.parametrize(
-    ("limit", "used", "statistics", "expected"),
+    ("groups", "expected"),
     [
-        ("max", "0", "", 8 * GIB),
-        (str(6 * GIB), str(5 * GIB), "anon 1\n", GIB),
+        ((), 8 * GIB),
+        ((MemoryGroup(6 * GIB, 5 * GIB),), GIB),
         # The file of a model that was just fetched is in memory, and can be given up.
-        (str(6 * GIB), str(5 * GIB), f"active_file {GIB}\ninactive_file {3 * GIB}\n", 5 * GIB),
-        (str(64 * GIB), str(5 * GIB), "", 8 * GIB),
-        (str(6 * GIB), str(7 * GIB), "", 1),
-        (str(6 * GIB), str(5 * GIB), "active_file\n", GIB),
+        ((MemoryGroup(6 * GIB, 5 * GIB, 4 * GIB),), 5 * GIB),
+        ((MemoryGroup(64 * GIB, 5 * GIB),), 8 * GIB),
+        ((MemoryGroup(6 * GIB, 7 * GIB),), 1),
+        ((MemoryGroup(6 * GIB, GIB), MemoryGroup(7 * GIB, 4 * GIB)), 3 * GIB),
     ],
 )
 def test_free_memory_is_that_of_the_container_with_the_files_it_keeps(
-    tmp_path: Path, limit: str, used: str, statistics: str, expected: int
+    tmp_path: Path, groups: tuple[MemoryGroup, ...], expected: int
 ) -> None:
-    files = {"info": INFO, "limit": limit, "used": used, "statistics": statistics}
-    for name, content in files.items():
-        tmp_path.joinpath(name).write_text(content, encoding="ascii")
-    assert free_memory(**{name: tmp_path / name for name in files}) == expected
+    info = tmp_path / "meminfo"
+    info.write_text(INFO, encoding="ascii")
+    assert free_memory(info, groups) == expected
 
 
 def test_free_memory_is_guessed_where_the_system_does_not_tell(tmp_path: Path) -> None:
-    none = tmp_path / "none"
-    assert GIB >> 4 < free_memory(none, none, none, none) < 1 << 50
+    assert GIB >> 4 < free_memory(tmp_path / "none", ()) < 1 << 50
+    assert free_memory(tmp_path / "none", (MemoryGroup(GIB),)) == GIB >> 1
 
 
 @pytest.mark.anyio

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.engines.base import EngineStartError
+from antiphon.engines.llama.control_groups import MemoryGroup
 from antiphon.engines.llama.gguf import read_metadata
 from antiphon.engines.llama.memory import (
     RESERVE,
@@ -200,9 +201,7 @@ def test_failure_although_the_context_should_fit_names_no_number(file: Path) -> 
     )
 
 
-def test_memory_is_that_of_the_container(tmp_path: Path) -> None:
-    limit, none = tmp_path / "memory.max", tmp_path / "none"
-    limit.write_text("1048576\n")
-    none.write_text("max\n")
-    assert physical_memory((none, limit, tmp_path / "missing")) == 1 << 20
-    assert physical_memory((none,)) == physical_memory(()) > 1 << 28
+def test_memory_is_that_of_the_tightest_group() -> None:
+    groups = (MemoryGroup(1 << 50), MemoryGroup(1 << 20), MemoryGroup(1 << 21))
+    assert physical_memory(groups) == 1 << 20
+    assert physical_memory(groups[:1]) == physical_memory(()) > 1 << 28

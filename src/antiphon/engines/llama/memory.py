@@ -12,12 +12,13 @@ recurrent states) need less, and are not estimated: they are never refused by mi
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from antiphon.engines.llama.control_groups import MemoryGroup, memory_groups
 from antiphon.engines.llama.gguf import Value, read_metadata
 from antiphon.engines.llama.split_files import size_of_files
 
@@ -26,13 +27,6 @@ CONTEXT_STEP: Final = 256
 """llama.cpp rounds the context of a slot up to a multiple of this."""
 RESERVE: Final = 512 << 20
 """For buffers of the computation and the program itself."""
-CGROUP_MEMORY: Final = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
-CGROUP_USED: Final = Path("/sys/fs/cgroup/memory.current")
-"""With the cache of files, which the system would give up: too much, never too little."""
-CGROUP_STATISTICS: Final = Path("/sys/fs/cgroup/memory.stat")
 MEMORY_INFO: Final = Path("/proc/meminfo")
 EVERY_LAYER_ATTENDS: Final = frozenset(
     {
@@ -44,7 +38,6 @@ EVERY_LAYER_ATTENDS: Final = frozenset(
 )  # fmt: skip
 """The architectures, by their names in GGUF files, to which the formula applies."""
 
-_FILES = ("active_file ", "inactive_file ")
 _OUT_OF_MEMORY = re.compile(
     r"insufficient memory|out of memory|failed to allocate|unable to allocate|bad_alloc|SIGKILL",
     re.IGNORECASE,
@@ -108,39 +101,36 @@ def trained_context(weights: Path) -> int | None:
     return whole(facts.get(f"{facts.get('general.architecture')}.context_length")) or None
 
 
-def physical_memory(limits: tuple[Path, ...] = CGROUP_MEMORY) -> int:
-    """Return the bytes of memory that this process may use: the machine's, or its container's."""
+def physical_memory(groups: Sequence[MemoryGroup] | None = None) -> int:
+    """Return the bytes of memory that this process may use: the machine's, or its container's.
+
+    `groups` are those that bound it, by default those of this process.
+    """
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min([machine, *(limit for path in limits if (limit := _limit(path)) is not None)])
+    groups = memory_groups() if groups is None else groups
+    return min([machine, *(group.limit for group in groups)])
 
 
-def available_memory(
-    info: Path = MEMORY_INFO, limit: Path = CGROUP_MEMORY[0], used: Path = CGROUP_USED
-) -> int:
-    """Return the bytes that this process could still use now (Linux); 0 if that is not known."""
+def available_memory(info: Path = MEMORY_INFO, groups: Sequence[MemoryGroup] | None = None) -> int:
+    """Return the bytes that this process could still use now (Linux); 0 if that is not known.
+
+    Files in the memory of a container count as used: it is too little, never too much.
+    """
     available = _kilobytes(info, "MemAvailable") or 0
-    most, taken = _limit(limit), _limit(used)
-    if most is None or taken is None:
-        return available
-    return max(0, min(available, most - taken))
+    groups = memory_groups() if groups is None else groups
+    return max(0, min([available, *(group.limit - group.used for group in groups)]))
 
 
-def free_memory(
-    info: Path = MEMORY_INFO,
-    limit: Path = CGROUP_MEMORY[0],
-    used: Path = CGROUP_USED,
-    statistics: Path = CGROUP_STATISTICS,
-) -> int:
+def free_memory(info: Path = MEMORY_INFO, groups: Sequence[MemoryGroup] | None = None) -> int:
     """Return the bytes that a model can take now; half of all memory where that is not known.
 
     In a container, files that were read count as used, as those of a model that was just fetched:
     the system gives them up for it.
     """
-    available = _kilobytes(info, "MemAvailable") or physical_memory() // 2
-    most, taken = _limit(limit), _limit(used)
-    if most is None or taken is None:
-        return available
-    return max(1, min(available, most - max(0, taken - _cached_files(statistics))))
+    groups = memory_groups() if groups is None else groups
+    available = _kilobytes(info, "MemAvailable") or physical_memory(groups) // 2
+    left = [group.limit - max(0, group.used - group.files) for group in groups]
+    return max(1, min([available, *left])) if groups else available
 
 
 def own_memory(process: int) -> int | None:
@@ -197,23 +187,6 @@ def _fits(context: int) -> str:
     if not context:
         return "Set a smaller `[llama] context` or fewer `slots`, or choose a smaller model"
     return f"Set `[llama] context` to at most {context}, or fewer `slots`"
-
-
-def _limit(path: Path) -> int | None:
-    try:
-        return int(path.read_text(encoding="ascii"))
-    except (OSError, ValueError):  # no container, or `max`
-        return None
-
-
-def _cached_files(statistics: Path) -> int:
-    """Return the bytes of files that a container has in memory."""
-    try:
-        lines = statistics.read_text(encoding="ascii").splitlines()
-        files = (line.split()[1] for line in lines if line.startswith(_FILES))
-        return sum(map(int, files))
-    except (OSError, ValueError, IndexError):
-        return 0
 
 
 def _kilobytes(path: Path, name: str) -> int | None:

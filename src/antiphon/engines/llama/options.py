@@ -1,21 +1,20 @@
 """The options of a llama engine: a model's table in the settings, decoded."""
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Annotated, Any
 
 from msgspec import Meta
 
 from antiphon.engines.base import EngineStartError
 from antiphon.engines.base import decode_options as options_of
+from antiphon.engines.llama.control_groups import cpu_shares
 from antiphon.engines.llama.snapshots.budget import DEFAULT_BYTES
 from antiphon.engines.token.options import TemplateOptions
 
 LARGEST_CONTEXT = 8_000_000
 """With the most slots still a number of 32 bits, as llama.cpp has it."""
-
-CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 class LlamaOptions(TemplateOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -74,22 +73,15 @@ def decode_options(model: str, options: Mapping[str, Any]) -> LlamaOptions:
     return decoded
 
 
-def available_cores(quota: Path = CGROUP_QUOTA) -> int:
+def available_cores(shares: Sequence[float] | None = None) -> int:
     """Return the cores this process may use: its affinity, in a container its share of the CPU.
 
     A container with two cores' worth of time on a machine of 64 would otherwise run 64 threads,
-    which wait for one another most of the time.
+    which wait for one another most of the time. `shares` are by default those of this process.
     """
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    return max(1, min(cores, _quota_cores(quota) or cores))
-
-
-def _quota_cores(quota: Path) -> int | None:
-    try:
-        allowed, period = quota.read_text(encoding="ascii").split()
-        return None if allowed == "max" else -(-int(allowed) // int(period))
-    except (OSError, ValueError):
-        return None
+    shares = cpu_shares() if shares is None else shares
+    return max(1, min([cores, *map(ceil, shares)]))
