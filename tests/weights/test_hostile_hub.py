@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from antiphon.weights.download import LEAST_FREE, RemoteFile, download
+from antiphon.weights.download import RemoteFile, download
 from antiphon.weights.file_names import parts_of
 from antiphon.weights.hub_access import HubAccess
 from antiphon.weights.hub_listing import list_files, resolve_repository
 from antiphon.weights.hub_names import RepositorySpec
+from antiphon.weights.progress import SilentProgress
 from antiphon.weights.pull import ensure_model
 from antiphon.weights.repository import ListedFile, models_of
 from antiphon.weights.source import PullError
+from antiphon.weights.space import LEAST_FREE
 from tests.weights.conftest import Recorder, Served, WebServer
 
 REPO = RepositorySpec("o", "r")
@@ -103,6 +105,32 @@ def test_file_without_an_end_does_not_fill_the_disk(
         ensure_model(f"{web.url}/m.gguf", tmp_path)
     left = [path.suffix for path in (tmp_path / "models").rglob("*") if path.is_file()]
     assert left in ([], [".lock"])
+
+
+def test_disk_that_others_fill_meanwhile_keeps_room_for_the_database(
+    web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = b"GGUF" + bytes(5_000_000)
+
+    class Usage:
+        free = LEAST_FREE + len(content)
+
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage())
+    monkeypatch.setattr("antiphon.weights.download.LOOK_EVERY", 100_000)
+    web.files["/m.gguf"] = Served(content)
+
+    class Others(SilentProgress):
+        def advanced(self, count: int) -> None:
+            assert count
+            Usage.free = LEAST_FREE - 1
+
+    with pytest.raises(PullError, match=r"are needed. Free some space"):
+        ensure_model(f"{web.url}/m.gguf", tmp_path, Others())
+    # What came is kept, and fetched no second time.
+    (partial,) = (tmp_path / "models").rglob("*.partial")
+    assert 100_000 <= partial.stat().st_size < len(content)
+    Usage.free = LEAST_FREE + len(content)
+    assert ensure_model(f"{web.url}/m.gguf", tmp_path).read_bytes() == content
 
 
 @pytest.mark.parametrize("length", ["9" * 5000, "9" * 400, "9" * 30])

@@ -27,14 +27,12 @@ from antiphon.weights.source import (
     sidecar_path,
     system_reason,
 )
-from antiphon.weights.space import check_space
+from antiphon.weights.space import LEAST_FREE, check_space
 from antiphon.weights.spec import UrlSpec, is_allowed_url, is_loopback
 
 TIMEOUT_S = 60.0
 CHUNK = 1 << 18
 LOOK_EVERY = 64 << 20
-LEAST_FREE = 256 << 20
-"""The bytes that stay free on the disk, while a file comes whose size nobody has stated."""
 MOST_DIGITS = 19
 """Of a stated size: larger numbers are no sizes, and cannot be written or compared as such."""
 # The pauses after tries that brought no new bytes; after the last one the download fails.
@@ -298,18 +296,19 @@ def _check_continues(
 
 def _check_space(partial: Path, total: int | None, size: int) -> None:
     if total is not None:
-        check_space(partial.parent, total - size)
+        check_space(partial.parent, total - size + LEAST_FREE)
 
 
-def _check_there_is_space(partial: Path) -> None:
-    """Raise `PullError` if a file of unknown size has nearly filled the disk; it is deleted then.
+def _check_there_is_space(partial: Path, *, keep: bool) -> None:
+    """Raise `PullError` if the disk is nearly full, of this file or of others.
 
-    The database may be on the same disk, and has to be written.
+    Without `keep` the file is deleted then: its size is unknown, so it may have filled the disk.
     """
     try:
         check_space(partial.parent, LEAST_FREE)
     except PullError:
-        discard(partial)
+        if not keep:
+            discard(partial)
         raise
 
 
@@ -328,9 +327,9 @@ def _receive(
             unlooked += len(chunk)
             if missing is not None:
                 missing -= len(chunk)
-            elif unlooked >= LOOK_EVERY:
+            if unlooked >= LOOK_EVERY:
                 unlooked = 0
-                _check_there_is_space(partial)
+                _check_there_is_space(partial, keep=missing is not None)
     if missing:
         raise _BrokenOffError(f"The connection broke {missing:,} bytes before the end")
 

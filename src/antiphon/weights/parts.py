@@ -17,7 +17,7 @@ from antiphon.weights.source import (
     discard,
     sidecar_path,
 )
-from antiphon.weights.space import check_space
+from antiphon.weights.space import LEAST_FREE, check_space
 from antiphon.weights.spec import UrlSpec
 
 
@@ -38,7 +38,8 @@ def fetch_parts(
         _take_back(folder / file.name)
     kept = sum(_size(folder / f"{file.name}{PARTIAL}") for file in located)
     whole = sum(file.size or 0 for file in located)
-    check_space(folder, max(0, whole - kept))
+    if whole > kept:
+        check_space(folder, whole - kept + LEAST_FREE)
     fetched, before = list[FetchedFile](), 0
     for number, file in enumerate(located, 1):
         progress.note(f"Part {number} of {len(located)}: {file.name}")

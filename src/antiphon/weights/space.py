@@ -7,6 +7,9 @@ from typing import TypeAlias
 
 from antiphon.weights.source import PullError
 
+LEAST_FREE = 256 << 20
+"""The bytes that stay free on the disk: the database may be there too, and has to be written."""
+
 # Returns the bytes that are free on the disk of a folder.
 FreeBytes: TypeAlias = Callable[[Path], int]
 
