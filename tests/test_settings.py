@@ -1,3 +1,4 @@
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from antiphon.core.billing.pricing import FREE, Price
 from antiphon.core.limits.values import LARGEST_SPEND
 from antiphon.secret import Secret
 from antiphon.settings import DEFAULT_MODEL_ID, Settings, SettingsError
+from antiphon.weights.elsewhere import other_stores
 
 
 def load(
@@ -313,6 +315,16 @@ def test_models_that_are_no_tables_are_refused(text: str, config: Path) -> None:
     config.write_text(text, encoding="utf-8")
     with pytest.raises(SettingsError, match="models"):
         load(config=config)
+
+
+def test_user_without_a_home_folder_is_asked_for_a_data_dir(monkeypatch) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    # Of a user whom the system does not know.
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
+    with pytest.raises(SettingsError, match="data_dir is missing: this user has no home folder"):
+        Settings.load({}, {})
+    assert Settings.load({"data_dir": "/x"}, {}).data_dir == Path("/x")
+    assert other_stores({}).hub_cache == (Path("~/.cache/huggingface/hub"),)
 
 
 def test_data_dir_defaults_to_the_folder_of_the_system(monkeypatch) -> None:

@@ -427,7 +427,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             for key, value in layer.values.items():
                 both = isinstance(value, dict) and isinstance(values.get(key), dict)
                 values[key] = {**values[key], **value} if both else value
-        values.setdefault("data_dir", _default_data_dir(variables) + _suffix(values))
+        if "data_dir" not in values:
+            values["data_dir"] = _default_data_dir(variables) + _suffix(values)
         for name in _SECRETS:
             if isinstance(values.get(name), str):
                 values[name] = Secret(values[name], place_of(layers, name))
@@ -540,7 +541,12 @@ def _refuse_one_model(layers: Sequence[Layer]) -> None:
 def _default_data_dir(variables: Mapping[str, str]) -> str:
     if variables.get("XDG_DATA_HOME"):
         return str(Path(variables["XDG_DATA_HOME"], "antiphon"))
-    home = Path(variables.get("HOME") or Path.home())
+    try:
+        home = Path(variables.get("HOME") or Path.home())
+    except RuntimeError as error:  # a user whom the system does not know, as in a container
+        raise SettingsError(
+            "data_dir is missing: this user has no home folder, where it usually is"
+        ) from error
     if sys.platform == "darwin":
         return str(home / "Library/Application Support/antiphon")
     return str(home / ".local/share/antiphon")

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,14 @@ def test_key_of_a_program_is_made_once_and_is_for_its_user_alone(
     file.unlink()
     started(data_dir, "opencode")
     assert {"launch-opencode", "launch-opencode-2"} <= set(names_of_keys(data_dir))
+
+
+def test_two_first_starts_at_once_share_one_key(server: Program, data_dir: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: launch(data_dir, "zed", "--show-key").stdout, range(2)))
+    assert both[0] == both[1]
+    assert models_with(server, both[0].strip()) == 200
+    assert [name for name in names_of_keys(data_dir) if "zed" in name] == ["launch-zed"]
 
 
 def names_of_keys(data_dir: Path) -> list[str]:

@@ -171,6 +171,14 @@ def with_arguments_named(message: str, command: argparse.ArgumentParser) -> str:
     return message
 
 
+def home_folder() -> Path:
+    """Return the folder of this user. Raises `CommandError` for one who has none."""
+    try:
+        return Path.home()
+    except RuntimeError as error:  # a user whom the system does not know, as in a container
+        raise CommandError("this user has no home folder: set HOME") from error
+
+
 def repeated_flags(arguments: argparse.Namespace) -> str:
     """Return the flags with which another command finds the same objects, each after a space.
 

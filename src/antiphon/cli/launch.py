@@ -4,13 +4,14 @@ import argparse
 import os
 import shlex
 import shutil
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from antiphon.cli.command import CommandError, as_command
+from antiphon.cli.command import CommandError, as_command, home_folder
 from antiphon.cli.launching.key import LaunchKey, given_key, own_key
 from antiphon.cli.launching.known import PROGRAMS
 from antiphon.cli.launching.program import Program, Setup
@@ -25,6 +26,7 @@ from antiphon.cli.launching.settings_file import Written, add_to_file
 from antiphon.cli.output import hint, say, say_unchanged
 from antiphon.settings import Settings, environment_with
 
+_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
@@ -77,7 +79,7 @@ def _launch(arguments: argparse.Namespace, settings: Settings) -> int:
     url = base_url(settings, arguments.base_url)
     key, models = _key_and_models(arguments, settings, url, environ)
     model = chosen(models, arguments.model)
-    setup = Setup(url, key, model, environ, Path.home(), sys.platform)
+    setup = Setup(url, key, model, environ, home_folder(), sys.platform)
     if arguments.show_key:
         say_unchanged(key.secret)
         return 0
@@ -198,4 +200,7 @@ def _become(executable: str, arguments: Sequence[str], environ: Mapping[str, str
     """Replace this process by the program: its status and its signals are the program's."""
     sys.stdout.flush()
     sys.stderr.flush()
+    for ignored in _IGNORED:
+        # Python ignores it, and the program would, and so would all that it starts.
+        signal.signal(ignored, signal.SIG_DFL)
     os.execve(executable, [executable, *arguments], environ)  # noqa: S606 - what the user asked for

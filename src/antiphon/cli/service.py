@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from antiphon.cli.command import CommandError, actions_of, add_command
+from antiphon.cli.command import CommandError, actions_of, add_command, home_folder
 from antiphon.cli.new_file import new_file
 from antiphon.cli.output import hint, say, say_unchanged
 from antiphon.cli.program import PROGRAM
@@ -175,7 +175,7 @@ def program(invoked: str) -> tuple[str, ...]:
 def _systemd(arguments: argparse.Namespace) -> Systemd:
     if sys.platform != "linux":
         raise CommandError("systemd is on Linux only; `service install --print` prints its unit")
-    return Systemd(system=arguments.system, home=Path.home())
+    return Systemd(system=arguments.system, home=home_folder())
 
 
 def _refuse_missing(user: str, data_dir: Path) -> None:

@@ -66,18 +66,25 @@ class _Manifest(msgspec.Struct):
 def other_stores(environ: Mapping[str, str] | None = None) -> OtherStores:
     """Return where other programs keep their models, by the variables that they read."""
     variables = environment_with() if environ is None else environ
-    home = Path(variables.get("HOME") or "~").expanduser()
+    home = _expanded(variables.get("HOME") or "~")
     cache = Path(variables.get("XDG_CACHE_HOME") or home / ".cache")
-    hub_home = Path(variables.get("HF_HOME") or cache / "huggingface").expanduser()
+    hub_home = _expanded(variables.get("HF_HOME") or cache / "huggingface")
     # The second is that of the service which its installer makes.
     ollama: tuple[Path, ...] = (home / ".ollama/models", Path("/usr/share/ollama/.ollama/models"))
     if given := variables.get("OLLAMA_MODELS"):
-        ollama = (Path(given).expanduser(),)
+        ollama = (_expanded(given),)
     return OtherStores(
         ollama,
         (home / ".lmstudio/models", home / ".cache/lm-studio/models"),
-        (Path(variables.get("HF_HUB_CACHE") or hub_home / "hub").expanduser(),),
+        (_expanded(variables.get("HF_HUB_CACHE") or hub_home / "hub"),),
     )
+
+
+def _expanded(path: Path | str) -> Path:
+    """Return a path with the home folder for `~`; as it is if the system knows of none."""
+    with suppress(RuntimeError):
+        return Path(path).expanduser()
+    return Path(path)
 
 
 def find_elsewhere(

@@ -10,6 +10,7 @@ import msgspec
 
 from antiphon.cli.admin_session import AdminSession, checked, open_session
 from antiphon.cli.command import CommandError
+from antiphon.cli.launching.alone import alone_in
 from antiphon.cli.launching.server import KeyNotTakenError, OfferedModel, offered_models
 from antiphon.service.admin.transactions import COMMAND_LINE
 from antiphon.settings import Settings
@@ -46,6 +47,10 @@ def given_key(file: Path | None, environ: Mapping[str, str]) -> LaunchKey:
     Raises `CommandError` if there is none.
     """
     if file is not None:
+        if file.exists() and not file.is_file():
+            raise CommandError(
+                f"{file} is no file that can be read again; set ANTHROPIC_AUTH_TOKEN instead"
+            )
         if secret := _kept(file, missing=False):
             return LaunchKey(secret, file=file.absolute())
         raise CommandError(f"{file} has no key")
@@ -66,17 +71,30 @@ def own_key(
     It is the key of the settings, if the server takes that; else the one that was made for the
     program before; else a new one. Raises `CommandError`.
     """
-    file = settings.data_dir / FOLDER / f"{program}.key"
+    folder = settings.data_dir / FOLDER
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        # Of two that begin at once, the second one finds the key of the first.
+        with alone_in(folder):
+            return _own_key(settings, url, program, folder)
+    except OSError as error:
+        raise unusable(settings.data_dir, error) from error
+
+
+def _own_key(
+    settings: Settings, url: str, program: str, folder: Path
+) -> tuple[LaunchKey, tuple[OfferedModel, ...]]:
+    file = folder / f"{program}.key"
     # A second key would have the server ignore the one of the settings at its next start.
     known = settings.api_key.reveal() if settings.api_key is not None else None
     for secret in (known, _kept(file)):
         if secret:
             with suppress(KeyNotTakenError):
                 models = offered_models(url, secret)
-                _keep(settings.data_dir, file, secret)
+                _keep(file, secret)
                 return LaunchKey(secret, file=file), models
     secret = str(open_session(settings, lambda session: _made(session, program)).secret)
-    _keep(settings.data_dir, file, secret)
+    _keep(file, secret)
     return LaunchKey(secret, file=file), offered_models(url, secret)
 
 
@@ -101,17 +119,17 @@ def _kept(file: Path, *, missing: bool = True) -> str:
         raise CommandError(f"{file}: {reason}") from error
 
 
-def _keep(data_dir: Path, file: Path, secret: str) -> None:
-    """Write the key for the user alone, whole or not at all."""
+def _keep(file: Path, secret: str) -> None:
+    """Write the key for the user alone, whole or not at all. Raises `OSError`."""
     if file.exists() and _kept(file) == secret:
         return
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
+    unfinished = file.with_name(f".{file.name}.new")
+    # What a command has left that was killed meanwhile.
+    unfinished.unlink(missing_ok=True)
     try:
-        file.parent.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
             opened.write(f"{secret}\n")
         unfinished.replace(file)
-    except OSError as error:
+    finally:
         unfinished.unlink(missing_ok=True)
-        raise unusable(data_dir, error) from error

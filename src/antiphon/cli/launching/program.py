@@ -47,7 +47,9 @@ class Setup(msgspec.Struct, frozen=True):
     @property
     def config_folder(self) -> Path:
         """The folder of the user's settings on Linux, and of programs that have it everywhere."""
-        return Path(self.environ.get("XDG_CONFIG_HOME") or self.home / ".config")
+        folder = Path(self.environ.get("XDG_CONFIG_HOME") or "")
+        # A relative one counts for nothing, as the specification of these folders says.
+        return folder if folder.is_absolute() else self.home / ".config"
 
 
 class SettingsFile(msgspec.Struct, frozen=True):

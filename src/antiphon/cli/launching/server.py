@@ -14,13 +14,14 @@ from antiphon.cli.command import CommandError
 from antiphon.cli.links import local_url
 from antiphon.settings import Settings
 from antiphon.store.database.instance_lock import serving_address
-from antiphon.weights.source import system_reason
+from antiphon.weights.source import printable, system_reason
 from antiphon.weights.spec import is_loopback
 from antiphon.wire.errors import shortened
 
 PATIENCE_S: Final = 10.0
 _UNAUTHORIZED: Final = 401
 _LARGEST: Final = 8 * 1024 * 1024
+_MOST_TOKENS: Final = 1 << 40
 
 
 class KeyNotTakenError(CommandError):
@@ -62,8 +63,11 @@ def base_url(settings: Settings, given: str | None) -> str:
 def offered_models(url: str, secret: str) -> tuple[OfferedModel, ...]:
     """Return the models of a server, the first of which is its default. Raises `CommandError`.
 
-    `KeyNotTakenError` is for a server that answers, but not to this key.
+    `KeyNotTakenError` is for a key that a server does not take, or that none can get.
     """
+    if not (secret.isascii() and secret.isprintable()):
+        # The library would say the key in its error.
+        raise KeyNotTakenError("this key has characters that no key has")
     headers = {"x-api-key": secret, "anthropic-version": "2023-06-01"}
     # `base_url` has seen to the scheme.
     request = urllib.request.Request(f"{url}/v1/models?limit=1000", headers=headers)  # noqa: S310
@@ -75,14 +79,28 @@ def offered_models(url: str, secret: str) -> tuple[OfferedModel, ...]:
         if error.code == _UNAUTHORIZED:
             raise KeyNotTakenError(f"{url} does not take this key") from error
         raise CommandError(f"{url} answers /v1/models with status {error.code}") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CommandError(f"{url} is no server of the Claude API") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = system_reason(getattr(error, "reason", error))
         raise CommandError(f"{url} does not answer: {reason}") from error
     if not models:
         raise CommandError(f"{url} serves no model")
-    return models
+    return tuple(map(_harmless, models))
+
+
+def _harmless(model: OfferedModel) -> OfferedModel:
+    """Return a model without what no terminal, variable or file of settings should have."""
+
+    def size(tokens: int | None) -> int | None:
+        return tokens if tokens is not None and 0 < tokens < _MOST_TOKENS else None
+
+    return OfferedModel(
+        id=printable(model.id),
+        display_name=printable(model.display_name),
+        max_input_tokens=size(model.max_input_tokens),
+        max_tokens=size(model.max_tokens),
+    )
 
 
 def is_on_this_machine(url: str) -> bool:
