@@ -285,10 +285,13 @@ def test_result_of_a_server_elsewhere_is_in_the_data_folder(tmp_path: Path) -> N
     assert json.loads(kept.read_text())["machine"]["elsewhere"] is True
 
 
-def test_damaged_result_is_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "damaged", [b'{"format": 2}', b'{"taken_at": "\xff"}', b"", b"[" * 100_000]
+)
+def test_damaged_result_is_none(tmp_path: Path, damaged: bytes) -> None:
     weights = tmp_path / "m.gguf"
     weights.write_bytes(b"GGUF1234")
-    (tmp_path / "m.gguf.exam.json").write_text('{"format": 2}')
+    (tmp_path / "m.gguf.exam.json").write_bytes(damaged)
     assert kept_result(weights, tmp_path) is None
 
 

@@ -1,7 +1,7 @@
 """The server that an exam asks, by its public API."""
 
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -9,10 +9,12 @@ import aiohttp
 import msgspec
 
 from antiphon.cli.command import CommandError
+from antiphon.weights.source import printable, system_reason
 from antiphon.wire.sse import FrameDecoder
 
 VERSION: Final = "2023-06-01"
 CONNECT_S: Final = 10.0
+_NAMES: Final = ("id", "name")
 
 
 class RefusedError(Exception):
@@ -51,12 +53,17 @@ class ExamApi:
 
     async def message(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return the answer to a request at temperature 0. Raises `RefusedError`."""
-        return await self._json("/v1/messages", self._body(body))
+        match await self._json("/v1/messages", self._body(body)):
+            case {"content": list() as blocks} if all(map(_is_block, blocks)):
+                return {"content": blocks}
+        raise self._strange()
 
     async def count(self, body: Mapping[str, Any]) -> int:
         """Return the tokens of a prompt. Raises `RefusedError`."""
-        counted = await self._json("/v1/messages/count_tokens", {"model": self.model, **body})
-        return int(counted["input_tokens"])
+        match await self._json("/v1/messages/count_tokens", {"model": self.model, **body}):
+            case {"input_tokens": int() as tokens}:
+                return tokens
+        raise self._strange()
 
     async def timed(self, body: Mapping[str, Any]) -> Timed:
         """Stream an answer, and measure it. Raises `RefusedError`."""
@@ -65,13 +72,13 @@ class ExamApi:
             decoder = FrameDecoder()
             async for piece in answer.content.iter_any():
                 for frame in decoder.feed(piece):
-                    event = json.loads(frame.data)
-                    if event["type"] == "error":
-                        raise RefusedError(200, str(event["error"]["message"]))
-                    if event["type"] == "content_block_delta" and first is None:
-                        first = self._clock()
-                    told = event.get("usage") or event.get("message", {}).get("usage") or {}
-                    used.update({name: told[name] for name in used if told.get(name)})
+                    match self._decoded(frame.data):
+                        case {"type": "error", "error": {"message": message}}:
+                            raise RefusedError(200, str(message))
+                        case {"type": "content_block_delta"}:
+                            first = self._clock() if first is None else first
+                        case {"message": {"usage": dict() as told}} | {"usage": dict() as told}:
+                            used |= _counts(told, used)
         last = self._clock()
         return Timed(**used, first_s=(first or last) - began, last_s=last - began)
 
@@ -80,23 +87,30 @@ class ExamApi:
         if self._admin_key is None:
             return None
         headers = {"x-api-key": self._admin_key}
-        async with self._session.get(
-            f"{self._url}/v1/organizations/models", headers=headers
-        ) as answer:
-            if answer.status != 200:  # noqa: PLR2004 - the number is its name
-                return None
-            found = (await answer.json())["data"]
-        engines = [one for model in found if model["id"] == self.model for one in model["engines"]]
-        told = [(one["memory"] or {}).get("process_bytes") for one in engines]
-        return sum(one for one in told if one) or None
+        address = f"{self._url}/v1/organizations/models"
+        try:
+            async with self._session.get(address, headers=headers) as answer:
+                found = json.loads(await answer.text()) if answer.status == 200 else None  # noqa: PLR2004 - the number is its name
+        except (aiohttp.ClientError, ValueError, RecursionError):
+            return None
+        return _memory_of(found, self.model)
 
     def _body(self, body: Mapping[str, Any]) -> dict[str, Any]:
         return {"model": self.model, "max_tokens": 512, "temperature": 0, **body}
 
-    async def _json(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def _json(self, path: str, body: Mapping[str, Any]) -> Any:
         async with self._posted(path, body) as answer:
-            found: dict[str, Any] = await answer.json()
-            return found
+            return self._decoded(await answer.text())
+
+    def _decoded(self, text: str) -> Any:
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise self._strange() from error
+
+    def _strange(self) -> CommandError:
+        """Return the error of an answer that is none of the API's."""
+        return CommandError(f"{self._url} does not answer as the Claude API does")
 
     @asynccontextmanager
     async def _posted(
@@ -107,6 +121,8 @@ class ExamApi:
                 if answer.status != 200:  # noqa: PLR2004 - the number is its name
                     raise RefusedError(answer.status, _words(await answer.text()))
                 yield answer
+        except UnicodeDecodeError as error:
+            raise self._strange() from error
         except aiohttp.ClientError as error:
             raise CommandError(f"the server at {self._url} is gone: {error}") from error
 
@@ -141,15 +157,62 @@ async def _listed(session: aiohttp.ClientSession, url: str) -> list[dict[str, An
         async with session.get(f"{url}/v1/models?limit=1000") as answer:
             if answer.status != 200:  # noqa: PLR2004 - the number is its name
                 raise CommandError(f"{url} answered {answer.status}: {_words(await answer.text())}")
-            found: list[dict[str, Any]] = (await answer.json())["data"]
-            return found
-    except (aiohttp.ClientError, ValueError, KeyError) as error:
-        raise CommandError(f"{url} cannot be asked: {error}") from error
+            found = json.loads(await answer.text())
+    except (aiohttp.ClientError, ValueError, RecursionError) as error:
+        raise CommandError(f"{url} cannot be asked: {system_reason(error)}") from error
+    match found:
+        case {"data": list() as models} if all(map(_is_model, models)):
+            return models
+    raise CommandError(f"{url} does not answer as the Claude API does")
+
+
+def _is_model(model: Any) -> bool:
+    match model:
+        case {"id": str() as named, "max_input_tokens": int() | None}:
+            return named.isprintable()
+        case {"id": str() as named}:
+            return named.isprintable() and "max_input_tokens" not in model
+    return False
+
+
+def _is_block(block: Any) -> bool:
+    """Return whether a block has what the exam reads of it."""
+    match block:
+        case {"type": "text"}:
+            return isinstance(block.get("text"), str)
+        case {"type": "tool_use"}:
+            return "input" in block and all(isinstance(block.get(key), str) for key in _NAMES)
+        case {"type": str()}:
+            return True
+    return False
+
+
+def _counts(told: dict[str, Any], names: Iterable[str]) -> dict[str, int]:
+    """Return the counts of a usage; one of nothing may only be what is not known yet."""
+    found = {name: told.get(name) for name in names}
+    return {name: count for name, count in found.items() if isinstance(count, int) and count > 0}
+
+
+def _memory_of(found: Any, model: str) -> int | None:
+    """Return the bytes that the engines of a model use, as an administrator is told."""
+    told = 0
+    for one in _list_in(found, "data"):
+        if isinstance(one, dict) and one.get("id") == model:
+            for engine in _list_in(one, "engines"):
+                match engine:
+                    case {"memory": {"process_bytes": int() as used}}:
+                        told += used
+    return told or None
+
+
+def _list_in(value: Any, key: str) -> list[Any]:
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, list) else []
 
 
 def _words(text: str) -> str:
     """Return the message of an error."""
     try:
         return str(json.loads(text)["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return text[:200]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return printable(text[:200])

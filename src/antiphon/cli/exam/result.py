@@ -151,5 +151,5 @@ def _written(file: Path, content: bytes) -> Path:
 def _read(file: Path) -> ExamResult | None:
     try:
         return msgspec.json.decode(file.read_bytes(), type=ExamResult)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
