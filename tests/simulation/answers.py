@@ -7,6 +7,7 @@ from typing import Any
 
 from antiphon.engines.scripted_prompt import tokens
 from antiphon.wire.sse import FrameDecoder
+from simulation.rounds import begins_at, tool_tokens, tools
 
 # The length of a system prompt that is worth caching.
 PREFIX_TOKENS = 600
@@ -37,6 +38,8 @@ class Request:
     patience_chunks: int | None = None
     # How long it takes to read a piece of the answer.
     reads_s: float = 0.0
+    # The step at which its model begins to look for tools, if it does (`simulation.rounds`).
+    searches: int = 0
     # A system prompt of one of these names, with a breakpoint behind it, that others send as well.
     shared: str = ""
     ttl: str = "5m"
@@ -48,16 +51,20 @@ class Request:
     @property
     def text(self) -> str:
         """Return the prompt, which is also the answer: whose it is, and how long."""
-        return f"{tag(self.key)} request {self.number:05} {self.wrong}" + " word" * self.words
+        looks = f" {begins_at(self.searches)}" if self.searches else ""
+        words = looks + " word" * self.words
+        return f"{tag(self.key)} request {self.number:05} {self.wrong}" + words
 
     @property
     def body(self) -> dict[str, Any]:
-        body = {
+        body: dict[str, Any] = {
             "model": self.model,
             "max_tokens": self.max_tokens,
             "stream": self.stream,
             "messages": [{"role": "user", "content": self.text}],
         }
+        if self.searches:
+            body["tools"] = tools()
         if not self.shared:
             return body
         mark = {"type": "ephemeral", "ttl": self.ttl}
@@ -71,6 +78,7 @@ class Request:
     @property
     def input_tokens(self) -> int:
         before = len(tokens(self.prefix)) + 4 if self.shared else 0
+        before += tool_tokens() if self.searches else 0
         return before + len(tokens(self.text)) + 4
 
 
@@ -138,6 +146,7 @@ class Told:
     input: int = 0
     read: int = 0
     output: int = 0
+    searches: int = 0
     text: str = ""
     complete: bool = False
     failed: bool = False
@@ -156,7 +165,9 @@ def told_by(answer: Answer) -> Told:
             _hear(told, event)
     elif answer.ended == "whole":
         message = answer.json
-        told = Told(complete=True, text="".join(block["text"] for block in message["content"]))
+        told = Told(
+            complete=True, text="".join(block.get("text", "") for block in message["content"])
+        )
         _hear_usage(told, message["usage"])
         told.output = message["usage"]["output_tokens"]
     return told
@@ -167,7 +178,7 @@ def _hear(told: Told, event: dict[str, Any]) -> None:
         case "message_start":
             _hear_usage(told, event["message"]["usage"])
         case "content_block_delta":
-            told.text += event["delta"]["text"]
+            told.text += event["delta"].get("text", "")
         case "message_delta":
             _hear_usage(told, event["usage"])
             told.output = event["usage"]["output_tokens"]
@@ -178,5 +189,6 @@ def _hear(told: Told, event: dict[str, Any]) -> None:
 
 
 def _hear_usage(told: Told, usage: dict[str, Any]) -> None:
+    told.searches = (usage.get("server_tool_use") or {}).get("web_search_requests", 0)
     told.read = usage["cache_read_input_tokens"]
     told.input = usage["input_tokens"] + usage["cache_creation_input_tokens"] + told.read

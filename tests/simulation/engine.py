@@ -30,11 +30,15 @@ HANGS_S = 45.0
 
 @dataclass
 class Produced:
-    """How many tokens the engine read and produced for a request."""
+    """How many tokens the engine read and produced for a request.
+
+    An answer in rounds reads a prompt for each of them; `rounds` are those behind the first one.
+    """
 
     read: int = 0
     output: int = 0
     times: int = 0
+    rounds: int = 0
     # When it began to read, when its answer began, and when the last token came, in seconds.
     started_at: float = 0.0
     begun_at: float | None = None
@@ -75,11 +79,15 @@ class RecordedEngine:
         return await self._engine.measure(prompt)
 
     async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
-        text = "".join(prompt.turns[-1].texts)
+        text = "".join(text for turn in prompt.turns for text in turn.texts)
         named = _NAMED.search(text)
         produced = self._record.of(int(named[1]) if named else 0)
-        produced.read = await self._engine.count_tokens(prompt)
-        produced.times += 1
+        # The last turn of a further round is what was found.
+        goes_on = _NAMED.search("".join(prompt.turns[-1].texts)) is None
+        before = (produced.read, produced.reused) if goes_on else (0, 0)
+        produced.read = before[0] + await self._engine.count_tokens(prompt)
+        produced.rounds += goes_on
+        produced.times += not goes_on
         produced.started_at = asyncio.get_running_loop().time()
         wrong = _WRONG.search(text)
         async with aclosing(self._engine.generate(prompt)) as events:
@@ -91,7 +99,8 @@ class RecordedEngine:
                     wrong = None
                 now = asyncio.get_running_loop().time()
                 if isinstance(event, Started):
-                    produced.reused = event.confirmed.reused if event.confirmed else 0
+                    reused = event.confirmed.reused if event.confirmed else 0
+                    produced.reused = before[1] + reused
                 elif produced.begun_at is None:
                     produced.begun_at = now
                 produced.output += getattr(event, "tokens", 0)

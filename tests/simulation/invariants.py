@@ -27,6 +27,7 @@ from simulation.batches import (
 )
 from simulation.engine import Produced
 from simulation.limits import no_limit_lets_in_too_many, nothing_is_overspent, what_fits_is_served
+from simulation.rounds import SEARCH_PRICE
 from simulation.violation import ViolationError
 
 if TYPE_CHECKING:
@@ -79,6 +80,9 @@ async def tokens_are_the_same_everywhere(world: "World") -> None:
         request = answer.request
         assert request is not None
         _check_tokens(answer, rows.pop(request.number, None), world.engine.of(request.number))
+    searches = sum(row["web_searches"] or 0 for row in world.ledger())
+    if searches > world.searches:
+        raise ViolationError("tokens", f"{searches} searches are paid, {world.searches} were made")
     if rows:
         raise ViolationError("tokens", f"the ledger has requests that nobody made: {list(rows)}")
 
@@ -107,7 +111,8 @@ def cost_of(row: sqlite3.Row, input_price: int, output_price: int) -> int:
         ("cache_read_tokens", 10),
     )
     of_input = sum(row[name] * share for name, share in tenths) * input_price // 100
-    return int(of_input + row["output_tokens"] * output_price)
+    searches = (row["web_searches"] or 0) * SEARCH_PRICE
+    return int(of_input + row["output_tokens"] * output_price + searches)
 
 
 def prompt_of(row: sqlite3.Row) -> int:
@@ -137,21 +142,30 @@ def _check_told(answer: Answer, told: Told, row: sqlite3.Row, produced: Produced
     if told.complete:
         facts = (told.input, told.output)
         made = (produced.read, produced.output)
+        if told.searches != (row["web_searches"] or 0):
+            what = f"told {told.searches} searches, paid are {row['web_searches']}"
+            raise ViolationError("tokens", f"{answer.name} {what}")
         if facts != recorded or facts != made:
             what = f"{answer.name} told {facts}, ledger {recorded}, engine {made}"
             raise ViolationError("tokens", what)
         # The process may be killed between the last byte and the end of the entry.
         if row["outcome"] not in ("completed", "interrupted"):
             raise ViolationError("tokens", f"{answer.name} is recorded as {row['outcome']}")
-    elif told.received > recorded[1] or (told.input and told.input != recorded[0]):
+    elif told.received > recorded[1] or not _is_of(told.input, recorded[0], produced):
         what = f"{answer.name} received {told.received}, is billed {recorded[1]}"
         raise ViolationError("tokens", what)
+
+
+def _is_of(told: int, recorded: int, produced: Produced) -> bool:
+    """Tell whether a prompt that was told at the start is the recorded one; of rounds the first."""
+    return not told or told == recorded or (produced.rounds > 0 and told < recorded)
 
 
 async def cached_tokens_are_real(world: "World") -> None:
     """No request is told or billed a read that its engine did not have, or nobody had written.
 
-    An entry is written by a request of the same workspace whose answer had begun before.
+    An entry is written by a request of the same workspace whose answer had begun before, or in an
+    earlier round of the same answer.
     """
     rows = {int(row["model"].removeprefix("claude-r")): row for row in world.ledger()}
     requests = {one.request.number: one.request for one in world.messages() if one.request}
@@ -169,7 +183,8 @@ async def cached_tokens_are_real(world: "World") -> None:
             and (begun := world.engine.of(other.number).begun_at) is not None
             and begun <= produced.started_at
             for other in requests.values()
-            if other.number != request.number
+            # A further round reads what the first one has written.
+            if other.number != request.number or produced.rounds
         ):
             raise ViolationError("cached", f"{answer.name} read what nobody of its own has written")
 

@@ -130,6 +130,14 @@ class GenerousCounters(MemoryCounters):
         return await super().admit(Ask(ask.id, ask.draws, (), ask.lease_ms, ask.waits))
 
 
+class CarelessCounters(MemoryCounters):
+    """Nobody looks whether there is money for a further round, or for a search of the web."""
+
+    async def admit(self, ask: Ask) -> Verdict:
+        holds = () if "+" in ask.id else ask.holds
+        return await super().admit(Ask(ask.id, ask.draws, holds, ask.lease_ms, ask.waits))
+
+
 class DoubleCounters(MemoryCounters):
     """Each settlement is counted twice."""
 
@@ -348,6 +356,9 @@ PLANTS: Mapping[str, Plant] = {
     ),
     "a spend limit that nobody looks at": Plant(
         "spend", "money", lambda: Planted(memory=GenerousCounters)
+    ),
+    "a round that no money is held for": Plant(
+        "spend", "rounds", lambda: Planted(memory=CarelessCounters), seeds=24
     ),
     "a start that forgets what was spent": Plant(
         "spend", "crash", lambda: Planted(memory=FreshCounters), seeds=8, first=7

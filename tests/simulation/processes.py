@@ -26,6 +26,7 @@ from antiphon.store.prompt_cache.base import CacheIndex
 from antiphon.store.prompt_cache.memory import MemoryCacheIndex
 from simulation.engine import open_recorded
 from simulation.loop import OWNER
+from simulation.rounds import SimulatedSearch
 from simulation.storage import Storage
 
 if TYPE_CHECKING:
@@ -216,6 +217,9 @@ class Life:
     async def _run(self) -> None:
         async with self._built() as platform:
             await platform.models.open()
+            if self.server.settings.web.search is not None:
+                search = SimulatedSearch(self._world, f"{self.server.name} {self.number}")
+                platform.messages._server_tools._web._backend = search  # type: ignore[assignment]
             self.platform = platform
             self.app = self._world.planted.app(build_app(platform))
             self.server.is_back()

@@ -24,6 +24,8 @@ from simulation.happenings import (
     some_die,
     some_long,
 )
+from simulation.rounds import SEARCH_PRICE_SET, replies
+from simulation.rounds import STEPS as STEPS_OF_ROUNDS
 
 if TYPE_CHECKING:
     from simulation.world import World
@@ -206,6 +208,41 @@ async def cached(world: "World") -> None:
     await ask_for_a_while(world, number=40, seconds=seconds, more=marked)
 
 
+async def rounds(world: "World") -> None:
+    """Models look for tools and search the web, while money is short and much goes wrong."""
+    chance = world.chance_of("rounds")
+    names = chance.choice([("one",), ("one", "two")])
+    speed = {"tokens_per_second": chance.choice([0, 20, 200])}
+    web = {"search": "own", "url": "http://search.simulated/", "price": SEARCH_PRICE_SET}
+    world.serve(*names, shared=len(names) > 1, options={"replies": replies(), **speed}, web=web)
+    await world.found("red", "blue")
+    if chance.random() < 0.7:
+        await limit_spend(world, chance)
+    if chance.random() < 0.4:
+        some_die(world, chance, kills=2)
+    if len(names) > 1:
+        lost = (Fault.COUNTERS_AWAY, Fault.COUNTERS_HANG, Fault.COUNTERS_ANSWERS_LOST)
+        schedule(world, chance, lost, seconds=20)
+
+    def looking() -> dict[str, Any]:
+        fields: dict[str, Any] = {"max_tokens": chance.choice([3, 20, 60, 150])}
+        if chance.random() < 0.8:
+            fields["searches"] = chance.randint(1, STEPS_OF_ROUNDS)
+        if chance.random() < 0.3:
+            fields["shared"] = chance.choice(["spring", "summer"])
+        how = chance.random()
+        if how < 0.2:
+            wrong = chance.choice(["fail", "refuse", "stop", "hang"])
+            fields["wrong"] = f"please {wrong} after {chance.randint(0, 60)}"
+        elif how < 0.4:
+            fields["patience_s"] = chance.uniform(0, 6)
+        elif how < 0.5:
+            fields |= {"patience_chunks": chance.randint(1, 40), "stream": True}
+        return fields
+
+    await ask_for_a_while(world, number=24, seconds=chance.choice([2, 15, 40]), more=looking)
+
+
 async def disk(world: "World") -> None:
     """The disk is full, slow or broken for a while; another program holds the database."""
     chance = world.chance_of("disk")
@@ -366,6 +403,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         output_limit,
         engine_faults,
         cached,
+        rounds,
         disk,
         full_journal,
         one_write_fails,

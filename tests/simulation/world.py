@@ -62,6 +62,8 @@ class World:
         self.answers: list[Answer] = []
         self.batches: list[SentBatch] = []
         self.hangs = 0
+        # What the service has found that searches the web.
+        self.searches = 0
         self.keys = [Key(API_KEY)]
         self.admin_key = ADMIN_KEY
         # When it was known that a key is revoked, in seconds of the run.
@@ -184,7 +186,10 @@ class World:
 
     def worst(self, request: Request) -> int:
         """Return the most that a request can cost, in nano-dollars."""
-        return request.input_tokens * INPUT_PRICE + request.max_tokens * OUTPUT_PRICE
+        # All of a prompt with a breakpoint may be written to the cache.
+        share = {"5m": 125, "1h": 200}[request.ttl] if request.shared else 100
+        of_input = -(-request.input_tokens * INPUT_PRICE * share // 100)
+        return of_input + request.max_tokens * OUTPUT_PRICE
 
     def left_of(self, limit: SpendLimit) -> int:
         """Return what may still be spent, by the ledger: all is over that was asked for."""
