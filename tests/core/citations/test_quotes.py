@@ -107,6 +107,10 @@ def test_every_quote_is_found_and_nothing_else(pieces: list[list[str]], said: li
         reached.append(shared)
     longest = max(reached, default=0)
     number = Quotes(map(" ".join, pieces)).find(" ".join(said))
+    # Pieces that come later count alike.
+    grown = Quotes(map(" ".join, pieces[:1]))
+    grown.add(map(" ".join, pieces[1:]))
+    assert grown.find(" ".join(said)) == number
     assert (number is None) == (longest == 0)
     if number is not None:
         assert reached[number - 1] == longest

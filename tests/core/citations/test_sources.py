@@ -12,7 +12,7 @@ from antiphon.wire.citations import (
     PageLocation,
     SearchResultLocation,
 )
-from antiphon.wire.content import CitationsParam, DocumentParam, TextParam
+from antiphon.wire.content import CitationsParam, DocumentParam, PlainTextSource, TextParam
 from support.sources import (
     DOCUMENTS,
     IMAGE,
@@ -212,3 +212,17 @@ def test_a_file_is_cited_by_its_id(source: StoredPdfSource | StoredTextSource) -
     (citation,) = sources.cite([1])
     assert isinstance(citation, CharLocation)
     assert citation.file_id == "file_1"
+
+
+def test_what_finds_quotes_grows_with_the_pieces() -> None:
+    sources = Sources()
+    first = sources.quotes()
+    assert first.find("It rains in Oslo today.") is None
+    cited = CitationsParam(enabled=True)
+    for text in ("It rains in Oslo today.", "It snows in Bergen now."):
+        source = PlainTextSource(media_type="text/plain", data=text)
+        sources.document(DocumentParam(source=source, citations=cited), text)
+    assert sources.quotes() is first
+    assert (first.find("It rains in Oslo today."), first.find("It snows in Bergen now.")) == (1, 2)
+    before = first.steps
+    assert sources.quotes().steps == before

@@ -13,7 +13,6 @@ from typing import Final
 import msgspec
 
 from antiphon.core.citations.marks import Mark, MarkScanner, Token
-from antiphon.core.citations.quotes import Quotes
 from antiphon.core.citations.sentences import CLOSERS, cut
 from antiphon.core.citations.sources import Sources
 from antiphon.core.stop_sequences import StopScanner
@@ -94,12 +93,10 @@ class ClaimScanner:
 class Claims:
     """Gathers text up to the end of a sentence or to a mark, and adds its citations."""
 
-    __slots__ = ("_cited", "_expected", "_held", "_quoted", "_quotes", "_sources")
+    __slots__ = ("_cited", "_expected", "_held", "_sources")
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self._quotes: Quotes | None = None
-        self._quoted = 0
         self._held = ""
         # The citations of the open block, and a pattern of the text that still belongs to it.
         self._cited: tuple[Citation, ...] = ()
@@ -146,11 +143,7 @@ class Claims:
         return text[ending:]
 
     def _sentence(self, text: str) -> Passage:
-        pieces = self._sources.pieces
-        if self._quotes is None or self._quoted != len(pieces):
-            # Tools of the server add sources while the answer is made.
-            self._quotes, self._quoted = Quotes(piece.text for piece in pieces), len(pieces)
-        number = self._quotes.find(text)
+        number = self._sources.quotes().find(text)
         citations = () if number is None else self._sources.cite((number,))
         opens = bool(citations or self._cited)
         self._cited = citations

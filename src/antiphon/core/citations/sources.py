@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from antiphon.core.citations.marks import mark
+from antiphon.core.citations.quotes import Quotes
 from antiphon.core.citations.sentences import sentences
 from antiphon.core.documents import (
     Block,
@@ -80,12 +81,24 @@ class CitablePiece(msgspec.Struct, frozen=True):
 class Sources:
     """Reads the documents of a request, one after the other and in its order."""
 
-    __slots__ = ("_documents", "_results", "pieces")
+    __slots__ = ("_documents", "_quoted", "_quotes", "_results", "pieces")
 
     def __init__(self) -> None:
         self.pieces: list[CitablePiece] = []
         self._documents = 0
         self._results = 0
+        self._quotes: Quotes | None = None
+        self._quoted = 0
+
+    def quotes(self) -> Quotes:
+        """Return what finds quotes of the pieces so far, made as far as it is not yet."""
+        if self._quotes is None:
+            self._quotes = Quotes(())
+        # Tools of the server add sources while the answer is made.
+        new, self._quoted = self.pieces[self._quoted :], len(self.pieces)
+        if new:
+            self._quotes.add(piece.text for piece in new)
+        return self._quotes
 
     def document(self, document: DocumentParam, content: Content) -> str:
         """Return the text of the next document, with numbers if it may be cited."""

@@ -5,6 +5,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
+from antiphon.core.blocks import walk
 from antiphon.core.citations.sources import Sources
 from antiphon.core.ids import ID_ENTROPY, server_tool_use_id
 from antiphon.core.prompt import (
@@ -17,6 +18,7 @@ from antiphon.core.prompt import (
 )
 from antiphon.engines.base import Engine
 from antiphon.engines.step_runner import StepRunner
+from antiphon.service.background import offload
 from antiphon.service.caching import CachedRequest
 from antiphon.service.content.documents import read_documents
 from antiphon.service.content.file_reader import FileReader
@@ -31,6 +33,7 @@ from antiphon.service.server_tools.loop import (
 )
 from antiphon.service.server_tools.tool_search import ToolSearch
 from antiphon.service.server_tools.web.tools import WebTools
+from antiphon.wire.content import DocumentParam
 
 
 class ServerTools:
@@ -99,7 +102,11 @@ class ServerTools:
             """Read the results of a round, with the sources of the rounds before."""
             alone = replace(before, turns=(turn,), breakpoints=(), pdf_paths=(), sealed=True)
             opened = self.opened(alone)
-            done = await read_documents(opened, self._file_reader, sources=sources)
+            size = _size_of(turn)
+            done = await read_documents(opened, self._file_reader, size, sources)
+            if sources is not None:
+                # Here, as a long page would keep the event loop at the first sentence about it.
+                await offload(size, sources.quotes)
             return done.prompt.turns[0]
 
         return Rounds(
@@ -113,6 +120,12 @@ class ServerTools:
 
     def _new_id(self) -> str:
         return server_tool_use_id(self._entropy(ID_ENTROPY))
+
+
+def _size_of(turn: Turn) -> int:
+    """Return about how many bytes the documents in a turn have."""
+    documents = (block for _, block in walk(turn.content) if isinstance(block, DocumentParam))
+    return sum(len(getattr(document.source, "data", "")) for document in documents)
 
 
 class _RoundAdmission:
