@@ -75,6 +75,7 @@ from antiphon.wire.admin.keys import KeyInfo
 
 if TYPE_CHECKING:
     from antiphon.service.content.sources import UrlSources
+    from antiphon.service.content.web import Web
 
 
 @dataclass(slots=True)
@@ -168,13 +169,21 @@ class Platform:
         return warnings
 
 
-def _sources_of(settings: Settings) -> "UrlSources | None":
-    if not settings.url_sources:
+def _web_of(settings: Settings) -> "Web | None":
+    """Return what fetches the URLs of callers and models, if the settings want it."""
+    if not settings.url_sources and not settings.web.fetch:
         return None
-    from antiphon.service.content.sources import UrlSources  # noqa: PLC0415 - imports an HTTP client
-    from antiphon.service.content.web import Web  # noqa: PLC0415
+    from antiphon.service.content.web import Web  # noqa: PLC0415 - imports an HTTP client
 
-    return UrlSources(Web(), settings.max_body_bytes)
+    return Web()
+
+
+def _sources_of(settings: Settings, web: "Web | None") -> "UrlSources | None":
+    if not settings.url_sources or web is None:
+        return None
+    from antiphon.service.content.sources import UrlSources  # noqa: PLC0415 - as above
+
+    return UrlSources(web, settings.max_body_bytes)
 
 
 # Asked six times for each request: a function of Python around it would take as long again.
@@ -296,9 +305,9 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
             signing_key,
             caching=caching,
             file_reader=file_reader,
-            url_sources=_sources_of(settings),
+            url_sources=_sources_of(settings, web := _web_of(settings)),
             file_sources=FileSources(files, settings.max_body_bytes),
-            web=web_tools_of(settings.web, signing_key, entropy, file_reader, now),
+            web=web_tools_of(settings.web, signing_key, entropy, file_reader, now, web=web),
             normalize_attribution=settings.normalize_attribution,
         )
         stopping = asyncio.Event()

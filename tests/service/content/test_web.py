@@ -5,6 +5,7 @@ import pytest
 
 from antiphon.service.content.web import (
     FAILED,
+    LOOK_UPS,
     ForbiddenUrlError,
     TooLargeError,
     UnfetchableError,
@@ -218,6 +219,34 @@ async def test_redirect_that_the_caller_does_not_permit_is_not_followed() -> Non
             await web.get(there.url("/a"), MOST, lambda url: "other" in url)
         assert len(there.heads) == 1
         assert (await web.get(there.url("/a"), MOST, lambda url: "example" in url)).body == b"hello"
+
+
+async def test_slow_name_server_keeps_few_threads_busy() -> None:
+    goes_on, asked = asyncio.Event(), list[str]()
+
+    async def slow(host: str, port: int) -> list[str]:
+        del port
+        asked.append(host)
+        await goes_on.wait()
+        raise OSError("no such name")
+
+    web = Web(slow, allow_loopback)
+    fetches = [
+        asyncio.create_task(web.get(f"http://n{number}.example/", MOST)) for number in range(9)
+    ]
+    while len(asked) < LOOK_UPS:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    for fetch in fetches[:5]:
+        fetch.cancel()
+    await asyncio.wait(fetches[:5])
+    for _ in range(20):
+        await asyncio.sleep(0)
+    # The callers are gone, and the threads of the system are not free.
+    assert asked == ["n0.example", "n1.example"]
+    goes_on.set()
+    done = await asyncio.gather(*fetches[5:], return_exceptions=True)
+    assert all(isinstance(one, UnfetchableError) for one in done)
+    assert asked[LOOK_UPS:] == [f"n{number}.example" for number in range(5, 9)]
 
 
 async def test_file_that_is_too_large_is_told_apart() -> None:

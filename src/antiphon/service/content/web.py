@@ -23,6 +23,10 @@ LookUp: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
 FAILED: Final = "Unable to download the file. Please verify the URL and try again."
 MOST_REDIRECTS: Final = 3
 CONNECT_S: Final = 5.0
+LOOK_UPS: Final = 2
+"""Names that are looked up at once. The system has four threads for the names of the whole server,
+and a slow name server of a stranger keeps one for half a minute, also when nobody waits any more.
+"""
 HEADERS: Final = {"User-Agent": "antiphon", "Accept": "*/*", "Accept-Encoding": "identity"}
 _HOST: Final = re.compile(r"[A-Za-z0-9._:-]+")
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -67,6 +71,8 @@ class Web:
     ) -> None:
         self._look_up = look_up
         self._allows = allows
+        self._turns = asyncio.Semaphore(LOOK_UPS)
+        self._looking_up: set[asyncio.Task[list[str]]] = set()
 
     async def get(
         self, address: str, most: int, permits: Callable[[str], bool] = lambda _: True
@@ -116,10 +122,24 @@ class Web:
 
     async def _addresses(self, target: URL) -> list[str]:
         """Return the addresses of a URL's host. Raises if any of them is not public."""
-        addresses = await self._look_up(target.raw_host or "", target.port or 0)
+        addresses = await self._looked_up(target.raw_host or "", target.port or 0)
         if not addresses or not all(map(self._allows, addresses)):
             raise UnfetchableError(FAILED)
         return addresses
+
+    async def _looked_up(self, host: str, port: int) -> list[str]:
+        """Look up a name in its turn, which ends with the look-up, not with its caller."""
+        await self._turns.acquire()
+        task = asyncio.ensure_future(self._look_up(host, port))
+        self._looking_up.add(task)
+        task.add_done_callback(self._end_turn)
+        return await asyncio.shield(task)
+
+    def _end_turn(self, task: "asyncio.Task[list[str]]") -> None:
+        self._turns.release()
+        self._looking_up.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at, as its caller may be gone
 
 
 async def _ask(session: aiohttp.ClientSession, target: URL, address: str) -> aiohttp.ClientResponse:

@@ -74,15 +74,20 @@ class WebTools:
         return WebFetch(tool, self._web, self._file_reader, self._now, most)
 
 
-def web_tools_of(
+def web_tools_of(  # noqa: PLR0913 - the parts of two tools
     settings: WebSettings,
     signing_key: bytes,
     entropy: Callable[[int], bytes],
     file_reader: FileReader,
     now: Callable[[], datetime],
+    *,
+    web: "Web | None",
 ) -> WebTools:
-    """Return the tools of these settings. Raises `SettingsError` without the library for seals."""
-    backend = web = None
+    """Return the tools of these settings; `web` is what fetches pages, if they are to be fetched.
+
+    Raises `SettingsError` without the library for seals.
+    """
+    backend = None
     if settings.search is not None:
         from antiphon.service.server_tools.web.backends import WebSearchBackend  # noqa: PLC0415
 
@@ -91,9 +96,6 @@ def web_tools_of(
                 "web.search needs a library that seals results: pip install 'antiphon[server,web]'"
             )
         backend = WebSearchBackend(settings)
-    if settings.fetch:
-        from antiphon.service.content.web import Web  # noqa: PLC0415 - imports an HTTP client
-
-        web = Web()
+    web = web if settings.fetch else None
     seals = Seals(signing_key, entropy) if is_installed() else None
     return WebTools(settings, file_reader, now, results=WebResults(seals), backend=backend, web=web)
