@@ -1,5 +1,7 @@
 """`web_fetch` alone: which URLs are fetched, however they are written, and how texts are read."""
 
+import asyncio
+from base64 import b64encode
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +19,7 @@ from antiphon.wire.server_blocks import WebFetchResultBlock
 from support.web import FakeNameServer, Site, allow_loopback, answer, redirect, site
 
 pytestmark = pytest.mark.anyio
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ async def fetched(url: str, domains: Domains = Domains()) -> Any:  # noqa: B008 
     """Fetch a URL that the user has named; return the text, or the code of the error."""
     tool = WebFetchTool(name="web_fetch", kind="web_fetch", input_schema={}, domains=domains)
     web = Web(FakeNameServer(), allow_loopback)
-    fetch = WebFetch(tool, web, FileReader(), lambda: datetime(2026, 11, 23, tzinfo=UTC), 10_000)
+    fetch = WebFetch(tool, web, FileReader(), lambda: NOON, 10_000)
     prompt = Prompt((Turn("user", (TextParam(text=f"Read {url}"),)),), 1)
     result = await fetch.run(ServerCall("srvtoolu_1", "web_fetch", {"url": url}), prompt)
     content: Any = result.block.content
@@ -127,3 +130,36 @@ async def test_text_is_read_as_its_server_says(
 ) -> None:
     there.pages["/a"] = answer(body, Content_Type=f"text/plain{charset}")
     assert await fetched(there.url("/a")) == text
+
+
+# A text on which the parser takes minutes.
+SLOW = answer(b"<!--" * 100_000, Content_Type="text/html")
+
+
+def fetching(there: Site, reader: FileReader, turns: asyncio.Semaphore, reading_s: float) -> Any:
+    tool = WebFetchTool(name="web_fetch", kind="web_fetch", input_schema={})
+    web, url = Web(FakeNameServer(), allow_loopback), there.url("/slow")
+    fetch = WebFetch(tool, web, reader, lambda: NOON, 1_000_000, turns=turns, reading_s=reading_s)
+    prompt = Prompt((Turn("user", (TextParam(text=url),)),), 1)
+    return fetch.run(ServerCall("srvtoolu_1", "web_fetch", {"url": url}), prompt)
+
+
+async def test_slow_pages_leave_a_reader_to_others_and_are_given_up(there: Site) -> None:
+    there.pages["/slow"] = SLOW
+    reader, turns = FileReader(children=2), asyncio.Semaphore(1)
+    try:
+        pages = [asyncio.create_task(fetching(there, reader, turns, 60.0)) for _ in range(3)]
+        async with asyncio.timeout(50):
+            while not turns.locked():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            async with reader.borrow() as child:
+                assert await child.page(b64encode(b"http://a\n\n<p>Hi").decode()) == ("", "Hi")
+        assert not any(page.done() for page in pages)
+        for page in pages:
+            page.cancel()
+        await asyncio.wait(pages)
+        given_up = await fetching(there, reader, turns, 0.2)
+        assert given_up.block.content.error_code == "unsupported_content_type"
+        assert not turns.locked()
+    finally:
+        await reader.aclose()

@@ -2,7 +2,8 @@
 
 import asyncio
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Final
 
@@ -11,7 +12,7 @@ from antiphon.core.errors import OverloadedError
 from antiphon.core.prompt import Prompt, ServerResult, WebFetchTool
 from antiphon.core.server_tools.rounds import ServerCall
 from antiphon.core.server_tools.urls import is_named
-from antiphon.service.content.file_reader import FileReader, FileRefusedError
+from antiphon.service.content.file_reader import BorrowedChild, FileReader, FileRefusedError
 from antiphon.service.content.sources import CHARSETS
 from antiphon.service.content.web import (
     FetchedBody,
@@ -33,6 +34,10 @@ from antiphon.wire.server_blocks import (
 
 LONGEST_URL: Final = 2000
 PATIENCE_S: Final = 30.0
+READERS: Final = 1
+"""The children that read what the web has sent, of those that there are for all files."""
+READING_S: Final = 10.0
+"""How long one may read a page. The parser takes longer for some texts that are made for that."""
 MOST_TOKENS: Final = 100_000
 """What a page may have without `max_content_tokens`: about 400,000 characters."""
 CHARACTERS_A_TOKEN: Final = 4
@@ -64,21 +69,30 @@ def _codec(fetched: FetchedBody) -> str:
 
 
 class WebFetch:
-    """The fetches of one answer. Without a `web` none is possible."""
+    """The fetches of one answer. Without a `web` none is possible.
 
-    def __init__(
+    `turns` are those of all answers: what the web sends may take its reader long, and the PDFs of
+    callers need one too.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a fetch needs
         self,
         tool: WebFetchTool,
         web: Web | None,
         file_reader: FileReader,
         now: Callable[[], datetime],
         most_bytes: int,
+        *,
+        turns: asyncio.Semaphore | None = None,
+        reading_s: float = READING_S,
     ) -> None:
         self._tool = tool
         self._web = web
         self._file_reader = file_reader
         self._now = now
         self._most_bytes = most_bytes
+        self._turns = turns or asyncio.Semaphore(READERS)
+        self._reading_s = reading_s
         self._uses = 0
 
     async def run(self, call: ServerCall, prompt: Prompt) -> ServerResult:
@@ -153,21 +167,29 @@ class WebFetch:
 
     async def _check_pdf(self, data: str) -> None:
         """Read a PDF, as its text is read again with the prompt; it must not fail there."""
-        try:
-            async with self._file_reader.borrow() as child:
-                await child.text(data)
-        except FileRefusedError as error:
-            raise _RefusedError("unsupported_content_type") from error
-        except OverloadedError as error:
-            raise _RefusedError("too_many_requests") from error
+        async with self._child() as child:
+            await child.text(data)
 
     async def _page(self, url: str, fetched: FetchedBody) -> tuple[str, str]:
         head = f"{url}\n{fetched.charset or ''}\n".encode()
         data = b64encode(head + fetched.body).decode()
+        async with self._child() as child:
+            return await child.page(data)
+
+    @asynccontextmanager
+    async def _child(self) -> AsyncGenerator[BorrowedChild]:
+        """Borrow a child in the turn of this fetch, for as long as a page may take."""
         try:
-            async with self._file_reader.borrow() as child:
-                return await child.page(data)
-        except FileRefusedError as error:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise _RefusedError("too_many_requests") from error
+        try:
+            async with self._file_reader.borrow() as child, asyncio.timeout(self._reading_s):
+                yield child
+        except (FileRefusedError, TimeoutError) as error:
             raise _RefusedError("unsupported_content_type") from error
         except OverloadedError as error:
             raise _RefusedError("too_many_requests") from error
+        finally:
+            self._turns.release()

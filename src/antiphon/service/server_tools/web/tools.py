@@ -1,5 +1,6 @@
 """The tools that reach the web, as the settings have them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -42,6 +43,7 @@ class WebTools:
         self._file_reader = file_reader
         self._now = now
         self._backend = backend
+        self._turns: asyncio.Semaphore | None = None
         self._web = web
 
     @property
@@ -68,10 +70,13 @@ class WebTools:
 
     def fetch(self, tool: WebFetchTool) -> ServerToolRunner:
         """Return the fetches of one answer."""
-        from antiphon.service.server_tools.web.fetch import WebFetch  # noqa: PLC0415 - HTTP
+        from antiphon.service.server_tools.web.fetch import READERS, WebFetch  # noqa: PLC0415 - HTTP
 
+        if self._turns is None:
+            self._turns = asyncio.Semaphore(READERS)
         most = self._settings.fetch_bytes
-        return WebFetch(tool, self._web, self._file_reader, self._now, most)
+        reader, turns = self._file_reader, self._turns
+        return WebFetch(tool, self._web, reader, self._now, most, turns=turns)
 
 
 def web_tools_of(  # noqa: PLR0913 - the parts of two tools
