@@ -21,6 +21,7 @@ from support.asgi import Client
 from support.organization import NOON, Organization, StartOrganization
 from support.pdf import pdf
 from support.search_services import SearchService, search_service
+from support.tool_search import REGEX
 from support.web import FakeNameServer, Site, allow_loopback, answer, redirect, site
 
 pytestmark = pytest.mark.anyio
@@ -126,6 +127,21 @@ async def test_model_searches_and_cites_what_it_found(organization, service) -> 
     assert "".join(block["text"] for block in message["content"][3:]) == (
         "In Oslo it rains. Be careful."
     )
+
+
+async def test_search_that_is_found_late_is_cited_too(organization, service) -> None:
+    looks = {"name": REGEX["name"], "input": {"pattern": "web"}}
+    replies = [
+        {"when": "It rains", "text": "In Oslo it rains [source 1]."},
+        {"when": "Tool: web_search", "text": "", "tool_calls": [LOOK]},
+        {"text": "", "tool_calls": [looks]},
+    ]
+    caller = with_web(await opened(organization, *replies), service)
+    tools = [REGEX, SEARCH | {"defer_loading": True}]
+    message = (await caller.create(tools=tools, messages=[QUESTION], max_tokens=500)).json
+    assert message["content"][-1]["text"] == "In Oslo it rains."
+    (citation,) = message["content"][-1]["citations"]
+    assert citation["type"] == "web_search_result_location"
 
 
 @pytest.mark.covers("blocks of a request: web_search_tool_result", "effect")
@@ -276,6 +292,27 @@ async def test_document_is_cited_if_the_caller_wants_it_and_comes_back(organizat
     first = await count(caller, tools=[FETCH | tool], messages=said[:1])
     again = await count(caller, tools=[FETCH | tool], messages=said)
     assert message["usage"]["input_tokens"] == first + again
+
+
+async def test_document_that_is_fetched_is_counted_behind_those_of_the_caller(
+    organization, there
+) -> None:
+    url = there.url("/rain")
+    there.pages["/rain"] = answer(PAGE, Content_Type="text/html")
+    caller = with_web(await opened(organization, *fetches(url)), None)
+    # None of these may be cited, and yet the first is number 0.
+    source = {"type": "text", "media_type": "text/plain", "data": "Nothing of it."}
+    content = [{"type": "document", "source": source}] * 2 + [{"type": "text", "text": url}]
+    tool = FETCH | {"citations": {"enabled": True}}
+    question = {"role": "user", "content": content}
+    message = (await caller.create(tools=[tool], messages=[question], max_tokens=2000)).json
+    (citation,) = message["content"][-1]["citations"]
+    assert (citation["document_index"], citation["cited_text"]) == (2, "It rains in Oslo.")
+    assert (citation["start_char_index"], citation["end_char_index"]) == (0, 17)
+    said = {"role": "assistant", "content": message["content"]}
+    following = {"role": "user", "content": "And now?"}
+    again = await caller.create(tools=[tool], messages=[question, said, following])
+    assert again.status == 200, again.json
 
 
 async def test_pdf_is_a_document(organization, there) -> None:

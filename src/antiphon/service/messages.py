@@ -164,7 +164,7 @@ class Messages:
         admission = await self._admitter.admit(request)
         if read.textless_pages:
             admission.headers[TEXTLESS_HEADER] = str(read.textless_pages)
-        sources = self._server_tools.sources(prompt, read.sources)
+        sources = self._server_tools.sources(read)
         spec = self._spec(params, context, prompt, sources, cached)
         rounds = self._server_tools.rounds(
             engine, prompt, request, admission, cached=cached, sources=sources

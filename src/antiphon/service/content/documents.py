@@ -33,13 +33,15 @@ from antiphon.wire.content import (
 class ReadPrompt(msgspec.Struct, frozen=True, eq=False):
     """A prompt whose documents are text.
 
-    `sources` are the documents to cite, if there are any; `textless_pages` counts the pages of
-    PDFs that have no text or cannot be read.
+    `sources` are the documents to cite, if there are any, and `counted` all that were read: the
+    number of one that is read later follows theirs. `textless_pages` counts the pages of PDFs that
+    have no text or cannot be read.
     """
 
     prompt: Prompt
     sources: Sources | None = None
     textless_pages: int = 0
+    counted: Sources | None = None
 
 
 async def read_documents(
@@ -61,7 +63,7 @@ async def read_documents(
     read = await offload(size, rewrite_in_pieces, prompt, reading.read)
     sources = reading.sources if reading.sources.pieces else None
     textless = sum(not text for pages in pdfs.values() for text in pages.texts)
-    return ReadPrompt(read, sources, textless)
+    return ReadPrompt(read, sources, textless, reading.sources)
 
 
 def _are_plain(prompt: Prompt) -> bool:

@@ -20,7 +20,7 @@ from antiphon.engines.base import Engine
 from antiphon.engines.step_runner import StepRunner
 from antiphon.service.background import offload
 from antiphon.service.caching import CachedRequest
-from antiphon.service.content.documents import read_documents
+from antiphon.service.content.documents import ReadPrompt, read_documents
 from antiphon.service.content.file_reader import FileReader
 from antiphon.service.limits.admission import Admission, AdmissionRequest
 from antiphon.service.limits.admitter import Admitter
@@ -61,13 +61,13 @@ class ServerTools:
         """Return a prompt with what the web said in earlier answers."""
         return self._web.results.opened(prompt)
 
-    def sources(self, prompt: Prompt, found: Sources | None) -> Sources | None:
+    def sources(self, read: ReadPrompt) -> Sources | None:
         """Return what an answer may cite: also what its tools are yet to find."""
-        if found is None and any(
-            isinstance(tool, WebSearchTool | WebFetchTool) for tool in prompt.callable_tools
+        if read.sources is None and any(
+            isinstance(tool, WebSearchTool | WebFetchTool) for tool in _offered(read.prompt)
         ):
-            return Sources()
-        return found
+            return read.counted or Sources()
+        return read.sources
 
     def rounds(  # noqa: PLR0913 - what an answer is made of
         self,
@@ -80,9 +80,7 @@ class ServerTools:
         sources: Sources | None,
     ) -> Rounds | None:
         """Return the rounds of an answer; `None` if it offers none of these tools."""
-        offered = [tool for tool in prompt.callable_tools if isinstance(tool, ServerTool)]
-        # Those that a search of tools may find later.
-        offered += [tool for tool in prompt.searchable if isinstance(tool, ServerTool)]
+        offered = _offered(prompt)
         if not offered:
             return None
         search = ToolSearch(prompt.searchable, runner=self._searches)
@@ -120,6 +118,12 @@ class ServerTools:
 
     def _new_id(self) -> str:
         return server_tool_use_id(self._entropy(ID_ENTROPY))
+
+
+def _offered(prompt: Prompt) -> list[ServerTool]:
+    """Return the tools of the server in a prompt, also those that a search may find later."""
+    tools = (*prompt.callable_tools, *prompt.searchable)
+    return [tool for tool in tools if isinstance(tool, ServerTool)]
 
 
 def _size_of(turn: Turn) -> int:
