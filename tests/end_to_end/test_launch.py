@@ -184,6 +184,14 @@ def test_editor_without_the_settings_is_told_of_them(server: Program, data_dir: 
     assert server.url in path.read_text(encoding="utf-8")
 
 
+def test_file_of_the_key_is_found_from_any_folder(server: Program, data_dir: Path) -> None:
+    done = run(
+        data_dir, "launch", "claude", "--print-env", "--data-dir", ".", **variables(data_dir)
+    )
+    assert f'"$(cat {data_dir}/launch/claude.key)"' in done.stdout
+    assert server.url in done.stdout
+
+
 def test_program_without_a_file_of_settings_says_so(server: Program, data_dir: Path) -> None:
     done = launch(data_dir, "copilot", "--model", "large", "--write-settings")
     assert done.returncode == 1

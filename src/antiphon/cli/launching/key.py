@@ -71,7 +71,8 @@ def own_key(
     It is the key of the settings, if the server takes that; else the one that was made for the
     program before; else a new one. Raises `CommandError`.
     """
-    folder = settings.data_dir / FOLDER
+    # Programs read the file wherever they are started.
+    folder = settings.data_dir.absolute() / FOLDER
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         # Of two that begin at once, the second one finds the key of the first.
