@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.cli.exam.budget import SHARES, Budget, OutOfTimeError
-from antiphon.cli.exam.parts import alike, is_right, is_valid, sizes_up_to
+from antiphon.cli.exam.api import RefusedError
+from antiphon.cli.exam.budget import SHARES, Budget, OutOfTimeError, PartTime
+from antiphon.cli.exam.parts import (
+    alike,
+    examine_long_context,
+    is_right,
+    is_valid,
+    sizes_up_to,
+)
 from antiphon.cli.exam.report import TITLES, exam_line, exam_table
 from antiphon.cli.exam.result import (
     EARNED,
@@ -320,3 +328,29 @@ def test_exam_that_cannot_be_taken_says_why(shell: Shell) -> None:
     assert "choose a model with --id; models of the settings: scripted" in shell.complaint(
         "models exam --id other"
     )
+
+
+class LongReader:
+    """A model that finds everything in its context, and whose tokens are few in short texts."""
+
+    def __init__(self, context: int) -> None:
+        self.context = context
+
+    async def count(self, body: Any) -> int:
+        text = body["messages"][0]["content"]
+        return int(len(text) / 5 * (1.03 if len(text) > 50_000 else 1))
+
+    async def message(self, body: Any) -> Any:
+        if await self.count(body) + body["max_tokens"] > self.context:
+            raise RefusedError(400, "prompt is too long")
+        (number,) = re.findall(r"lighthouse is (\d+)", body["messages"][0]["content"])
+        return {"content": [{"type": "text", "text": number}]}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("context", [600, 8_192, 131_072])
+async def test_longest_text_fits_into_the_context(context: int) -> None:
+    reader: Any = LongReader(context)
+    part = await examine_long_context(reader, PartTime(lambda: 0.0, 60), context)
+    assert (part.problem, part.passed) == (None, part.planned)
+    assert part.facts["longest_found"] == context

@@ -15,6 +15,7 @@ from antiphon.cli.exam.tasks import (
     EDITS,
     CallTask,
     EditTask,
+    Haystack,
     Json,
     ObjectTask,
     call_tasks,
@@ -37,6 +38,9 @@ SENTENCE_TOKENS: Final = 16
 """About as many as a sentence has."""
 SIZES: Final = (2_048, 8_192, 32_768, 131_072, 524_288)
 """The tokens of long texts. The last one is what the context of the model holds."""
+FOUND_TOKENS: Final = 64
+"""The most tokens of the answer to a long text."""
+TRIES: Final = 3
 FRAME: Final = 512
 """Tokens of a long prompt that are not its text: the question, the template, the answer."""
 
@@ -261,9 +265,9 @@ async def examine_long_context(api: ExamApi, time: PartTime, context: int) -> Pa
             each = await api.count({"messages": _asked(filler(SENTENCES))}) / SENTENCES
         for size, depth in tasks:
             async with tally.task():
-                straw = haystack(max(1, int((size - FRAME) / each)), depth)
+                straw = await _fitting(api, size, depth, each)
                 answer = await api.message(
-                    {"max_tokens": 64, "messages": _asked(f"{straw.text}\n\n{straw.question}")}
+                    {"max_tokens": FOUND_TOKENS, "messages": _asked(_question_in(straw))}
                 )
                 tally.facts["longest_asked"] = size
                 if straw.number in text_of(answer).replace(",", ""):
@@ -272,6 +276,26 @@ async def examine_long_context(api: ExamApi, time: PartTime, context: int) -> Pa
     except OutOfTimeError:
         pass
     return tally.part()
+
+
+async def _fitting(api: ExamApi, size: int, depth: float, each: float) -> Haystack:
+    """Return a text that fits into so many tokens with its answer.
+
+    `each` is about what a sentence has. In a long text an error of one in a hundred would be more
+    than the frame, and the model be blamed for it.
+    """
+    straw = haystack(sentences := max(1, int((size - FRAME) / each)), depth)
+    for _ in range(TRIES):
+        counted = await api.count({"messages": _asked(_question_in(straw))})
+        if counted <= size - FOUND_TOKENS:
+            break
+        sentences = max(1, int(sentences * (size - FRAME) / counted))
+        straw = haystack(sentences, depth)
+    return straw
+
+
+def _question_in(straw: Haystack) -> str:
+    return f"{straw.text}\n\n{straw.question}"
 
 
 def sizes_up_to(context: int) -> tuple[int, ...]:
