@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -92,6 +93,19 @@ def test_late_search_is_given_up_between_two_texts_of_a_tool() -> None:
     asked = itertools.count()
     with pytest.raises(SearchTooLongError):
         catalogue(many, is_late=lambda: next(asked) == 100).ranked("n1")
+
+
+def test_late_search_leaves_the_rest_to_the_next_one() -> None:
+    looks = itertools.count(1)
+    many = [tool(f"n{number}", "Some words.") for number in range(100)]
+    found = catalogue(*many, WEATHER, is_late=lambda: next(looks) % 160 == 0)
+    tries = 0
+    while tries < 20:
+        tries += 1
+        with suppress(SearchTooLongError):
+            assert found.ranked("weather") == ("get_weather",)
+            break
+    assert 1 < tries < 20
 
 
 def test_words_rank_by_how_well_they_fit() -> None:

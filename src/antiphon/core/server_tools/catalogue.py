@@ -7,7 +7,6 @@ fits comes before one whose description does, and that before one of whose argum
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
 from math import log
 from typing import Any, Final
 
@@ -55,6 +54,7 @@ class Catalogue:
     def __init__(self, tools: Sequence[Tool], is_late: Callable[[], bool]) -> None:
         self._tools = tools
         self._is_late = is_late
+        self._counted: list[Counter[str]] = []
 
     def matching(self, matches: Callable[[str], bool]) -> tuple[str, ...]:
         """Return the names of the first tools with a text that matches."""
@@ -64,7 +64,8 @@ class Catalogue:
             self._go_on()
             return matches(text)
 
-        for name, fields in self._all_fields():
+        for tool in self._tools:
+            name, fields = tool.name, self._fields(tool)
             rank = next((i for i, texts in enumerate(fields) if any(map(fits, texts))), None)
             if rank is not None:
                 ranks[rank].append(name)
@@ -75,7 +76,7 @@ class Catalogue:
     def ranked(self, query: str) -> tuple[str, ...]:
         """Return the names of the tools that fit the words of a query best (BM25)."""
         asked = set(words_of(query)) - _STOP_WORDS
-        counts = self._counts
+        counts = self._counts()
         if not asked or not counts:
             return ()
         mean = sum(map(Counter.total, counts)) / len(counts) or 1.0
@@ -96,28 +97,26 @@ class Catalogue:
                 scored.append((-score, len(scored), tool.name))
         return tuple(name for _, _, name in sorted(scored)[:MOST_FOUND])
 
-    def _all_fields(self) -> Iterator[tuple[str, tuple[Sequence[str], ...]]]:
-        for tool in self._tools:
-            self._go_on()
-            described = (tool.description or "")[:LONGEST_TEXT]
-            yield tool.name, ((tool.name,), (described,), tuple(_arguments(tool)))
+    def _fields(self, tool: Tool) -> tuple[Sequence[str], ...]:
+        self._go_on()
+        described = (tool.description or "")[:LONGEST_TEXT]
+        return (tool.name,), (described,), tuple(_arguments(tool))
 
     def _go_on(self) -> None:
         if self._is_late():
             raise SearchTooLongError
 
-    @cached_property
-    def _counts(self) -> list[Counter[str]]:
-        counts = []
-        for _, fields in self._all_fields():
+    def _counts(self) -> Sequence[Counter[str]]:
+        """Count the words of each tool. A search that is late leaves the rest to the next one."""
+        for tool in self._tools[len(self._counted) :]:
             count: Counter[str] = Counter()
-            for weight, texts in zip(_WEIGHTS, fields, strict=True):
+            for weight, texts in zip(_WEIGHTS, self._fields(tool), strict=True):
                 for text in texts:
                     self._go_on()
                     for word in words_of(text):
                         count[word] += weight
-            counts.append(count)
-        return counts
+            self._counted.append(count)
+        return self._counted
 
 
 def words_of(text: str) -> list[str]:
