@@ -1,6 +1,7 @@
 """The services that search the web, against stand-ins of each."""
 
 import json
+import time
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from antiphon.secret import Secret
 from antiphon.service.server_tools.web.backends import (
     LARGEST_ANSWER,
     LONGEST_TEXT,
+    MOST_READ,
     Hit,
     Query,
     SearchFailedError,
@@ -166,6 +168,13 @@ async def test_service_that_is_away_slow_or_endless_is_unavailable() -> None:
 def test_backend_needs_a_service() -> None:
     with pytest.raises(ValueError, match="no search"):
         WebSearchBackend(WebSettings())
+
+
+def test_answer_without_an_end_is_read_up_to_a_limit() -> None:
+    results = [{"url": f"https://n{number}.example"} for number in range(60_000)]
+    began = time.process_time()
+    assert len(hits_of({"results": results}, "own", Domains())) == MOST_READ
+    assert time.process_time() - began < 1
 
 
 NAMES = ("results", "web", "url", "title", "content", "description", "age", "extra_snippets")

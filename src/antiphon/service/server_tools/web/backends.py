@@ -21,6 +21,8 @@ LARGEST_ANSWER: Final = 4 * 1024 * 1024
 LONGEST_TEXT: Final = 4000
 """The characters of one result that a model reads."""
 LONGEST_FIELD: Final = 2000
+MOST_READ: Final = 200
+"""The results of one answer that are looked at; services find far fewer."""
 
 ServiceName: TypeAlias = Literal["searxng", "brave", "tavily", "own"]
 SearchFault: TypeAlias = Literal["unavailable", "too_many_requests"]
@@ -121,7 +123,7 @@ class WebSearchBackend:
 def hits_of(answer: Any, service: ServiceName, domains: Domains) -> Sequence[Hit]:
     """Return the permitted results in an answer of a service, whatever it has said."""
     _, fields_of = _SERVICES[service]
-    hits = (_hit(*fields) for fields in fields_of(answer))
+    hits = (_hit(*fields) for fields in fields_of(answer)[:MOST_READ])
     return [hit for hit in hits if hit is not None and _permits(domains, hit.url)]
 
 
