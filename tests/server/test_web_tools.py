@@ -2,6 +2,7 @@
 
 from base64 import b64decode
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from antiphon.secret import Secret
 from antiphon.server.app import build_app
-from antiphon.service.content.file_reader import FileReader
+from antiphon.service.content.file_reader import BorrowedChild, FileReader
 from antiphon.service.content.web import Web
 from antiphon.service.messages import Messages
 from antiphon.service.server_tools.web.backends import WebSearchBackend
@@ -36,6 +37,17 @@ def fetching(url: str) -> dict[str, Any]:
     return {"name": "web_fetch", "input": {"url": url}}
 
 
+# What the tests have started: a child that nobody ends has a pipe that nobody closes.
+READERS: list[FileReader] = []
+
+
+@pytest.fixture(autouse=True)
+async def ended_readers() -> AsyncGenerator[None]:
+    yield
+    while READERS:
+        await READERS.pop().aclose()
+
+
 @pytest.fixture
 async def service() -> AsyncGenerator[SearchService]:
     async with search_service() as one:
@@ -48,14 +60,32 @@ async def there() -> AsyncGenerator[Site]:
         yield one
 
 
+class TiredReader(FileReader):
+    """Reads one PDF, and is too late for the same one when the prompt is made of it."""
+
+    reads = 0
+
+    @asynccontextmanager
+    async def borrow(self) -> AsyncGenerator[BorrowedChild]:
+        self.reads += 1
+        async with super().borrow() as child:
+            yield child if self.reads == 1 else BorrowedChild(child._child, 0.0)
+
+
 def with_web(
-    org: Organization, service: SearchService | None, *, fetch: bool = True, price: str = "0"
+    org: Organization,
+    service: SearchService | None,
+    *,
+    fetch: bool = True,
+    price: str = "0",
+    reader: FileReader | None = None,
 ) -> Client:
     """Return a caller of the same server, whose web is on this machine."""
     platform = org.platform
     found: Any = {} if service is None else {"search": "own", "url": f"{service.url}own"}
     settings = WebSettings(**found, fetch=fetch, fetch_bytes=100_000, price=Decimal(price))
-    reader = FileReader()
+    reader = reader or FileReader()
+    READERS.append(reader)
     platform.messages = Messages(
         platform.models,
         platform.admitter,
@@ -325,6 +355,21 @@ async def test_pdf_is_a_document(organization, there) -> None:
     assert message["content"][-1]["text"].startswith("So")
 
 
+async def test_pdf_that_is_late_the_second_time_is_no_fault_of_the_caller(
+    organization, there
+) -> None:
+    url = there.url("/a.pdf")
+    there.pages["/a.pdf"] = answer(
+        b64decode(pdf(["It rains in Oslo."])), Content_Type="application/pdf"
+    )
+    org = await opened(organization, *fetches(url))
+    caller = with_web(org, None, reader=TiredReader())
+    asked = {"tools": [FETCH], "messages": [{"role": "user", "content": f"Read {url}"}]}
+    refused = await caller.create(**asked)
+    assert (refused.status, refused.error[1]) == (529, "overloaded_error")
+    assert sum(one.cost for one in (await org.entries()).values()) == 0
+
+
 @pytest.mark.parametrize(
     ("page", "code"),
     [
@@ -410,7 +455,7 @@ async def test_found_page_may_be_fetched(organization, service, there) -> None:
     ]
 
 
-def test_keys_are_no_text_of_the_settings() -> None:
+async def test_keys_are_no_text_of_the_settings() -> None:
     assert "k" * 20 not in repr(WebSettings(search="brave", key=Secret("k" * 20)))
 
 

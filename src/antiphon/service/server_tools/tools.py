@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from antiphon.core.blocks import walk
 from antiphon.core.citations.sources import Sources
+from antiphon.core.errors import InvalidRequestError, OverloadedError
 from antiphon.core.ids import ID_ENTROPY, server_tool_use_id
 from antiphon.core.prompt import (
     FinishReason,
@@ -101,7 +102,11 @@ class ServerTools:
             alone = replace(before, turns=(turn,), breakpoints=(), pdf_paths=(), sealed=True)
             opened = self.opened(alone)
             size = _size_of(turn)
-            done = await read_documents(opened, self._file_reader, size, sources)
+            try:
+                done = await read_documents(opened, self._file_reader, size, sources)
+            except InvalidRequestError as error:
+                # Of a PDF that was read once already, so the caller's request has no fault.
+                raise OverloadedError from error
             if sources is not None:
                 # Here, as a long page would keep the event loop at the first sentence about it.
                 await offload(size, sources.quotes)
