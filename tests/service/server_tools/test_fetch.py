@@ -32,16 +32,17 @@ async def there() -> AsyncGenerator[Site]:
 async def fetched(url: str, domains: Domains = Domains()) -> Any:  # noqa: B008 - it is frozen
     """Fetch a URL that the user has named; return the text, or the code of the error."""
     tool = WebFetchTool(name="web_fetch", kind="web_fetch", input_schema={}, domains=domains)
-    web = Web(FakeNameServer(), allow_loopback)
-    fetch = WebFetch(tool, web, FileReader(), lambda: NOON, 10_000)
+    web, reader = Web(FakeNameServer(), allow_loopback), FileReader()
+    fetch = WebFetch(tool, web, reader, lambda: NOON, 10_000)
     prompt = Prompt((Turn("user", (TextParam(text=f"Read {url}"),)),), 1)
-    result = await fetch.run(ServerCall("srvtoolu_1", "web_fetch", {"url": url}), prompt)
+    try:
+        result = await fetch.run(ServerCall("srvtoolu_1", "web_fetch", {"url": url}), prompt)
+    finally:
+        await reader.aclose()
     content: Any = result.block.content
-    return (
-        content.content.source.data
-        if isinstance(content, WebFetchResultBlock)
-        else (content.error_code)
-    )
+    if isinstance(content, WebFetchResultBlock):
+        return content.content.source.data
+    return content.error_code
 
 
 BLOCKED = Domains(blocked=("xn--bcher-kva.example", "evil.example", "example.com/secret"))
@@ -130,6 +131,11 @@ async def test_text_is_read_as_its_server_says(
 ) -> None:
     there.pages["/a"] = answer(body, Content_Type=f"text/plain{charset}")
     assert await fetched(there.url("/a")) == text
+
+
+async def test_line_breaks_in_a_url_are_no_part_of_the_page(there: Site) -> None:
+    there.pages["/autf-8x"] = answer("<p>K\u00e4se".encode(), Content_Type="text/html")
+    assert await fetched(there.url("/a\nutf-8\nx")) == "K\u00e4se"
 
 
 # A text on which the parser takes minutes.

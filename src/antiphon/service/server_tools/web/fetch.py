@@ -171,7 +171,8 @@ class WebFetch:
             await child.text(data)
 
     async def _page(self, url: str, fetched: FetchedBody) -> tuple[str, str]:
-        head = f"{url}\n{fetched.charset or ''}\n".encode()
+        # As it is fetched it has no line breaks, which end it here.
+        head = f"{as_fetched(url)}\n{fetched.charset or ''}\n".encode()
         data = b64encode(head + fetched.body).decode()
         async with self._child() as child:
             return await child.page(data)
