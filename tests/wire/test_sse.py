@@ -79,6 +79,21 @@ def test_events_survive_any_cut_of_their_bytes(
     ]
 
 
+@given(st.lists(EVENTS, max_size=12))
+def test_events_that_are_written_together_are_written_as_one_by_one(
+    events: list[StreamEvent],
+) -> None:
+    encoder = EventEncoder()
+    assert encoder.encode_all(events) == b"".join(map(encoder.encode, events))
+
+
+def test_line_breaks_in_texts_end_no_frame_of_a_run() -> None:
+    texts = ["a\n\nevent: x\ndata: {}\n\n", "\r\n", "\u2028"]
+    run = [ContentBlockDelta(index=0, delta=TextDelta(text=text)) for text in texts]
+    encoder = EventEncoder()
+    assert encoder.encode_all(run) == b"".join(map(encoder.encode, run))
+
+
 LINES = st.sampled_from(
     ["", "", "data: a", "data:b", "data", "event: ping", "event", ": comment", "id: 7", "data: ü"]
 )

@@ -117,6 +117,7 @@ class Assembly:
         "_gathered",
         "_index",
         "_open",
+        "_plain",
         "_round",
         "_scanner",
         "_server_tools",
@@ -147,6 +148,8 @@ class Assembly:
         # A stop sequence must end the answer at once, so text is not gathered while one may come.
         gathers = not spec.streamed and not sequences
         self._gathered: list[str] | None = [] if gathers else None
+        # Whether each piece of text is sent as it comes.
+        self._plain = not gathers and self._scanner is None and self._claims is None
         self._index = 0
         self._open: type[StartedBlock] | None = None
         self._thought: list[str] = []
@@ -169,20 +172,19 @@ class Assembly:
         )
         return MessageStart(message=message)
 
-    def feed(self, event: EngineEvent) -> list[StreamEvent]:  # noqa: PLR0911 - a way for each kind
+    def feed(self, event: EngineEvent) -> list[StreamEvent]:
         """Return the stream events for one engine event: often none, several at the end."""
         if self.ended:
             raise RuntimeError("the message has ended")
         self.output_tokens += event.tokens
         if isinstance(event, TextChunk):
+            # Nearly every event of a stream is one of these.
+            if self._plain:
+                return self._text(event.text)
             if (gathered := self._gathered) is not None:
                 gathered.append(event.text)
                 return []
-            if self._claims is not None:
-                return self._cited(self._claims.feed(event.text))
-            if self._scanner is not None:
-                return self._scanned(self._scanner.feed(event.text))
-            return self._text(event.text)
+            return self._searched(event.text)
         if isinstance(event, ToolCallJson):
             return self._feed_input(event)
         if isinstance(event, Finished):
@@ -215,6 +217,13 @@ class Assembly:
             case Finished(reason=reason, refusal=refusal):
                 return self._end(self._reason(reason), None, refusal)
         raise RuntimeError("the message has started")
+
+    def _searched(self, text: str) -> list[StreamEvent]:
+        """Send of a text what is no beginning of a citation or of a stop sequence."""
+        if self._claims is not None:
+            return self._cited(self._claims.feed(text))
+        assert self._scanner is not None  # noqa: S101 - for the type checker
+        return self._scanned(self._scanner.feed(text))
 
     def _scanned(self, scan: Scan) -> list[StreamEvent]:
         events = self._text(scan.text)
@@ -256,7 +265,6 @@ class Assembly:
         if not text:
             return []
         delta = TextDelta(text=text)
-        # Nearly every event of a stream is one of these.
         if self._open is StartedText:
             return [ContentBlockDelta(index=self._index, delta=delta)]
         return [*self._begin(StartedText()), self._delta(delta)]

@@ -86,7 +86,9 @@ StartedBlock: TypeAlias = (
 )
 
 
-class TextDelta(AnswerStruct, tag_field="type", tag="text_delta", kw_only=True, frozen=True):
+class TextDelta(
+    AnswerStruct, tag_field="type", tag="text_delta", kw_only=True, frozen=True, gc=False
+):
     text: str
 
 
@@ -123,7 +125,8 @@ class CitationsDelta(
 Delta: TypeAlias = TextDelta | ThinkingDelta | SignatureDelta | InputJsonDelta | CitationsDelta
 
 
-class ContentBlockDelta(Event, tag="content_block_delta", kw_only=True, frozen=True):
+# Each token has one of these. No cycle goes through them, so no collection looks at them.
+class ContentBlockDelta(Event, tag="content_block_delta", kw_only=True, frozen=True, gc=False):
     index: int
     delta: Delta
 
