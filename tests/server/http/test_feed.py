@@ -1,10 +1,11 @@
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 
 from antiphon.core.errors import OverloadedError
-from antiphon.server.http.responses import MOST_WAITING, Feed
+from antiphon.server.http.responses import EARLY_S, MOST_WAITING, Feed
 from antiphon.wire.events import Ping, StreamEvent
 
 pytestmark = pytest.mark.anyio
@@ -106,3 +107,121 @@ async def test_leaving_stops_the_engine() -> None:
     async with Feed(script.events()) as feed:
         assert await feed.following(SHORT_S) == []
     assert script.closed
+
+
+class Timer:
+    """A timer of `HandSet`."""
+
+    def __init__(self, at: float, call: Callable[[], None]) -> None:
+        self.at = at
+        self.call = call
+        self.over = False
+
+    def cancel(self) -> None:
+        self.over = True
+
+
+class HandSet:
+    """The running loop with a clock that is set by hand, and a list of all timers."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.now = 100.0
+        self.timers: list[Timer] = []
+        self.create_future = self._loop.create_future
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, call: Callable[[], None]) -> Timer:
+        self.timers.append(Timer(when, call))
+        return self.timers[-1]
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass, and ring the timers that are due."""
+        self.now += seconds
+        for timer in [one for one in self.timers if not one.over and one.at <= self.now]:
+            timer.over = True
+            timer.call()
+        await a_turn()
+
+
+async def a_turn() -> None:
+    """Let all tasks go on that can."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def clock() -> HandSet:
+    return HandSet()
+
+
+@asynccontextmanager
+async def timed(script: Script, clock: HandSet) -> AsyncGenerator[Feed]:
+    async with Feed(script.events()) as feed:
+        feed._loop = clock  # type: ignore[assignment]
+        yield feed
+
+
+async def test_patience_begins_anew_with_each_wait(clock: HandSet) -> None:
+    """The timer of the first wait rings during a later one, and ends nothing."""
+    script = Script()
+    async with timed(script, clock) as feed:
+        for _ in range(3):
+            waiting = asyncio.create_task(feed.following(5))
+            await a_turn()
+            await clock.advance(3)
+            script.say(1)
+            assert await waiting == [Ping()]
+        waiting = asyncio.create_task(feed.following(5))
+        await a_turn()
+        await clock.advance(4.9)
+        assert not waiting.done()
+        await clock.advance(0.1)
+        assert await waiting == []
+
+
+async def test_shorter_patience_than_the_timers_is_kept(clock: HandSet) -> None:
+    script = Script()
+    async with timed(script, clock) as feed:
+        for patience_s in (10, 1):
+            waiting = asyncio.create_task(feed.following(patience_s))
+            await a_turn()
+            if patience_s > 1:
+                script.say(1)
+                assert await waiting == [Ping()]
+        await clock.advance(1)
+        assert waiting.done()
+        assert await waiting == []
+
+
+async def test_timer_that_rings_a_little_early_ends_the_wait(clock: HandSet) -> None:
+    script = Script()
+    async with timed(script, clock) as feed:
+        waiting = asyncio.create_task(feed.following(5))
+        await a_turn()
+        clock.now += 5 - EARLY_S / 2
+        clock.timers[0].call()
+        await a_turn()
+        assert await waiting == []
+
+
+async def test_no_patience_lets_the_engine_work_in_each_wait() -> None:
+    script = Script()
+    async with Feed(script.events()) as feed:
+        script.say(1)
+        found = [await feed.following(0) for _ in range(5)]
+    assert [event for events in found for event in events or ()] == [Ping()]
+
+
+async def test_waits_share_one_timer_that_ends_with_the_feed(clock: HandSet) -> None:
+    script = Script()
+    async with timed(script, clock) as feed:
+        for _ in range(20):
+            waiting = asyncio.create_task(feed.following(LONG_S))
+            await a_turn()
+            script.say(1)
+            assert await waiting == [Ping()]
+        assert [timer.over for timer in clock.timers] == [False]
+    assert [timer.over for timer in clock.timers] == [True]

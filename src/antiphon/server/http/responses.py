@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from types import TracebackType
 from typing import Self
 
@@ -15,6 +15,8 @@ from antiphon.wire.sse import EventEncoder
 
 # The waiting events of a slow reader after which the engine has to wait.
 MOST_WAITING = 256
+# A timer of the event loop may ring so much too early, as its clock has whole milliseconds.
+EARLY_S = 0.001
 
 
 class Feed:
@@ -28,12 +30,17 @@ class Feed:
     def __init__(self, groups: EventGroups) -> None:
         self._groups = groups
         self._waiting: deque[StreamEvent] = deque()
-        # What the writer waits for, while it does.
+        # What the writer waits for, while it does, and until when.
         self._news: asyncio.Future[None] | None = None
+        self._due = 0.0
+        # A timer that rings too early is set again then: a new one for each token costs more.
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = 0.0
         self._room = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.get_running_loop().create_task(self._generate())
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._generate())
         self._task.add_done_callback(lambda _: self._tell())
         return self
 
@@ -43,6 +50,8 @@ class Feed:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         if not self._task.done():
             # The engine has to stop before the code behind this context continues.
             await cancelled_once(self._task)
@@ -85,11 +94,31 @@ class Feed:
         """Wait until more than `count` events wait, until the end, or for `patience_s`."""
         if len(self._waiting) > count or self._task.done():
             return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(patience_s):
-                while len(self._waiting) <= count and not self._task.done():
-                    self._news = asyncio.get_running_loop().create_future()
-                    await self._news
+        loop = self._loop
+        self._due = due = loop.time() + patience_s
+        if self._timer is None or due < self._rings_at:
+            self._set_timer(due)
+        over = False
+        while len(self._waiting) <= count and not self._task.done() and not over:
+            self._news = loop.create_future()
+            await self._news
+            over = loop.time() > due - EARLY_S
+
+    def _set_timer(self, moment: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._rings_at = moment
+        self._timer = self._loop.call_at(moment, self._ring)
+
+    def _ring(self) -> None:
+        """Wake the writer if it has waited long enough."""
+        self._timer = None
+        if self._news is None:
+            return
+        if self._loop.time() > self._due - EARLY_S:
+            self._tell()
+        else:
+            self._set_timer(self._due)
 
     def _tell(self) -> None:
         """Wake the writer, if it waits."""
@@ -138,7 +167,6 @@ def _frames(events: list[StreamEvent], encoder: EventEncoder) -> bytes:
     """Return the bytes of one write: a ping for no events, and a ping after `message_start`."""
     if not events:
         return encoder.encode(Ping())
-    frames = list(map(encoder.encode, events))
     if isinstance(events[0], MessageStart):
-        frames.insert(1, encoder.encode(Ping()))
-    return b"".join(frames)
+        events.insert(1, Ping())
+    return encoder.encode_all(events)
