@@ -12,7 +12,7 @@ import pytest
 import uvloop
 from starlette.types import Receive, Scope, Send
 
-from antiphon.server.http.direct import DateLine
+from antiphon.server.http.cycle import DateLine
 from antiphon.server.http.protocol import LARGEST_HEAD, SLICE, EnvelopeProtocol
 from support.asgi import HELLO, KEY
 from support.connections import SOON_S, Caller, chunk, listening
@@ -303,10 +303,10 @@ async def test_requests_behind_another_wait_outside_of_memory(org: Organization)
         caller.send(one * 5_000)
         answered = (await caller.reader.readuntil(b"0\r\n\r\n")).count(b"HTTP/1.1 200")
         (connection,) = server._server.server_state.connections
-        assert len(connection.pipeline) <= SLICE // len(one) + 1
+        assert len(connection.waiting) <= SLICE // len(one) + 1
         for _ in range(5_000):
             assert (await caller.answer())[0] == 200
-            assert len(connection.pipeline) <= 2 * SLICE // len(one)
+            assert len(connection.waiting) <= 2 * SLICE // len(one)
             assert len(connection._kept) <= LARGEST_HEAD + 256 * 1024
         assert answered == 1
 

@@ -39,7 +39,7 @@ DIRECT = "antiphon.direct"
 class Direct(Protocol):
     """A shortcut around ASGI: for a body that has arrived, and for answers."""
 
-    def body(self) -> bytes | None:
+    def whole_body(self) -> bytes | None:
         """Return the body of the request if all of it has arrived and none of it was read."""
         ...
 
@@ -154,7 +154,7 @@ class Exchange:
         length = self._length()
         if length > limit:
             raise RequestTooLarge
-        if self._direct is not None and (whole := self._direct.body()) is not None:
+        if self._direct is not None and (whole := self._direct.whole_body()) is not None:
             if len(whole) > limit:
                 raise RequestTooLarge
             share.add(len(whole))

@@ -15,26 +15,24 @@ a connection ends within a stated time, and every refusal has the envelope of th
 import asyncio
 import re
 import time
+import urllib.parse
+from collections import deque
 from collections.abc import Callable
 from itertools import chain
 from typing import Any, ClassVar, NoReturn
 
 import httptools
 import msgspec
-from uvicorn._types import ASGI3Application
+from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from antiphon.core.errors import ApiError, InvalidRequestError, RequestHeadTooLarge
 from antiphon.core.ids import ID_ENTROPY, request_id
 from antiphon.logs import EventLog
 from antiphon.server.http.base_urls import base_url
 from antiphon.server.http.boundary import envelope, headers
-from antiphon.server.http.direct import DateLine, UvicornDirect, head_lines
+from antiphon.server.http.cycle import Cycle, DateLine, head_lines
 from antiphon.server.http.exchange import DIRECT
 
 # The first byte of a TLS connection, with which no request of HTTP begins.
@@ -100,7 +98,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
     _room: int | None = None
     _fault: ApiError | None = None
     # The request that is being answered; uvicorn's `cycle` is the last one that has arrived.
-    _answered: RequestResponseCycle | None = None
+    _answered: Cycle | None = None
     # What arrived behind requests that wait for their turn.
     _kept = b""
     # The moment at which the phase ends, and the timer, which may ring earlier.
@@ -114,6 +112,8 @@ class EnvelopeProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow: Flow = Flow(transport)
+        # Requests that have arrived whole behind the one that is answered, in their order.
+        self.waiting: deque[Cycle] = deque()
         self._limit(self.patience_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -121,9 +121,9 @@ class EnvelopeProtocol(HttpToolsProtocol):
             if timer is not None:
                 timer.cancel()
         self._timer = self._write_timer = self._due = None
-        self.pipeline.clear()
+        self.waiting.clear()
         self._kept = b""
-        self._disconnect(self._answered)
+        self._disconnect()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -132,7 +132,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
             self.loop.call_soon(self._drop_more)
             return
-        if self.pipeline:
+        if self.waiting:
             self._keep(data)
         else:
             self._take(data)
@@ -152,7 +152,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
         for start in range(0, len(data), SLICE):
             if self._closing or self.transport.is_closing():
                 return
-            if self.pipeline:
+            if self.waiting:
                 self._keep(data[start:])
                 return
             self._parse(data[start : start + SLICE])
@@ -189,22 +189,18 @@ class EnvelopeProtocol(HttpToolsProtocol):
 
     def _feed(self, data: bytes) -> None:
         """Parse bytes, which may be those of several requests; refuse what is none."""
-        try:
-            while data:
-                data = self._behind_upgrade(data)
-        except httptools.HttpParserError:
-            self._refuse(self._fault or InvalidRequestError(NO_REQUEST))
-
-    def _behind_upgrade(self, data: bytes) -> bytes:
-        """Parse up to the first `Upgrade` header, and return what has to be parsed again."""
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            # The parser stops behind the head, and would begin a new request there.
-            again = self._head_without_upgrade() + data[upgrade.args[0] :]
-            self.parser = new_parser(self)
-            return again
-        return b""
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                # The parser stops behind the head, and would begin a new request there.
+                data = self._head_without_upgrade() + data[upgrade.args[0] :]
+                self.parser = new_parser(self)
+            except httptools.HttpParserError:
+                self._refuse(self._fault or InvalidRequestError(NO_REQUEST))
+                return
+            else:
+                return
 
     def _head_without_upgrade(self) -> bytes:
         """Return the head that was parsed last without its `Upgrade` headers.
@@ -233,7 +229,9 @@ class EnvelopeProtocol(HttpToolsProtocol):
         # The first head has its limit from the opening on.
         if self.cycle is not None:
             self._limit(self.patience_s)
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._arriving:
@@ -282,32 +280,70 @@ class EnvelopeProtocol(HttpToolsProtocol):
             return
         self._body_bytes = self._framing = self._since_body = 0
         self._room = None
-        scope = self.scope
-        super().on_headers_complete()
-        if type(self).parting:
-            self.cycle.keep_alive = False
-        if self.pipeline:
-            # uvicorn reads no more then, and would not notice a hang-up. `_keep` bounds the rest.
+        self._begin_cycle(version)
+
+    def _begin_cycle(self, version: str) -> None:
+        """Hand the request whose head is complete to the application, or let it wait."""
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope: HTTPScope = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme or "http",
+            "root_path": "",
+            "method": self.parser.get_method().decode("ascii"),
+            "path": urllib.parse.unquote(path) if "%" in path else path,
+            "raw_path": url.path,
+            "query_string": url.query or b"",
+            "headers": self.headers,
+            "state": {},
+        }
+        lasts = version != "1.0" and self.parser.should_keep_alive() and not type(self).parting
+        # Before the first request there is none, which uvicorn's types leave out.
+        before: Cycle | None = self.cycle
+        cycle = Cycle(
+            scope,
+            self.transport,
+            self.flow,
+            self.on_response_complete,
+            date=self.date,
+            default_headers=self.server_state.default_headers,
+            keep_alive=lasts,
+            expects_continue=self.expect_100_continue,
+        )
+        self.cycle: Cycle = cycle
+        # The application takes it out: it refers to the scope.
+        scope["state"][DIRECT] = cycle
+        if before is None or before.response_complete:
+            self._start(cycle)
+        else:
+            # Bytes are still read, or a hang-up would not be noticed. `_keep` bounds what waits.
+            self.waiting.append(cycle)
             self.flow.resume_reading()
-        # The task of the request starts after the callbacks of the parser, so it finds this.
-        scope["state"][DIRECT] = UvicornDirect(self.cycle, self.date)
 
     def on_message_complete(self) -> None:
-        # Of a request with an `Upgrade` header the body is still to come: see `_behind_upgrade`.
+        # Of a request with an `Upgrade` header the body is still to come: see `_feed`.
         if self.parser.should_upgrade():
             return
         if self._room is not None and not self.parser.should_keep_alive():
             # The parser has obeyed a `Connection: close` among the trailers, and reads no more.
             self.cycle.keep_alive = False
-        super().on_message_complete()
+        if not self.cycle.response_complete:
+            self.cycle.end_body()
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
-        super().on_body(body)
+        if not self.cycle.response_complete:
+            self.cycle.add(body)
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+    def _start(self, cycle: Cycle) -> None:
         self._answered = cycle
-        super()._start_asgi_task(cycle, app)
+        task = self.loop.create_task(cycle.run_asgi(self.app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
@@ -316,12 +352,12 @@ class EnvelopeProtocol(HttpToolsProtocol):
             self._limit_writing()
         elif answered is not None and answered.more_body:
             self._linger()
-        elif self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+        elif self.waiting:
+            self._start(self.waiting.popleft())
         else:
             self.flow.resume_reading()
             self._limit(self.patience_s if self._arriving else self._idle_s())
-        if self._kept and not self.pipeline:
+        if self._kept and not self.waiting:
             kept, self._kept = self._kept, b""
             self.flow.full = False
             self._take(kept)
@@ -361,7 +397,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
 
     def _answering(self) -> bool:
         # Before the first request there is no cycle, which uvicorn's types leave out.
-        cycle: RequestResponseCycle | None = self.cycle
+        cycle: Cycle | None = self.cycle
         return cycle is not None and not cycle.response_complete
 
     def _limit(self, seconds: float) -> None:
@@ -393,7 +429,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: ApiError) -> None:
         answered = self._answered
-        if self.pipeline or (answered is not None and answered.response_started):
+        if self.waiting or (answered is not None and answered.response_started):
             # In the middle of another answer a refusal would look like a part of it.
             self._close()
             return
@@ -401,15 +437,13 @@ class EnvelopeProtocol(HttpToolsProtocol):
         # Not by default: each scan of the port would write some.
         self.log.debug("no request", request_id=request, status=error.status, reason=error.message)
         self.transport.write(refusal(error, request, self.date()))
-        self._disconnect(answered)
+        self._disconnect()
         self._linger()
 
-    def _disconnect(self, cycle: RequestResponseCycle | None) -> None:
-        """Tell a request that its caller is gone."""
-        if cycle is not None and not cycle.response_complete:
-            cycle.disconnected = True
-            cycle.waiting_for_100_continue = False
-            cycle.message_event.set()
+    def _disconnect(self) -> None:
+        """Tell the request that is being answered that its caller is gone."""
+        if self._answered is not None:
+            self._answered.hang_up()
 
     def _linger(self) -> None:
         """End the answers; drop what the caller still sends, and close after `LINGER_S`."""
