@@ -57,6 +57,8 @@ if TYPE_CHECKING:
 
 # Checks of large requests that run at the same time.
 THREADS = 2
+# Capabilities of engines that are kept with what this server makes of them.
+MOST_KNOWN = 64
 
 Params = TypeVar("Params", CreateMessageParams, CountTokensParams)
 
@@ -91,6 +93,7 @@ class Messages:
         self._file_sources = file_sources
         self._normalize_attribution = normalize_attribution
         self._checks = StepRunner(THREADS)
+        self._able: dict[int, tuple[Capabilities, Capabilities]] = {}
         self._server_tools = ServerTools(admitter, entropy, file_reader, web or no_web_tools())
 
     def answer(self, params: CreateMessageParams, context: RequestContext) -> "AnswerContext":
@@ -258,14 +261,22 @@ class Messages:
         return opened, file_size
 
     def _limits_of(self, engine: Engine) -> Capabilities:
-        """Return what an engine can do on this server."""
+        """Return what an engine can do on this server: for each of its capabilities once."""
         limits = engine.capabilities
-        return replace(
+        known = self._able.get(id(limits))
+        # What is kept here is alive, so no other object has its `id`.
+        if known is not None:
+            return known[1]
+        able = replace(
             limits,
             url_sources=self._url_sources is not None,
             file_sources=self._file_sources is not None,
             image_types=MEDIA_TYPES if converts_images(limits) else limits.image_types,
         )
+        if len(self._able) >= MOST_KNOWN:
+            self._able.clear()
+        self._able[id(limits)] = limits, able
+        return able
 
     async def _filled(
         self, params: Params, named: Sequence[Wanted], context: RequestContext
