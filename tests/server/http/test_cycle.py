@@ -21,11 +21,13 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
+        self.writes = 0
         self.reading = True
         self.closed = False
 
     def write(self, data: Any) -> None:
         self.written += data
+        self.writes += 1
 
     def is_closing(self) -> bool:
         return self.closed
@@ -153,7 +155,7 @@ async def test_answer_after_a_hang_up_writes_nothing() -> None:
     cycle = cycle_on(wire, answered)
     cycle.hang_up()
     await cycle.answer(200, {"content-length": "2"}, b"ok")
-    await cycle.begin(200, {})
+    await cycle.begin(200, {}, b"ok", more=True)
     await cycle.write(b"ok", more=False)
     assert (wire.written, answered.count) == (b"", 0)
 
@@ -207,3 +209,33 @@ async def test_application_without_an_answer_is_a_500() -> None:
         status, headers = await asyncio.wait_for(caller.head(), SOON_S)
         assert (status, headers["connection"]) == (500, "close")
         await server.until_closed()
+
+
+@pytest.mark.parametrize(
+    ("method", "version", "written"),
+    [
+        ("GET", "1.1", b"\r\n\r\n2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n"),
+        ("HEAD", "1.1", b"\r\n\r\n"),
+    ],
+)
+async def test_first_part_is_written_with_the_head_and_the_end_with_the_last(
+    method: str, version: str, written: bytes
+) -> None:
+    wire, answered = Wire(), Answered()
+    cycle = cycle_on(wire, answered)
+    cycle.scope["method"], cycle.scope["http_version"] = method, version
+    cycle.end_body()
+    await cycle.begin(200, {}, b"ab", more=True)
+    assert (wire.writes, answered.count) == (1, 0)
+    await cycle.write(b"cd", more=False)
+    assert wire.written.endswith(written)
+    assert (wire.writes <= 2, answered.count) == (True, 1)
+
+
+async def test_answer_of_one_part_is_one_write() -> None:
+    wire, answered = Wire(), Answered()
+    cycle = cycle_on(wire, answered)
+    cycle.end_body()
+    await cycle.begin(200, {}, b"ab", more=False)
+    assert wire.written.endswith(b"\r\n\r\n2\r\nab\r\n0\r\n\r\n")
+    assert (wire.writes, answered.count) == (1, 1)

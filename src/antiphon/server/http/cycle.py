@@ -180,8 +180,12 @@ class Cycle(RequestResponseCycle):
         self.transport.write(self._head(status, headers) + content)
         self._end()
 
-    async def begin(self, status: int, headers: Mapping[str, str]) -> None:
-        """Write the head of an answer whose length is not known.
+    async def begin(
+        self, status: int, headers: Mapping[str, str], part: bytes, *, more: bool
+    ) -> None:
+        """Write the head of an answer whose length is not known, and its first part, if any.
+
+        `more` is false if this is all.
 
         HTTP/1.0 has no chunks: there the end of the connection is the end of the answer. So that
         one that breaks off does not look whole, its connection is reset, whatever the reason.
@@ -195,21 +199,23 @@ class Cycle(RequestResponseCycle):
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
         if not self.disconnected:
-            self.transport.write(self._head(status, headers))
+            self._put(self._head(status, headers), part, more=more)
 
     async def write(self, part: bytes, *, more: bool) -> None:
         """Write a part of an answer that `begin` has begun; `more` is false for the last."""
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
-        if self.disconnected:
-            return
+        if not self.disconnected:
+            self._put(b"", part, more=more)
+
+    def _put(self, head: bytes, part: bytes, *, more: bool) -> None:
         if self.scope["method"] == "HEAD":
             part = b""
         elif self._chunked:
             part = b"%x\r\n%b\r\n" % (len(part), part) if part else b""
             part += b"" if more else b"0\r\n\r\n"
-        if part:
-            self.transport.write(part)
+        if written := head + part:
+            self.transport.write(written)
         if not more:
             if not self._chunked:
                 self._at_close(NO_RESET)

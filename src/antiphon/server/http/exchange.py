@@ -47,8 +47,13 @@ class Direct(Protocol):
         """Write a whole answer."""
         ...
 
-    async def begin(self, status: int, headers: Mapping[str, str]) -> None:
-        """Write the head of an answer in parts."""
+    async def begin(
+        self, status: int, headers: Mapping[str, str], part: bytes, *, more: bool
+    ) -> None:
+        """Write the head of an answer in parts, and the first of them if it is not empty.
+
+        `more` is false if it is the only one.
+        """
         ...
 
     async def write(self, part: bytes, *, more: bool) -> None:
@@ -269,21 +274,29 @@ class Exchange:
         }
         await self._send(message)
 
-    async def start_stream(self) -> None:
-        """Begin an event stream, which proxies must not buffer."""
+    async def start_stream(self, first: bytes, *, more: bool = True) -> None:
+        """Begin an event stream, which proxies must not buffer, with its first events."""
         self.streaming = True
         self.headers |= {"cache-control": "no-cache", "x-accel-buffering": "no"}
-        await self.start_parts(EVENT_STREAM)
+        await self.start_parts(EVENT_STREAM, first, more=more)
 
-    async def start_parts(self, content_type: str) -> None:
-        """Begin an answer in parts; one that breaks off does not look whole to its reader."""
+    async def start_parts(
+        self, content_type: str, first: bytes = b"", *, more: bool = True
+    ) -> None:
+        """Begin an answer in parts; one that breaks off does not look whole to its reader.
+
+        The `first` part is written with the head, as a write costs as much as dozens of events;
+        `more` is false if it is all.
+        """
         self.started = True
         self.status = 200
         headers = {"content-type": content_type, **self.headers}
         if self._direct is None:
             await self._start(headers)
+            if first or not more:
+                await self.write(first, more=more)
         else:
-            await self._direct.begin(200, headers)
+            await self._direct.begin(200, headers, first, more=more)
 
     def age_s(self) -> float:
         """Return the age of the request in seconds."""

@@ -90,6 +90,14 @@ class Feed:
         self._task.result()
         return None
 
+    @property
+    def over(self) -> bool:
+        """Whether the engine has ended without an error, and all events were taken."""
+        task = self._task
+        return (
+            not self._waiting and task.done() and not task.cancelled() and task.exception() is None
+        )
+
     async def _wait_for_more_than(self, count: int, patience_s: float) -> None:
         """Wait until more than `count` events wait, until the end, or for `patience_s`."""
         if len(self._waiting) > count or self._task.done():
@@ -147,15 +155,24 @@ async def write_stream(
     is longer than that.
     """
     async with Feed(groups) as feed:
-        taken: list[StreamEvent] | None = await feed.opening(ping_interval_s)
+        events = await feed.opening(ping_interval_s)
         before_head()
-        await exchange.start_stream()
-        while taken is not None:
-            if "ttft_ms" not in exchange.fields and not _only_begins(taken):
-                exchange.fields["ttft_ms"] = exchange.age_ms()
-            await exchange.write(_frames(taken, encoder))
-            taken = await feed.following(ping_interval_s)
-    await exchange.write(b"", more=False)
+        _note_first(exchange, events)
+        # The end is written with the last events, as nearly all engines end with them.
+        last = feed.over
+        await exchange.start_stream(_frames(events, encoder), more=not last)
+        while not last and (taken := await feed.following(ping_interval_s)) is not None:
+            _note_first(exchange, taken)
+            last = feed.over
+            await exchange.write(_frames(taken, encoder), more=not last)
+    if not last:
+        await exchange.write(b"", more=False)
+
+
+def _note_first(exchange: Exchange, events: list[StreamEvent]) -> None:
+    """Note the time of the first output in the log line."""
+    if "ttft_ms" not in exchange.fields and not _only_begins(events):
+        exchange.fields["ttft_ms"] = exchange.age_ms()
 
 
 def _only_begins(events: list[StreamEvent]) -> bool:
