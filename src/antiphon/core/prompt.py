@@ -160,7 +160,7 @@ class Prompt(msgspec.Struct, frozen=True, eq=False, weakref=True):
         """The tools that the model may call."""
         if self.offered is not None:
             return self.offered
-        return tuple(tool for tool in self.tools if not tool.deferred)
+        return tuple(tool for tool in self.tools if not tool.deferred) if self.tools else ()
 
     def tool_paths(self, tools: Iterable[Tool]) -> tuple[str, ...]:
         """Return the paths of tools in the request, for errors: `tools.2.custom`.

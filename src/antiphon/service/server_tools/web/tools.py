@@ -39,17 +39,14 @@ class WebTools:
         web: "Web | None" = None,
     ) -> None:
         self.results = results
+        # Of a search, in nano-dollars. Each request asks for it, and it is made of a decimal.
+        self.search_price = settings.search_price
         self._settings = settings
         self._file_reader = file_reader
         self._now = now
         self._backend = backend
         self._turns: asyncio.Semaphore | None = None
         self._web = web
-
-    @property
-    def search_price(self) -> int:
-        """The price of a search, in nano-dollars."""
-        return self._settings.search_price
 
     def search(
         self,
