@@ -25,7 +25,7 @@ from antiphon.core.errors import (
     OverloadedError,
     TimeoutError_,
 )
-from antiphon.core.prompt import NextRound, Prompt, Started
+from antiphon.core.prompt import Prompt, Started
 from antiphon.core.request_records import NO_FACTS, RequestFacts
 from antiphon.engines.base import Engine, EngineError, EngineErrorKind, EngineEvent
 from antiphon.service.caching import CachedRequest
@@ -33,7 +33,7 @@ from antiphon.service.limits.admission import Admission
 from antiphon.service.server_tools.loop import Rounds, ServerToolLoop
 from antiphon.wire.events import StreamEvent
 from antiphon.wire.fold import Fold
-from antiphon.wire.messages import Message, Usage
+from antiphon.wire.messages import Message
 
 EventGroups: TypeAlias = AsyncGenerator[list[StreamEvent], None]
 """The events of a stream; simultaneous events form one group."""
@@ -69,7 +69,6 @@ class Answer:
         # Before `Started`, the size of the prompt is known only from an engine that counts exactly.
         exact = engine.capabilities.counts_exactly
         self._prompt_tokens = TokenCounts(input=admission.input_tokens if exact else 0)
-        self._usage: Usage | None = None
         self._due = False
         self.entry: LedgerEntry | None = None
         # Which of a model's engines answers; 0 where there is one, or while it is not known.
@@ -146,7 +145,7 @@ class Answer:
             async with aclosing(self._generated()) as engine_events:
                 assembly = self._begin(await anext(engine_events, None))
                 yield [assembly.start()]
-                feed, admission = assembly.feed, self._admission
+                feed, admission, usage = assembly.feed, self._admission, assembly.usage
                 async for engine_event in engine_events:
                     if cached is not None:
                         # Before anything is sent: whoever has the beginning may read the entries.
@@ -155,14 +154,14 @@ class Answer:
                         cached = None
                     group = feed(engine_event)
                     # Before the group is sent: every sent token is billed, whenever the end comes.
-                    ended = assembly.ended
-                    if ended or type(engine_event) is NextRound:
+                    if assembly.usage is not usage:
+                        usage = assembly.usage
                         self._note_prompt(assembly)
                     admission.produced(assembly.output_tokens, assembly.thinking_tokens)
                     if group:
                         yield group
                         # The end of a message is a group, so an ended one does not come by here.
-                        if ended:
+                        if assembly.ended:
                             return
         except EngineError as error:
             raise as_api_error(error) from error
@@ -186,9 +185,6 @@ class Answer:
 
     def _note_prompt(self, assembly: Assembly) -> None:
         """Tell the admission the size of the prompt, unless it knows it already."""
-        if assembly.usage is self._usage:
-            return
-        self._usage = assembly.usage
         tokens = TokenCounts.of(assembly.usage)
         if tokens != self._prompt_tokens:
             self._prompt_tokens = tokens
