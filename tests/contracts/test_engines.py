@@ -36,6 +36,7 @@ from support.conversation import (
     turn,
 )
 from support.shared_engine import shared
+from support.simulated_vllm import simulated_engine
 from support.upstreams import EngineWithServer, antiphon_server, llama_server
 
 pytestmark = pytest.mark.anyio
@@ -87,6 +88,10 @@ async def shared_llama(tiny_model: Path) -> Engine:
     return await shared(await llama(tiny_model))
 
 
+async def vllm(_: Path) -> Engine:
+    return await simulated_engine(pause_s=0.001)
+
+
 async def routed(tiny_model: Path) -> Engine:
     """Two engines as one."""
     first, second = await scripted(tiny_model), await scripted(tiny_model)
@@ -99,6 +104,7 @@ ENGINES: list[Open] = [
     llama,
     scripted,
     routed,
+    vllm,
     chat_completions,
     messages_api,
     messages_api_on_antiphon,

@@ -18,6 +18,7 @@ from antiphon.engines.llama.engine import open_llama
 from antiphon.engines.scripted import open_scripted
 from support.conversation import all_events, ask, turn
 from support.shared_engine import shared
+from support.simulated_vllm import simulated_engine
 from support.tiny_models import Kind, write_model
 
 pytestmark = pytest.mark.anyio
@@ -45,7 +46,11 @@ async def shared_llama(folder: Path) -> Engine:
     return await shared(await llama(folder))
 
 
-ENGINES: list[Open] = [scripted, llama, shared_llama]
+async def vllm(_: Path) -> Engine:
+    return await simulated_engine(context=CONTEXT)
+
+
+ENGINES: list[Open] = [scripted, llama, shared_llama, vllm]
 SOAK = {"shared_llama"}
 
 

@@ -28,6 +28,7 @@ from antiphon.schemas.check import fits
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
 from support.conversation import answer, calls_in, reason_of, text_of, tokens_in, turn
 from support.shared_engine import shared
+from support.simulated_vllm import simulated_engine
 from support.template_corpus import NAME as CORPUS
 from support.template_corpus import template_corpus
 from support.tool_changes import add, define, remove
@@ -67,6 +68,10 @@ async def scripted(_: Path) -> Engine:
     return await open_scripted(EngineConfig("scripted", options=replies))
 
 
+async def vllm(_: Path) -> Engine:
+    return await simulated_engine(context=8192)
+
+
 async def routed(tiny_model: Path) -> Engine:
     """Two engines as one."""
     members = [WeightedEngine(await scripted(tiny_model), weight) for weight in (2, 1)]
@@ -83,7 +88,7 @@ NOTED = [
     noted("lfm", "LFM2.5-8B-A1B"),
     noted("devstral", "unsloth-mistral-Devstral-Small-2507"),
 ]
-ENGINES: list[Open] = [llama, shared_llama, scripted, routed, *NOTED]
+ENGINES: list[Open] = [llama, shared_llama, scripted, routed, vllm, *NOTED]
 # They write calls as one of the others does, in other markers, or over a socket.
 SOAK = {"glm", "deepseek", "devstral", "shared_llama"}
 

@@ -17,6 +17,7 @@ from antiphon.engines.llama.options import LlamaOptions
 from antiphon.engines.scripted import ScriptedOptions, ScriptedReply
 from antiphon.engines.upstream.chat_completions.options import ChatOptions
 from antiphon.engines.upstream.messages_api.options import MessagesOptions
+from antiphon.engines.vllm.options import VllmOptions
 from antiphon.oidc_settings import OidcSettings
 from antiphon.server.app import ORGANIZATIONS_PATH, routes
 from antiphon.service.platform import Platform
@@ -63,6 +64,7 @@ def test_every_setting_is_documented(name: str) -> None:
         ("## `[scripted]`", ScriptedReply),
         ("## `chat_completions`", ChatOptions),
         ("## `messages_api`", MessagesOptions),
+        ("## `vllm`", VllmOptions),
     ],
 )
 def test_every_option_of_a_table_is_documented(section: str, kind: type) -> None:

@@ -54,6 +54,11 @@ NOT_RUN = {
     "kubectl ": "needs a cluster; tests/test_helm.py renders the chart",
     "export POSTGRES_PASSWORD": "needs a container engine; tests/test_deploy.py checks the files",
     "pg_dump": "needs the tools of PostgreSQL",
+    "pip install 'antiphon[server,vllm]'": "fetches from the package index",
+    "vllm serve": "needs a GPU; tests/soak/test_vllm.py runs it without one",
+    "for n in 0 1 2 3; do": "needs eight GPUs",
+    "ray start": "needs several machines",
+    "from ray import": "needs several machines",
 }
 CONFIG = """
 engine = "scripted"

@@ -82,7 +82,7 @@ def write_model(
     several files, whose first is returned.
     """
     writer = gguf.GGUFWriter(path, kind.value, split_max_tensors=tensors_of_part)
-    tokens = _own_tokens(family, control) if tokens_of is None else _read_tokens(tokens_of)
+    tokens = own_tokens(family, control) if tokens_of is None else read_tokens(tokens_of)
     _add_tokenizer(writer, tokens)
     for name, template in ({"": tokens.template} if templates is None else templates).items():
         writer.add_string(f"tokenizer.chat_template{name and '.'}{name}", template)
@@ -130,7 +130,7 @@ class Tokens(msgspec.Struct, frozen=True):
     template: str
 
 
-def _own_tokens(family: Family | None, control: Sequence[str]) -> Tokens:
+def own_tokens(family: Family | None, control: Sequence[str]) -> Tokens:
     """Return a token for each byte, and a few merges; and one for each mark of a family."""
     merged = [merge.replace(" ", "") for merge in MERGES]
     end = len(control) - 1
@@ -142,7 +142,7 @@ def _own_tokens(family: Family | None, control: Sequence[str]) -> Tokens:
     return Tokens(texts, types, list(MERGES), "gpt-2", 0, end, template)
 
 
-def _read_tokens(file: Path) -> Tokens:
+def read_tokens(file: Path) -> Tokens:
     found = _read_metadata(file)
     return Tokens(
         texts=found["tokenizer.ggml.tokens"],

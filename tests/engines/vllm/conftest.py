@@ -1,0 +1,26 @@
+"""The vocabulary of a tiny model, and a vLLM that has it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from antiphon.engines.vllm.vocabulary import Vocabulary, open_vocabulary
+from support.hf_folder import write_folder
+from support.simulated_vllm import SimulatedVllm, running
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("model") / "hf")
+
+
+@pytest.fixture(scope="session")
+def vocabulary(folder: Path) -> Vocabulary:
+    return open_vocabulary("m", (folder / "tokenizer.json").read_bytes())
+
+
+@pytest.fixture
+async def server(folder: Path) -> AsyncIterator[SimulatedVllm]:
+    async with running(SimulatedVllm(folder)) as server:
+        yield server
