@@ -83,6 +83,8 @@ def _wanted(settings: Settings) -> dict[str, tuple[str, ...]]:
         wanted["oidc"] = ("jwt", "cryptography")
     if settings.web.search is not None:
         wanted["web"] = ("cryptography",)
+    if any(one.engine == "vllm" for model in settings.served() for one in model.runs_on()):
+        wanted["vllm"] = ("tokenizers",)
     return wanted
 
 

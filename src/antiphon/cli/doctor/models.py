@@ -17,6 +17,7 @@ from antiphon.engines.base import EngineStartError
 from antiphon.engines.llama.memory import TooLargeError, physical_memory, refuse_too_large
 from antiphon.engines.llama.options import LlamaOptions, decode_options
 from antiphon.engines.llama.split_files import size_of_files
+from antiphon.service.models import ENGINES_FOLDER
 from antiphon.service.rehearsal import check_engines
 from antiphon.settings import ModelSettings, Settings
 from antiphon.weights.catalogue import named_in_catalogue, read_catalogue
@@ -74,7 +75,14 @@ def _model(model: ModelSettings, data_dir: Path, *, has_gpu: bool) -> Iterator[F
     files = list(_local(model))
     for source, options in files:
         yield from check_file(model.id, source, options, data_dir, has_gpu=has_gpu)
-    elsewhere = [one.engine for one in model.runs_on() if one.source is None]
+    for one in model.runs_on():
+        if one.engine == "vllm":
+            from antiphon.cli.doctor.upstreams import check_vllm  # noqa: PLC0415 - 0.2 s
+
+            yield check_vllm(model.id, one.options, data_dir / ENGINES_FOLDER)
+    elsewhere = [
+        one.engine for one in model.runs_on() if one.source is None and one.engine != "vllm"
+    ]
     if elsewhere:
         yield ok("model", f"{model.id}: {', '.join(elsewhere)}, without a file")
 
