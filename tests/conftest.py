@@ -60,6 +60,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how long tests/soak/test_hostile.py attacks a server; the default is 600",
     )
     options.addoption(
+        "--vllm",
+        type=Path,
+        default=Path(__file__).parents[1] / ".cache" / "vllm",
+        metavar="FOLDER",
+        help="where tests/soak/test_vllm.py keeps a vLLM and its model; the default is .cache/vllm",
+    )
+    options.addoption(
         "--hostile-dense",
         action="store_true",
         help="attack with bodies of millions of values, too",
