@@ -78,8 +78,10 @@ async def test_restart_loses_no_request_and_a_killed_process_only_its_own(tmp_pa
             so_far = len(load.answered)
             await eventually(lambda: len(load.answered) > so_far + 4)
             assert (load.broken, load.refused) == ([], [])
-            # Each of the new ones tells what it has answered, which may be nothing yet.
-            assert sum([await counted(ports + number) for number in (1, 2)]) > 0
+            # Each of the new ones tells what it has answered, just after it has.
+            async with asyncio.timeout(30):
+                while not sum([await counted(ports + number) for number in (1, 2)]):
+                    await asyncio.sleep(0.05)
 
             psutil.Process(second[2]).kill()
             await eventually(lambda: api_processes(program).get(2, second[2]) != second[2])
