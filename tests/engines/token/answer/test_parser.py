@@ -60,8 +60,10 @@ PIECES = [
     TAGGED.call("unknown", {}), TAGGED.call("add", {"n": "not a number"}),
     TAGGED.call("eager", {"a": "x" * 1200}), TAGGED.before("add"), TAGGED.before("eager"),
     BARE.call("add", {"n": 2}), BARE.call("eager", {"a": [2]}), BARE.before("eager"),
+    "```json\n", "```", "<tools>", '{"name": "add", "arguments": {',
+    '\n{"name": "eager", "input": {',
 ]  # fmt: skip
-STARTS = ["", "", " ", "<think>so</think>", HARMONY.opening, CHOOSING.text_mark, *PIECES[-10:]]
+STARTS = ["", "", " ", "<think>so</think>", HARMONY.opening, CHOOSING.text_mark, *PIECES[-15:]]
 answers = st.builds(
     lambda start, rest: start + "".join(rest),
     st.sampled_from(STARTS),
@@ -78,6 +80,8 @@ readings = st.sampled_from(
         AnswerFormat(TAGGED, TOOLS, tags=HARMONY, reasoned=True),
         AnswerFormat(TAGGED, TOOLS, tags=CHOOSING),
         AnswerFormat(TAGGED, TOOLS, tags=CHOOSING, reasoned=True),
+        AnswerFormat(TAGGED, TOOLS, constrained=True),
+        AnswerFormat(TAGGED, TOOLS, constrained=True, turn_ends=("<tools>", "{}")),
         AnswerFormat(TAGGED, TOOLS, constrained=True, forced=True),
         AnswerFormat(BARE, TOOLS, tags=THINK, reasoned=True, constrained=True),
     ]

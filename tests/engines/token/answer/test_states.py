@@ -19,6 +19,7 @@ BOUND = replace(FREE, constrained=True)
 FORCED = replace(BOUND, forced=True)
 CALLED = TAGGED.call("add", {})
 UNFIT_CALL = TAGGED.call("add", {"n": "x"})
+UNMARKED = '{"name": "add", "arguments": {'
 EAGER = TAGGED.before("eager") + "{"
 
 SECTIONS = AnswerFormat(
@@ -63,6 +64,13 @@ ROWS = {
     (State.AFTER_CALL, Sign.TURN_END): (ENDED, CALLED + "\n<|end|", ">"),
     (State.AFTER_CALL, Sign.CALL_OPENING): (FREE, CALLED + "\n<tool_call", ">"),
 }
+# These are passed within one piece, up to the rejection.
+HEADS = {
+    (State.START, Sign.UNMARKED_HEAD): (BOUND, " ", UNMARKED),
+    (State.AFTER_REASONING, Sign.UNMARKED_HEAD): (BOUND, "<think></think>\n", UNMARKED),
+    (State.TEXT, Sign.UNMARKED_HEAD): (BOUND, "Hi\n", UNMARKED),
+    (State.AFTER_CALL, Sign.UNMARKED_HEAD): (BOUND, CALLED, "\n" + UNMARKED),
+}
 RETRIES = {
     (State.REJECTED, Sign.RETRY): (BOUND, "Hi " + UNFIT_CALL),
     (State.REJECTED, Sign.RETRY_FROM_START): (
@@ -75,7 +83,8 @@ RETRIES = {
 
 def test_each_row_of_the_table_has_an_example() -> None:
     rows = {(state, sign) for state, signs in TRANSITIONS.items() for sign in signs}
-    assert rows == {*ROWS, *RETRIES}
+    rejected = (State.UNMARKED, Sign.REJECTED_CALL)
+    assert rows == {*ROWS, *HEADS, *RETRIES, rejected}
     assert set(TRANSITIONS) == set(State)
 
 
@@ -88,6 +97,19 @@ def test_sign_leads_to_the_state_of_the_table(row: tuple[State, Sign]) -> None:
     assert parser.state is row[0]
     parser.feed(then, 1)
     assert parser.state is TRANSITIONS[row[0]][row[1]]
+
+
+@pytest.mark.parametrize("row", HEADS, ids=lambda row: row[0].name)
+def test_head_without_a_mark_is_rejected(row: tuple[State, Sign]) -> None:
+    reading, before, then = HEADS[row]
+    parser = AnswerParser(reading)
+    for character in before:
+        parser.feed(character, 1)
+    assert parser.state is row[0]
+    parser.feed(then, 1)
+    assert parser.state is TRANSITIONS[State.UNMARKED][Sign.REJECTED_CALL]
+    assert parser.rejected is not None
+    assert parser.rejected.unmarked
 
 
 @pytest.mark.parametrize("row", RETRIES, ids=lambda row: row[1].name)

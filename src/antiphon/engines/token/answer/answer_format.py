@@ -6,6 +6,7 @@ from functools import cached_property
 
 from antiphon.core.prompt import Tool
 from antiphon.engines.token.answer.calls import TaggedCalls
+from antiphon.engines.token.answer.unmarked import UnmarkedCalls
 from antiphon.engines.token.notation.calls import Calls, NotedCalls
 from antiphon.engines.token.notation.notation import Notation
 from antiphon.engines.token.prompt.call_syntax import CallSyntax
@@ -21,7 +22,8 @@ class AnswerFormat:
     guaranteed. The inputs of the tools in `buffered` are never streamed, whatever the request says:
     they must fit, and the grammar alone does not ensure it. `forced`: the answer consists of calls
     only. `reasoned`: the reasoning was a completion of its own, before the answer. `prefilled`: the
-    answer goes on with a text. Outside of calls, any of the texts `turn_ends` ends the answer.
+    answer goes on with a text. `with_schema`: a text of the answer is the JSON of a schema. Outside
+    of calls, any of the texts `turn_ends` ends the answer.
     """
 
     syntax: CallSyntax | Notation
@@ -29,6 +31,7 @@ class AnswerFormat:
     tags: ReasoningTags | None = None
     reasoned: bool = False
     prefilled: bool = False
+    with_schema: bool = False
     constrained: bool = False
     forced: bool = False
     turn_ends: tuple[str, ...] = ()
@@ -50,6 +53,15 @@ class AnswerFormat:
         if isinstance(self.syntax, Notation):
             return NotedCalls(self.syntax, self.tools_by_name)
         return TaggedCalls(self.syntax)
+
+    @cached_property
+    def unmarked(self) -> UnmarkedCalls | None:
+        """The calls without their mark, which are generated again with it; `None` for none."""
+        is_free = self.constrained and not self.forced and not self.prefilled
+        opening = "" if self.text_opening or self.closes_text else self.call_opening
+        if not is_free or self.with_schema or not opening:
+            return None
+        return UnmarkedCalls(self.tools_by_name, opening)
 
     @property
     def call_opening(self) -> str:

@@ -76,7 +76,8 @@ async def generate(
     """Generate an answer.
 
     Reasoning ends when its budget is used up. A call whose input does not fit its schema is
-    generated again from its first token, and so is the call of a forced answer that a limit cut.
+    generated again from its first token; so is the call of a forced answer that a limit cut, and
+    what begins as a call, but without its mark.
     """
     if prompt.max_tokens == 0:
         await _read_prompt(machine, await _Answer(prompt, given, 0, Constraint()).request(machine))
@@ -160,6 +161,7 @@ class _Answer:
         self._unread = 0  # tokens of pieces without text since then
         self._rejected_at: int | None = None
         self._within = False  # the section of another call
+        self._warm = False  # a call did not fit, or was cut
         self._misfits = 0  # of the call at that position
         self._cuts = 0  # of the first call, which alone is generated again after one
         self._cut_tokens = 0
@@ -216,6 +218,7 @@ class _Answer:
                 tags=given.tags,
                 reasoned=given.reasoned,
                 prefilled=prompt.turns[-1].role == "assistant",
+                with_schema=prompt.output_schema is not None,
                 constrained=True,
                 forced=prompt.tool_choice.mode in ("any", "tool"),
                 turn_ends=turn_ends,
@@ -229,14 +232,13 @@ class _Answer:
         given, prompt = self._given, self._prompt
         reasoning = given.tags.tokens if given.tags is not None else ()
         shown = (*reasoning, *given.syntax.marks)
-        again = self._again
         return CompletionRequest(
             tokens=[*given.tokens, *await self._transcript.tokens(machine)],
             max_tokens=min(self._left, given.room) - self._spent,
             # Without randomness, the model would generate the same call again.
-            temperature=max(prompt.temperature, WARM) if again else prompt.temperature,
+            temperature=max(prompt.temperature, WARM) if self._warm else prompt.temperature,
             top_p=prompt.top_p,
-            top_k=None if again and prompt.top_k == 1 else prompt.top_k,
+            top_k=None if self._warm and prompt.top_k == 1 else prompt.top_k,
             grammar=self.constraint.grammar,
             shown=tuple(filter(None, shown)) if not self._is_text else (),
         )
@@ -245,10 +247,12 @@ class _Answer:
         """Go back to the first token of a rejected call; its tokens are not charged."""
         if rejected.at != self._rejected_at:
             self._rejected_at, self._misfits = rejected.at, 0
+        self._warm = self._warm or not rejected.unmarked
+        # The grammar of the next completion begins with the mark: one attempt is enough.
         if rejected.is_cut:
             self._cuts += 1
             self._cut_tokens += rejected.tokens
-        else:
+        elif not rejected.unmarked:
             self._misfits += 1
         if self._misfits == ATTEMPTS:
             raise EngineError(

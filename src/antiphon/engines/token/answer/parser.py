@@ -29,6 +29,7 @@ from antiphon.engines.token.answer.lexing import (
     overlap,
 )
 from antiphon.engines.token.answer.states import TRANSITIONS, Sign, State
+from antiphon.engines.token.answer.unmarked import Unmarked
 from antiphon.engines.token.notation.calls import CallHead, FoundCall
 from antiphon.engines.token.prompt.call_syntax import to_json
 from antiphon.schemas.check import first_error
@@ -43,7 +44,8 @@ class Rejected(msgspec.Struct, frozen=True):
 
     `at` is the position in the answer at which the call began, `why` names the path and the
     keyword, or is empty for a call that is cut, and `tokens` counts the tokens that no event
-    carries yet. `within`: another call of the same section stands before it.
+    carries yet. `within`: another call of the same section stands before it. `unmarked`: it stands
+    without its mark, and only its head was read.
     """
 
     at: int
@@ -51,10 +53,11 @@ class Rejected(msgspec.Struct, frozen=True):
     why: str
     tokens: int
     within: bool = False
+    unmarked: bool = False
 
     @property
     def is_cut(self) -> bool:
-        return not self.why
+        return not self.why and not self.unmarked
 
 
 class _Step(NamedTuple):
@@ -93,6 +96,7 @@ class AnswerParser:
         self._identifier = ""  # of the next call of a section, which stands before it
         self._calls: set[tuple[str, str]] = set()
         self._streamed = False
+        self._finishing = False
 
     @property
     def ended(self) -> bool:
@@ -140,6 +144,7 @@ class AnswerParser:
         self._tokens += tokens
         if reason is not FinishReason.END_TURN:
             self._drop_opening()
+        self._finishing = True
         return [*self._read(reason), Finished(reason, self._tokens)]
 
     def retry(self) -> None:
@@ -228,8 +233,10 @@ class AnswerParser:
         opening = self._format.reasoning_opening
         if opening and begun.startswith(opening):
             return _Step(space + len(opening), Sign.REASONING_OPENING)
-        if end is None and self._is_undecided(begun):
-            return _Step(0)
+        unmarked = self._unmarked(begun, end, at_start=True)
+        if unmarked.before == 0 or (end is None and self._is_undecided(begun)):
+            is_head = unmarked.before == 0 and unmarked.whole
+            return _Step(space, Sign.UNMARKED_HEAD) if is_head else _Step(0)
         start_of_text = self._format.start_of_text
         marks = (start_of_text, *self._format.first_openings)
         mark = next((one for one in marks if one and begun.startswith(one)), None)
@@ -258,7 +265,7 @@ class AnswerParser:
         opening, gap = self._format.reasoning_opening, self._format.gap if dropping else ""
         if not begun:
             calls = self._format.bare_calls or bool(self._format.first_openings)
-            return bool(opening) or dropping or calls
+            return bool(opening) or dropping or calls or self._format.unmarked is not None
         text_mark = self._format.text_mark
         texts = (self._format.start_of_text, text_mark, gap + text_mark)
         tags = (opening, gap, *texts, *self._format.first_openings)
@@ -275,16 +282,37 @@ class AnswerParser:
     def _read_text(self, end: FinishReason | None) -> _Step:
         opening = self._format.call_opening
         length, found = find_tag(self._held, opening, ended=end is not None)
+        unmarked = self._unmarked(self._held, end)
+        if unmarked.before < length:
+            length, found = unmarked.before, False
+        is_call = found or unmarked.whole
         text = self._held[:length]
         after_call = self.state is State.AFTER_CALL
         # The space around a call belongs to it, so space is held until the next character.
-        if after_call or (opening and (found or end is None)):
+        if after_call or (opening and (is_call or end is None)):
             text = text.rstrip(SPACE)
         chunks = (TextChunk(text, 0),) if text else ()
+        if is_call and not found:
+            return _Step(length, Sign.UNMARKED_HEAD, chunks)
         if found:
             self._opened = opening
             return _Step(length + len(opening), Sign.CALL_OPENING, chunks)
         return _Step(len(text), None, chunks)
+
+    def _unmarked(self, text: str, end: FinishReason | None, *, at_start: bool = False) -> Unmarked:
+        """Find the head of a call without its mark, or what may become one, in the held text."""
+        nothing = Unmarked(len(text) + 1, whole=False)
+        calls = self._format.unmarked
+        if calls is None or self._finishing:
+            return nothing
+        found = calls.first(text, at_start=at_start)
+        return found if found.whole or (found.before < len(text) and end is None) else nothing
+
+    def _read_unmarked(self, _: FinishReason | None) -> _Step:
+        self._call_at, self._within = self._position, False
+        self._opened = self._format.call_opening
+        self.rejected = Rejected(self._call_at, "", "", self._tokens, unmarked=True)
+        return _Step(0, Sign.REJECTED_CALL)
 
     def _read_after_call(self, end: FinishReason | None) -> _Step:
         if not self._format.forced:
@@ -407,6 +435,7 @@ class AnswerParser:
         State.ARGUMENTS: _read_arguments,
         State.CLOSING: _read_closing,
         State.AFTER_CALL: _read_after_call,
+        State.UNMARKED: _read_unmarked,
         State.REJECTED: _read_nothing,
         State.ENDED: _read_nothing,
     }

@@ -23,6 +23,9 @@ raises `KeyError`.
     AFTER_REASONING ─┼─ anything else ─────► TEXT
                      └─ brace of a call ───► CALL               (where calls have no opening)
 
+    START, AFTER_REASONING, TEXT, AFTER_CALL ── head of a call without its mark ──► UNMARKED
+    UNMARKED ── rejected call ──► REJECTED
+
     TEXT ───────┬─ call opening ──► CALL
     AFTER_CALL ─┘
 
@@ -54,6 +57,8 @@ What each state reads
                    whole.
 `ARGUMENTS`        The input of a streamed call, passed on as it arrives, up to the end of its JSON.
 `CLOSING`          After such an input: the brace and the closing of the call, which are dropped.
+`UNMARKED`         Where the head of a call stands without its mark (`unmarked`). No more of it is
+                   read: it is rejected, and generated again as a call.
 `AFTER_CALL`       Like `TEXT`, but space at the end of the answer is dropped.
 `REJECTED`         After a rejected call. Nothing is read until the retry.
 `ENDED`            A forced answer consists of calls only. It ends where the model begins to write
@@ -69,8 +74,9 @@ What is held back at the end of a piece
 A character is passed on as soon as no following text can change its meaning, and no sooner. The
 parser holds: the longest end of the text that is a prefix of a tag (`<tool_` may become
 `<tool_call>`, or stay text); the space before it, because the space around a call belongs to the
-call; at the start, space and prefixes of a tag or of the gap; a whole call, because its input has
-to be checked; the brace and the closing after a streamed input; prefixes of a mark that ends a
+call; at the start, space and prefixes of a tag or of the gap; at the start of a line, what may
+become the head of a call without its mark; a whole call, because its input has to be checked; the
+brace and the closing after a streamed input; prefixes of a mark that ends a
 turn.
 
 When the answer ends by itself, held text is taken literally: a partial tag is text, and so is an
@@ -118,6 +124,7 @@ class State(Enum):
     ARGUMENTS = auto()
     CLOSING = auto()
     AFTER_CALL = auto()
+    UNMARKED = auto()
     REJECTED = auto()
     ENDED = auto()
 
@@ -129,6 +136,7 @@ class Sign(Enum):
     REASONING_CLOSING = auto()
     OTHER_TEXT = auto()  # text that can be no other sign of the state
     CALL_OPENING = auto()  # the opening, or the brace of a call without one
+    UNMARKED_HEAD = auto()  # the head of a call without its mark
     STREAMED_HEAD = auto()  # a call of a tool whose input is streamed, up to its input
     WHOLE_CALL = auto()  # an accepted call
     REJECTED_CALL = auto()  # a call whose input does not fit
@@ -146,6 +154,7 @@ class Sign(Enum):
 _BEGINNING: Final = {
     Sign.REASONING_OPENING: State.REASONING,
     Sign.CALL_OPENING: State.CALL,
+    Sign.UNMARKED_HEAD: State.UNMARKED,
     Sign.OTHER_TEXT: State.TEXT,
     Sign.TURN_END: State.ENDED,
 }
@@ -157,7 +166,11 @@ TRANSITIONS: Final[Mapping[State, Mapping[Sign, State]]] = {
         Sign.TURN_END: State.ENDED,
     },
     State.AFTER_REASONING: _BEGINNING,
-    State.TEXT: {Sign.CALL_OPENING: State.CALL, Sign.TURN_END: State.ENDED},
+    State.TEXT: {
+        Sign.CALL_OPENING: State.CALL,
+        Sign.UNMARKED_HEAD: State.UNMARKED,
+        Sign.TURN_END: State.ENDED,
+    },
     State.CALL: {
         Sign.STREAMED_HEAD: State.ARGUMENTS,
         Sign.WHOLE_CALL: State.AFTER_CALL,
@@ -175,9 +188,11 @@ TRANSITIONS: Final[Mapping[State, Mapping[Sign, State]]] = {
     },
     State.AFTER_CALL: {
         Sign.CALL_OPENING: State.CALL,
+        Sign.UNMARKED_HEAD: State.UNMARKED,
         Sign.ANSWER_END: State.ENDED,
         Sign.TURN_END: State.ENDED,
     },
+    State.UNMARKED: {Sign.REJECTED_CALL: State.REJECTED},
     State.REJECTED: {
         Sign.RETRY: State.TEXT,
         Sign.RETRY_FROM_START: State.START,
