@@ -125,6 +125,7 @@ async def word_engine(
     *,
     context: int = 10_000,
     images: ImagePreparer | None = None,
+    temperature: float | None = None,
 ) -> TokenEngine[WordMachine]:
     """Return an engine on a token machine, opened as a real one is."""
     chat = ChatTemplate(template, bos=BEGIN, eos="<|im_end|>")
@@ -134,5 +135,6 @@ async def word_engine(
         await Tokenizer.open(machine.tokenize),
         capabilities_of(chat, context, keeps_prefixes=machine.keeps_prefixes),
         images=images,
+        temperature=temperature,
         resources=AsyncExitStack(),
     )

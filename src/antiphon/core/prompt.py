@@ -124,13 +124,15 @@ class Prompt(msgspec.Struct, frozen=True, eq=False, weakref=True):
 
     `turns` stand in the order in which the caller sent them; a system prompt is the first turn.
     A last turn of the assistant is a prefill: the model goes on where it ends. `None` leaves a
-    sampling parameter to the engine. Prompts compare by identity, so that an engine can keep
-    what it computed for one (its tokens, say) for exactly as long as the prompt lives.
+    sampling parameter to the engine; so does `any_temperature`, as the request names none. Prompts
+    compare by identity, so that an engine can keep what it computed for one (its tokens, say) for
+    exactly as long as the prompt lives.
     """
 
     turns: tuple[Turn, ...]
     max_tokens: int
     temperature: float = 1.0
+    any_temperature: bool = False
     top_p: float | None = None
     top_k: int | None = None
     tools: tuple[Tool, ...] = ()

@@ -53,6 +53,8 @@ def test_budget_of_a_token_count_is_not_compared_with_max_tokens() -> None:
 def test_sampling_parameters_reach_the_prompt() -> None:
     asked = prompt(temperature=0.5, top_k=3, top_p=0.9)
     assert (asked.temperature, asked.top_k, asked.top_p) == (0.5, 3, 0.9)
+    assert not asked.any_temperature
+    assert not prompt(temperature=1).any_temperature
 
 
 def test_top_k_beyond_every_vocabulary_stays_within_an_engines_integers() -> None:
@@ -63,6 +65,7 @@ def test_top_k_beyond_every_vocabulary_stays_within_an_engines_integers() -> Non
 def test_absent_sampling_parameters_have_their_defaults(version: str) -> None:
     asked = prompt(version=version)
     assert (asked.temperature, asked.top_k, asked.top_p) == (1.0, None, None)
+    assert asked.any_temperature
 
 
 def test_absent_tools_thinking_and_output_config_have_their_defaults() -> None:

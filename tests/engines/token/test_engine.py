@@ -282,6 +282,22 @@ async def test_capabilities_are_those_of_the_template() -> None:
     assert reasoning.capabilities.efforts
 
 
+@pytest.mark.parametrize(
+    ("of_model", "named", "sampled"),
+    [(None, None, 1.0), (0.25, None, 0.25), (0.0, None, 0.0), (0.25, 1.0, 1.0), (0.25, 0.5, 0.5)],
+)
+async def test_temperature_of_the_model_is_that_of_requests_without_one(
+    of_model: float | None, named: float | None, sampled: float
+) -> None:
+    machine = WordMachine("Hi")
+    engine = await word_engine(machine, temperature=of_model)
+    more = {"any_temperature": True} if named is None else {"temperature": named}
+    prompt = Prompt((turn("user", "Hi"),), 9, **more)  # type: ignore[arg-type]
+    await answer(engine, prompt)
+    (request,) = machine.asked
+    assert request.temperature == sampled
+
+
 async def test_resources_are_closed_with_the_engine() -> None:
     closed = asyncio.Event()
     stack = AsyncExitStack()

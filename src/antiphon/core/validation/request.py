@@ -62,6 +62,7 @@ def prompt_for(
         steps,
         max_tokens=min(params.max_tokens, LARGEST_MAX_TOKENS),
         temperature=1.0 if params.temperature is UNSET else params.temperature,
+        any_temperature=params.temperature is UNSET,
         top_p=None if params.top_p is UNSET else params.top_p,
         top_k=None if params.top_k is UNSET else min(params.top_k, LARGEST_TOP_K),
     )

@@ -117,6 +117,7 @@ async def open_llama(config: EngineConfig) -> LlamaEngine:
                 image_pixels=await asyncio.to_thread(seen_pixels, options.mmproj),
             ),
             images=ImagePrompts(machine, tokenizer, capabilities.context_tokens),
+            temperature=options.temperature,
             resources=stack.pop_all(),
         )
     raise AssertionError  # pragma: no cover - the stack does not swallow exceptions

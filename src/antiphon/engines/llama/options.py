@@ -22,6 +22,7 @@ class LlamaOptions(TemplateOptions, frozen=True, forbid_unknown_fields=True, kw_
 
     - `url`: a running `llama-server` to use instead of a child process, and `api_key`, its key.
     - `mmproj`: the file of a vision projector for images, made for this very model.
+    - `temperature`: that of requests that name none; 1 by default, as the API has it.
     - `threads`: at most and by default the cores that this process may use.
     - `context`: tokens per slot (prompt and answer); 0 is chosen by the model and the free memory
       (`context.py`). llama.cpp rounds it up to a multiple of 256.
@@ -43,6 +44,7 @@ class LlamaOptions(TemplateOptions, frozen=True, forbid_unknown_fields=True, kw_
     url: Annotated[str, Meta(pattern="^https?://")] | None = None
     api_key: str | None = None
     mmproj: str | None = None
+    temperature: Annotated[float, Meta(ge=0, le=1)] | None = None
     threads: Annotated[int, Meta(ge=1)] | None = None
     context: Annotated[int, Meta(ge=0, le=LARGEST_CONTEXT)] = 0
     slots: Annotated[int, Meta(ge=1, le=256)] = 4

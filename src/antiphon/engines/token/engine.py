@@ -54,8 +54,8 @@ Machine = TypeVar("Machine", bound=TokenMachine)
 class TokenEngine(Generic[Machine]):
     """One model on a token machine.
 
-    `images` prepares prompts with images; without it the model takes none. `resources` are closed
-    with the engine.
+    `images` prepares prompts with images; without it the model takes none. `temperature` is that of
+    requests that name none. `resources` are closed with the engine.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of an engine, each once
@@ -66,6 +66,7 @@ class TokenEngine(Generic[Machine]):
         capabilities: Capabilities,
         *,
         images: ImagePreparer | None = None,
+        temperature: float | None = None,
         resources: AsyncExitStack | None = None,
     ) -> None:
         self.capabilities = capabilities
@@ -73,6 +74,7 @@ class TokenEngine(Generic[Machine]):
         self._templates = templates
         self._tokenizer = tokenizer
         self._images = images
+        self._temperature = temperature
         self._resources = resources or AsyncExitStack()
         self._constraints = ConstraintCache()
         self._prepared: WeakKeyDictionary[Prompt, PreparedPrompt] = WeakKeyDictionary()
@@ -108,6 +110,8 @@ class TokenEngine(Generic[Machine]):
         turn_ends = await self._written_turn_ends(prompt)
         given = self._generation_input(prompt, rendered.tokens, turn_ends)
         reader = self.machine if prepared.reader is None else prepared.reader
+        if prompt.any_temperature and self._temperature is not None:
+            prompt = replace(prompt, temperature=self._temperature)
         # What is reused of a marked prompt is known only when the answer begins.
         marked = bool(rendered.breakpoints) and self.machine.keeps_prefixes
         if not marked:
