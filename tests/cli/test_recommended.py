@@ -16,7 +16,8 @@ from antiphon.weights.source import FetchedFile
 from tests.cli.conftest import Shell
 from tests.cli.test_exam import result as exam
 
-PAGE_OF_IT = Path(__file__).parents[2] / PAGE
+ROOT = Path(__file__).parents[2]
+PAGE_OF_IT = ROOT / PAGE
 
 
 def test_models_for_a_machine_that_is_told_have_their_commands(shell: Shell) -> None:
@@ -37,6 +38,12 @@ def test_models_for_a_machine_that_is_told_have_their_commands(shell: Shell) -> 
     assert "tokens/s" not in said
     assert "does not fit" not in said
     assert all(len(line) <= 80 for line in lines[:-2])
+
+
+def test_models_of_the_first_page_are_those_that_are_printed(shell: Shell) -> None:
+    page = ROOT / "docs/how-to/get-an-edit-on-8-gb.md"
+    blocks = shell("models recommended --memory 7GB").splitlines()[2:11]
+    assert "\n".join(blocks) in page.read_text(encoding="utf-8")
 
 
 def test_whole_catalogue_is_listed_with_what_does_not_fit(shell: Shell) -> None:
@@ -71,7 +78,7 @@ def test_machine_that_is_too_small_for_real_work_is_told_what_it_takes(
     words = ["models", "recommended", "--memory", "2GB", "--data-dir", str(shell.data_dir)]
     assert main(words) == 1
     said = capsys.readouterr().out
-    assert "No model that does real work fits: the smallest needs 4.7 GB." in said
+    assert "No model that does real work fits: the smallest needs 2.9 GB." in said
     assert main([*words, "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["recommended"] is None
 

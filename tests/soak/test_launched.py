@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,18 @@ context_tokens = 65536
 when = "Claude, write the file"
 text = "I write it."
 tool_calls = [{{name = "Write", input = {{file_path = "PROJECT/hello.txt", content = "Hello"}}}}]
+[[models.options.replies]]
+when = "then replace Hello by Goodbye"
+text = ""
+[[models.options.replies.tool_calls]]
+name = "Read"
+input = {{file_path = "PROJECT/greeting/greet.py"}}
+[[models.options.replies.tool_calls]]
+name = "Edit"
+[models.options.replies.tool_calls.input]
+file_path = "PROJECT/greeting/greet.py"
+old_string = "Hello"
+new_string = "Goodbye"
 [[models.options.replies]]
 when = "OpenCode, write the file"
 text = "I write it."
@@ -134,6 +147,33 @@ def test_claude_code_finds_the_key_by_its_settings(
     )
     assert done.stdout.strip() == ANSWER, done.stderr
     assert server.url in (home / ".claude/settings.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("server")
+def test_line_of_the_first_page_edits_the_file(claude: Path, tmp_path: Path, project: Path) -> None:
+    """The way of the page on 8 GB, with a model that is sure to call."""
+    page = (ROOT / "docs/how-to/get-an-edit-on-8-gb.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"^```sh\n(mkdir greeting.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (edited,) = re.findall(r"^```\n(def greet.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    done = subprocess.run(
+        ["/bin/sh", "-euc", f'antiphon() {{ {shlex.join(PROGRAM)} "$@"; }}\n{lines}'],
+        cwd=project,
+        env=environment(
+            tmp_path,
+            PATH=f"{claude.parent}:{os.environ['PATH']}",
+            HOME=str(tmp_path),
+            PWD=str(project),
+            ANTIPHON_CONFIG=str(tmp_path / "antiphon.toml"),
+        ),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert project.joinpath("greeting/greet.py").read_text(encoding="utf-8") == edited
+    assert done.stdout == f"{ANSWER}\n{edited}"
 
 
 @pytest.mark.usefixtures("server")

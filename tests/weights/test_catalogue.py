@@ -117,7 +117,8 @@ def test_file_of_an_entry_is_of_the_entry(text: str, name: str | None) -> None:
     ("machine", "name"),
     [
         (Machine(1 * GB), None),
-        (Machine(3 * GB), None),
+        (Machine(2 * GB), None),
+        (Machine(3 * GB), "qwen2.5-coder-1.5b"),
         (Machine(6 * GB), "qwen3.5-4b"),
         (Machine(8 * GB), "lfm2.5-8b-a1b"),
         (Machine(16 * GB), "gpt-oss-20b"),
