@@ -59,6 +59,7 @@ class CatalogueModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     licence: str
     sources: Annotated[tuple[str, ...], Meta(min_length=1)]
     run_here: bool
+    stopgap: bool = False
     note: str | None = None
 
     def needed(self, context: int) -> int:
@@ -156,7 +157,7 @@ def fits(machine: Machine, models: Sequence[CatalogueModel]) -> list[Fit]:
     """Return the models that fit with `CONTEXT` tokens, or all that they have; the best first.
 
     The order is that of the catalogue, from its end. Models that would be slow without a GPU come
-    behind all others, the fastest first, and the toy comes last.
+    behind all others, the fastest first; then come stopgaps, and the toy comes last.
     """
     found = [fit for model in reversed(models) if (fit := _fit(machine, model)) is not None]
     bandwidth = machine.bandwidth or TYPICAL_BANDWIDTH
@@ -178,11 +179,11 @@ def _fit(machine: Machine, model: CatalogueModel) -> Fit | None:
     return Fit(model, context, on_gpu, None if measured is None else _speed(model, measured))
 
 
-def _rank(fit: Fit, bandwidth: float) -> tuple[bool, float]:
+def _rank(fit: Fit, bandwidth: float) -> tuple[bool, bool, float]:
     """Return what sorts models; those of one rank stay in their order."""
     speed = _speed(fit.model, bandwidth)
     is_slow = not fit.on_gpu and speed < LEAST_SPEED
-    return fit.model.is_toy, 1 / speed if is_slow else 0.0
+    return fit.model.is_toy, fit.model.stopgap, 1 / speed if is_slow else 0.0
 
 
 def _speed(model: CatalogueModel, bandwidth: float) -> float:
