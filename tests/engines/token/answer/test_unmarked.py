@@ -15,7 +15,7 @@ from antiphon.core.prompt import (
 )
 from antiphon.engines.token.answer.constraint_cache import ConstraintCache
 from antiphon.engines.token.answer.generation import GenerationInput, generate
-from antiphon.engines.token.answer.unmarked import UnmarkedCalls
+from antiphon.engines.token.answer.unmarked import LONGEST, UnmarkedCalls
 from antiphon.engines.token.prompt.call_syntax import TAGGED
 from support.conversation import turn
 from support.scripted_machine import ScriptedMachine
@@ -69,6 +69,18 @@ def test_head_within_a_line_is_none_but_at_its_start() -> None:
     assert CALLS.first(text, at_start=True) == (len(text), False)
     assert CALLS.first(f"{text}\n{HEAD}", at_start=True) == (len(text) + 1, True)
     assert CALLS.first(HEAD, at_start=False) == (len(HEAD), False)
+
+
+@pytest.mark.parametrize("before", ["{", "```json\n", "<tools>", ""])
+def test_head_with_space_without_an_end_is_given_up(before: str) -> None:
+    text = before + " " * (LONGEST - len(before))
+    assert CALLS.first(text, at_start=True) == (0, False)
+    assert CALLS.first(f"{text} ", at_start=True) == (LONGEST + 1, False)
+    room = LONGEST - len(HEAD) - len(before)
+    if before != "{":
+        assert CALLS.first(before + " " * room + HEAD, at_start=True) == (0, True)
+        late = before + " " * (room + 1) + HEAD
+        assert CALLS.first(late, at_start=True) == (len(late), False)
 
 
 async def events_of(machine: ScriptedMachine, prompt: Prompt) -> list[EngineEvent]:

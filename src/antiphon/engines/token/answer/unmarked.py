@@ -16,7 +16,9 @@ from typing import Final, NamedTuple
 from antiphon.engines.token.answer.lexing import SPACE, match_spaced
 
 ARGUMENTS: Final = ("arguments", "parameters", "input")
-_LONGEST_MARK: Final = 40
+LONGEST: Final = 1000
+"""The maximum length of a head: a model may write space without an end, which would be held."""
+
 _BEFORE: Final = re.compile(rf"(?:```[a-z_]*|<[a-z_]+>)?[{SPACE}]*(?:\{{(?=[{SPACE}]*\{{))?")
 _BEFORE_BEGUN: Final = re.compile(
     rf"`{{1,2}}|```[a-z_]*[{SPACE}]*|<[a-z_]*|<[a-z_]+>[{SPACE}]*|\{{[{SPACE}]*"
@@ -45,17 +47,20 @@ class UnmarkedCalls:
         """Find the first head in a text, which is the beginning of the answer if `at_start`."""
         places = [0] if at_start else []
         for at in (*places, *(line.end() for line in _LINE.finditer(text))):
-            found = self._at(text[at:])
+            found = self._at(text[at : at + LONGEST], ends=len(text) - at > LONGEST)
             if found is not None:
                 return Unmarked(at, found)
         return Unmarked(len(text), whole=False)
 
-    def _at(self, text: str) -> bool | None:
-        """Return whether a text begins with a whole head; `None` if it begins with none."""
+    def _at(self, text: str, *, ends: bool) -> bool | None:
+        """Return whether a text begins with a whole head; `None` if it begins with none.
+
+        `ends`: a head that is not whole in it is none.
+        """
         if text.startswith(self._opening):
             return None  # the mark itself
-        if len(text) <= _LONGEST_MARK and _BEFORE_BEGUN.fullmatch(text):
-            return False
+        if _BEFORE_BEGUN.fullmatch(text):
+            return None if ends else False
         before = _BEFORE.match(text)
         rest = text[before.end() if before is not None else 0 :]
         matches = [
@@ -65,4 +70,5 @@ class UnmarkedCalls:
         ]
         if any(match.whole for match in matches):
             return True
-        return False if any(match.length == len(rest) for match in matches) else None
+        is_open = not ends and any(match.length == len(rest) for match in matches)
+        return False if is_open else None
