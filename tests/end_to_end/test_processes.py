@@ -80,7 +80,7 @@ async def test_restart_loses_no_request_and_a_killed_process_only_its_own(tmp_pa
             assert (load.broken, load.refused) == ([], [])
             # Each of the new ones tells what it has answered, just after it has.
             async with asyncio.timeout(30):
-                while not sum([await counted(ports + number) for number in (1, 2)]):
+                while not sum([await counted(ports + number) for number in (1, 2)]):  # noqa: ASYNC110 - of other processes
                     await asyncio.sleep(0.05)
 
             psutil.Process(second[2]).kill()
