@@ -25,12 +25,12 @@ LONG = [
     pytest.param(name, marks=pytest.mark.soak)
     for name in (
         *("startup", "imports", "memory", "adapters"),
-        *("limits", "batches", "console", "many_keys"),
+        *("limits", "batches", "console", "many_keys", "pipeline"),
     )
 ]
 
 
-@pytest.mark.parametrize("name", ["pipeline", "schemas", "metrics", *LONG])
+@pytest.mark.parametrize("name", ["schemas", "metrics", *LONG])
 def test_benchmark_runs_and_keeps_its_figures(name: str, tmp_path: Path) -> None:
     figures, table = quick_figures(name, tmp_path)
     assert figures

@@ -162,6 +162,7 @@ def test_agent_stays_in_its_folder(program: Program, tmp_path: Path) -> None:
     assert folder.joinpath("below/new.txt").read_text(encoding="utf-8") == "written"
 
 
+@pytest.mark.soak
 def test_agent_that_finds_no_end_is_stopped(program: Program, tmp_path: Path) -> None:
     tmp_path.joinpath("again.txt").touch()
     done = agent(program, tmp_path, "Go on.")
@@ -209,6 +210,7 @@ def test_rows_get_their_topics(program: Program, tmp_path: Path) -> None:
         ]
 
 
+@pytest.mark.soak
 def test_row_that_fails_says_why_beside_the_others(program: Program, tmp_path: Path) -> None:
     tmp_path.joinpath("in.csv").write_text("text\nThe parcel\nrefused\n", encoding="utf-8")
     command = "examples/classify.py in.csv out.csv --poll 0.1"

@@ -215,6 +215,7 @@ def test_requests_of_the_page_are_answered(
         assert re.search(pattern, output), output
 
 
+@pytest.mark.soak
 def test_examples_of_the_prompt_cache_print_what_the_page_shows(tmp_path: Path) -> None:
     """On the scripted engine with the settings of its page, which this one links to."""
     page = (DOCS / "how-to/prompt-caching.md").read_text(encoding="utf-8")

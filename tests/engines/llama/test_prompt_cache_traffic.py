@@ -13,8 +13,8 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize("kind", list(Kind))
 async def test_claims_are_what_llama_cpp_reports(kind: Kind, tmp_path: Path) -> None:
     traffic = CacheTraffic(write_model(kind, tmp_path / "tiny.gguf"), tmp_path / "state", seed=1)
-    await traffic.run(90)
-    await traffic.compare(8)
+    await traffic.run(50)
+    await traffic.compare(4)
     assert (traffic.claims, traffic.wrong) == ([], []), traffic.counts
-    assert traffic.counts["read from the cache"] > 10, traffic.counts
+    assert traffic.counts["read from the cache"] > 5, traffic.counts
     assert traffic.counts["mismatches"] == 0, traffic.counts

@@ -165,6 +165,7 @@ async def test_unreadable_pdf_is_refused_in_the_words_of_the_api(data, said, rea
     assert str(refused.value) == said
 
 
+@pytest.mark.soak
 async def test_pdf_with_more_text_than_any_model_reads_is_refused(read) -> None:
     lines = b"(%b) Tj T* " % (b"x" * 1000) * (MOST_CHARACTERS // MOST_PAGES // 1000 + 1)
     page = flated(b"BT /F1 12 Tf 72 720 Td 14 TL %b ET" % lines)

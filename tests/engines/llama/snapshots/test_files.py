@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,8 +27,15 @@ CONTENT = os.urandom(2 * CHUNK + 17)
 class Kept:
     """One snapshot in a folder."""
 
-    def __init__(self, folder: Path, *, settle_s: float = 0.0, content: bytes = CONTENT) -> None:
-        self.files = SnapshotFiles(folder, KEY, settle_s=settle_s, boot="this")
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        settle_s: float = 0.0,
+        content: bytes = CONTENT,
+        wall_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.files = SnapshotFiles(folder, KEY, settle_s=settle_s, boot="this", wall_ns=wall_ns)
         (folder / f"{NAME}.part").write_bytes(content)
         proof, seen = self.files.prove(NAME, len(content))
         self.record = SnapshotRecord(
@@ -97,7 +105,9 @@ def test_file_without_its_last_bytes_is_no_snapshot(tmp_path: Path) -> None:
 @pytest.mark.parametrize("restart", [True, False])
 def test_changed_byte_is_noticed(tmp_path: Path, at: int, *, seen: bool, restart: bool) -> None:
     """Also if the file has the times that it had, and by a later run."""
-    kept = Kept(tmp_path, settle_s=2 * TICK_NS / 1e9 if seen else 0)
+    # To a clock that stands at its beginning every file is too new to be settled.
+    clock = time.time_ns if seen else int
+    kept = Kept(tmp_path, settle_s=2 * TICK_NS / 1e9 if seen else 0, wall_ns=clock)
     assert (kept.record.seen is not None) == seen
     times = kept.path.stat()
     with kept.path.open("r+b") as file:

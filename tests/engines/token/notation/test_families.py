@@ -160,6 +160,7 @@ def rendered(chat: ChatTemplate, calls: Calls) -> str:
     return "".join(one.text for one in chat.render(Prompt(turns, 1, tools=TOOLS)).segments)
 
 
+@pytest.mark.soak
 def test_every_template_is_native_or_has_its_reason(compiled: Compiled) -> None:
     assert {*NATIVE, *GENERAL, *UNLEARNED} == set(NAMES)
     for name in NATIVE:
