@@ -119,16 +119,24 @@ def _measured(subject: Subject, size: Size, per_second: float) -> tuple[Figures,
 def governed() -> Iterator[Subject]:
     """Run a server that has every limit."""
     with scripted(PRICE, ANTIPHON_ADMIN_KEY=ADMIN_KEY) as server:
-        workspace = _administer(server, "/workspaces", {"name": "bench"})["id"]
-        scope = {"type": "workspace", "workspace_id": workspace}
-        key = _administer(server, "/api_keys", {"name": "bench", "scope": scope})
-        rates = {"limits": [{"type": kind, "value": MOST} for kind in KINDS]}
-        for owner in ("", f"/workspaces/{workspace}", f"/api_keys/{key['id']}"):
-            _administer(server, f"{owner}/rate_limits/rl_scripted", rates)
-        scopes = ({"type": "organization"}, scope, {"type": "api_key", "api_key_id": key["id"]})
-        for one in scopes:
-            _administer(server, "/spend_limits", {"scope": one, "amount": CENTS})
-        yield Subject("all limits", server, {**HEADERS, "x-api-key": key["secret"]})
+        yield Subject("all limits", server, limited(server, "scripted"))
+
+
+def limited(server: Server, model: str) -> dict[str, str]:
+    """Set every limit of three scopes, none of which is reached; return the caller's headers.
+
+    The server's administrator has `ADMIN_KEY`.
+    """
+    workspace = _administer(server, "/workspaces", {"name": "bench"})["id"]
+    scope = {"type": "workspace", "workspace_id": workspace}
+    key = _administer(server, "/api_keys", {"name": "bench", "scope": scope})
+    rates = {"limits": [{"type": kind, "value": MOST} for kind in KINDS]}
+    for owner in ("", f"/workspaces/{workspace}", f"/api_keys/{key['id']}"):
+        _administer(server, f"{owner}/rate_limits/rl_{model}", rates)
+    scopes = ({"type": "organization"}, scope, {"type": "api_key", "api_key_id": key["id"]})
+    for one in scopes:
+        _administer(server, "/spend_limits", {"scope": one, "amount": CENTS})
+    return {**HEADERS, "x-api-key": key["secret"]}
 
 
 def _administer(server: Server, path: str, body: object) -> dict[str, str]:

@@ -8,6 +8,9 @@ import statistics
 import time
 from dataclasses import dataclass, field
 
+LAST_CHUNK = b"\r\n0\r\n\r\n"
+"""How a body without a length ends. A head cannot end so, even if it arrives alone."""
+
 
 class LoadError(Exception):
     """Answers that are not what was asked for: a wrong answer can be very fast."""
@@ -90,16 +93,19 @@ class Connection(asyncio.Protocol):
             self._next()
 
     def _whole(self) -> bool:
-        if self._run.stream:
-            return self._buffer.endswith(b"0\r\n\r\n")
-        head, separator, body = self._buffer.partition(b"\r\n\r\n")
-        if not separator:
+        if self._buffer.endswith(LAST_CHUNK):
+            return True
+        if self._run.stream and self._right_status():
             return False
-        _, _, rest = head.lower().partition(b"content-length: ")
-        return len(body) >= int(rest.split(b"\r\n", 1)[0])
+        head, separator, body = self._buffer.partition(b"\r\n\r\n")
+        _, found, rest = head.lower().partition(b"content-length: ")
+        return bool(separator and found) and len(body) >= int(rest.split(b"\r\n", 1)[0])
 
     def _right(self) -> bool:
-        return self._buffer.startswith(b"HTTP/1.1 200") and self._run.expected in self._buffer
+        return self._right_status() and self._run.expected in self._buffer
+
+    def _right_status(self) -> bool:
+        return self._buffer.startswith(b"HTTP/1.1 200")
 
     def connection_lost(self, error: Exception | None) -> None:
         del error

@@ -27,7 +27,17 @@ import uvloop
 from benchmarks.load import Figures, LoadError, load
 from benchmarks.pipeline import KINDS, Kind
 from benchmarks.report import Figure, command, finish, positive
-from benchmarks.servers import HEADERS, HOST, MESSAGES, SCRIPT, Server, ServerError, started
+from benchmarks.servers import (
+    HEADERS,
+    HOST,
+    MESSAGES,
+    SCRIPT,
+    Server,
+    ServerError,
+    cpu_s_of,
+    started,
+    tree,
+)
 
 SETTLE_S = 1.5
 CONNECTIONS = 32
@@ -58,24 +68,15 @@ class Setup:
 
     def cpu_s(self) -> tuple[float, float]:
         """Return the processor time of all processes so far, and that of Valkey."""
-        whole = sum(_cpu_s(_tree(server.process.pid)) for server, _ in self.servers)
+        whole = sum(cpu_s_of(tree(server.process.pid)) for server, _ in self.servers)
         valkey = [] if self.valkey is None else [psutil.Process(self.valkey)]
         found = [
             one
             for server, _ in self.servers
-            for one in _tree(server.process.pid)
+            for one in tree(server.process.pid)
             if "valkey-server" in "".join(one.cmdline()[:1])
         ]
-        return whole + _cpu_s(valkey), _cpu_s([*valkey, *found])
-
-
-def _tree(pid: int) -> list[psutil.Process]:
-    whole = psutil.Process(pid)
-    return [whole, *whole.children(recursive=True)]
-
-
-def _cpu_s(processes: Sequence[psutil.Process]) -> float:
-    return sum(one.user + one.system for one in (each.cpu_times() for each in processes))
+        return whole + cpu_s_of(valkey), cpu_s_of([*valkey, *found])
 
 
 @dataclass(frozen=True, slots=True)

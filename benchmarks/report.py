@@ -91,15 +91,19 @@ def machine() -> str:
 
 def show(figures: Sequence[Figure]) -> None:
     """Print the table."""
-    rows: list[tuple[str, ...]] = [("what", "median", "lowest to highest", "goal", "side by side")]
-    rows += [figure.row() for figure in figures]
+    head = ("what", "median", "lowest to highest", "goal", "side by side")
+    lay_out([head, *(figure.row() for figure in figures)])
+    print(f"\n{machine()}")
+
+
+def lay_out(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows in columns, the first one as their head."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for place, row in enumerate(rows):
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         print("  ".join(cells).rstrip())
         if place == 0:
             print("  ".join("─" * width for width in widths))
-    print(f"\n{machine()}")
 
 
 def command(description: str | None) -> argparse.ArgumentParser:
@@ -123,6 +127,11 @@ def positive(text: str) -> int:
 def finish(figures: Sequence[Figure], options: argparse.Namespace) -> None:
     """Print the table, and keep the raw figures if that was asked for."""
     show(figures)
+    keep(figures, options)
+
+
+def keep(figures: Sequence[Figure], options: argparse.Namespace, **more: object) -> None:
+    """Keep the raw figures, and what else is given, if that was asked for."""
     if options.json is not None:
-        kept = {"machine": machine(), "quick": options.quick, "figures": figures}
+        kept = {"machine": machine(), "quick": options.quick, "figures": figures, **more}
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(kept)) + b"\n")

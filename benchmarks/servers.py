@@ -93,9 +93,18 @@ class Server:
     @property
     def rss_mb(self) -> float:
         """Resident memory of the process and of its children now."""
-        whole = psutil.Process(self.process.pid)
-        members = (whole, *whole.children(recursive=True))
-        return sum(member.memory_info().rss for member in members) / 1e6
+        return sum(one.memory_info().rss for one in tree(self.process.pid)) / 1e6
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """Return a process and all that descend from it."""
+    whole = psutil.Process(pid)
+    return [whole, *whole.children(recursive=True)]
+
+
+def cpu_s_of(processes: Sequence[psutil.Process]) -> float:
+    """Processor time that the processes have used so far, together."""
+    return sum(one.user + one.system for one in (each.cpu_times() for each in processes))
 
 
 BYTECODE = "PYTHONPYCACHEPREFIX"

@@ -5,6 +5,8 @@ that were made once, one protocol for each connection, no reading beyond the req
 """
 
 import asyncio
+import re
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +18,8 @@ CHAT: Final = "/v1/chat/completions"
 MESSAGES: Final = "/v1/messages"
 COUNT: Final = "/v1/messages/count_tokens"
 TOKENIZE: Final = "/tokenize"
+ASKED: Final = "/asked"
+"""Where it tells how many messages it was asked for."""
 
 
 def _json(value: Any) -> bytes:
@@ -98,11 +102,19 @@ def answers() -> dict[tuple[str, bool], bytes]:
     }
 
 
+@dataclass(slots=True)
+class Asked:
+    """How many messages were asked for, by all connections."""
+
+    messages: int = 0
+
+
 class Connection(asyncio.Protocol):
     """Answers one request after the other."""
 
-    def __init__(self, said: dict[tuple[str, bool], bytes]) -> None:
+    def __init__(self, said: dict[tuple[str, bool], bytes], asked: Asked) -> None:
         self._said = said
+        self._asked = asked
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -118,17 +130,24 @@ class Connection(asyncio.Protocol):
         if len(body) >= length:
             self._buffer = body[length:]
             path = head.split(b" ", 2)[1].decode()
-            streamed = b'"stream":true' in body[:length]
-            self._transport.write(self._said.get((path, streamed), NOT_FOUND))
+            streamed = STREAMED.search(body, 0, length) is not None
+            self._transport.write(self._answer(path, streamed=streamed))
+
+    def _answer(self, path: str, *, streamed: bool) -> bytes:
+        if path == ASKED:
+            return _whole(_json({"messages": self._asked.messages}))
+        self._asked.messages += path == MESSAGES
+        return self._said.get((path, streamed), NOT_FOUND)
 
 
+STREAMED: Final = re.compile(rb'"stream": ?true')
 NOT_FOUND: Final = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
 
 
 async def _serve() -> None:
-    said = answers()
+    said, asked = answers(), Asked()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(said), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Connection(said, asked), "127.0.0.1", 0)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await server.serve_forever()
 
