@@ -67,6 +67,7 @@ def quick_figures(name: str, folder: Path, *options: str) -> tuple[list[dict[str
         ("many_keys", "--rounds"),
         ("interference", "--rounds"),
         ("batches", "--rounds"),
+        ("race", "--rounds"),
         ("batches", "--requests"),
         ("engines", "--rounds"),
         ("malformed_calls", "--requests"),
