@@ -194,4 +194,6 @@ if __name__ == "__main__":
                 serve(listening)
         case ["run", address, *words]:
             started = ForkedProcess(address, words, os.environ, Path.cwd(), (1, 2))
+            # Whoever stops this process means the one that it stands for.
+            signal.signal(signal.SIGTERM, lambda number, _: os.kill(started.pid, number))
             sys.exit(started.wait())
