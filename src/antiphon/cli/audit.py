@@ -7,6 +7,7 @@ from typing import Any
 from antiphon.cli.admin_session import AdminSession, open_session
 from antiphon.cli.amounts import cents_as_dollars, rate_amounts, spend_name
 from antiphon.cli.command import ExamplesFormatter, as_command
+from antiphon.cli.listing_flags import number_up_to
 from antiphon.cli.output import day
 from antiphon.cli.tables import TableForm, print_listing
 from antiphon.cli.times import DurationOrTime, duration_or_time, moment_before
@@ -29,7 +30,7 @@ def add_to(family: argparse.ArgumentParser) -> None:
     family.epilog = _EXAMPLES
     family.add_argument(
         "--limit",
-        type=_limit,
+        type=number_up_to(MOST),
         default=20,
         metavar="N",
         help=f"how many changes, up to {MOST}; default: 20",
@@ -48,12 +49,6 @@ def add_to(family: argparse.ArgumentParser) -> None:
         help="only changes from so long ago on, or from this day or time on: 24h, 30d, "
         "2026-11-01, or with a zone 2026-11-01T12:00+02:00; UTC without one",
     )
-
-
-def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:5]) <= MOST:
-        raise argparse.ArgumentTypeError(f"{shortened(text)!r} is no number from 1 to {MOST}")
-    return int(text)
 
 
 def _audit(arguments: argparse.Namespace, settings: Settings) -> int:

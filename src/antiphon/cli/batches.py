@@ -24,6 +24,7 @@ from antiphon.cli.command import (
     confirm,
     repeated_flags,
 )
+from antiphon.cli.listing_flags import looked_in, number_up_to, workspace_of
 from antiphon.cli.new_file import new_file
 from antiphon.cli.output import day, hint, print_change, say, say_json
 from antiphon.cli.successor import all_served
@@ -91,7 +92,7 @@ def add_to(family: argparse.ArgumentParser) -> None:
     listing = add_command(actions, "list", _list, "list the batches, the newest first")
     listing.add_argument(
         "--limit",
-        type=_limit,
+        type=number_up_to(MOST_LISTED),
         default=20,
         metavar="N",
         help=f"at most so many, up to {MOST_LISTED}; default: 20",
@@ -122,12 +123,6 @@ def _beta(text: str) -> str:
     if not BETA_NAME.match(text):
         raise argparse.ArgumentTypeError(f"{shortened(text)!r} is no name of a beta")
     return text
-
-
-def _limit(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= MOST_LISTED:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {MOST_LISTED}")
-    return int(text)
 
 
 def _create(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -309,14 +304,8 @@ def _delete(arguments: argparse.Namespace, settings: Settings) -> int:
 
 async def _owner(session: AdminSession, arguments: argparse.Namespace) -> BatchOwner:
     """Return the owner of batches in the workspace that is named. Raises `CommandError`."""
-    if arguments.workspace is None:
-        return BatchOwner(None)
-    workspace = await session.workspace(arguments.workspace)
-    if workspace.id == session.default_workspace:
-        return BatchOwner(None)
-    if workspace.archived_at is not None and arguments.command is _create:
-        raise CommandError(f"workspace {workspace.name} is archived")
-    return BatchOwner(workspace.id)
+    adds = arguments.command is _create
+    return BatchOwner(await workspace_of(session, arguments.workspace, adds=adds))
 
 
 async def _found(arguments: argparse.Namespace, use: Callable[[], Awaitable[T]]) -> T:
@@ -324,14 +313,9 @@ async def _found(arguments: argparse.Namespace, use: Callable[[], Awaitable[T]])
     try:
         return await use()
     except NotFoundError as error:
-        where = (
-            "the Default workspace (--workspace names another)"
-            if arguments.workspace is None
-            else f"workspace {arguments.workspace!r}"
-        )
         raise CommandError(
-            f"there is no batch {shortened(arguments.batch)!r} in {where}; "
-            f"{_command(arguments, 'list')} shows them"
+            f"there is no batch {shortened(arguments.batch)!r} in "
+            f"{looked_in(arguments.workspace)}; {_command(arguments, 'list')} shows them"
         ) from error
 
 

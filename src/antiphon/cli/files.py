@@ -20,6 +20,7 @@ from antiphon.cli.command import (
     confirm,
     repeated_flags,
 )
+from antiphon.cli.listing_flags import looked_in, number_up_to, workspace_of
 from antiphon.cli.local_file import LocalFile, opened_file, pieces
 from antiphon.cli.new_file import new_file
 from antiphon.cli.output import day, decimal_size, hint, print_change, say
@@ -78,7 +79,7 @@ def add_to(family: argparse.ArgumentParser) -> None:
     listing = add_command(actions, "list", _list, "list the files, the newest first")
     listing.add_argument(
         "--limit",
-        type=_limit,
+        type=number_up_to(MOST_LISTED),
         default=20,
         metavar="N",
         help=f"at most so many, up to {MOST_LISTED}; default: 20",
@@ -102,12 +103,6 @@ def add_to(family: argparse.ArgumentParser) -> None:
             metavar="NAME",
             help="the workspace of the file, by name or id; default: the Default workspace",
         )
-
-
-def _limit(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= MOST_LISTED:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {MOST_LISTED}")
-    return int(text)
 
 
 def _upload(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -219,14 +214,8 @@ def _delete(arguments: argparse.Namespace, settings: Settings) -> int:
 
 async def _owner(session: AdminSession, arguments: argparse.Namespace) -> FileOwner:
     """Return the owner of files in the workspace that is named. Raises `CommandError`."""
-    if arguments.workspace is None:
-        return FileOwner(None)
-    workspace = await session.workspace(arguments.workspace)
-    if workspace.id == session.default_workspace:
-        return FileOwner(None)
-    if workspace.archived_at is not None and arguments.command is _upload:
-        raise CommandError(f"workspace {workspace.name} is archived")
-    return FileOwner(workspace.id)
+    adds = arguments.command is _upload
+    return FileOwner(await workspace_of(session, arguments.workspace, adds=adds))
 
 
 async def _found(arguments: argparse.Namespace, use: Callable[[], Awaitable[T]]) -> T:
@@ -236,14 +225,9 @@ async def _found(arguments: argparse.Namespace, use: Callable[[], Awaitable[T]])
     except NotFoundError as error:
         if error.error_code is not None:  # it has expired
             raise
-        where = (
-            "the Default workspace (--workspace names another)"
-            if arguments.workspace is None
-            else f"workspace {arguments.workspace!r}"
-        )
         raise CommandError(
-            f"there is no file {shortened(arguments.file)!r} in {where}; "
-            f"{_command(arguments, 'list')} shows them"
+            f"there is no file {shortened(arguments.file)!r} in "
+            f"{looked_in(arguments.workspace)}; {_command(arguments, 'list')} shows them"
         ) from error
 
 

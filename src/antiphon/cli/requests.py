@@ -8,6 +8,7 @@ from typing import Any
 from antiphon.cli.admin_session import AdminSession, open_session
 from antiphon.cli.amounts import cents_as_dollars, rate_name, spend_name
 from antiphon.cli.command import CommandError, actions_of, add_command
+from antiphon.cli.listing_flags import number_up_to
 from antiphon.cli.output import say, say_json
 from antiphon.cli.tables import TableForm, print_listing
 from antiphon.cli.times import DurationOrTime, duration_or_time, moment_before
@@ -33,7 +34,7 @@ def add_to(family: argparse.ArgumentParser) -> None:
     listing = add_command(actions, "list", _list, "list finished requests, the newest first")
     listing.add_argument(
         "--limit",
-        type=_limit,
+        type=number_up_to(MOST),
         default=20,
         metavar="N",
         help=f"how many requests, up to {MOST}; default: 20",
@@ -57,12 +58,6 @@ def add_to(family: argparse.ArgumentParser) -> None:
     )
     show = add_command(actions, "show", _show, "explain one request")
     show.add_argument("id", metavar="ID", help="the request-id of its answer")
-
-
-def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:5]) <= MOST:
-        raise argparse.ArgumentTypeError(f"{shortened(text)!r} is no number from 1 to {MOST}")
-    return int(text)
 
 
 def _list(arguments: argparse.Namespace, settings: Settings) -> int:
