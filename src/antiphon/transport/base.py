@@ -1,0 +1,163 @@
+"""What a transport is: something that sends one request and hands over the answer as it comes.
+
+Two kinds keep the same rules, one that blocks and one for asyncio. Both are protocols, so an
+application in the same process can stand where a network would be. A transport sends a request
+once; to try again is the business of whoever calls it.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import msgspec
+
+
+class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One request. Its body is whole, so it can be sent again.
+
+    `headers` are what the caller wants to say; the transport adds `host` and `content-length`.
+    """
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+class Headers:
+    """The headers of an answer. Names have no case; a repeated one is joined by commas."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        values: dict[str, str] = {}
+        for name, value in pairs:
+            lower = name.lower()
+            values[lower] = f"{values[lower]}, {value}" if lower in values else value
+        self._values = values
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        return self._values.get(name.lower(), default)
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def __contains__(self, name: str) -> bool:
+        return name.lower() in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        return self._values.items()
+
+    def __repr__(self) -> str:
+        # The values may be secrets.
+        return f"Headers({', '.join(self._values)})"
+
+
+class TransportError(Exception):
+    """No answer, or not all of it. The text says what happened, for whoever runs the program."""
+
+
+class ConnectError(TransportError):
+    """No connection was made: the server has seen nothing of the request."""
+
+
+class ConnectionLost(TransportError):  # noqa: N818 - the state, as its siblings are
+    """The connection ended before the answer did. The server may have done what was asked."""
+
+
+class ProtocolError(TransportError):
+    """What came is not HTTP/1.1, or is past the bounds of this transport."""
+
+
+class TransportTimeout(TransportError):  # noqa: N818 - `TimeoutError` is Python's own
+    """A time ran out; the text says which one."""
+
+
+class ResponseStream(Protocol):
+    """An answer whose head has come. Reading to its end, or closing it, gives the connection back.
+
+    `http_version` is "1.0" or "1.1". Bodies come decoded: neither chunks nor gzip are left.
+    """
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> Headers: ...
+    @property
+    def http_version(self) -> str: ...
+
+    def read_chunk(self, timeout: float | None) -> bytes:
+        """Return the next bytes of the body, or `b""` at its end.
+
+        Raises `TransportTimeout` if none come in `timeout` seconds, `ConnectionLost` if the
+        connection ends first. After an error the connection is closed.
+        """
+        ...
+
+    def read(self, timeout: float | None) -> bytes:
+        """Return all of the body that is left, in `timeout` seconds for all of it."""
+        ...
+
+    def close(self) -> None:
+        """End the answer. A body that has not been read to its end costs the connection."""
+        ...
+
+
+class Transport(Protocol):
+    """Sends requests from any number of threads."""
+
+    def open(
+        self, request: HttpRequest, *, connect_timeout: float | None, timeout: float | None
+    ) -> ResponseStream:
+        """Send a request and return the answer when its head has come.
+
+        `connect_timeout` bounds the wait for a connection, `timeout` the wait for the head behind
+        it; both are seconds, and `None` is no bound. Raises `TransportError`.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close every connection. What is open ends with `ConnectionLost`."""
+        ...
+
+
+class AsyncResponseStream(Protocol):
+    """As `ResponseStream`, for asyncio. A cancelled read closes the connection."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> Headers: ...
+    @property
+    def http_version(self) -> str: ...
+
+    async def read_chunk(self, timeout: float | None) -> bytes:  # noqa: ASYNC109
+        ...
+
+    async def read(self, timeout: float | None) -> bytes:  # noqa: ASYNC109
+        ...
+
+    def close(self) -> None:
+        """As in `ResponseStream`. Waits for nothing, so it is right in any `finally`."""
+        ...
+
+
+class AsyncTransport(Protocol):
+    """As `Transport`, for asyncio. One serves all loops: each has connections of its own."""
+
+    async def open(
+        self,
+        request: HttpRequest,
+        *,
+        connect_timeout: float | None,
+        timeout: float | None,  # noqa: ASYNC109 - one rule for both kinds
+    ) -> AsyncResponseStream: ...
+
+    def close(self) -> None:
+        """Close every connection of every loop. Waits for nothing."""
+        ...
