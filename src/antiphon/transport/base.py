@@ -66,8 +66,20 @@ class ConnectError(TransportError):
     """No connection was made: the server has seen nothing of the request."""
 
 
+class TlsError(ConnectError):
+    """The server speaks no TLS, or its certificate does not say that it is who it should be."""
+
+
 class ConnectionLost(TransportError):  # noqa: N818 - the state, as its siblings are
-    """The connection ended before the answer did. The server may have done what was asked."""
+    """The connection ended before the answer did. The server may have done what was asked.
+
+    `kept`: the connection had carried a request before and no byte of this answer came. Most
+    likely the server closed it while the request was on its way, and has not read it.
+    """
+
+    def __init__(self, message: str, *, kept: bool = False) -> None:
+        super().__init__(message)
+        self.kept = kept
 
 
 class ProtocolError(TransportError):
@@ -76,6 +88,10 @@ class ProtocolError(TransportError):
 
 class TransportTimeout(TransportError):  # noqa: N818 - `TimeoutError` is Python's own
     """A time ran out; the text says which one."""
+
+
+class ConnectTimeout(ConnectError, TransportTimeout):  # noqa: N818 - as its bases
+    """The time for a connection ran out: the server has seen nothing of the request."""
 
 
 class ResponseStream(Protocol):

@@ -1,0 +1,162 @@
+"""Connections for asyncio."""
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Self
+from weakref import WeakKeyDictionary
+
+from antiphon.transport.answer import Head
+from antiphon.transport.base import ConnectionLost, HttpRequest
+from antiphon.transport.link import Link
+from antiphon.transport.loop_pool import LoopPool
+from antiphon.transport.requests import IDEMPOTENT
+from antiphon.transport.texts import already_closed
+from antiphon.transport.ways import Limits, ProxyChoice, Verify, Ways
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class AsyncConnections:
+    """An `AsyncTransport`; all loops may share one, each with connections of its own.
+
+    It is told the same as `Connections`, and keeps the same rules. A loop that ends closes its
+    connections, so a program may run several one after the other. `close` may be called from any
+    thread.
+    """
+
+    def __init__(
+        self, *, verify: Verify = True, proxy: ProxyChoice = None, limits: Limits | None = None
+    ) -> None:
+        self._limits = limits or Limits()
+        self._ways = Ways(verify, proxy)
+        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopPool] = WeakKeyDictionary()
+        self._closed = False
+
+    async def open(
+        self,
+        request: HttpRequest,
+        *,
+        connect_timeout: float | None,
+        timeout: float | None,  # noqa: ASYNC109 - as in `AsyncTransport`
+    ) -> "AsyncAnswer":
+        """As in `AsyncTransport`. Raises `ValueError` for a request that cannot be written."""
+        way = self._ways.to(request.url)
+        head = self._ways.head(request, way)
+        pool = self._pools.get(asyncio.get_running_loop())
+        if pool is None or pool.process != os.getpid() or self._closed:
+            pool = await self._new_pool()
+        link = await pool.take(way, connect_timeout)
+        try:
+            await _ask(pool, link, head, request, timeout)
+        except ConnectionLost as lost:
+            if not lost.kept or request.method not in IDEMPOTENT:
+                raise
+            link = await pool.connect(way, connect_timeout)
+            await _ask(pool, link, head, request, timeout)
+        return AsyncAnswer(pool, link)
+
+    def close(self) -> None:
+        """Close every connection of every loop. Waits for nothing."""
+        self._closed = True
+        running = asyncio._get_running_loop()  # noqa: SLF001 - documented, and raises nothing
+        for loop, pool in list(self._pools.items()):
+            if loop.is_closed():
+                continue
+            if loop is running or not loop.is_running():
+                pool.close()
+            else:
+                loop.call_soon_threadsafe(pool.close)
+        self._pools.clear()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: "TracebackType | None",
+    ) -> None:
+        self.close()
+
+    async def _new_pool(self) -> LoopPool:
+        if self._closed:
+            raise already_closed()
+        for old in [loop for loop in self._pools if loop.is_closed()]:
+            self._pools.pop(old, None)
+        loop = asyncio.get_running_loop()
+        pool = self._pools[loop] = LoopPool(loop, self._ways, self._limits)
+        await pool.begin()
+        return pool
+
+
+async def _ask(
+    pool: LoopPool,
+    link: Link,
+    head: bytes,
+    request: HttpRequest,
+    timeout: float | None,  # noqa: ASYNC109
+) -> None:
+    try:
+        await link.ask(head, request.method, request.body, timeout)
+    except BaseException:
+        pool.end(link)
+        raise
+
+
+class AsyncAnswer(Head):
+    """An `AsyncResponseStream`. One that is forgotten before its end costs its connection."""
+
+    __slots__ = ("_link", "_pool", "_rest")
+
+    def __init__(self, pool: LoopPool, link: Link) -> None:
+        super().__init__(link.reader)
+        self._pool = pool
+        self._link: Link | None = link
+        self._rest = b""
+        if link.reader.complete and not link.reader.compressed:
+            # All has come in one read: the connection need not wait for whoever reads it.
+            self._rest = link.reader.take()
+            self._done(link)
+
+    async def read_chunk(self, timeout: float | None) -> bytes:  # noqa: ASYNC109
+        link = self._link
+        if link is None:
+            data, self._rest = self._rest, b""
+            return data
+        try:
+            data = await link.next_piece(timeout)
+        except BaseException:
+            self.close()
+            raise
+        if link.reader.ended:
+            self._done(link)
+        return data
+
+    async def read(self, timeout: float | None) -> bytes:  # noqa: ASYNC109
+        link = self._link
+        if link is None:
+            data, self._rest = self._rest, b""
+            return data
+        try:
+            data = await link.all_pieces(timeout, self._pool.limits.largest_answer)
+        except BaseException:
+            self.close()
+            raise
+        self._done(link)
+        return data
+
+    def close(self) -> None:
+        link, self._link, self._rest = self._link, None, b""
+        if link is not None:
+            self._pool.end(link)
+
+    def _done(self, link: Link) -> None:
+        self._link = None
+        self._pool.give_back(link)
+
+    def __del__(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            self._pool.forget(link)

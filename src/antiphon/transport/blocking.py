@@ -1,0 +1,250 @@
+"""Connections that block: what a program without an event loop sends with."""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Self
+
+from antiphon.transport.answer import Head
+from antiphon.transport.base import ConnectionLost, HttpRequest
+from antiphon.transport.channel import Channel, connect
+from antiphon.transport.requests import IDEMPOTENT
+from antiphon.transport.shelf import Shelf
+from antiphon.transport.texts import all_in_use, already_closed
+from antiphon.transport.ways import Limits, ProxyChoice, Verify, Way, Ways
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Connections:
+    """A `Transport` on sockets that block; any number of threads may share one.
+
+    `verify` and `proxy` are explained where `ways.py` defines them, `limits` too. A connection that
+    its server has closed is noticed before it is used. One that is lost after that, before a byte
+    of the answer, costs one more try on a new connection if the method may be repeated; for `POST`
+    it is an error (`ConnectionLost.kept`), because the server may have read it.
+    """
+
+    def __init__(
+        self,
+        *,
+        verify: Verify = True,
+        proxy: ProxyChoice = None,
+        limits: Limits | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._limits = limits or Limits()
+        self._ways = Ways(verify, proxy)
+        self._now = now
+        self._free = threading.Condition(threading.Lock())
+        self._idle: Shelf[Channel] = Shelf()
+        self._busy: set[Channel] = set()
+        self._count = 0
+        self._closed = False
+        self._process = os.getpid()
+
+    def open(
+        self, request: HttpRequest, *, connect_timeout: float | None, timeout: float | None
+    ) -> "Answer":
+        """As in `Transport`. Raises `ValueError` for a request that cannot be written."""
+        way = self._ways.to(request.url)
+        head = self._ways.head(request, way)
+        channel = self._channel(way, connect_timeout)
+        try:
+            self._ask(channel, head, request, timeout)
+        except ConnectionLost as lost:
+            if not lost.kept or request.method not in IDEMPOTENT:
+                raise
+            channel = self._new(way, connect_timeout)
+            self._ask(channel, head, request, timeout)
+        return Answer(self, channel)
+
+    def _ask(
+        self, channel: Channel, head: bytes, request: HttpRequest, timeout: float | None
+    ) -> None:
+        try:
+            channel.ask(head, request.method, request.body, timeout)
+        except BaseException:
+            self.end(channel)
+            raise
+
+    def close(self) -> None:
+        """Close every connection. What is open ends with `ConnectionLost`."""
+        with self._free:
+            self._closed = True
+            idle, busy = self._idle.clear(), list(self._busy)
+            self._count -= len(idle)
+            self._free.notify_all()
+        for channel in idle:
+            channel.close()
+        for channel in busy:
+            channel.interrupt()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: "TracebackType | None",
+    ) -> None:
+        self.close()
+
+    # Connections that are taken, given back and ended.
+
+    def _channel(self, way: Way, timeout: float | None) -> Channel:
+        origin = way.origin
+        with self._free:
+            self._begin()
+            if len(self._idle):
+                self._sweep()
+                while (channel := self._idle.take(origin)) is not None:
+                    if channel.alive():
+                        self._busy.add(channel)
+                        return channel
+                    self._count -= 1
+                    channel.close()
+        return self._new(way, timeout)
+
+    def _new(self, way: Way, timeout: float | None) -> Channel:
+        deadline = None if timeout is None else self._now() + timeout
+        with self._free:
+            self._reserve(deadline, timeout)
+        try:
+            channel = connect(way, self._ways, timeout, deadline, self._now)
+        except BaseException:
+            with self._free:
+                self._leave()
+            raise
+        with self._free:
+            self._busy.add(channel)
+            if not self._closed:
+                return channel
+        self.end(channel)
+        raise already_closed()
+
+    def _begin(self) -> None:
+        if self._closed:
+            raise already_closed()
+        if self._process != os.getpid():
+            # A fork: the connections are the parent's, who goes on to use them.
+            self._process = os.getpid()
+            for channel in (*self._idle.clear(), *self._busy):
+                channel.close()  # its descriptor here; the parent's stays open
+            self._busy.clear()
+            self._count = 0
+
+    def _reserve(self, deadline: float | None, timeout: float | None) -> None:
+        while self._count >= self._limits.max_connections:
+            if (other := self._idle.oldest()) is not None:
+                self._count -= 1
+                other.close()
+                break
+            left = None if deadline is None else deadline - self._now()
+            if (left is not None and left <= 0) or not self._free.wait(left):
+                raise all_in_use(self._limits.max_connections, timeout)
+            if self._closed:
+                raise already_closed()
+        self._count += 1
+
+    def _sweep(self) -> None:
+        now = self._now()
+        while (channel := self._idle.expired(now)) is not None:
+            self._count -= 1
+            channel.close()
+
+    def _leave(self) -> None:
+        self._count -= 1
+        self._free.notify()
+
+    def give_back(self, channel: Channel) -> None:
+        """Take a connection back whose answer has been read to its end."""
+        if not channel.reusable:
+            self.end(channel)
+            return
+        with self._free:
+            if channel not in self._busy:
+                channel.close()
+                return
+            self._busy.discard(channel)
+            if self._closed:
+                self._leave()
+                channel.close()
+                return
+            self._idle.put(channel.origin, channel, self._now() + self._limits.idle_s)
+            if len(self._idle) > self._limits.max_idle:
+                other = self._idle.oldest()
+                self._count -= 1
+                if other is not None:
+                    other.close()
+            self._free.notify()
+
+    def end(self, channel: Channel) -> None:
+        """Close a connection."""
+        with self._free:
+            if channel in self._busy:
+                self._busy.discard(channel)
+                self._leave()
+        channel.close()
+
+    @property
+    def largest_answer(self) -> int:
+        return self._limits.largest_answer
+
+
+class Answer(Head):
+    """A `ResponseStream`. One that is forgotten before its end costs its connection."""
+
+    __slots__ = ("_channel", "_connections", "_rest")
+
+    def __init__(self, connections: Connections, channel: Channel) -> None:
+        super().__init__(channel.reader)
+        self._connections = connections
+        self._channel: Channel | None = channel
+        self._rest = b""
+        if channel.reader.complete and not channel.reader.compressed:
+            # All has come in one read: the connection need not wait for whoever reads it.
+            self._rest = channel.reader.take()
+            self._done(channel)
+
+    def read_chunk(self, timeout: float | None) -> bytes:
+        channel = self._channel
+        if channel is None:
+            data, self._rest = self._rest, b""
+            return data
+        try:
+            data = channel.next_piece(timeout)
+        except BaseException:
+            self.close()
+            raise
+        if channel.reader.ended:
+            self._done(channel)
+        return data
+
+    def read(self, timeout: float | None) -> bytes:
+        channel = self._channel
+        if channel is None:
+            data, self._rest = self._rest, b""
+            return data
+        try:
+            data = channel.all_pieces(timeout, self._connections.largest_answer)
+        except BaseException:
+            self.close()
+            raise
+        self._done(channel)
+        return data
+
+    def close(self) -> None:
+        channel, self._channel, self._rest = self._channel, None, b""
+        if channel is not None:
+            self._connections.end(channel)
+
+    def _done(self, channel: Channel) -> None:
+        self._channel = None
+        self._connections.give_back(channel)
+
+    def __del__(self) -> None:
+        self.close()

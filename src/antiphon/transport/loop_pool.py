@@ -1,0 +1,155 @@
+"""The connections of one event loop."""
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncGenerator
+
+from antiphon.transport.link import Link
+from antiphon.transport.reaching import reach
+from antiphon.transport.shelf import Shelf
+from antiphon.transport.texts import all_in_use, already_closed
+from antiphon.transport.ways import Limits, Way, Ways
+
+
+class LoopPool:
+    """Connections that are kept and used on one loop, and nowhere else."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ways: Ways, limits: Limits) -> None:
+        self.limits = limits
+        self.process = os.getpid()
+        self._loop = loop
+        self._ways = ways
+        self._idle: Shelf[Link] = Shelf()
+        self._busy: set[Link] = set()
+        self._count = 0
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._closed = False
+        self._until_end = _until_end(self)
+
+    async def begin(self) -> None:
+        """Have the loop close the connections when it ends."""
+        await anext(self._until_end)
+
+    async def take(self, way: Way, timeout: float | None) -> Link:  # noqa: ASYNC109
+        """Return a connection that was kept, or a new one."""
+        while (link := self._idle.take(way.origin)) is not None:
+            if link.alive():
+                self._busy.add(link)
+                return link
+            self._drop(link)
+        return await self.connect(way, timeout)
+
+    async def connect(self, way: Way, timeout: float | None) -> Link:  # noqa: ASYNC109
+        """Return a new connection. The time bounds the wait for a free one, too."""
+        if self._count >= self.limits.max_connections:
+            began = self._loop.time()
+            await self._one_free(timeout)
+            if timeout is not None:
+                timeout = max(timeout - (self._loop.time() - began), 0.0)
+        if self._closed:
+            raise already_closed()
+        self._count += 1
+        try:
+            link = await reach(way, self._ways, timeout, lambda: self._link(way))
+        except BaseException:
+            self._leave()
+            raise
+        self._busy.add(link)
+        if self._closed:
+            self.end(link)
+            raise already_closed()
+        return link
+
+    def give_back(self, link: Link) -> None:
+        """Take a connection back whose answer has been read to its end."""
+        if self._closed or not link.reusable or link not in self._busy:
+            self.end(link)
+            return
+        self._busy.discard(link)
+        until = self._loop.time() + self.limits.idle_s
+        self._idle.put(link.origin, link, until)
+        link.keep(until)
+        if len(self._idle) > self.limits.max_idle and (other := self._idle.oldest()) is not None:
+            self._drop(other)
+        elif self._waiters:
+            self._wake_one()
+
+    def end(self, link: Link) -> None:
+        """Close a connection."""
+        if link in self._busy:
+            self._busy.discard(link)
+            self._leave()
+        link.end()
+
+    def forget(self, link: Link) -> None:
+        """End a connection whose answer nobody has any more, from whatever thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.end, link)
+
+    def close(self) -> None:
+        """Close all of them; what is open ends with `ConnectionLost`."""
+        self._closed = True
+        for link in self._idle.clear():
+            self._drop(link)
+        for link in list(self._busy):
+            link.end()
+        while self._waiters:
+            self._wake_one()
+
+    def _link(self, way: Way) -> Link:
+        return Link(self._loop, way.origin, self._let_go)
+
+    def _let_go(self, link: Link) -> None:
+        """End an idle connection whose time is over, or whose server has closed it."""
+        if self._idle.discard(link):
+            self._drop(link)
+
+    def _drop(self, link: Link) -> None:
+        """End a connection that has been idle, and is in nobody's hands."""
+        link.idle_until = None
+        link.end()
+        self._leave()
+
+    def _leave(self) -> None:
+        self._count -= 1
+        if self._waiters:
+            self._wake_one()
+
+    def _wake_one(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    async def _one_free(self, timeout: float | None) -> None:  # noqa: ASYNC109
+        """Wait until there may be one connection more; an idle one of another server makes way."""
+        try:
+            async with asyncio.timeout(timeout):
+                while self._count >= self.limits.max_connections and not self._closed:
+                    if (other := self._idle.oldest()) is not None:
+                        self._drop(other)
+                        continue
+                    waiter = self._loop.create_future()
+                    self._waiters.append(waiter)
+                    try:
+                        await waiter
+                    except BaseException:
+                        if waiter.done() and not waiter.cancelled():
+                            self._wake_one()  # what it was woken for is another's now
+                        raise
+        except TimeoutError:
+            raise all_in_use(self.limits.max_connections, timeout) from None
+
+
+async def _until_end(pool: LoopPool) -> AsyncGenerator[None, None]:
+    """Close the connections of a pool when its loop ends.
+
+    A loop that is about to end closes the generators that were begun on it: the one moment at
+    which the connections can be closed, and nobody else is told of it.
+    """
+    try:
+        yield
+    finally:
+        pool.close()

@@ -1,0 +1,72 @@
+"""Idle connections, kept by the server that they lead to."""
+
+from collections import OrderedDict
+from typing import Generic, TypeVar
+
+from antiphon.transport.targets import Origin
+
+C = TypeVar("C")
+
+
+class Shelf(Generic[C]):
+    """Keeps idle connections, each until its time. Closes none itself, and needs a lock around it.
+
+    Of several to one server the newest is taken, so that the others can grow old.
+    """
+
+    def __init__(self) -> None:
+        self._by_origin: dict[Origin, dict[C, None]] = {}
+        self._all: OrderedDict[C, tuple[Origin, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def put(self, origin: Origin, connection: C, until: float) -> None:
+        """Keep a connection `until` a time of the clock, which is later than those before it."""
+        self._by_origin.setdefault(origin, {})[connection] = None
+        self._all[connection] = (origin, until)
+
+    def take(self, origin: Origin) -> C | None:
+        """Take the newest connection to a server."""
+        idle = self._by_origin.get(origin)
+        if not idle:
+            return None
+        connection, _ = idle.popitem()
+        if not idle:
+            del self._by_origin[origin]
+        del self._all[connection]
+        return connection
+
+    def discard(self, connection: C) -> bool:
+        """Forget a connection. Return whether it was kept."""
+        entry = self._all.pop(connection, None)
+        if entry is None:
+            return False
+        idle = self._by_origin[entry[0]]
+        del idle[connection]
+        if not idle:
+            del self._by_origin[entry[0]]
+        return True
+
+    def oldest(self) -> C | None:
+        """Take the connection that has been idle for longest."""
+        connection = next(iter(self._all), None)
+        if connection is not None:
+            self.discard(connection)
+        return connection
+
+    def expired(self, now: float) -> C | None:
+        """Take a connection whose time is over, the oldest first."""
+        for connection, (_, until) in self._all.items():
+            if until > now:
+                return None
+            self.discard(connection)
+            return connection
+        return None
+
+    def clear(self) -> list[C]:
+        """Take all."""
+        every = list(self._all)
+        self._all.clear()
+        self._by_origin.clear()
+        return every

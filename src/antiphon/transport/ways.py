@@ -1,0 +1,123 @@
+"""How each server is reached: what both kinds of connections are told, and make of it once."""
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import msgspec
+
+from antiphon.transport.base import HttpRequest
+from antiphon.transport.requests import write_head
+from antiphon.transport.targets import Origin, Target, parse_target
+
+if TYPE_CHECKING:
+    import ssl
+
+    from antiphon.transport.proxies import Proxies, Proxy
+
+Verify: TypeAlias = "bool | str | ssl.SSLContext"
+"""Whose certificates are trusted: those of the system, nobody's in particular (`False`: any), those
+of a file or folder of authorities, or what a context of the caller says."""
+ProxyChoice: TypeAlias = str | Mapping[str, str] | None
+"""The URL of a proxy for all servers, none, or variables such as those of the environment."""
+
+MOST_REMEMBERED: Final = 256
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What connections may take. Times are in seconds, sizes in bytes."""
+
+    max_connections: int = 1000
+    """Of all servers together, with those that are idle."""
+    max_idle: int = 100
+    idle_s: float = 60.0
+    """How long a connection is kept without a request."""
+    largest_answer: int = 1024 * 1024 * 1024
+    """The longest body that `read` puts together, decompressed."""
+
+
+class Way(msgspec.Struct, frozen=True, gc=False):
+    """How one URL is reached."""
+
+    target: Target
+    proxy: "Proxy | None"
+
+    @property
+    def origin(self) -> Origin:
+        return self.target.origin
+
+    @property
+    def server(self) -> Origin:
+        """Whom the socket is connected to."""
+        return self.target.origin if self.proxy is None else self.proxy.origin
+
+    @property
+    def tunnelled(self) -> bool:
+        return self.proxy is not None and self.target.origin.secure
+
+
+class Ways:
+    """Finds and remembers how URLs are reached. May be used by many threads."""
+
+    def __init__(self, verify: Verify, proxy: ProxyChoice) -> None:
+        self._verify = verify
+        self._proxies = _proxies(proxy)
+        self._known: dict[str, Way] = {}
+        self._lock = threading.Lock()
+        self._context: ssl.SSLContext | None = None
+
+    def to(self, url: str) -> Way:
+        """Return the way to a URL. Raises `ValueError` if it is no URL of a server."""
+        way = self._known.get(url)
+        if way is None:
+            target = parse_target(url)
+            proxy = None if self._proxies is None else self._proxies.of(target.origin)
+            way = Way(target, proxy)
+            if len(self._known) >= MOST_REMEMBERED:
+                self._known.clear()
+            self._known[url] = way
+        return way
+
+    def head(self, request: HttpRequest, way: Way) -> bytes:
+        """Return the head of a request. Raises `ValueError` if it would not be one."""
+        if way.proxy is None or way.tunnelled:
+            return write_head(request, way.target)
+        return write_head(request, way.target, absolute=True, more=way.proxy.headers)
+
+    def context(self) -> "ssl.SSLContext":
+        """Return the one context of all secure connections."""
+        with self._lock:  # the system's certificates take a hundredth of a second
+            if self._context is None:
+                self._context = _context(self._verify)
+            return self._context
+
+
+def _proxies(proxy: ProxyChoice) -> "Proxies | None":
+    if proxy is None or (
+        not isinstance(proxy, str)
+        and not any(name.lower().endswith("_proxy") and proxy[name] for name in proxy)
+    ):
+        return None
+    from antiphon.transport.proxies import Proxies  # noqa: PLC0415 - most programs have none
+
+    return Proxies(proxy)
+
+
+def _context(verify: Verify) -> "ssl.SSLContext":
+    import ssl  # noqa: PLC0415 - 10 ms, and only for https
+
+    if isinstance(verify, ssl.SSLContext):
+        return verify
+    if isinstance(verify, str):
+        folder = Path(verify).is_dir()
+        context = ssl.create_default_context(
+            cafile=None if folder else verify, capath=verify if folder else None
+        )
+    else:
+        context = ssl.create_default_context()
+        if not verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["http/1.1"])
+    return context

@@ -1,0 +1,75 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antiphon.transport.base import HttpRequest
+from antiphon.transport.requests import write_connect, write_head
+from antiphon.transport.targets import parse_target
+
+SECRET = "sk-secret"
+
+
+def head(**fields: Any) -> bytes:
+    given = {"method": "POST", "url": "http://a.example/v1?x=1", **fields}
+    request = HttpRequest(**given)
+    return write_head(request, parse_target(request.url))
+
+
+def test_head_has_the_host_and_the_length() -> None:
+    assert head(headers=(("X-Key", "café"),), body=b"abc") == (
+        b"POST /v1?x=1 HTTP/1.1\r\nhost: a.example\r\nX-Key: caf\xe9\r\ncontent-length: 3\r\n\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "told"),
+    [("GET", b"", False), ("GET", b"a", True), ("POST", b"", True), ("DELETE", b"", False)],
+)
+def test_length_is_told_where_there_could_be_a_body(method: str, body: bytes, told: bool) -> None:
+    assert (b"content-length" in head(method=method, body=body)) is told
+
+
+def test_head_for_a_proxy_names_the_server() -> None:
+    request = HttpRequest(method="GET", url="http://a:81/b")
+    more = (("proxy-authorization", "Basic x"),)
+    assert write_head(request, parse_target(request.url), absolute=True, more=more) == (
+        b"GET http://a:81/b HTTP/1.1\r\nhost: a:81\r\nproxy-authorization: Basic x\r\n\r\n"
+    )
+    assert write_connect("a:443", more) == (
+        b"CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\nproxy-authorization: Basic x\r\n\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("x-key", f"{SECRET}\r\nx: y"), ("x-key", f"{SECRET}\n"), ("x-key", f"\0{SECRET}"),
+     ("x-key", f"{SECRET}\u20ac"), ("x key", SECRET), ("x:", SECRET), ("", SECRET),
+     ("x\r\ny", SECRET), ("Host", SECRET), ("content-LENGTH", SECRET),
+     ("Transfer-Encoding", SECRET)],
+)  # fmt: skip
+def test_header_that_would_be_another_request_is_refused_without_its_value(
+    name: str, value: str
+) -> None:
+    with pytest.raises(ValueError, match="header") as caught:
+        head(headers=(("x-fine", "a"), (name, value)))
+    assert SECRET not in str(caught.value)
+    assert repr(name) in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["", "get", "GET /x HTTP/1.1\r\n", "G T"])
+def test_method_that_is_none_is_refused(method: str) -> None:
+    with pytest.raises(ValueError, match="method"):
+        head(method=method)
+
+
+@given(st.text(), st.text())
+def test_no_header_makes_more_than_one_line(name: str, value: str) -> None:
+    try:
+        written = head(headers=((name, value),))
+    except ValueError:
+        return
+    assert written.count(b"\r\n") == 5
+    assert written.count(b"\n") == 5
+    assert written.split(b"\r\n")[2] == f"{name}: {value}".encode("latin-1")
