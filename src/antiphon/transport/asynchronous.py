@@ -52,7 +52,7 @@ class AsyncConnections:
         except ConnectionLost as lost:
             if not lost.kept or request.method not in IDEMPOTENT:
                 raise
-            link = await pool.connect(way, connect_timeout)
+            link = await pool.take(way, connect_timeout, kept=False)
             await _ask(pool, link, head, request, timeout)
         return AsyncAnswer(pool, link)
 

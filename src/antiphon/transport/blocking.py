@@ -11,6 +11,7 @@ from antiphon.transport.base import ConnectionLost, HttpRequest
 from antiphon.transport.channel import Channel, connect
 from antiphon.transport.requests import IDEMPOTENT
 from antiphon.transport.shelf import Shelf
+from antiphon.transport.targets import Origin
 from antiphon.transport.texts import all_in_use, already_closed
 from antiphon.transport.ways import Limits, ProxyChoice, Verify, Way, Ways
 
@@ -57,7 +58,7 @@ class Connections:
         except ConnectionLost as lost:
             if not lost.kept or request.method not in IDEMPOTENT:
                 raise
-            channel = self._new(way, connect_timeout)
+            channel = self._channel(way, connect_timeout, kept=False)
             self._ask(channel, head, request, timeout)
         return Answer(self, channel)
 
@@ -95,24 +96,33 @@ class Connections:
 
     # Connections that are taken, given back and ended.
 
-    def _channel(self, way: Way, timeout: float | None) -> Channel:
-        origin = way.origin
+    def _channel(self, way: Way, timeout: float | None, *, kept: bool = True) -> Channel:
+        """Return a connection that was `kept`, if one may be used, or a new one."""
         with self._free:
             self._begin()
-            if len(self._idle):
-                self._sweep()
-                while (channel := self._idle.take(origin)) is not None:
-                    if channel.alive():
-                        self._busy.add(channel)
-                        return channel
-                    self._count -= 1
-                    channel.close()
-        return self._new(way, timeout)
+            deadline = None if timeout is None else self._now() + timeout
+            self._sweep()
+            while (channel := self._kept(way.origin) if kept else None) is None:
+                if self._count < self._limits.max_connections:
+                    break
+                if (other := self._idle.oldest()) is not None:
+                    self._drop(other)
+                else:
+                    self._wait(deadline, timeout)
+            if channel is not None:
+                return channel
+            self._count += 1
+        return self._new(way, timeout, deadline)
 
-    def _new(self, way: Way, timeout: float | None) -> Channel:
-        deadline = None if timeout is None else self._now() + timeout
-        with self._free:
-            self._reserve(deadline, timeout)
+    def _kept(self, origin: Origin) -> Channel | None:
+        while (channel := self._idle.take(origin)) is not None:
+            if channel.alive():
+                self._busy.add(channel)
+                return channel
+            self._drop(channel)
+        return None
+
+    def _new(self, way: Way, timeout: float | None, deadline: float | None) -> Channel:
         try:
             channel = connect(way, self._ways, timeout, deadline, self._now)
         except BaseException:
@@ -137,24 +147,24 @@ class Connections:
             self._busy.clear()
             self._count = 0
 
-    def _reserve(self, deadline: float | None, timeout: float | None) -> None:
-        while self._count >= self._limits.max_connections:
-            if (other := self._idle.oldest()) is not None:
-                self._count -= 1
-                other.close()
-                break
-            left = None if deadline is None else deadline - self._now()
-            if (left is not None and left <= 0) or not self._free.wait(left):
-                raise all_in_use(self._limits.max_connections, timeout)
-            if self._closed:
-                raise already_closed()
-        self._count += 1
+    def _wait(self, deadline: float | None, timeout: float | None) -> None:
+        """Wait until a connection is given back, or ends."""
+        left = None if deadline is None else deadline - self._now()
+        if (left is not None and left <= 0) or not self._free.wait(left):
+            raise all_in_use(self._limits.max_connections, timeout)
+        if self._closed:
+            raise already_closed()
 
     def _sweep(self) -> None:
-        now = self._now()
-        while (channel := self._idle.expired(now)) is not None:
-            self._count -= 1
-            channel.close()
+        if len(self._idle):
+            now = self._now()
+            while (channel := self._idle.expired(now)) is not None:
+                self._drop(channel)
+
+    def _drop(self, channel: Channel) -> None:
+        """Close a connection that was idle."""
+        self._count -= 1
+        channel.close()
 
     def _leave(self) -> None:
         self._count -= 1
@@ -175,11 +185,9 @@ class Connections:
                 channel.close()
                 return
             self._idle.put(channel.origin, channel, self._now() + self._limits.idle_s)
-            if len(self._idle) > self._limits.max_idle:
-                other = self._idle.oldest()
-                self._count -= 1
-                if other is not None:
-                    other.close()
+            too_many = len(self._idle) > self._limits.max_idle
+            if too_many and (other := self._idle.oldest()) is not None:
+                self._drop(other)
             self._free.notify()
 
     def end(self, channel: Channel) -> None:

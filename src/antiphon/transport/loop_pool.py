@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from antiphon.transport.link import Link
 from antiphon.transport.reaching import reach
 from antiphon.transport.shelf import Shelf
+from antiphon.transport.targets import Origin
 from antiphon.transport.texts import all_in_use, already_closed
 from antiphon.transport.ways import Limits, Way, Ways
 
@@ -31,20 +32,23 @@ class LoopPool:
         """Have the loop close the connections when it ends."""
         await anext(self._until_end)
 
-    async def take(self, way: Way, timeout: float | None) -> Link:  # noqa: ASYNC109
-        """Return a connection that was kept, or a new one."""
-        while (link := self._idle.take(way.origin)) is not None:
-            if link.alive():
-                self._busy.add(link)
-                return link
-            self._drop(link)
-        return await self.connect(way, timeout)
+    async def take(
+        self,
+        way: Way,
+        timeout: float | None,  # noqa: ASYNC109 - as in `AsyncTransport`
+        *,
+        kept: bool = True,
+    ) -> Link:
+        """Return a connection that was `kept`, if one may be used, or a new one.
 
-    async def connect(self, way: Way, timeout: float | None) -> Link:  # noqa: ASYNC109
-        """Return a new connection. The time bounds the wait for a free one, too."""
-        if self._count >= self.limits.max_connections:
+        The time bounds the wait for a free one, too.
+        """
+        if not self._waiters and kept and (link := self._kept(way.origin)) is not None:
+            return link
+        if self._waiters or self._count >= self.limits.max_connections:
             began = self._loop.time()
-            await self._one_free(timeout)
+            if (link := await self._one_free(way, timeout, kept=kept)) is not None:
+                return link
             if timeout is not None:
                 timeout = max(timeout - (self._loop.time() - began), 0.0)
         if self._closed:
@@ -123,24 +127,50 @@ class LoopPool:
                 waiter.set_result(None)
                 return
 
-    async def _one_free(self, timeout: float | None) -> None:  # noqa: ASYNC109
-        """Wait until there may be one connection more; an idle one of another server makes way."""
+    def _kept(self, origin: Origin) -> Link | None:
+        while (link := self._idle.take(origin)) is not None:
+            if link.alive():
+                self._busy.add(link)
+                return link
+            self._drop(link)
+        return None
+
+    async def _one_free(
+        self,
+        way: Way,
+        timeout: float | None,  # noqa: ASYNC109 - as in `take`
+        *,
+        kept: bool,
+    ) -> Link | None:
+        """Return a connection that was given back, or `None` when there may be one more."""
         try:
             async with asyncio.timeout(timeout):
-                while self._count >= self.limits.max_connections and not self._closed:
+                await self._in_turn(first=False)
+                while not self._closed:
+                    if kept and (link := self._kept(way.origin)) is not None:
+                        return link
+                    if self._count < self.limits.max_connections:
+                        return None
                     if (other := self._idle.oldest()) is not None:
-                        self._drop(other)
-                        continue
-                    waiter = self._loop.create_future()
-                    self._waiters.append(waiter)
-                    try:
-                        await waiter
-                    except BaseException:
-                        if waiter.done() and not waiter.cancelled():
-                            self._wake_one()  # what it was woken for is another's now
-                        raise
+                        self._drop(other)  # it makes way
+                    else:
+                        await self._in_turn(first=True)
         except TimeoutError:
             raise all_in_use(self.limits.max_connections, timeout) from None
+        return None
+
+    async def _in_turn(self, *, first: bool) -> None:
+        """Wait behind those who wait, or, `first`, before them."""
+        if not self._waiters and not first:
+            return
+        waiter = self._loop.create_future()
+        self._waiters.insert(0 if first else len(self._waiters), waiter)
+        try:
+            await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled():
+                self._wake_one()  # what it was woken for is another's now
+            raise
 
 
 async def _until_end(pool: LoopPool) -> AsyncGenerator[None, None]:

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
@@ -106,6 +105,7 @@ def _proxies(proxy: ProxyChoice) -> "Proxies | None":
 
 def _context(verify: Verify) -> "ssl.SSLContext":
     import ssl  # noqa: PLC0415 - 10 ms, and only for https
+    from pathlib import Path  # noqa: PLC0415 - the same
 
     if isinstance(verify, ssl.SSLContext):
         return verify
