@@ -1,0 +1,192 @@
+"""The client that blocks. Any number of threads may use one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+
+from antiphon.sdk.call import Answer, Call, json_body, query_pairs, result_of
+from antiphon.sdk.exchange import (
+    ERRORS_FROM,
+    Opened,
+    Outcome,
+    Pause,
+    Send,
+    Steps,
+    exchange,
+)
+from antiphon.sdk.options import (
+    ClientOptions,
+    ClientParameters,
+    client_options,
+    conditions_of,
+    requests_of,
+)
+from antiphon.transport.base import ResponseStream, Transport, TransportError
+
+if TYPE_CHECKING:
+    from antiphon.sdk.models import Models
+
+T = TypeVar("T")
+
+
+class Client:
+    """A client of one server of the API.
+
+    Its parameters are those of `ClientParameters`. `transport` sends requests another way, as into
+    a server in the same process; the client closes only one that it made itself. A client holds
+    connections: make one, and share it.
+    """
+
+    def __init__(
+        self,
+        *,
+        transport: Transport | None = None,
+        sleep: Callable[[float], object] = time.sleep,
+        **parameters: Unpack[ClientParameters],
+    ) -> None:
+        self.options: ClientOptions = client_options(**parameters)
+        self._own_transport = transport is None
+        self._given_transport = transport
+        self._sleep = sleep
+
+    @cached_property
+    def transport(self) -> Transport:
+        """What sends the requests; made when the first one is sent."""
+        if self._given_transport is not None:
+            return self._given_transport
+        from antiphon.transport import Connections  # noqa: PLC0415 - sockets, when one is needed
+
+        return Connections(environment=self.options.proxies)
+
+    @cached_property
+    def models(self) -> Models:
+        from antiphon.sdk.models import Models  # noqa: PLC0415
+
+        return Models(self)
+
+    def run(self, call: Call[T]) -> T:
+        """Make a call and return its result. Raises `APIError`."""
+        return result_of(call, self.answer(call))
+
+    def answer(self, call: Call[Any]) -> Answer:
+        """Make a call and return its answer as it came. Raises `APIError`."""
+        answer, _ = self._drive(call, streamed=False)
+        assert isinstance(answer, Answer)  # noqa: S101 - what a whole call ends with
+        return answer
+
+    def open(self, call: Call[Any]) -> ResponseStream:
+        """Make a call and return its answer when the head has come; close it. Raises `APIError`."""
+        _, stream = self._drive(call, streamed=True)
+        assert stream is not None  # noqa: S101 - what a streamed call ends with
+        return stream
+
+    def _drive(
+        self, call: Call[Any], *, streamed: bool
+    ) -> tuple[Answer | Opened, ResponseStream | None]:
+        """Do what the exchange says, until it ends."""
+        steps: Steps = exchange(
+            call,
+            requests_of(call, self.options),
+            conditions_of(call, self.options, now=time.monotonic, wall=time.time, draw=_draw),
+            streamed=streamed,
+        )
+        outcome: Outcome | None = None
+        stream: ResponseStream | None = None
+        try:
+            while True:
+                step = steps.send(outcome)
+                if isinstance(step, Pause):
+                    self._sleep(step.seconds)
+                    outcome = None
+                else:
+                    outcome, stream = send(self.transport, step)
+        except StopIteration as ended:
+            return ended.value, stream
+
+    def get(self, path: str, *, cast_to: type[T], **options: Any) -> T:
+        """Call any path that this SDK does not know; `query` and the options of calls apply."""
+        return self.run(any_call("GET", path, cast_to, None, options))
+
+    def post(self, path: str, *, cast_to: type[T], body: Any = None, **options: Any) -> T:
+        """Call any path that this SDK does not know, with a body in JSON."""
+        return self.run(any_call("POST", path, cast_to, body, options))
+
+    def delete(self, path: str, *, cast_to: type[T], **options: Any) -> T:
+        """Call any path that this SDK does not know."""
+        return self.run(any_call("DELETE", path, cast_to, None, options))
+
+    def close(self) -> None:
+        """Close the connections, if the client made them itself."""
+        if self._own_transport and "transport" in self.__dict__:
+            self.transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Client(base_url={self.options.base_url!r})"
+
+
+def send(transport: Transport, step: Send) -> tuple[Outcome, ResponseStream | None]:
+    """Send a request once, and say how it went. Of an opened stream the answer is left open."""
+    stream: ResponseStream | None = None
+    try:
+        begun = time.monotonic()
+        stream = transport.open(
+            step.request, connect_timeout=step.connect_timeout, timeout=step.timeout
+        )
+        if step.streamed and stream.status < ERRORS_FROM:
+            return Opened(stream.status, stream.headers), stream
+        left = None if step.timeout is None else step.timeout - (time.monotonic() - begun)
+        body = stream.read(None if left is None else max(left, 0.001))
+        return (
+            Answer(
+                status=stream.status,
+                headers=stream.headers,
+                body=body,
+                http_version=stream.http_version,
+            ),
+            None,
+        )
+    except TransportError as error:
+        return error, None
+    except BaseException:
+        # An interrupt in the middle of an answer: the connection is of no use to anybody.
+        if stream is not None:
+            with suppress(TransportError):
+                stream.close()
+        raise
+
+
+def any_call(
+    method: str, path: str, cast_to: type[T], body: Any, options: Mapping[str, Any]
+) -> Call[T]:
+    """Return the call of a path that no operation of this SDK has."""
+    import msgspec  # noqa: PLC0415
+
+    known = {"timeout", "max_retries", "extra_headers", "extra_query", "extra_body", "query"}
+    if unknown := set(options) - known:
+        raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
+    own: Any = {name: value for name, value in options.items() if name != "query"}
+    decoder = msgspec.json.Decoder(cast_to)
+    return Call(
+        method=method,
+        path=path if path.startswith("/") else f"/{path}",
+        decode=lambda answer: decoder.decode(answer.body),
+        query=query_pairs(options.get("query") or {}),
+        body=b"" if body is None else json_body(body, own),
+        options=own,
+    )
+
+
+def _draw() -> float:
+    from random import random  # noqa: PLC0415 - 8 ms, and only a retry needs it
+
+    return random()  # noqa: S311 - spreads callers in time

@@ -1,0 +1,187 @@
+"""The errors of the SDK. Names are those of the official SDKs, so that moving is one import.
+
+    AntiphonError
+    ├── APIError
+    │   ├── APIConnectionError        no answer
+    │   │   └── APITimeoutError       not in time
+    │   ├── APIResponseValidationError   an answer that is none of the API
+    │   └── APIStatusError            an answer that is an error
+    │       ├── BadRequestError 400 … one class for each status below
+    │       └── InternalServerError   500 and above
+    │           └── OverloadedError 529 …
+    └── CredentialsError              no key
+
+A program decides by class, `type` and `error_code`; the text is for people.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from antiphon.transport.base import Headers
+
+
+class AntiphonError(Exception):
+    """Anything that this SDK raises itself, except for wrong arguments."""
+
+
+class CredentialsError(AntiphonError):
+    """A call needs a key, and the client has none."""
+
+
+class APIError(AntiphonError):
+    """A call of the API failed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class APIConnectionError(APIError):
+    """No whole answer came: no connection, or a lost one. `__cause__` has the transport's error."""
+
+
+class APITimeoutError(APIConnectionError):
+    """No whole answer came in time; the text says which time ran out."""
+
+
+class APIResponseValidationError(APIError):
+    """An answer with the status of a success is not one of the API, as of a proxy in between."""
+
+    def __init__(self, message: str, *, status_code: int, request_id: str | None) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.request_id = request_id
+
+
+class APIStatusError(APIError):
+    """The answer is an error.
+
+    `type` is the error's on the wire and `error_code` its cause for programs, both `None` if the
+    answer has none. `body` is the decoded JSON, or the text of another body. `retries` says how
+    often the call was repeated.
+    """
+
+    statuses: ClassVar[int] = 0
+
+    def __init__(  # noqa: PLR0913 - each is a fact of the answer
+        self,
+        message: str,
+        *,
+        status_code: int,
+        headers: Headers,
+        body: Any,
+        type: str | None,  # noqa: A002 - the wire's name
+        details: Mapping[str, Any],
+        retries: int = 0,
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.headers = headers
+        self.body = body
+        self.type = type
+        self.details = details
+        self.retries = retries
+
+    @property
+    def request_id(self) -> str | None:
+        return self.headers.get("request-id")
+
+    @property
+    def error_code(self) -> str | None:
+        code = self.details.get("error_code")
+        return code if isinstance(code, str) else None
+
+    def __str__(self) -> str:
+        told = f"{self.status_code} {self.type}" if self.type else str(self.status_code)
+        request = f" ({self.request_id})" if self.request_id else ""
+        after = f" after {self.retries + 1} attempts" if self.retries else ""
+        return f"{told}: {self.message}{request}{after}"
+
+
+class BadRequestError(APIStatusError):
+    statuses = 400
+
+
+class AuthenticationError(APIStatusError):
+    statuses = 401
+
+
+class PaymentRequiredError(APIStatusError):
+    statuses = 402
+
+
+class PermissionDeniedError(APIStatusError):
+    statuses = 403
+
+
+class NotFoundError(APIStatusError):
+    statuses = 404
+
+
+class RequestTimeoutError(APIStatusError):
+    statuses = 408
+
+
+class ConflictError(APIStatusError):
+    statuses = 409
+
+
+class PreconditionFailedError(APIStatusError):
+    statuses = 412
+
+
+class RequestTooLargeError(APIStatusError):
+    statuses = 413
+
+
+class UnprocessableEntityError(APIStatusError):
+    statuses = 422
+
+
+class RateLimitError(APIStatusError):
+    statuses = 429
+
+
+class RequestHeaderFieldsTooLargeError(APIStatusError):
+    statuses = 431
+
+
+class ClientClosedRequestError(APIStatusError):
+    statuses = 499
+
+
+class InternalServerError(APIStatusError):
+    """500 and above."""
+
+    statuses = 500
+
+
+class HTTPNotImplementedError(InternalServerError):
+    statuses = 501
+
+
+class ServiceUnavailableError(InternalServerError):
+    statuses = 503
+
+
+class GatewayTimeoutError(InternalServerError):
+    statuses = 504
+
+
+class OverloadedError(InternalServerError):
+    statuses = 529
+
+
+# The names of the official SDKs that have another one here.
+AnthropicError = AntiphonError
+ContentTooLargeError = RequestTooLargeError
+DeadlineExceededError = GatewayTimeoutError
+
+
+def class_of(status: int) -> type[APIStatusError]:
+    """Return the class of errors for a status of 400 and above."""
+    by_status = {
+        kind.statuses: kind
+        for kind in (*APIStatusError.__subclasses__(), *InternalServerError.__subclasses__())
+    }
+    return by_status.get(status, InternalServerError if status >= 500 else APIStatusError)  # noqa: PLR2004

@@ -1,0 +1,216 @@
+"""Lists of the API that come in pages. Iterating walks through all of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+
+import msgspec
+
+from antiphon.sdk.call import Answer, Call, CallOptions, query_pairs
+
+if TYPE_CHECKING:
+    from antiphon.sdk.async_client import AsyncClient
+    from antiphon.sdk.client import Client
+    from antiphon.sdk.endpoint import AsyncResource, Resource
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# The names of the query that say where a page begins.
+PLACES = frozenset({"after_id", "before_id", "page"})
+
+
+class PageBody(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """A page as it came. Lists by ids have the first four fields, lists by cursor the last."""
+
+    data: list[T]
+    has_more: bool = False
+    first_id: str | None = None
+    last_id: str | None = None
+    next_page: str | None = None
+
+
+class PageCall(msgspec.Struct, Generic[T], frozen=True):
+    """The call of one page, and how to ask for the next one."""
+
+    call: Call[PageBody[T]]
+
+    def next_after(self, page: PageBody[T]) -> PageCall[T] | None:
+        """Return the call of the page behind this one, or `None` behind the last.
+
+        A list that was asked for backwards (`before_id`) goes on backwards.
+        """
+        query = self.call.query
+        if page.next_page is not None:
+            place = ("page", page.next_page)
+        elif not page.has_more or not page.data:
+            return None
+        elif any(name == "before_id" for name, _ in query) and page.first_id is not None:
+            place = ("before_id", page.first_id)
+        elif page.last_id is not None:
+            place = ("after_id", page.last_id)
+        else:
+            return None
+        kept = tuple(pair for pair in query if pair[0] not in PLACES)
+        return PageCall(msgspec.structs.replace(self.call, query=(*kept, place)))
+
+
+def page_call(  # noqa: PLR0913 - the facts of a list
+    path: str,
+    decode: Callable[[Answer], PageBody[T]],
+    query: dict[str, Any],
+    options: CallOptions,
+    *,
+    admin: bool = False,
+    headers: tuple[tuple[str, str], ...] = (),
+) -> PageCall[T]:
+    """Return the call of a list; the values of `query` that are `None` are left out."""
+    return PageCall(
+        Call(
+            method="GET",
+            path=path,
+            decode=decode,
+            query=query_pairs(query),
+            headers=headers,
+            options=options,
+            admin=admin,
+        )
+    )
+
+
+class _AnyPage(Generic[T]):
+    def __init__(self, call: PageCall[T], body: PageBody[T]) -> None:
+        self._call, self._body = call, body
+
+    @property
+    def data(self) -> list[T]:
+        return self._body.data
+
+    @property
+    def has_more(self) -> bool:
+        return self._body.has_more
+
+    @property
+    def first_id(self) -> str | None:
+        return self._body.first_id
+
+    @property
+    def last_id(self) -> str | None:
+        return self._body.last_id
+
+    @property
+    def next_page(self) -> str | None:
+        return self._body.next_page
+
+    def has_next_page(self) -> bool:
+        return self._call.next_after(self._body) is not None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._body.data!r})"
+
+
+class Page(_AnyPage[T]):
+    """A page. Iterating begins with its own objects and fetches the pages behind it."""
+
+    def __init__(self, client: Client, call: PageCall[T]) -> None:
+        self._client = client
+        super().__init__(call, client.run(call.call))
+
+    def __iter__(self) -> Iterator[T]:
+        page: Page[T] | None = self
+        while page is not None:
+            yield from page.data
+            page = page.get_next_page()
+
+    def get_next_page(self) -> Page[T] | None:
+        """Fetch the page behind this one; `None` behind the last."""
+        following = self._call.next_after(self._body)
+        return None if following is None else Page(self._client, following)
+
+
+class AsyncPage(_AnyPage[T]):
+    """A page of an async client."""
+
+    def __init__(self, client: AsyncClient, call: PageCall[T], body: PageBody[T]) -> None:
+        self._client = client
+        super().__init__(call, body)
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        page: AsyncPage[T] | None = self
+        while page is not None:
+            for item in page.data:
+                yield item
+            page = await page.get_next_page()
+
+    async def get_next_page(self) -> AsyncPage[T] | None:
+        """Fetch the page behind this one; `None` behind the last."""
+        following = self._call.next_after(self._body)
+        if following is None:
+            return None
+        return AsyncPage(self._client, following, await self._client.run(following.call))
+
+
+class AsyncPages(Generic[T]):
+    """A list that was not asked for yet: await it for its first page, or iterate over all."""
+
+    def __init__(self, client: AsyncClient, call: PageCall[T]) -> None:
+        self._client, self._call = client, call
+
+    def __await__(self) -> Any:
+        return self._first().__await__()
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        async for item in await self._first():
+            yield item
+
+    async def _first(self) -> AsyncPage[T]:
+        return AsyncPage(self._client, self._call, await self._client.run(self._call.call))
+
+
+class PageEndpoint(Generic[P, T]):
+    """Makes an operation that lists a method of a `Resource`."""
+
+    def __init__(self, make: Callable[P, PageCall[T]]) -> None:
+        self.make = make
+        self.__doc__ = make.__doc__
+
+    @overload
+    def __get__(self, resource: None, owner: type[Any]) -> PageEndpoint[P, T]: ...
+    @overload
+    def __get__(self, resource: Resource, owner: type[Any]) -> Callable[P, Page[T]]: ...
+    def __get__(
+        self, resource: Resource | None, owner: type[Any]
+    ) -> PageEndpoint[P, T] | Callable[P, Page[T]]:
+        if resource is None:
+            return self
+        client = resource._client  # noqa: SLF001
+
+        def listed(*args: P.args, **kwargs: P.kwargs) -> Page[T]:
+            return Page(client, self.make(*args, **kwargs))
+
+        return listed
+
+
+class AsyncPageEndpoint(Generic[P, T]):
+    """Makes an operation that lists a method of an `AsyncResource`."""
+
+    def __init__(self, make: Callable[P, PageCall[T]]) -> None:
+        self.make = make
+        self.__doc__ = make.__doc__
+
+    @overload
+    def __get__(self, resource: None, owner: type[Any]) -> AsyncPageEndpoint[P, T]: ...
+    @overload
+    def __get__(self, resource: AsyncResource, owner: type[Any]) -> Callable[P, AsyncPages[T]]: ...
+    def __get__(
+        self, resource: AsyncResource | None, owner: type[Any]
+    ) -> AsyncPageEndpoint[P, T] | Callable[P, AsyncPages[T]]:
+        if resource is None:
+            return self
+        client = resource._client  # noqa: SLF001
+
+        def listed(*args: P.args, **kwargs: P.kwargs) -> AsyncPages[T]:
+            return AsyncPages(client, self.make(*args, **kwargs))
+
+        return listed
