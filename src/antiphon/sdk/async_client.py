@@ -56,7 +56,7 @@ class AsyncClient:
             return self._given_transport
         from antiphon.transport import AsyncConnections  # noqa: PLC0415
 
-        return AsyncConnections(environment=self.options.proxies)
+        return AsyncConnections(proxy=self.options.proxies)
 
     @cached_property
     def models(self) -> AsyncModels:

@@ -60,7 +60,7 @@ class Client:
             return self._given_transport
         from antiphon.transport import Connections  # noqa: PLC0415 - sockets, when one is needed
 
-        return Connections(environment=self.options.proxies)
+        return Connections(proxy=self.options.proxies)
 
     @cached_property
     def models(self) -> Models:
