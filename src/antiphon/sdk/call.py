@@ -5,6 +5,7 @@ is for asyncio, and neither knows what a call asks. So an operation is written o
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Generic, TypedDict, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -18,6 +19,8 @@ T_co = TypeVar("T_co", covariant=True)
 
 JSON = "application/json"
 MOST_SHOWN = 200
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no JSON, or none of the asked type."""
 
 
 class Timeout(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,8 +126,9 @@ def json_body(parameters: Mapping[str, Any], options: CallOptions) -> bytes:
     return msgspec.json.encode({**parameters, **extra} if extra else parameters)
 
 
+@lru_cache(maxsize=64)
 def decoded(kind: type[T]) -> Callable[[Answer], T]:
-    """Return what decodes an answer of this struct."""
+    """Return what decodes an answer of this struct. It is kept: to make it takes long."""
     decoder = msgspec.json.Decoder(kind)
     return lambda answer: decoder.decode(answer.body)
 
@@ -136,7 +140,7 @@ def result_of(call: Call[T], answer: Answer) -> T:
     """
     try:
         return call.decode(answer)
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         shown = answer.body[:MOST_SHOWN].decode("utf-8", "replace")
         raise APIResponseValidationError(
             f"the answer to {call.method} {call.path} is none of the API: {error}. It begins with: "

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-from antiphon.sdk.call import Answer, Call, Timeout
+from antiphon.sdk.call import NOT_JSON, Answer, Call, Timeout
 from antiphon.sdk.errors import (
     APIConnectionError,
     APIError,
@@ -227,7 +227,7 @@ def status_error(status: int, headers: Headers, body: bytes, retries: int = 0) -
     """Return the error that an answer of 400 and above is; its body may be anything."""
     try:
         value: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         value = body.decode("utf-8", "replace")
     envelope = value.get("error") if isinstance(value, dict) else None
     found = envelope if isinstance(envelope, dict) else {}

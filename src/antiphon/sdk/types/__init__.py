@@ -1,0 +1,1 @@
+"""What answers are made of. `antiphon.types` has the names that programs use."""
