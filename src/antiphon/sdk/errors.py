@@ -2,8 +2,9 @@
 
     AntiphonError
     ├── APIError
-    │   ├── APIConnectionError        no answer
-    │   │   └── APITimeoutError       not in time
+    │   ├── APIConnectionError        no answer, or not all of it
+    │   │   ├── APITimeoutError       not in time
+    │   │   └── IncompleteStreamError a stream that broke off
     │   ├── APIResponseValidationError   an answer that is none of the API
     │   └── APIStatusError            an answer that is an error
     │       ├── BadRequestError 400 … one class for each status below
@@ -14,10 +15,33 @@
 A program decides by class, `type` and `error_code`; the text is for people.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from antiphon.transport.base import Headers
+
+if TYPE_CHECKING:
+    from antiphon.sdk.types.message import Message
+
+# What an error in the middle of a stream would have been as an answer.
+STATUS_OF_TYPE: Mapping[str, int] = MappingProxyType(
+    {
+        "invalid_request_error": 400,
+        "authentication_error": 401,
+        "billing_error": 402,
+        "permission_error": 403,
+        "not_found_error": 404,
+        "conflict_error": 409,
+        "request_too_large": 413,
+        "rate_limit_error": 429,
+        "api_error": 500,
+        "timeout_error": 504,
+        "overloaded_error": 529,
+    }
+)
 
 
 class AntiphonError(Exception):
@@ -29,11 +53,15 @@ class CredentialsError(AntiphonError):
 
 
 class APIError(AntiphonError):
-    """A call of the API failed."""
+    """A call of the API failed.
+
+    `partial` is what had come of a message that `messages.stream` was reading, if it had begun.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+        self.partial: Message | None = None
 
 
 class APIConnectionError(APIError):
@@ -42,6 +70,10 @@ class APIConnectionError(APIError):
 
 class APITimeoutError(APIConnectionError):
     """No whole answer came in time; the text says which time ran out."""
+
+
+class IncompleteStreamError(APIConnectionError):
+    """A stream broke off before its end. What came before is in `partial`."""
 
 
 class APIResponseValidationError(APIError):
@@ -84,7 +116,8 @@ class APIStatusError(APIError):
 
     @property
     def request_id(self) -> str | None:
-        return self.headers.get("request-id")
+        in_body = self.body.get("request_id") if isinstance(self.body, dict) else None
+        return self.headers.get("request-id") or (in_body if isinstance(in_body, str) else None)
 
     @property
     def error_code(self) -> str | None:
@@ -185,3 +218,8 @@ def class_of(status: int) -> type[APIStatusError]:
         for kind in (*APIStatusError.__subclasses__(), *InternalServerError.__subclasses__())
     }
     return by_status.get(status, InternalServerError if status >= 500 else APIStatusError)  # noqa: PLR2004
+
+
+def status_of(kind: str) -> int:
+    """Return the status of an error in the middle of a stream, by its type on the wire."""
+    return STATUS_OF_TYPE.get(kind, 500)

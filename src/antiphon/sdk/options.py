@@ -32,6 +32,8 @@ class ClientOptions(msgspec.Struct, frozen=True, kw_only=True):
     query: Mapping[str, Any]
     observers: Sequence[Observer]
     proxies: Mapping[str, str]
+    own_timeout: bool
+    """Whether the program said how long calls may take."""
 
     def __repr__(self) -> str:
         return f"ClientOptions(base_url={self.base_url!r})"
@@ -87,6 +89,7 @@ def client_options(**said: Unpack[ClientParameters]) -> ClientOptions:
         query=said.get("default_query") or {},
         observers=said.get("observers", ()),
         proxies=environment.proxies,
+        own_timeout="timeout" in said,
     )
 
 
@@ -102,6 +105,12 @@ def timeout_of(said: float | Timeout | None, default: Timeout) -> Timeout:
     return Timeout(connect=connect, total=float(said), idle=float(said))
 
 
+def timeout_for(call: Call[Any], options: ClientOptions) -> Timeout:
+    """Return the bounds of a call: its own, or those of its client."""
+    own = call.options
+    return timeout_of(own["timeout"], options.timeout) if "timeout" in own else options.timeout
+
+
 def conditions_of(
     call: Call[Any],
     options: ClientOptions,
@@ -111,12 +120,9 @@ def conditions_of(
     draw: Callable[[], float],
 ) -> Conditions:
     """Return what holds for one call: what it says itself, then what its client says."""
-    own = call.options
     return Conditions(
-        timeout=timeout_of(own["timeout"], options.timeout)
-        if "timeout" in own
-        else options.timeout,
-        max_retries=own.get("max_retries", options.max_retries),
+        timeout=timeout_for(call, options),
+        max_retries=call.options.get("max_retries", options.max_retries),
         observers=options.observers,
         now=now,
         wall=wall,

@@ -1,0 +1,164 @@
+"""Turns the bytes of a stream into events, wherever the bytes were cut. No input or output.
+
+Streams of the API consist of frames of three lines: `event: …`, `data: …` and an empty one. A few
+calls that run in C take a chunk of such frames apart, and one more decodes the JSON of all of them.
+Anything else that the standard of server-sent events allows is read line by line.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from antiphon.sdk.call import NOT_JSON
+from antiphon.sdk.types.base import CAME
+from antiphon.sdk.types.decoding import attach, convert_member, decoder_of
+from antiphon.sdk.types.events import (
+    CitationsDelta,
+    RawContentBlockDeltaEvent,
+    StreamItem,
+)
+
+LARGEST_FRAME = 64 << 20
+"""The most bytes of one event. A fetched PDF of 32 MB, the largest there is, fits in."""
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+DONE = b"[DONE]"
+"""What streams of another vocabulary end with; some proxies write it here as well."""
+
+LINES = 3
+
+
+class EventReader:
+    """Reads the events of one stream.
+
+    `fault` says what is wrong with the bytes behind the events that were returned; nothing follows
+    it. `waiting` is the number of bytes of an event that has not come to its end.
+    """
+
+    __slots__ = (
+        "_after_cr",
+        "_begun",
+        "_decode_lines",
+        "_parts",
+        "fault",
+        "waiting",
+    )
+
+    def __init__(self) -> None:
+        self._decode_lines = decoder_of(StreamItem).decode_lines
+        self._parts: list[bytes] = []
+        self.waiting = 0
+        self._after_cr = False
+        self._begun = False
+        self.fault: str | None = None
+
+    def feed(self, chunk: bytes) -> list[StreamItem]:
+        """Return the events that this chunk completes."""
+        if self._after_cr or b"\r" in chunk:
+            chunk = self._with_lf(chunk)
+        parts = self._parts
+        # The end of a frame may lie across two chunks; what came before has been searched.
+        if b"\n\n" not in chunk and not (
+            parts and parts[-1].endswith(b"\n") and chunk.startswith(b"\n")
+        ):
+            self._keep(chunk)
+            return []
+        if parts:
+            parts.append(chunk)
+            chunk = b"".join(parts)
+            parts.clear()
+            self.waiting = 0
+        frames, _, rest = chunk.rpartition(b"\n\n")
+        self._keep(rest)
+        return self._events(frames)
+
+    def rest(self) -> list[StreamItem]:
+        """Return the event that a stream left without its last line break, if it is whole."""
+        left = b"".join(self._parts)
+        self._parts.clear()
+        events = self._events(left.rstrip(b"\n")) if left.strip() else []
+        self.fault = None
+        return events
+
+    def _keep(self, chunk: bytes) -> None:
+        if not chunk:
+            return
+        self._parts.append(chunk)
+        self.waiting += len(chunk)
+        if self.waiting > LARGEST_FRAME:
+            self.fault = f"an event has more than {LARGEST_FRAME} bytes"
+
+    def _with_lf(self, chunk: bytes) -> bytes:
+        """Return a chunk with LF for each end of a line. A CR ends one at once."""
+        if self._after_cr:
+            chunk = chunk.removeprefix(b"\n")
+        self._after_cr = chunk.endswith(b"\r")
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _events(self, frames: bytes) -> list[StreamItem]:
+        texts = plain_frames(frames)
+        if texts is None:
+            texts = self._read_lines(frames)
+        self._begun = True
+        if not texts:
+            return []
+        try:
+            events: list[StreamItem] = self._decode_lines(b"\n".join(texts))
+        except NOT_JSON:
+            return self._one_by_one(texts)
+        for event, text in zip(events, texts, strict=True):
+            # Nearly all events are of this kind, and are not taken apart for what is unknown.
+            if type(event) is RawContentBlockDeltaEvent and type(event.delta) is not CitationsDelta:
+                event.__dict__[CAME] = text
+            else:
+                attach(event, text)
+        return events
+
+    def _one_by_one(self, texts: list[bytes]) -> list[StreamItem]:
+        """Decode events of which one is unknown, or none of the API."""
+        events: list[StreamItem] = []
+        for text in texts:
+            try:
+                value = msgspec.json.decode(text)
+            except NOT_JSON as error:
+                self.fault = f"an event is not JSON: {error}"
+                break
+            if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+                self.fault = "an event is not an object with a type"
+                break
+            events.append(convert_member(StreamItem, value))
+        return events
+
+    def _read_lines(self, frames: bytes) -> list[bytes]:
+        """Return the data of frames by the rules of the standard."""
+        if not self._begun:
+            frames = frames.removeprefix(BYTE_ORDER_MARK)
+        found = []
+        for frame in frames.split(b"\n\n"):
+            data = []
+            for line in frame.split(b"\n"):
+                name, _, value = line.partition(b":")
+                if name == b"data":
+                    data.append(value.removeprefix(b" "))
+            # JSON of several lines is one value; its line breaks are only between tokens.
+            text = b" ".join(data).strip()
+            if text and text != DONE:
+                found.append(text)
+        return found
+
+
+def plain_frames(frames: bytes) -> list[bytes] | None:
+    """Return the data of frames of three lines each, or `None` if there are others."""
+    lines = frames.split(b"\n")
+    heads, texts = lines[::LINES], lines[1::LINES]
+    if len(heads) != len(texts) or any(lines[2::LINES]):
+        return None
+    count = len(texts)
+    if (b"\n" + b"\n".join(heads)).count(b"\nevent:") != count:
+        return None
+    data = b"\n" + b"\n".join(texts)
+    if data.count(b"\ndata: ") != count:
+        return None
+    # JSON has no line break inside of a line, so these are the beginnings of lines.
+    found = data[len(b"\ndata: ") :].split(b"\ndata: ")
+    return found if all(found) else None
