@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from antiphon import types
     from antiphon.sdk.async_client import AsyncClient
     from antiphon.sdk.call import Timeout
     from antiphon.sdk.client import Client
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         BadRequestError,
         ConflictError,
         CredentialsError,
+        IncompleteStreamError,
         InternalServerError,
         NotFoundError,
         OverloadedError,
@@ -35,10 +37,13 @@ if TYPE_CHECKING:
         RequestTooLargeError,
         UnprocessableEntityError,
     )
+    from antiphon.sdk.streams import AsyncMessageStream, AsyncStream, MessageStream, Stream
 
 __version__ = "0.1.0"
 
 _ERRORS = "antiphon.sdk.errors"
+_MODULES = frozenset({"types"})
+_STREAMS = "antiphon.sdk.streams"
 _PLACES = {
     "Client": "antiphon.sdk.client",
     "AsyncClient": "antiphon.sdk.async_client",
@@ -53,6 +58,7 @@ _PLACES = {
     "BadRequestError": _ERRORS,
     "ConflictError": _ERRORS,
     "CredentialsError": _ERRORS,
+    "IncompleteStreamError": _ERRORS,
     "InternalServerError": _ERRORS,
     "NotFoundError": _ERRORS,
     "OverloadedError": _ERRORS,
@@ -61,6 +67,10 @@ _PLACES = {
     "RateLimitError": _ERRORS,
     "RequestTooLargeError": _ERRORS,
     "UnprocessableEntityError": _ERRORS,
+    "AsyncMessageStream": _STREAMS,
+    "AsyncStream": _STREAMS,
+    "MessageStream": _STREAMS,
+    "Stream": _STREAMS,
 }
 
 __all__ = [
@@ -71,25 +81,33 @@ __all__ = [
     "APITimeoutError",
     "AntiphonError",
     "AsyncClient",
+    "AsyncMessageStream",
+    "AsyncStream",
     "AuthenticationError",
     "BadRequestError",
     "Client",
     "ConflictError",
     "CredentialsError",
+    "IncompleteStreamError",
     "InternalServerError",
+    "MessageStream",
     "NotFoundError",
     "OverloadedError",
     "PaymentRequiredError",
     "PermissionDeniedError",
     "RateLimitError",
     "RequestTooLargeError",
+    "Stream",
     "Timeout",
     "UnprocessableEntityError",
     "__version__",
+    "types",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"antiphon.{name}")
     place = _PLACES.get(name)
     if place is None:
         raise AttributeError(f"module 'antiphon' has no attribute {name!r}")

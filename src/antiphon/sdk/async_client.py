@@ -25,11 +25,14 @@ from antiphon.sdk.options import (
     client_options,
     conditions_of,
     requests_of,
+    timeout_for,
 )
-from antiphon.transport.base import AsyncResponseStream, AsyncTransport, TransportError
+from antiphon.transport.base import AsyncResponseStream, AsyncTransport, Headers, TransportError
 
 if TYPE_CHECKING:
+    from antiphon.sdk.messages import AsyncMessages
     from antiphon.sdk.models import AsyncModels
+    from antiphon.sdk.streamed import StreamState
 
 T = TypeVar("T")
 
@@ -42,9 +45,11 @@ class AsyncClient:
         *,
         transport: AsyncTransport | None = None,
         sleep: Callable[[float], Awaitable[object]] = async_sleep,
+        now: Callable[[], float] = time.monotonic,
         **parameters: Unpack[ClientParameters],
     ) -> None:
         self.options: ClientOptions = client_options(**parameters)
+        self._now = now
         self._own_transport = transport is None
         self._given_transport = transport
         self._sleep = sleep
@@ -57,6 +62,12 @@ class AsyncClient:
         from antiphon.transport import AsyncConnections  # noqa: PLC0415
 
         return AsyncConnections(proxy=self.options.proxies)
+
+    @cached_property
+    def messages(self) -> AsyncMessages:
+        from antiphon.sdk.messages import AsyncMessages  # noqa: PLC0415
+
+        return AsyncMessages(self)
 
     @cached_property
     def models(self) -> AsyncModels:
@@ -80,6 +91,17 @@ class AsyncClient:
         assert stream is not None  # noqa: S101 - what a streamed call ends with
         return stream
 
+    def stream_state(self, call: Call[Any], headers: Headers) -> StreamState:
+        """Return the state of a stream that a call has opened."""
+        from antiphon.sdk.streamed import StreamState  # noqa: PLC0415
+
+        return StreamState(
+            name=f"{call.method} {call.path}",
+            headers=headers,
+            idle=timeout_for(call, self.options).idle,
+            now=self._now,
+        )
+
     async def _drive(
         self, call: Call[Any], *, streamed: bool
     ) -> tuple[Answer | Opened, AsyncResponseStream | None]:
@@ -87,7 +109,7 @@ class AsyncClient:
         steps: Steps = exchange(
             call,
             requests_of(call, self.options),
-            conditions_of(call, self.options, now=time.monotonic, wall=time.time, draw=_draw),
+            conditions_of(call, self.options, now=self._now, wall=time.time, draw=_draw),
             streamed=streamed,
         )
         outcome: Outcome | None = None

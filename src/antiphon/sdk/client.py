@@ -24,11 +24,14 @@ from antiphon.sdk.options import (
     client_options,
     conditions_of,
     requests_of,
+    timeout_for,
 )
-from antiphon.transport.base import ResponseStream, Transport, TransportError
+from antiphon.transport.base import Headers, ResponseStream, Transport, TransportError
 
 if TYPE_CHECKING:
+    from antiphon.sdk.messages import Messages
     from antiphon.sdk.models import Models
+    from antiphon.sdk.streamed import StreamState
 
 T = TypeVar("T")
 
@@ -46,9 +49,11 @@ class Client:
         *,
         transport: Transport | None = None,
         sleep: Callable[[float], object] = time.sleep,
+        now: Callable[[], float] = time.monotonic,
         **parameters: Unpack[ClientParameters],
     ) -> None:
         self.options: ClientOptions = client_options(**parameters)
+        self._now = now
         self._own_transport = transport is None
         self._given_transport = transport
         self._sleep = sleep
@@ -61,6 +66,12 @@ class Client:
         from antiphon.transport import Connections  # noqa: PLC0415 - sockets, when one is needed
 
         return Connections(proxy=self.options.proxies)
+
+    @cached_property
+    def messages(self) -> Messages:
+        from antiphon.sdk.messages import Messages  # noqa: PLC0415
+
+        return Messages(self)
 
     @cached_property
     def models(self) -> Models:
@@ -84,6 +95,17 @@ class Client:
         assert stream is not None  # noqa: S101 - what a streamed call ends with
         return stream
 
+    def stream_state(self, call: Call[Any], headers: Headers) -> StreamState:
+        """Return the state of a stream that a call has opened."""
+        from antiphon.sdk.streamed import StreamState  # noqa: PLC0415
+
+        return StreamState(
+            name=f"{call.method} {call.path}",
+            headers=headers,
+            idle=timeout_for(call, self.options).idle,
+            now=self._now,
+        )
+
     def _drive(
         self, call: Call[Any], *, streamed: bool
     ) -> tuple[Answer | Opened, ResponseStream | None]:
@@ -91,7 +113,7 @@ class Client:
         steps: Steps = exchange(
             call,
             requests_of(call, self.options),
-            conditions_of(call, self.options, now=time.monotonic, wall=time.time, draw=_draw),
+            conditions_of(call, self.options, now=self._now, wall=time.time, draw=_draw),
             streamed=streamed,
         )
         outcome: Outcome | None = None

@@ -1,0 +1,135 @@
+"""The parameters of messages, once for both clients, and the calls that they make. No I/O."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Required, TypeAlias, TypeVar, Unpack
+
+import msgspec
+
+from antiphon.sdk.call import Call, CallOptions, json_body, path_of
+from antiphon.sdk.options import ClientOptions
+from antiphon.sdk.sent import BlockInput, MessageInput, sent_content, sent_messages
+from antiphon.sdk.types.base import Answered
+from antiphon.sdk.types.decoding import answered
+from antiphon.sdk.types.message import Message, MessageTokensCount
+
+LONGEST_UNSTREAMED = 21_333
+"""The most tokens that an answer without a stream may have: 10 minutes of the fastest model."""
+
+A = TypeVar("A", bound=Answered)
+JsonParam: TypeAlias = Mapping[str, Any] | msgspec.Struct
+
+
+class PromptParameters(CallOptions, total=False):
+    """What makes a prompt. `None` leaves a parameter out.
+
+    `tools`, `tool_choice` and the like are dicts as the API documents them, or structs of
+    `antiphon.wire`. `betas` become the header `anthropic-beta`.
+    """
+
+    model: Required[str]
+    messages: Required[Iterable[MessageInput]]
+    system: str | Iterable[BlockInput] | None
+    tools: Iterable[JsonParam] | None
+    tool_choice: JsonParam | None
+    thinking: JsonParam | None
+    output_config: JsonParam | None
+    cache_control: JsonParam | None
+    context_management: JsonParam | None
+    speed: Literal["standard", "fast"] | None
+    betas: Sequence[str] | None
+
+
+class MessageParameters(PromptParameters, total=False):
+    """A prompt, and how it is answered."""
+
+    max_tokens: Required[int]
+    temperature: float | None
+    top_p: float | None
+    top_k: int | None
+    stop_sequences: Sequence[str] | None
+    metadata: JsonParam | None
+    service_tier: Literal["auto", "standard_only"] | None
+    container: str | JsonParam | None
+    inference_geo: str | None
+    diagnostics: JsonParam | None
+
+
+_OPTIONS = CallOptions.__optional_keys__ | {"betas"}
+_OF_PROMPT = PromptParameters.__required_keys__ | PromptParameters.__optional_keys__
+_OF_MESSAGE = MessageParameters.__required_keys__ | MessageParameters.__optional_keys__
+
+
+def create_call(parameters: MessageParameters, *, stream: bool) -> Call[Message]:
+    """Return the call of a message. Raises `TypeError` for parameters that there are not."""
+    required = MessageParameters.__required_keys__
+    body = _body("create", parameters, known=_OF_MESSAGE, required=required)
+    if stream:
+        body["stream"] = True
+    return _call("messages", Message, parameters, body)
+
+
+def count_tokens_call(**parameters: Unpack[PromptParameters]) -> Call[MessageTokensCount]:
+    """Count the tokens of a prompt; nothing is generated or billed."""
+    required = PromptParameters.__required_keys__
+    body = _body("count_tokens", parameters, known=_OF_PROMPT, required=required)
+    return _call("messages/count_tokens", MessageTokensCount, parameters, body)
+
+
+def _body(
+    operation: str,
+    parameters: Mapping[str, Any],
+    *,
+    known: frozenset[str],
+    required: frozenset[str],
+) -> dict[str, Any]:
+    """Return what is sent of the parameters, without options. Raises `TypeError`."""
+    unknown = sorted(parameters.keys() - known)
+    if unknown:
+        raise TypeError(_unknown_text(operation, unknown, known))
+    if missing := sorted(required - parameters.keys()):
+        raise TypeError(f"{operation}() needs {', '.join(missing)}")
+    body = {
+        name: value
+        for name, value in parameters.items()
+        if value is not None and name not in _OPTIONS
+    }
+    body["messages"] = sent_messages(body["messages"])
+    if "system" in body:
+        body["system"] = sent_content(body["system"])
+    if "tools" in body:
+        body["tools"] = list(body["tools"])
+    return body
+
+
+def _unknown_text(operation: str, unknown: Sequence[str], known: Iterable[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - 5 ms, and only for a mistake
+
+    close = get_close_matches(unknown[0], known, n=1)
+    meant = f"did you mean {close[0]}?" if close else "`extra_body` sends what is not known here"
+    return f"{operation}() has no parameter {', '.join(unknown)}; {meant}"
+
+
+def _call(
+    path: str, kind: type[A], parameters: Mapping[str, Any], body: Mapping[str, Any]
+) -> Call[A]:
+    options: Any = {
+        name: parameters[name] for name in CallOptions.__optional_keys__ if name in parameters
+    }
+    betas = parameters.get("betas")
+    return Call(
+        method="POST",
+        path=path_of(*path.split("/")),
+        decode=answered(kind),
+        body=json_body(body, options),
+        headers=(("anthropic-beta", ",".join(betas)),) if betas else (),
+        options=options,
+    )
+
+
+def is_long(parameters: MessageParameters, options: ClientOptions) -> bool:
+    """Whether an answer may take longer than a connection without a sign of life should be silent.
+
+    Such a call is streamed underneath, unless the program says itself how long it may take.
+    """
+    most = parameters.get("max_tokens", 0)
+    return most > LONGEST_UNSTREAMED and "timeout" not in parameters and not options.own_timeout

@@ -1,0 +1,167 @@
+"""Messages: create, stream, count tokens."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, Unpack, overload
+
+import msgspec
+
+from antiphon.sdk.call import Answer, Call
+from antiphon.sdk.endpoint import (
+    AsyncEndpoint,
+    AsyncResource,
+    Endpoint,
+    RawResponse,
+    Resource,
+)
+from antiphon.sdk.message_parameters import (
+    MessageParameters,
+    count_tokens_call,
+    create_call,
+    is_long,
+)
+from antiphon.sdk.streams import (
+    AsyncMessageStream,
+    AsyncMessageStreamManager,
+    AsyncStream,
+    MessageStream,
+    MessageStreamManager,
+    Stream,
+    open_async_source,
+    open_source,
+)
+from antiphon.sdk.types.message import Message
+
+if TYPE_CHECKING:
+    from antiphon.sdk.async_client import AsyncClient
+    from antiphon.sdk.client import Client
+    from antiphon.transport.base import Headers
+
+NO_RAW_STREAM = "a stream has its head in `.response`: call `create` without `raw`"
+
+
+class CreateMethod:
+    """`client.messages.create`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @overload
+    def __call__(
+        self, *, stream: Literal[True], **parameters: Unpack[MessageParameters]
+    ) -> Stream: ...
+    @overload
+    def __call__(
+        self, *, stream: Literal[False] = False, **parameters: Unpack[MessageParameters]
+    ) -> Message: ...
+    def __call__(
+        self, *, stream: bool = False, **parameters: Unpack[MessageParameters]
+    ) -> Message | Stream:
+        """Create a message; with `stream`, return its events as they come.
+
+        A long answer (`max_tokens` over 21,333) is streamed underneath, so that no time runs out.
+        Raises `APIError`.
+        """
+        if stream:
+            return Stream(open_source(self._client, create_call(parameters, stream=True)))
+        if is_long(parameters, self._client.options):
+            return self._long(create_call(parameters, stream=True))[0]
+        return self._client.run(create_call(parameters, stream=False))
+
+    def raw(self, **parameters: Unpack[MessageParameters]) -> RawResponse[Message]:
+        """Create a message and return the answer with its headers."""
+        _refuse_stream(parameters)
+        if is_long(parameters, self._client.options):
+            call = create_call(parameters, stream=True)
+            message, headers = self._long(call)
+            return RawResponse(call, _as_answer(message, headers))
+        call = create_call(parameters, stream=False)
+        return RawResponse(call, self._client.answer(call))
+
+    def _long(self, call: Call[Message]) -> tuple[Message, Headers]:
+        with MessageStream(open_source(self._client, call)) as stream:
+            return stream.get_final_message(), stream.response.headers
+
+
+class AsyncCreateMethod:
+    """`client.messages.create` of an async client."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    @overload
+    async def __call__(
+        self, *, stream: Literal[True], **parameters: Unpack[MessageParameters]
+    ) -> AsyncStream: ...
+    @overload
+    async def __call__(
+        self, *, stream: Literal[False] = False, **parameters: Unpack[MessageParameters]
+    ) -> Message: ...
+    async def __call__(
+        self, *, stream: bool = False, **parameters: Unpack[MessageParameters]
+    ) -> Message | AsyncStream:
+        """As of `Client`."""
+        if stream:
+            call = create_call(parameters, stream=True)
+            return AsyncStream(await open_async_source(self._client, call))
+        if is_long(parameters, self._client.options):
+            return (await self._long(create_call(parameters, stream=True)))[0]
+        return await self._client.run(create_call(parameters, stream=False))
+
+    async def raw(self, **parameters: Unpack[MessageParameters]) -> RawResponse[Message]:
+        """Create a message and return the answer with its headers."""
+        _refuse_stream(parameters)
+        if is_long(parameters, self._client.options):
+            call = create_call(parameters, stream=True)
+            message, headers = await self._long(call)
+            return RawResponse(call, _as_answer(message, headers))
+        call = create_call(parameters, stream=False)
+        return RawResponse(call, await self._client.answer(call))
+
+    async def _long(self, call: Call[Message]) -> tuple[Message, Headers]:
+        async with AsyncMessageStream(await open_async_source(self._client, call)) as stream:
+            return await stream.get_final_message(), stream.response.headers
+
+
+def _refuse_stream(parameters: MessageParameters) -> None:
+    if "stream" in parameters:
+        raise TypeError(NO_RAW_STREAM)
+
+
+def _as_answer(message: Message, headers: Headers) -> Answer:
+    """Return the answer that would have come without a stream."""
+    return Answer(status=200, headers=headers, body=msgspec.json.encode(message.to_dict()))
+
+
+class Messages(Resource):
+    """`client.messages`."""
+
+    @cached_property
+    def create(self) -> CreateMethod:
+        """Create a message."""
+        return CreateMethod(self._client)
+
+    def stream(self, **parameters: Unpack[MessageParameters]) -> MessageStreamManager:
+        """Create a message and show it while it comes: `with client.messages.stream(…) as stream`.
+
+        The call is made when the `with` begins. Raises `APIError` there and while it is read.
+        """
+        return MessageStreamManager(self._client, create_call(parameters, stream=True))
+
+    count_tokens = Endpoint(count_tokens_call)
+
+
+class AsyncMessages(AsyncResource):
+    """`client.messages` of an async client."""
+
+    @cached_property
+    def create(self) -> AsyncCreateMethod:
+        """Create a message."""
+        return AsyncCreateMethod(self._client)
+
+    def stream(self, **parameters: Unpack[MessageParameters]) -> AsyncMessageStreamManager:
+        """As of `Client`: `async with client.messages.stream(…) as stream`."""
+        return AsyncMessageStreamManager(self._client, create_call(parameters, stream=True))
+
+    count_tokens = AsyncEndpoint(count_tokens_call)
