@@ -125,8 +125,12 @@ class RemoteCounters:
 
         await self._call(draw)
 
-    async def settle(self, settlement: Settlement) -> None:
-        await self._call(lambda tally, now: tally.settle(settlement, now))
+    async def settle(self, *settlements: Settlement) -> None:
+        def settle(tally: SharedTally, now: int) -> None:
+            for settlement in settlements:
+                tally.settle(settlement, now)
+
+        await self._call(settle)
 
     async def hold(self, asks: Sequence[Ask]) -> None:
         await self._call(lambda tally, now: tally.hold(asks, now))

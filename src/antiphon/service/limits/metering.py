@@ -11,7 +11,7 @@ import anyio
 from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.limits.periods import day_of, midnight
 from antiphon.core.limits.spend import accounts_of
-from antiphon.core.limits.values import Account, Scope, Settlement
+from antiphon.core.limits.values import Account, Draw, Scope, Settlement
 from antiphon.logs import EventLog
 from antiphon.service.accounts import Accounts
 from antiphon.service.background import background
@@ -26,6 +26,8 @@ LEASE_MS = 60_000
 RENEW_EVERY_S = 20.0
 # The interval at which new output is drawn from its buckets.
 DRAW_EVERY_S = 0.05
+# The bills that are settled in one step.
+TOGETHER = 50
 
 
 class Metering:
@@ -59,25 +61,31 @@ class Metering:
     async def settle(self, entries: Sequence[LedgerEntry]) -> None:
         """Deliver bills to the counters. Raises `StoreError` if the delivery must be repeated."""
         directory = await self._accounts.current()
+        for first in range(0, len(entries), TOGETHER):
+            await self._settle_part(entries[first : first + TOGETHER], directory)
+
+    async def _settle_part(self, entries: Sequence[LedgerEntry], directory: Directory) -> None:
+        """Settle a few bills in one step of the counters."""
+        ended: dict[str, Admission] = {}
+        settlements = []
         for entry in entries:
             admission = self._running.pop(entry.id, None)
-            try:
-                await self._settle_one(entry, admission, directory)
-            except CountersError as error:
-                if admission is not None:
-                    self._running[entry.id] = admission
-                raise StoreError(str(error)) from error
-
-    async def _settle_one(
-        self, entry: LedgerEntry, admission: Admission | None, directory: Directory
-    ) -> None:
-        rest = admission.undrawn() if admission else ()
-        await self.room.settle(Settlement(entry.id, self._costs(entry, directory), rest))
-        if admission is not None:
-            admission.mark_drawn()
-            # The bill has all that it cost; what was held for further rounds is only released.
-            for extension in admission.reservations[1:]:
-                await self.room.settle(Settlement(extension, {}))
+            rest: Sequence[Draw] = ()
+            if admission is not None:
+                ended[entry.id] = admission
+                rest = admission.undrawn()
+            settlements.append(Settlement(entry.id, self._costs(entry, directory), tuple(rest)))
+        try:
+            await self.room.settle(*settlements)
+            for admission in ended.values():
+                admission.mark_drawn()
+            # A bill has all that it cost; what was held for further rounds is only released.
+            held = [name for one in ended.values() for name in one.reservations[1:]]
+            if held:
+                await self.room.settle(*(Settlement(extension, {}) for extension in held))
+        except CountersError as error:
+            self._running.update(ended)
+            raise StoreError(str(error)) from error
 
     def _costs(self, entry: LedgerEntry, directory: Directory) -> dict[Account, int]:
         """Return the cost by account, for all scopes, whether or not they have a limit now."""

@@ -50,8 +50,8 @@ class Counters(Protocol):
         """
         ...
 
-    async def settle(self, settlement: Settlement) -> None:
-        """Release the holds of a reservation, and add its real cost: once for each id."""
+    async def settle(self, *settlements: Settlement) -> None:
+        """Release the holds of reservations, and add their real costs: once for each id."""
         ...
 
     async def renew(self, reservations: Sequence[str], lease_ms: int) -> None:

@@ -2,9 +2,7 @@
 --
 -- KEYS[1]  the prefix, with a hash tag: every key of the counters begins with it, so they share
 --          a slot, and a cluster sends the script to the node with all of them
--- ARGV[1]  the operation: a name of the table `operations`
--- ARGV[2]  its argument, in MessagePack; the answer is MessagePack too
--- ARGV[3]  see script.lua, which stands in front of this
+-- ARGV     see script.lua, which stands in front of this
 --
 -- prefix:bucket:NAME    "used at limit"; gone when the bucket is full again
 -- prefix:account:NAME   hash: spent, held, first, until; gone some time after its period
@@ -29,10 +27,17 @@ local MOST_EXPIRED = 200
 
 local prefix = KEYS[1]
 
+-- The run of the server, which is read once: a call may have many operations.
+local own_run
+local function run_of_server()
+  own_run = own_run or string.match(call('INFO', 'server'), 'run_id:(%x+)')
+  return own_run
+end
+
 local function seeded()
   local run = call('GET', prefix .. ':seeded')
   -- A restarted server may have come back with an older state, so it needs a new seeding.
-  return run and string.find(call('INFO', 'server'), 'run_id:' .. run, 1, true) ~= nil or false
+  return run and run == run_of_server() or false
 end
 
 -- Buckets -------------------------------------------------------------------------------------
@@ -178,7 +183,13 @@ local function give_up(id)
   end
 end
 
+-- Time stands still within a call, so what is over is released once.
+local expired = false
 local function expire()
+  if expired then
+    return
+  end
+  expired = true
   local over = call('ZRANGE', prefix .. ':leases', '-inf', whole(now), 'BYSCORE', 'LIMIT', 0,
     MOST_EXPIRED)
   for _, id in ipairs(over) do
@@ -276,21 +287,27 @@ function operations.draw(draws)
   return seeded()
 end
 
-function operations.settle(settlement)
-  if not seeded() then
-    return false
-  end
+local function settle_one(settlement)
   -- Released also if its cost is known from the ledger: the server may still have its holds.
   give_up(settlement.id)
   local mark = prefix .. ':settled:' .. settlement.id
   if not call('SET', mark, '', 'NX', 'PX', REMEMBERED_MS) then
-    return true
+    return
   end
   for _, cost in ipairs(settlement.costs) do
     local key = account_key(cost[1])
     add(key, 'spent', cost[2], cost[3], call('EXISTS', key) == 0)
   end
   take(settlement.corrections)
+end
+
+function operations.settle(settlements)
+  if not seeded() then
+    return false
+  end
+  for _, settlement in ipairs(settlements) do
+    settle_one(settlement)
+  end
   return true
 end
 
@@ -390,7 +407,7 @@ function operations.begin_seeding(claim)
   if not call('SET', prefix .. ':seeding', claim.claimant, 'NX', 'PX', whole(claim.patience_ms)) then
     return false
   end
-  return string.match(call('INFO', 'server'), 'run_id:(%x+)')
+  return run_of_server()
 end
 
 function operations.abandon_seeding(claimant)
@@ -425,4 +442,4 @@ function operations.seed(part)
   return true
 end
 
-return cmsgpack.pack(operations[ARGV[1]](cmsgpack.unpack(ARGV[2])))
+return answers_of(operations)

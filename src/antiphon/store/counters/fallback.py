@@ -128,19 +128,21 @@ class FallbackCounters:
             with suppress(CountersAwayError):
                 await self._tried(self._remote.draw(draws))
 
-    async def settle(self, settlement: Settlement) -> None:
-        self._running.pop(settlement.id, None)
-        # Kept first: an interrupted delivery is repeated, and counts once.
-        self._backlog[settlement.id] = settlement
+    async def settle(self, *settlements: Settlement) -> None:
+        for settlement in settlements:
+            self._running.pop(settlement.id, None)
+            # Kept first: an interrupted delivery is repeated, and counts once.
+            self._backlog[settlement.id] = settlement
         if self._away is None:
             try:
-                await self._tried(self._remote.settle(settlement))
+                await self._tried(self._remote.settle(*settlements))
             except CountersAwayError:
                 return
             except BaseException:
                 self._mend()
                 raise
-            self._backlog.pop(settlement.id, None)
+            for settlement in settlements:
+                self._backlog.pop(settlement.id, None)
 
     async def renew(self, reservations: Sequence[str], lease_ms: int) -> None:
         if self._away is None:
@@ -288,9 +290,9 @@ class FallbackCounters:
             await self._remote.hold([ask for ask in part if ask.id in self._running])
 
     async def _deliver(self) -> None:
-        while self._backlog:
-            for settlement in tuple(self._backlog.values()):
-                await self._remote.settle(settlement)
+        while part := tuple(islice(self._backlog.values(), _PART)):
+            await self._remote.settle(*part)
+            for settlement in part:
                 self._backlog.pop(settlement.id, None)
         if lost := tuple(self._lost):
             await self._remote.release(lost)

@@ -46,8 +46,10 @@ class MemoryCounters:
     async def draw(self, draws: Sequence[Draw]) -> None:
         self._tally.draw(draws, self._clock())
 
-    async def settle(self, settlement: Settlement) -> None:
-        self._tally.settle(settlement, self._clock())
+    async def settle(self, *settlements: Settlement) -> None:
+        now = self._clock()
+        for settlement in settlements:
+            self._tally.settle(settlement, now)
 
     async def renew(self, reservations: Sequence[str], lease_ms: int) -> None:
         self._tally.renew(reservations, lease_ms, self._clock())

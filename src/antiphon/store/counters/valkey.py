@@ -81,14 +81,9 @@ class ValkeyCounters:
         if not await self._call("draw", draws):
             raise UnseededError(_UNSEEDED)
 
-    async def settle(self, settlement: Settlement) -> None:
+    async def settle(self, *settlements: Settlement) -> None:
         """Settle, and raise `UnseededError` without an effect until the counters are seeded."""
-        costs = []
-        for account, cost in settlement.costs.items():
-            name, forget_at = self._key(account)
-            costs.append((name, cost, forget_at))
-        argument = {"id": settlement.id, "costs": costs, "corrections": settlement.corrections}
-        if not await self._call("settle", argument):
+        if not await self._call("settle", [self._settled(one) for one in settlements]):
             raise UnseededError(_UNSEEDED)
 
     async def hold(self, asks: Sequence[Ask]) -> None:
@@ -190,6 +185,13 @@ class ValkeyCounters:
             "lease_ms": ask.lease_ms,
             "waits": ask.waits,
         }
+
+    def _settled(self, settlement: Settlement) -> dict[str, Any]:
+        costs = []
+        for account, cost in settlement.costs.items():
+            name, forget_at = self._key(account)
+            costs.append((name, cost, forget_at))
+        return {"id": settlement.id, "costs": costs, "corrections": settlement.corrections}
 
     async def _names(self) -> list[str]:
         """Return the names of the accounts that the server has."""

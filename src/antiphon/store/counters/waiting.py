@@ -64,12 +64,14 @@ class WaitingRoom:
             if note_wait is not None:
                 note_wait(now() - began)
 
-    async def settle(self, settlement: Settlement) -> None:
+    async def settle(self, *settlements: Settlement) -> None:
         """Settle, and wake the asks that wait at these accounts."""
         try:
-            await self._counters.settle(settlement)
+            await self._counters.settle(*settlements)
         finally:
-            self._wake(settlement.costs or self._queues)
+            if self._queues:
+                for settlement in settlements:
+                    self._wake(settlement.costs or self._queues)
 
     def _queue_for(self, ask: Ask) -> Account | None:
         return next((hold.account for hold in ask.holds if hold.account in self._queues), None)

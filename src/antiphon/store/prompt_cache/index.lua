@@ -1,9 +1,7 @@
 -- The rules of core/prompt_cache/entries.py, decided inside Valkey: one call, one step.
 --
 -- KEYS[1]  the prefix, with a hash tag, which the counters share
--- ARGV[1]  the operation: a name of the table `operations`
--- ARGV[2]  its argument, in MessagePack; the answer is MessagePack too
--- ARGV[3]  see script.lua, which stands in front of this
+-- ARGV     see script.lua, which stands in front of this
 --
 -- prefix:cache:entry:KEY        "end tokens lifetime"; nothing from its end on
 -- prefix:cache:fingerprint:KEY  "end fingerprint", in JSON; nothing from its end on
@@ -127,4 +125,4 @@ function operations.fingerprint(key)
   return over and value or false
 end
 
-return cmsgpack.pack(operations[ARGV[1]](cmsgpack.unpack(ARGV[2])))
+return answers_of(operations)
