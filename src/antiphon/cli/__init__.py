@@ -21,6 +21,8 @@ FAMILIES = {
     "service": "have systemd run the server: install, show, uninstall",
     "config": "write a file of settings, and show which settings count",
     "doctor": "look for what keeps a server from working, and say what mends it",
+    "message": "ask a model once, and print its answer",
+    "chat": "talk with a model in the terminal",
     "launch": "start Claude Code, OpenCode or an editor, set up for a server",
     "worker": "work on Message Batches beside servers, without a port",
     "models": "choose, fetch and list models",

@@ -8,14 +8,11 @@ from pathlib import Path
 
 import msgspec
 
-from antiphon.cli.admin_session import AdminSession, checked, open_session
 from antiphon.cli.command import CommandError
 from antiphon.cli.launching.alone import alone_in
 from antiphon.cli.launching.server import KeyNotTakenError, OfferedModel, offered_models
-from antiphon.service.admin.transactions import COMMAND_LINE
 from antiphon.settings import Settings
 from antiphon.store.data_folder import unusable
-from antiphon.wire.admin.keys import CreateKeyParams, KeyInfo
 
 FOLDER = "launch"
 VARIABLES = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY")
@@ -94,16 +91,12 @@ def _own_key(
                 models = offered_models(url, secret)
                 _keep(file, secret)
                 return LaunchKey(secret, file=file), models
-    secret = str(open_session(settings, lambda session: _made(session, program)).secret)
+    # The database takes half a second to import, and is needed once.
+    from antiphon.cli.launching.made_key import make_key  # noqa: PLC0415
+
+    secret = make_key(settings, program)
     _keep(file, secret)
     return LaunchKey(secret, file=file), offered_models(url, secret)
-
-
-async def _made(session: AdminSession, program: str) -> KeyInfo:
-    taken = {key.name for key in await session.keys() if key.status != "archived"}
-    names = (f"launch-{program}{end}" for end in ("", *(f"-{n}" for n in range(2, len(taken) + 3))))
-    params = checked(CreateKeyParams, name=next(name for name in names if name not in taken))
-    return await session.administration.keys.create(COMMAND_LINE, params)
 
 
 def _kept(file: Path, *, missing: bool = True) -> str:

@@ -5,12 +5,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine
-
 from antiphon.store.database.errors import StoreError, explained
 
 if TYPE_CHECKING:
     from asyncpg import Connection
+    from sqlalchemy import Engine
 
 # A silent connection may be dead; it is checked at this interval.
 HEARTBEAT_S = 5.0
@@ -108,7 +107,7 @@ class Session:
 
 
 def dialer(
-    engine: Engine, patience_s: float, **server_settings: str
+    engine: "Engine", patience_s: float, **server_settings: str
 ) -> Callable[[], Awaitable["Connection"]]:
     """Return a function that connects like the pool, with these settings of the session."""
     _, arguments = engine.dialect.create_connect_args(engine.url)

@@ -1,0 +1,142 @@
+"""Where a command that asks a model finds its server, the key and the model."""
+
+import argparse
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from antiphon.cli.command import CommandError
+from antiphon.sdk.environment import LOCAL, Environment, read_environment
+from antiphon.sdk.errors import APIError, CredentialsError
+from antiphon.settings import Settings, environment_with
+from antiphon.wire.errors import shortened
+
+if TYPE_CHECKING:
+    from antiphon.sdk.client import Client
+
+PROGRAM = "terminal"
+"""The name of the key that these commands have on the data folder."""
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A model, and its bounds in tokens, `None` where the server states none."""
+
+    id: str
+    context: int | None
+    most_tokens: int | None
+
+
+class Connection(msgspec.Struct, frozen=True):
+    """A client, and the models that its server offers, the default one first."""
+
+    client: "Client"
+    models: tuple[Model, ...]
+
+    def model(self, wanted: str | None) -> Model:
+        """Return a model by its id, an alias, or the first. Raises `CommandError`.
+
+        A name that is in no list may be an alias, which the server is asked for.
+        """
+        if wanted is None:
+            return self.models[0]
+        for model in self.models:
+            if model.id == wanted:
+                return model
+        from antiphon.sdk.errors import NotFoundError  # noqa: PLC0415
+
+        try:
+            found = self.client.models.retrieve(wanted)
+        except (NotFoundError, ValueError) as error:
+            ids = [model.id for model in self.models]
+            near = get_close_matches(wanted, ids, 1, 0.5)
+            meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(ids)}"
+            raise CommandError(f"there is no model {shortened(wanted)!r}; {meant}") from error
+        return Model(found.id, found.max_input_tokens, found.max_tokens)
+
+
+def add_connection(command: argparse.ArgumentParser) -> None:
+    """Add the flags that say which server is meant."""
+    command.add_argument(
+        "--base-url",
+        metavar="URL",
+        help="the server; default: ANTIPHON_BASE_URL, else the one that runs on the data folder, "
+        f"else {LOCAL}",
+    )
+    command.add_argument(
+        "--key-file",
+        type=Path,
+        metavar="FILE",
+        help="where the key is; default: ANTIPHON_API_KEY. A server on the data folder needs none",
+    )
+
+
+def connect(arguments: argparse.Namespace, settings: Settings) -> Connection:
+    """Find the server and the key, and ask for the models. Raises `CommandError`."""
+    from antiphon.sdk.client import Client  # noqa: PLC0415 - it takes 20 ms
+
+    environment = read_environment(environment_with())
+    url, key = _address_and_key(arguments, settings, environment)
+    try:
+        client = Client(base_url=url, api_key=key, environment=environment)
+    except ValueError as error:
+        raise CommandError(str(error).replace("base_url is", "--base-url:")) from error
+    try:
+        models = tuple(
+            Model(model.id, model.max_input_tokens, model.max_tokens)
+            for model in client.models.list(limit=1000)
+        )
+    except CredentialsError as error:
+        raise CommandError(
+            f"the server at {url} needs a key: set ANTIPHON_API_KEY, or name its file with "
+            "--key-file"
+        ) from error
+    except APIError as error:
+        raise CommandError(told(error)) from error
+    if not models:
+        raise CommandError(f"{url} serves no model")
+    return Connection(client, models)
+
+
+def told(error: APIError) -> str:
+    """Return an error of the API as a command says it: whole, with the id of its request."""
+    return str(error)
+
+
+def _address_and_key(
+    arguments: argparse.Namespace, settings: Settings, environment: Environment
+) -> tuple[str, str | None]:
+    """Return the address of the server and the key, `None` if only the environment may have one."""
+    key = None if arguments.key_file is None else _key_in(arguments.key_file)
+    url = arguments.base_url or environment.base_url
+    if url is not None:
+        return url, key
+    url = _running(settings)
+    if url is None:
+        # The key of a hosted API is not for whoever listens here.
+        return LOCAL, key or (settings.api_key.reveal() if settings.api_key else None)
+    if key is not None:
+        return url, key
+    from antiphon.cli.launching.key import own_key  # noqa: PLC0415 - only for a server here
+
+    found, _ = own_key(settings, url, PROGRAM)
+    return url, found.secret
+
+
+def _key_in(file: Path) -> str:
+    from antiphon.cli.launching.key import given_key  # noqa: PLC0415 - few commands name a file
+
+    return given_key(file, {}).secret
+
+
+def _running(settings: Settings) -> str | None:
+    """Return the address of the server that runs on the data folder, if one does."""
+    try:
+        from antiphon.cli.launching.server import base_url  # noqa: PLC0415 - the lock, and its file
+        from antiphon.store.database.instance_lock import serving_address  # noqa: PLC0415
+    except ModuleNotFoundError:
+        return None
+    if serving_address(settings.data_dir) is None:
+        return None
+    return base_url(settings, None)
