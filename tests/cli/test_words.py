@@ -11,6 +11,8 @@ from cli.conftest import Shell
 # The families that are one command, without actions.
 ALONE = {
     "serve",
+    "message",
+    "chat",
     "doctor",
     "worker",
     "usage",

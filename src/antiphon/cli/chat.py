@@ -34,21 +34,19 @@ def _chat(arguments: argparse.Namespace, settings: Settings) -> int:
     from antiphon.cli.talking.lines import open_lines  # noqa: PLC0415 - loads readline
 
     attached = content_of("", arguments.file, arguments.image)
-    connection = connect(arguments, settings)
-    model = connection.model(arguments.model)
-    terminal = sys.stdout.isatty()
-    conversation = Conversation(
-        connection,
-        model,
-        arguments,
-        lines=open_lines(sys.stdin, sys.stdout),
-        styled=terminal and not arguments.plain,
-        write=_write,
-        now=time.monotonic,
-    )
-    if attached:
-        conversation.attach(list(attached))  # type: ignore[arg-type] # blocks: there is no text
-    return conversation.run()
+    with connect(arguments, settings) as connection:
+        conversation = Conversation(
+            connection,
+            connection.model(arguments.model),
+            arguments,
+            lines=open_lines(sys.stdin, sys.stdout),
+            styled=sys.stdout.isatty() and not arguments.plain,
+            write=_write,
+            now=time.monotonic,
+        )
+        if attached:
+            conversation.attach(list(attached))  # type: ignore[arg-type] # no text, so blocks
+        return conversation.run()
 
 
 def _write(text: str) -> None:

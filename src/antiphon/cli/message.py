@@ -125,13 +125,13 @@ def _ask(arguments: argparse.Namespace, settings: Settings) -> int:
         raise CommandError('there is nothing to ask: antiphon message "Why is the sky blue?"')
     from antiphon.sdk.errors import APIError  # noqa: PLC0415 - with the client
 
-    connection = connect(arguments, settings)
-    asked = parameters(arguments, connection, [{"role": "user", "content": content}])
-    begun = time.monotonic()
-    try:
-        message = _whole(connection, asked) if arguments.json else _streamed(connection, asked)
-    except APIError as error:
-        raise CommandError(told(error)) from error
+    with connect(arguments, settings) as connection:
+        asked = parameters(arguments, connection, [{"role": "user", "content": content}])
+        begun = time.monotonic()
+        try:
+            message = _whole(connection, asked) if arguments.json else _streamed(connection, asked)
+        except APIError as error:
+            raise CommandError(told(error)) from error
     if arguments.json:
         say_json(message.to_dict())
     elif sys.stderr.isatty():

@@ -3,12 +3,12 @@
 import argparse
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
 from antiphon.cli.command import CommandError
-from antiphon.sdk.environment import LOCAL, Environment, read_environment
+from antiphon.sdk.environment import LOCAL, read_environment
 from antiphon.sdk.errors import APIError, CredentialsError
 from antiphon.settings import Settings, environment_with
 from antiphon.wire.errors import shortened
@@ -29,10 +29,19 @@ class Model(msgspec.Struct, frozen=True):
 
 
 class Connection(msgspec.Struct, frozen=True):
-    """A client, and the models that its server offers, the default one first."""
+    """A client, and the models that its server offers, the default one first.
+
+    As a context it closes the client at its end.
+    """
 
     client: "Client"
     models: tuple[Model, ...]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
 
     def model(self, wanted: str | None) -> Model:
         """Return a model by its id, an alias, or the first. Raises `CommandError`.
@@ -77,11 +86,27 @@ def connect(arguments: argparse.Namespace, settings: Settings) -> Connection:
     from antiphon.sdk.client import Client  # noqa: PLC0415 - it takes 20 ms
 
     environment = read_environment(environment_with())
-    url, key = _address_and_key(arguments, settings, environment)
+    elsewhere = arguments.base_url or environment.base_url
+    if elsewhere is None:
+        # A key of the hosted API is not for whatever listens on this machine.
+        environment = msgspec.structs.replace(environment, api_key=None, auth_token=None)
+    url, key = _address_and_key(arguments, settings, elsewhere)
+    for secret in (key, environment.api_key, environment.auth_token):
+        if secret is not None and not (secret.isascii() and secret.isprintable()):
+            raise CommandError("this key has characters that no key has")
     try:
         client = Client(base_url=url, api_key=key, environment=environment)
     except ValueError as error:
         raise CommandError(str(error).replace("base_url is", "--base-url:")) from error
+    try:
+        return Connection(client, _models(client, url))
+    except BaseException:
+        client.close()
+        raise
+
+
+def _models(client: "Client", url: str) -> tuple[Model, ...]:
+    """Ask for the models. Raises `CommandError`."""
     try:
         models = tuple(
             Model(model.id, model.max_input_tokens, model.max_tokens)
@@ -96,7 +121,7 @@ def connect(arguments: argparse.Namespace, settings: Settings) -> Connection:
         raise CommandError(told(error)) from error
     if not models:
         raise CommandError(f"{url} serves no model")
-    return Connection(client, models)
+    return models
 
 
 def told(error: APIError) -> str:
@@ -105,16 +130,14 @@ def told(error: APIError) -> str:
 
 
 def _address_and_key(
-    arguments: argparse.Namespace, settings: Settings, environment: Environment
+    arguments: argparse.Namespace, settings: Settings, elsewhere: str | None
 ) -> tuple[str, str | None]:
-    """Return the address of the server and the key, `None` if only the environment may have one."""
+    """Return the address of the server, and the key if it is not the environment's."""
     key = None if arguments.key_file is None else _key_in(arguments.key_file)
-    url = arguments.base_url or environment.base_url
-    if url is not None:
-        return url, key
+    if elsewhere is not None:
+        return elsewhere, key
     url = _running(settings)
     if url is None:
-        # The key of a hosted API is not for whoever listens here.
         return LOCAL, key or (settings.api_key.reveal() if settings.api_key else None)
     if key is not None:
         return url, key

@@ -69,7 +69,7 @@ class Conversation:
 
     def run(self) -> int:
         """Talk until the end; return the status of the command."""
-        self._note(f"{self._model.id}. /help says what can be typed; Ctrl-D ends.")
+        self._note(f"{harmless(self._model.id)}. /help says what can be typed; Ctrl-D ends.")
         interrupted = False
         while True:
             try:
@@ -145,7 +145,7 @@ class Conversation:
         if wanted:
             self._model = self._connection.model(wanted)
             self._arguments.model = self._model.id
-            self._note(f"{self._model.id} answers from here on.")
+            self._note(f"{harmless(self._model.id)} answers from here on.")
             return
         for model in self._connection.models:
             mark = "*" if model.id == self._model.id else " "
