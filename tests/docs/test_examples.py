@@ -197,6 +197,7 @@ def exports(program: Program) -> str:
         ),
         ("look-things-up-in-the-web.md", [r'"error_code":"unavailable".*"I cannot look\."']),
         ("use-a-model-that-thinks.md", [r'"thinking":"s, t, r.*"text":"Three\.']),
+        ("talk-with-a-model.md", [r"\A(H2O .*\n){4}\Z", r"/help says what can be typed"]),
         (
             "set-the-base-url.md",
             [r"x-antiphon-hint: The base URL should be http://127\.0\.0\.1:\d+,"],
@@ -207,7 +208,11 @@ def test_requests_of_the_page_are_answered(
     exports: str, tmp_path: Path, page: str, said: list[str]
 ) -> None:
     tmp_path.joinpath("cat.png").write_bytes(png(8, 8))
+    tmp_path.joinpath("chart.png").write_bytes(png(8, 8))
     tmp_path.joinpath("report.pdf").write_bytes(b64decode(pdf(["Costs rose."])))
+    tmp_path.joinpath("notes.md").write_text("Costs fell.", encoding="utf-8")
+    tmp_path.joinpath("src").mkdir()
+    tmp_path.joinpath("src/main.py").write_text("print()", encoding="utf-8")
     write_batch_files(tmp_path)
     outputs = [shell(example, tmp_path, exports) for example in examples_of(page)]
     assert len(outputs) == len(said)
@@ -281,6 +286,7 @@ def test_every_example_that_runs_is_of_a_page_that_is_tested() -> None:
         "search-tools.md",
         "use-a-model-that-thinks.md",
         "use-files.md",
+        "talk-with-a-model.md",
         "set-the-base-url.md",
         SCRIPT.page,
     }
