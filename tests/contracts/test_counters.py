@@ -196,7 +196,9 @@ async def test_repeated_settlement_counts_once(counters: Counters) -> None:
 async def test_many_settlements_in_one_step_count_once_each(counters: Counters) -> None:
     await counters.seed({})
     await counters.admit(Ask("1", (), (Hold(A, 100, 60),), LEASE_MS))
-    await counters.settle(Settlement("1", {A: 20}), Settlement("2", {A: 5}), Settlement("1", {A: 9}))
+    await counters.settle(
+        Settlement("1", {A: 20}), Settlement("2", {A: 5}), Settlement("1", {A: 9})
+    )
     await counters.settle(Settlement("2", {A: 5}), Settlement("3", {A: 1}))
     assert await counters.balance([A]) == (Balance(26, 0),)
 
