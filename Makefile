@@ -53,6 +53,9 @@ template-table: .venv/dev ## rewrite docs/reference/templates.md: what is learne
 metric-table: .venv/dev ## rewrite docs/reference/metrics.md: what a server tells Prometheus
 	@cd tests && ../$(BIN)/python -m support.metric_table
 
+typescript-types: .venv/dev ## rewrite the types of sdk/typescript from the description of the API
+	@cd tests && ../$(BIN)/python -m support.typescript_types
+
 docs: .venv/dev ## the documentation as a site, in build/docs/site
 	@$(BIN)/python scripts/docs_site.py build/docs
 
@@ -94,4 +97,4 @@ lock: ## renew the lock files (needs uv)
 	@scripts/environment requirements/dev.lock
 	@touch $@ .venv/server
 
-.PHONY: help serve console package test coverage coverage-table template-table metric-table docs soak simulate check format bench screenshots picture lock
+.PHONY: help serve console package test coverage coverage-table template-table metric-table typescript-types docs soak simulate check format bench screenshots picture lock

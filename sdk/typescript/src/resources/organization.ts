@@ -1,0 +1,109 @@
+// The organization: its keys, people, workspaces, limits and reports. It needs an admin key.
+
+import type { Call } from "../call.ts";
+import type { Antiphon, CallOptions } from "../client.ts";
+import type { Pages } from "../pages.ts";
+import type * as wire from "../wire.ts";
+import { AdminCalls } from "./admin.ts";
+import { RateLimits, SpendLimits } from "./limits.ts";
+import { Invites, Users, Workspaces } from "./people.ts";
+
+/** `client.organization`. */
+export class Organization {
+  readonly apiKeys: ApiKeys;
+  readonly users: Users;
+  readonly invites: Invites;
+  readonly workspaces: Workspaces;
+  readonly rateLimits: RateLimits;
+  readonly spendLimits: SpendLimits;
+  readonly #calls: AdminCalls;
+
+  constructor(client: Antiphon) {
+    const calls = new AdminCalls(client);
+    this.#calls = calls;
+    this.apiKeys = new ApiKeys(calls);
+    this.users = new Users(calls);
+    this.invites = new Invites(calls);
+    this.workspaces = new Workspaces(calls);
+    this.rateLimits = new RateLimits(calls, []);
+    this.spendLimits = new SpendLimits(calls);
+  }
+
+  /** Return the organization of the key. */
+  retrieve(options?: CallOptions): Call<wire.OrganizationInfo> {
+    return this.#calls.get(["me"], options);
+  }
+
+  /** Iterate over the buckets of the report of tokens. */
+  usageReport(
+    query: wire.UsageReportMessagesQuery,
+    options?: CallOptions,
+  ): Pages<wire.UsageBucket> {
+    return this.#calls.list(["usage_report", "messages"], query, options);
+  }
+
+  /** Iterate over the buckets of the report of costs. */
+  costReport(query: wire.CostReportQuery, options?: CallOptions): Pages<wire.CostBucket> {
+    return this.#calls.list(["cost_report"], query, options);
+  }
+
+  /** Iterate over what of the limits is used. */
+  balances(query?: wire.BalancesQuery, options?: CallOptions): Pages<wire.Balance> {
+    return this.#calls.list(["balances"], query, options);
+  }
+
+  /** Iterate over the audit log. */
+  auditLog(query?: wire.AuditLogQuery, options?: CallOptions): Pages<wire.AuditEntry> {
+    return this.#calls.list(["audit_log"], query, options);
+  }
+
+  /** Iterate over the request log. */
+  requests(query?: wire.RequestsQuery, options?: CallOptions): Pages<wire.RequestRecord> {
+    return this.#calls.list(["requests"], query, options);
+  }
+}
+
+/** `client.organization.apiKeys`. */
+export class ApiKeys {
+  readonly #calls: AdminCalls;
+
+  constructor(calls: AdminCalls) {
+    this.#calls = calls;
+  }
+
+  /** Create a key. Its `secret` is in this answer alone. */
+  create(params: wire.ApiKeyCreateParams, options?: CallOptions): Call<wire.ApiKey> {
+    return this.#calls.post(["api_keys"], params, options);
+  }
+
+  list(query?: wire.ApiKeysQuery, options?: CallOptions): Pages<wire.ApiKey> {
+    return this.#calls.list(["api_keys"], query, options);
+  }
+
+  retrieve(id: string, options?: CallOptions): Call<wire.ApiKey> {
+    return this.#calls.get(["api_keys", id], options);
+  }
+
+  update(id: string, params: wire.ApiKeyUpdateParams, options?: CallOptions): Call<wire.ApiKey> {
+    return this.#calls.post(["api_keys", id], params, options);
+  }
+
+  /** Give a key a new secret. The old one stays valid for a time, a day by default. */
+  rotate(
+    id: string,
+    params: wire.ApiKeyRotateParams = {},
+    options?: CallOptions,
+  ): Call<wire.ApiKey> {
+    return this.#calls.post(["api_keys", id, "rotate"], params, options);
+  }
+
+  /** End a key for good. */
+  archive(id: string, options?: CallOptions): Call<wire.ApiKey> {
+    return this.update(id, { status: "archived" }, options);
+  }
+
+  /** Return the rate limits of one key. */
+  rateLimits(id: string): RateLimits<wire.KeyRateLimit> {
+    return new RateLimits(this.#calls, ["api_keys", id]);
+  }
+}
