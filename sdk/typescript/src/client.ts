@@ -7,6 +7,7 @@ import { APIResponseValidationError, CredentialsError } from "./errors.ts";
 import { Ending, exchange, type Fetch, type HttpRequest, type Reply } from "./exchange.ts";
 import { type Logger, type LogLevel, levelled } from "./log.ts";
 import { withQuery } from "./query.ts";
+import { keepRequestId } from "./request_id.ts";
 import { Files } from "./resources/files.ts";
 import { Messages } from "./resources/messages.ts";
 import { Models } from "./resources/models.ts";
@@ -279,9 +280,6 @@ async function readJson<T>(response: Response): Promise<T> {
       requestId,
     );
   }
-  if (typeof value === "object" && value !== null) {
-    // Not among the fields: the value may be sent back or stored.
-    Object.defineProperty(value, "_request_id", { value: requestId, enumerable: false });
-  }
+  if (typeof value === "object" && value !== null) keepRequestId(value, requestId);
   return value as T;
 }

@@ -145,7 +145,7 @@ async function attempt<T>(
   read: (response: Response) => Promise<T> | T,
 ): Promise<Reply<T> | Failure> {
   const init: RequestInit = {
-    redirect: "error", // It would take the key along.
+    redirect: "manual", // The key would go along. Workers at the edge do not know "error".
     ...conditions.fetchOptions,
     method: request.method,
     headers: retries
@@ -158,6 +158,7 @@ async function attempt<T>(
   try {
     if (ending.error) throw ending.error;
     response = await conditions.fetch(request.url, init);
+    refuseRedirect(request, response);
     if (response.status < 400) {
       const requestId = response.headers.get("request-id");
       return { value: await read(response), response, requestId, retries };
@@ -173,6 +174,15 @@ async function attempt<T>(
     const fail = (note = ""): APIError => lost(told, error, retries, note);
     return { headers: null, again: true, fail };
   }
+}
+
+function refuseRedirect({ method, url }: HttpRequest, { type, status, headers }: Response): void {
+  if (type !== "opaqueredirect" && !(status >= 300 && status < 400)) return;
+  const to = headers.get("location");
+  throw new APIConnectionError(
+    `${method} ${pathIn(url)}: the server sends on${to ? ` to ${to}` : ""}; give that address as \`baseURL\``,
+    headers.get("request-id"),
+  );
 }
 
 /** Return the error of an answer that did not come, or broke off. */

@@ -32,6 +32,7 @@ export type { Fetch } from "./exchange.ts";
 export type { Logger, LogLevel } from "./log.ts";
 export { asUnknown, type Known, type Unknown } from "./open.ts";
 export { Page, type PageBody, Pages } from "./pages.ts";
+export { requestIdOf } from "./request_id.ts";
 export type { WaitOptions } from "./resources/batches.ts";
 export type { FileUpload } from "./resources/files.ts";
 export type {

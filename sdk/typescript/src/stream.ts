@@ -4,6 +4,7 @@ import type { Clock } from "./clock.ts";
 import { APIConnectionError, APIConnectionTimeoutError, APIError, eventError } from "./errors.ts";
 import { type Ending, lost, type Reply, userAbort } from "./exchange.ts";
 import { Folded } from "./fold.ts";
+import { keepRequestId } from "./request_id.ts";
 import { EventDecoder } from "./sse.ts";
 import type { Message, MessageStreamEvent, TextCitation } from "./wire.ts";
 
@@ -54,8 +55,12 @@ export class MessageStream implements AsyncIterable<MessageStreamEvent> {
   constructor(opened: Promise<Reply<Response>>, means: StreamMeans) {
     this.#opened = opened;
     this.#means = means;
-    // Whoever reads is told of it.
-    opened.catch(() => {});
+    opened.then(
+      (reply) => {
+        this.#reply = reply;
+      },
+      () => {}, // Whoever reads is told of it.
+    );
   }
 
   /** The message so far; `undefined` before it begins. It is one object, which grows. */
@@ -179,8 +184,7 @@ export class MessageStream implements AsyncIterable<MessageStreamEvent> {
   }
 
   async #open(): Promise<void> {
-    this.#reply = await this.#opened;
-    const { body } = this.#reply.response;
+    const { body } = (await this.#opened).response;
     if (!body) throw new APIConnectionError("the answer has no body", this.requestId);
     this.#body = body.getReader() as Reader;
   }
@@ -214,6 +218,7 @@ export class MessageStream implements AsyncIterable<MessageStreamEvent> {
   #take(event: MessageStreamEvent): void {
     if (event.type === "error") throw eventError(event, (this.#reply as Reply<Response>).response);
     this.#folded.add(event);
+    if (event.type === "message_start") keepRequestId(this.snapshot as Message, this.requestId);
     for (const queue of this.#readers) queue.push(event);
     try {
       this.#tell(event);

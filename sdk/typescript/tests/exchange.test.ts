@@ -22,7 +22,7 @@ describe("a call", () => {
   test("gives its request id, which is no field of the result", async () => {
     const { client } = served([json(MESSAGE)]);
     const message = await client.messages.create(ASK);
-    expect((message as { _request_id?: string })._request_id).toBe("req_1");
+    expect([sdk.requestIdOf(message), sdk.requestIdOf({})]).toEqual(["req_1", null]);
     expect(JSON.stringify(message)).not.toContain("req_1");
   });
 
@@ -71,6 +71,15 @@ describe("a call", () => {
     const { client, sent } = served([json(MESSAGE)], { apiKey: null });
     await client.messages.create(ASK);
     expect(sent[0]?.headers.has("x-api-key")).toBe(false);
+  });
+
+  test("that is sent elsewhere ends: the key does not go along", async () => {
+    const headers = { location: "https://elsewhere/v1/messages" };
+    const { client, sent } = served([new Response(null, { status: 307, headers })]);
+    const error = await caught(client.messages.create(ASK));
+    expect(error).toBeInstanceOf(sdk.APIConnectionError);
+    expect(error.message).toContain("sends on to https://elsewhere");
+    expect(sent).toHaveLength(1);
   });
 
   test("that is answered with other things than JSON says what came", async () => {
