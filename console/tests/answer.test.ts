@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { asContent, EMPTY, fold } from "../src/rules/answer.ts";
+import { asContent, brokenOff, EMPTY, fold } from "../src/rules/answer.ts";
 
 const STREAM = [
   {
@@ -56,8 +56,7 @@ test("the events of a stream are an answer that the next request can repeat", ()
 });
 
 test("a stream that breaks off keeps its text and says why", () => {
-  const error = { type: "error", error: { type: "api_error", message: "The engine has failed." } };
-  const answer = [...STREAM.slice(0, 8), error].reduce(fold, EMPTY);
+  const answer = brokenOff(STREAM.slice(0, 8).reduce(fold, EMPTY), "The engine has failed.");
   assert.equal(answer.error, "The engine has failed.");
   assert.deepEqual(asContent(answer).at(-1), { type: "text", text: "Hel" });
 });

@@ -66,11 +66,14 @@ export function fold(answer: Answer, event: Json): Answer {
       };
     case "message_stop":
       return { ...answer, done: true };
-    case "error":
-      return { ...answer, error: event.error.message, done: true };
     default:
       return answer;
   }
+}
+
+/** Return the answer whose stream ended with an error. */
+export function brokenOff(answer: Answer, message: string): Answer {
+  return { ...answer, error: message, done: true };
 }
 
 function counts(usage: Json): Partial<Usage> {

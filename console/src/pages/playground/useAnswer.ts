@@ -1,9 +1,9 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useRef, useState } from "react";
-import { isSignedOut, SAMPLING_VERSION, send } from "../../api/client.ts";
-import { type Answer, EMPTY, fold } from "../../rules/answer.ts";
+import { ApiError, isSignedOut } from "../../api/client.ts";
+import { asApiError, streamMessage } from "../../api/sdk.ts";
+import { type Answer, brokenOff, EMPTY, fold } from "../../rules/answer.ts";
 import type { Body } from "../../rules/snippets.ts";
-import { events } from "../../rules/sse.ts";
 import { SESSION_KEY } from "../../session.tsx";
 
 export interface Progress {
@@ -43,12 +43,12 @@ export function useAnswer() {
     setProgress(now);
     let reached = false;
     try {
-      const call = { body, workspace, signal: abort.signal, version: SAMPLING_VERSION };
-      const answer = await send("POST", "/v1/messages", call);
+      const stream = streamMessage(body, workspace, abort.signal);
+      await stream.response();
       reached = true;
-      now = { ...now, requestId: answer.headers.get("request-id") };
-      for await (const event of events(answer.body ?? new ReadableStream())) {
-        const isPiece = (event as { type?: string }).type === "content_block_delta";
+      now = { ...now, requestId: stream.requestId };
+      for await (const event of stream) {
+        const isPiece = event.type === "content_block_delta";
         const elapsedMs = performance.now() - began;
         now = {
           ...now,
@@ -59,9 +59,14 @@ export function useAnswer() {
         };
         setProgress(now);
       }
-    } catch (failure) {
-      // A press on Stop keeps what has come so far.
-      if (!abort.signal.aborted) setError(failure as Error);
+    } catch (thrown) {
+      const failure = asApiError(thrown);
+      if (abort.signal.aborted) {
+        // A press on Stop keeps what has come so far.
+      } else if (reached && failure instanceof ApiError && failure.status !== 0) {
+        now = { ...now, answer: brokenOff(now.answer, failure.message) };
+        setProgress(now);
+      } else setError(failure);
       if (isSignedOut(failure)) void queries.invalidateQueries({ queryKey: SESSION_KEY });
     } finally {
       setBusy(false);
