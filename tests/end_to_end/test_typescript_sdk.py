@@ -3,6 +3,7 @@
 Vitest says what of `sdk/typescript/tests` fails.
 """
 
+import asyncio
 import json
 import re
 import shutil
@@ -12,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from antiphon import __version__
+from antiphon.cli.openapi import describe_api
 from support.node import SDK, install, node
 from support.organization import ADMIN
 from support.processes import KEY, serving
+from support.typescript_names import SKIPPED_PATHS
 from support.typescript_types import FILE, wire_types
 
 PAGE = Path(__file__).parents[2] / "docs/sdk/typescript.md"
@@ -116,6 +119,18 @@ def test_package_needs_no_other(built: Path) -> None:
             if name != "antiphon":  # in a comment
                 assert re.match(r"\.{1,2}/.*\.js$", name)
                 assert (path.parent / name).is_file()
+
+
+def test_sdk_has_a_method_for_every_route(built: Path) -> None:
+    shutil.copy(SDK / "tests" / "runtimes" / "routes.js", built)
+    called = set(json.loads(node("routes.js", folder=built)))
+    served = {
+        f"{method.upper()} {re.sub(r'{[a-z_]+}', 'ID', path)}"
+        for path, operations in asyncio.run(describe_api())["paths"].items()
+        if not path.startswith(SKIPPED_PATHS)
+        for method in operations
+    }
+    assert called == served
 
 
 def test_programs_of_the_documentation_are_right_and_run(built: Path, url: str) -> None:

@@ -66,3 +66,52 @@ export class SpendLimits {
     return this.#calls.list(["spend_limits", "effective"], query, options);
   }
 }
+
+/** `client.organization.limitIncreases`: what members ask for, and who decides. */
+export class LimitIncreases {
+  readonly #calls: AdminCalls;
+
+  constructor(calls: AdminCalls) {
+    this.#calls = calls;
+  }
+
+  list(
+    query?: wire.LimitIncreaseRequestsQuery,
+    options?: CallOptions,
+  ): Pages<wire.LimitIncreaseRequest> {
+    return this.#calls.list([INCREASES], query, options);
+  }
+
+  create(
+    params: wire.AskForIncreaseParams,
+    options?: CallOptions,
+  ): Call<wire.LimitIncreaseRequest> {
+    return this.#calls.post([INCREASES], params, options);
+  }
+
+  retrieve(id: string, options?: CallOptions): Call<wire.LimitIncreaseRequest> {
+    return this.#calls.get([INCREASES, id], options);
+  }
+
+  grant(
+    id: string,
+    params: wire.GrantIncreaseParams = {},
+    options?: CallOptions,
+  ): Call<wire.LimitIncreaseRequest> {
+    return this.#calls.post([INCREASES, id, "grant"], params, options);
+  }
+
+  refuse(
+    id: string,
+    params: wire.RefuseIncreaseParams,
+    options?: CallOptions,
+  ): Call<wire.LimitIncreaseRequest> {
+    return this.#calls.post([INCREASES, id, "refuse"], params, options);
+  }
+
+  withdraw(id: string, options?: CallOptions): Call<wire.LimitIncreaseRequest> {
+    return this.#calls.post([INCREASES, id, "withdraw"], {}, options);
+  }
+}
+
+const INCREASES = "limit_increase_requests";

@@ -5,7 +5,7 @@ import type { Antiphon, CallOptions } from "../client.ts";
 import type { Pages } from "../pages.ts";
 import type * as wire from "../wire.ts";
 import { AdminCalls } from "./admin.ts";
-import { RateLimits, SpendLimits } from "./limits.ts";
+import { LimitIncreases, RateLimits, SpendLimits } from "./limits.ts";
 import { Invites, Users, Workspaces } from "./people.ts";
 
 /** `client.organization`. */
@@ -16,6 +16,8 @@ export class Organization {
   readonly workspaces: Workspaces;
   readonly rateLimits: RateLimits;
   readonly spendLimits: SpendLimits;
+  readonly limitIncreases: LimitIncreases;
+  readonly promptCache: PromptCaching;
   readonly #calls: AdminCalls;
 
   constructor(client: Antiphon) {
@@ -27,6 +29,8 @@ export class Organization {
     this.workspaces = new Workspaces(calls);
     this.rateLimits = new RateLimits(calls, []);
     this.spendLimits = new SpendLimits(calls);
+    this.limitIncreases = new LimitIncreases(calls);
+    this.promptCache = new PromptCaching(calls);
   }
 
   /** Return the organization of the key. */
@@ -57,9 +61,67 @@ export class Organization {
     return this.#calls.list(["audit_log"], query, options);
   }
 
+  /** Iterate over how much of each rate limit is used now. */
+  rateLimitLevels(query?: wire.RateLimitLevelsQuery, options?: CallOptions): Pages<wire.RateLevel> {
+    return this.#calls.list(["rate_limit_levels"], query, options);
+  }
+
+  /** Return one page of what happened, and its total. */
+  activity(query: wire.ActivityQuery, options?: CallOptions): Call<wire.ActivityReport> {
+    return this.#calls.get(["activity"], options, query);
+  }
+
   /** Iterate over the request log. */
   requests(query?: wire.RequestsQuery, options?: CallOptions): Pages<wire.RequestRecord> {
     return this.#calls.list(["requests"], query, options);
+  }
+
+  /** Return why a request went as it did, by its request id. */
+  explainRequest(id: string, options?: CallOptions): Call<wire.RequestExplanation> {
+    return this.#calls.get(["requests", id], options);
+  }
+
+  /** Return the requests that run now. */
+  runningRequests(options?: CallOptions): Call<wire.RunningRequests> {
+    return this.#calls.get(["running_requests"], options);
+  }
+
+  /** Return the room for files. */
+  fileStorage(query?: wire.FileStorageQuery, options?: CallOptions): Call<wire.FileStorage> {
+    return this.#calls.get(["file_storage"], options, query);
+  }
+
+  /** Return how the models and their engines are now. */
+  modelStates(options?: CallOptions): Call<wire.ModelStates> {
+    return this.#calls.get(["models"], options);
+  }
+
+  /** Return how the server is set. No secret is in it. */
+  settings(options?: CallOptions): Call<wire.ServerSettings> {
+    return this.#calls.get(["settings"], options);
+  }
+}
+
+/** `client.organization.promptCache`. */
+export class PromptCaching {
+  readonly #calls: AdminCalls;
+
+  constructor(calls: AdminCalls) {
+    this.#calls = calls;
+  }
+
+  /** Return what is in the prompt cache. */
+  retrieve(options?: CallOptions): Call<wire.PromptCache> {
+    return this.#calls.get(["prompt_cache"], options);
+  }
+
+  entries(query?: wire.PromptCacheEntriesQuery, options?: CallOptions): Pages<wire.CacheEntry> {
+    return this.#calls.list(["prompt_cache", "entries"], query, options);
+  }
+
+  /** Iterate over the buckets of the report of what it saved. */
+  report(query: wire.PromptCacheReportQuery, options?: CallOptions): Pages<wire.PromptCacheBucket> {
+    return this.#calls.list(["prompt_cache", "report"], query, options);
   }
 }
 

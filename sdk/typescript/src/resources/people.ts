@@ -30,6 +30,16 @@ export class Users {
   delete(id: string, options?: CallOptions): Call<wire.Deleted> {
     return this.#calls.delete(["users", id], options);
   }
+
+  /** End all sessions of a user in the Console. */
+  signOut(id: string, options?: CallOptions): Call<wire.UserSignedOut> {
+    return this.#calls.post(["users", id, "sign_out"], {}, options);
+  }
+
+  /** Iterate over the names of all people. */
+  names(query?: wire.UserNamesQuery, options?: CallOptions): Pages<wire.UserName> {
+    return this.#calls.list(["user_names"], query, options);
+  }
 }
 
 /** `client.organization.invites`. */
@@ -54,6 +64,11 @@ export class Invites {
 
   delete(id: string, options?: CallOptions): Call<wire.Deleted> {
     return this.#calls.delete(["invites", id], options);
+  }
+
+  /** Make the invited person a user. */
+  accept(id: string, params: wire.AcceptInviteParams, options?: CallOptions): Call<wire.User> {
+    return this.#calls.post(["invites", id, "accept"], params, options);
   }
 }
 
@@ -111,6 +126,10 @@ export class Members {
     options?: CallOptions,
   ): Pages<wire.WorkspaceMember> {
     return this.#calls.list(["workspaces", workspace, "members"], query, options);
+  }
+
+  retrieve(workspace: string, user: string, options?: CallOptions): Call<wire.WorkspaceMember> {
+    return this.#calls.get(["workspaces", workspace, "members", user], options);
   }
 
   add(
