@@ -122,9 +122,9 @@ export class Antiphon {
         {
           accept: "application/json",
           "anthropic-version": API_VERSION,
-          ...key,
           ...callerHeaders(),
         },
+        key,
         said.headers,
         options.defaultHeaders,
       );
@@ -251,10 +251,16 @@ function merged(
     for (const name in each) {
       const value = each[name];
       if (value === null || value === undefined) delete headers[name.toLowerCase()];
-      else headers[name.toLowerCase()] = value;
+      else headers[name.toLowerCase()] = sendable(name, value);
     }
   }
   return headers;
+}
+
+/** Return the value of a header. The fault's text has no value, as that of `fetch` has: a secret. */
+function sendable(name: string, value: string): string {
+  if (/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) return value;
+  throw new TypeError(`the header ${name} has a character that no header can have`);
 }
 
 /** Return who asks. A browser says that itself, and the hosted API wants a header of pages. */

@@ -233,6 +233,10 @@ describe("a client", () => {
   test("refuses what cannot be meant", () => {
     expect(() => new sdk.Antiphon({ baseURL: "localhost:1" })).toThrow(/http/);
     expect(() => new sdk.Antiphon({ apiKey: "a", authToken: "b" })).toThrow(/not both/);
+    // Without the key in it.
+    expect(() => new sdk.Antiphon({ apiKey: "secret\n" })).toThrow(
+      new TypeError("the header x-api-key has a character that no header can have"),
+    );
     expect(() => new sdk.Antiphon({ timeout: 0 })).toThrow(/more than 0/);
     expect(() => new sdk.Antiphon({ logLevel: "loud" as "info" })).toThrow(/log level/);
   });
