@@ -145,11 +145,9 @@ export class Antiphon {
   request<T>(operation: Operation<T>, options: CallOptions = {}): Call<T> {
     return new Call<T>(async (isRaw) => {
       const ending = new Ending(options.signal);
+      if (isRaw) return { ...(await this.open(operation, options, ending)), value: undefined };
       try {
-        if (!isRaw)
-          return await this.#send(operation, options, ending, operation.read ?? readJson<T>);
-        const reply = await this.#send(operation, options, ending, (response) => response);
-        return { ...reply, value: undefined };
+        return await this.#send(operation, options, ending, operation.read ?? readJson<T>);
       } finally {
         ending.settle();
       }
@@ -162,7 +160,7 @@ export class Antiphon {
    * @internal
    */
   async open(
-    operation: Operation<Response>,
+    operation: Operation<unknown>,
     options: CallOptions,
     ending: Ending,
   ): Promise<Reply<Response>> {
@@ -187,7 +185,6 @@ export class Antiphon {
       fetchOptions: this.#options.fetchOptions ?? {},
       timeout: options.timeout === undefined ? this.timeout : options.timeout,
       maxRetries: options.maxRetries ?? this.maxRetries,
-      signal: options.signal,
       clock: this.clock,
       random: this.random,
       logger: this.logger,

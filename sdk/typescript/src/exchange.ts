@@ -31,7 +31,6 @@ export interface Conditions {
   fetchOptions: RequestInit;
   timeout: number | null;
   maxRetries: number;
-  signal: AbortSignal | undefined;
   clock: Clock;
   random: () => number;
   logger: Logger;

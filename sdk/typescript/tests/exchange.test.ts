@@ -93,6 +93,17 @@ describe("a call", () => {
   });
 });
 
+describe("an answer that is read by its caller", () => {
+  test("is ended by the signal, and by no time any more", async () => {
+    const controller = new AbortController();
+    const { client, clock, sent } = served([json(MESSAGE)], { timeout: 1000 });
+    await client.messages.create(ASK, { signal: controller.signal }).asResponse();
+    expect(clock.waiting).toBe(0);
+    controller.abort();
+    expect(sent[0]?.signal.aborted).toBe(true);
+  });
+});
+
 describe("an error", () => {
   test.each([
     [400, "invalid_request_error", sdk.BadRequestError],
