@@ -126,7 +126,7 @@ def _run(*arguments: str | Path, folder: Path = SDK) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, keep."""
     parser = command(__doc__)
-    parser.add_argument("--rounds", type=positive, default=Size.rounds)
+    parser.add_argument("--rounds", type=positive, default=Size().rounds)
     options = parser.parse_args(arguments)
     size = QUICK if options.quick else Size(rounds=options.rounds)
     finish(measure(size), options)

@@ -25,7 +25,7 @@ LONG = [
     pytest.param(name, marks=pytest.mark.soak)
     for name in (
         *("startup", "imports", "memory", "adapters"),
-        *("limits", "batches", "console", "many_keys", "pipeline"),
+        *("limits", "batches", "console", "many_keys", "pipeline", "sdk_typescript"),
     )
 ]
 
