@@ -31,20 +31,20 @@ _DROPPED = frozenset({"$schema", "$id", "$comment", "discriminator", "$defs", "d
 _HARD_PATTERN = re.compile(r"\(\?|\\[1-9bBkpP]")
 
 
-def transform_schema(schema: Any) -> Schema:
-    """Return a schema, or that of a type, as the API guarantees it.
+def transform_schema(schema: Any, where: str = "the output") -> Schema:
+    """Return a schema, or that of a type, as the API guarantees it; `where` names it in errors.
 
     Raises `UnsayableTypeError` for what it cannot: objects of any keys, lists of anything, values
     of any type, and types within themselves.
     """
-    written = dict(schema) if isinstance(schema, Mapping) else schema_of(schema, "the output")
+    written = dict(schema) if isinstance(schema, Mapping) else schema_of(schema, where)
     definitions = {
         name: body
         for keyword in ("definitions", "$defs")
         for name, body in written.get(keyword, {}).items()
     }
-    _refuse_recursion(definitions)
-    done = _rewritten(written, "the output")
+    _refuse_recursion(definitions, where)
+    done = _rewritten(written, where)
     if definitions:
         done["$defs"] = {name: _rewritten(body, name) for name, body in definitions.items()}
     return done
@@ -173,15 +173,16 @@ def _with_told(done: Schema, told: Schema) -> Schema:
     return {**done, "description": f"{before} ({said})" if before else f"({said})"}
 
 
-def _refuse_recursion(definitions: Mapping[str, Any]) -> None:
+def _refuse_recursion(definitions: Mapping[str, Any], where: str) -> None:
     """Raise `UnsayableTypeError` if a definition leads to itself: the API guarantees no such."""
     targets = {name: set(_targets(body)) for name, body in definitions.items()}
     while targets:
         leaves = [name for name, names in targets.items() if not names & targets.keys()]
         if not leaves:
+            names = " and ".join(sorted(targets))
             raise UnsayableTypeError(
-                f"{' and '.join(sorted(targets))} holds values of its own type, to any depth; that "
-                "cannot be guaranteed"
+                f"{where}: {names} holds values of its own type, to any depth; that cannot be "
+                "guaranteed"
             )
         for name in leaves:
             del targets[name]

@@ -16,8 +16,8 @@ def is_model(kind: Any) -> bool:
 
 def is_field(thing: Any) -> bool:
     """Whether something is what `pydantic.Field(…)` returns."""
-    pydantic = _pydantic()
-    return pydantic is not None and isinstance(thing, pydantic.fields.FieldInfo)
+    fields = sys.modules.get("pydantic.fields")
+    return fields is not None and isinstance(thing, fields.FieldInfo)
 
 
 def is_of_pydantic(annotation: Any) -> bool:
@@ -39,6 +39,11 @@ def is_of_pydantic(annotation: Any) -> bool:
     return any(is_of_pydantic(one) for one in get_args(annotation))
 
 
+def with_field(annotation: Any, field: Any) -> Any:
+    """Return a type with what a `Field(…)` says of it."""
+    return Annotated[annotation, field]
+
+
 def default_of(field: Any) -> Callable[[], Any] | None:
     """Return what makes the default of a `Field(…)`; `None` if it has none."""
     if field.is_required():
@@ -58,7 +63,7 @@ def schema_of(annotation: Any) -> dict[str, Any]:
     """
     try:
         schema: dict[str, Any] = adapter(annotation).json_schema(ref_template="#/$defs/{model}")
-    except _pydantic().errors.PydanticUserError as error:
+    except _pydantic().PydanticUserError as error:
         raise UnsayableError(str(error).partition("\n")[0]) from error
     _remove_titles(schema)
     return schema
