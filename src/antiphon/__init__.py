@@ -37,13 +37,22 @@ if TYPE_CHECKING:
         RequestTooLargeError,
         UnprocessableEntityError,
     )
+    from antiphon.sdk.json_types.guaranteed import transform_schema
+    from antiphon.sdk.output.parsed import OutputError, ParsedMessage
+    from antiphon.sdk.output.streams import AsyncParsedMessageStream, ParsedMessageStream
     from antiphon.sdk.streams import AsyncMessageStream, AsyncStream, MessageStream, Stream
+    from antiphon.sdk.tools.async_runner import AsyncToolRunner
+    from antiphon.sdk.tools.definition import Tool, beta_async_tool, beta_tool, tool
+    from antiphon.sdk.tools.results import ToolCall, ToolError, ToolResult
+    from antiphon.sdk.tools.runner import ToolRunner
 
 __version__ = "0.1.0"
 
 _ERRORS = "antiphon.sdk.errors"
 _MODULES = frozenset({"types"})
+_OUTPUT = "antiphon.sdk.output"
 _STREAMS = "antiphon.sdk.streams"
+_TOOLS = "antiphon.sdk.tools"
 _PLACES = {
     "Client": "antiphon.sdk.client",
     "AsyncClient": "antiphon.sdk.async_client",
@@ -71,6 +80,20 @@ _PLACES = {
     "AsyncStream": _STREAMS,
     "MessageStream": _STREAMS,
     "Stream": _STREAMS,
+    "OutputError": f"{_OUTPUT}.parsed",
+    "ParsedMessage": f"{_OUTPUT}.parsed",
+    "AsyncParsedMessageStream": f"{_OUTPUT}.streams",
+    "ParsedMessageStream": f"{_OUTPUT}.streams",
+    "transform_schema": "antiphon.sdk.json_types.guaranteed",
+    "AsyncToolRunner": f"{_TOOLS}.async_runner",
+    "Tool": f"{_TOOLS}.definition",
+    "beta_async_tool": f"{_TOOLS}.definition",
+    "beta_tool": f"{_TOOLS}.definition",
+    "tool": f"{_TOOLS}.definition",
+    "ToolCall": f"{_TOOLS}.results",
+    "ToolError": f"{_TOOLS}.results",
+    "ToolResult": f"{_TOOLS}.results",
+    "ToolRunner": f"{_TOOLS}.runner",
 }
 
 __all__ = [
@@ -82,7 +105,9 @@ __all__ = [
     "AntiphonError",
     "AsyncClient",
     "AsyncMessageStream",
+    "AsyncParsedMessageStream",
     "AsyncStream",
+    "AsyncToolRunner",
     "AuthenticationError",
     "BadRequestError",
     "Client",
@@ -92,15 +117,27 @@ __all__ = [
     "InternalServerError",
     "MessageStream",
     "NotFoundError",
+    "OutputError",
     "OverloadedError",
+    "ParsedMessage",
+    "ParsedMessageStream",
     "PaymentRequiredError",
     "PermissionDeniedError",
     "RateLimitError",
     "RequestTooLargeError",
     "Stream",
     "Timeout",
+    "Tool",
+    "ToolCall",
+    "ToolError",
+    "ToolResult",
+    "ToolRunner",
     "UnprocessableEntityError",
     "__version__",
+    "beta_async_tool",
+    "beta_tool",
+    "tool",
+    "transform_schema",
     "types",
 ]
 

@@ -1,7 +1,7 @@
 """The parameters of messages, once for both clients, and the calls that they make. No I/O."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Required, TypeAlias, TypeVar, Unpack
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol, Required, TypeAlias, TypeVar, Unpack
 
 import msgspec
 
@@ -19,17 +19,27 @@ A = TypeVar("A", bound=Answered)
 JsonParam: TypeAlias = Mapping[str, Any] | msgspec.Struct
 
 
+class HasDefinition(Protocol):
+    """What says itself what a request tells of it, as a function that `@tool` made one."""
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+ToolInput: TypeAlias = JsonParam | HasDefinition | Callable[..., Any]
+"""A tool: its definition, or a function."""
+
+
 class PromptParameters(CallOptions, total=False):
     """What makes a prompt. `None` leaves a parameter out.
 
     `tools`, `tool_choice` and the like are dicts as the API documents them, or structs of
-    `antiphon.wire`. `betas` become the header `anthropic-beta`.
+    `antiphon.wire`; a tool may be a function as well. `betas` become the header `anthropic-beta`.
     """
 
     model: Required[str]
     messages: Required[Iterable[MessageInput]]
     system: str | Iterable[BlockInput] | None
-    tools: Iterable[JsonParam] | None
+    tools: Iterable[ToolInput] | None
     tool_choice: JsonParam | None
     thinking: JsonParam | None
     output_config: JsonParam | None
@@ -97,8 +107,19 @@ def _body(
     if "system" in body:
         body["system"] = sent_content(body["system"])
     if "tools" in body:
-        body["tools"] = list(body["tools"])
+        body["tools"] = [_sent_tool(one) for one in body["tools"]]
     return body
+
+
+def _sent_tool(one: Any) -> Any:
+    """Return the definition of a tool."""
+    if isinstance(one, Mapping | msgspec.Struct):
+        return one
+    if not hasattr(one, "to_dict"):
+        from antiphon.sdk.tools.definition import Tool  # noqa: PLC0415 - to read a function
+
+        one = Tool(one)
+    return one.to_dict()
 
 
 def _unknown_text(operation: str, unknown: Sequence[str], known: Iterable[str]) -> str:

@@ -1,26 +1,21 @@
-"""Messages: create, stream, count tokens."""
+"""Messages: create, stream, parse, run tools, count tokens."""
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 import msgspec
 
 from antiphon.sdk.call import Answer, Call
-from antiphon.sdk.endpoint import (
-    AsyncEndpoint,
-    AsyncResource,
-    Endpoint,
-    RawResponse,
-    Resource,
-)
+from antiphon.sdk.endpoint import AsyncEndpoint, Endpoint, RawResponse
 from antiphon.sdk.message_parameters import (
     MessageParameters,
     count_tokens_call,
     create_call,
     is_long,
 )
+from antiphon.sdk.output.methods import AsyncParseMethod, ParseMethod
 from antiphon.sdk.streams import (
     AsyncMessageStream,
     AsyncMessageStreamManager,
@@ -31,12 +26,19 @@ from antiphon.sdk.streams import (
     open_async_source,
     open_source,
 )
+from antiphon.sdk.tools.methods import AsyncToolRuns, ToolRuns
 from antiphon.sdk.types.message import Message
 
 if TYPE_CHECKING:
     from antiphon.sdk.async_client import AsyncClient
     from antiphon.sdk.client import Client
+    from antiphon.sdk.output.streams import (
+        AsyncParsedMessageStreamManager,
+        ParsedMessageStreamManager,
+    )
     from antiphon.transport.base import Headers
+
+T = TypeVar("T")
 
 NO_RAW_STREAM = "a stream has its head in `.response`: call `create` without `raw`"
 
@@ -134,7 +136,7 @@ def _as_answer(message: Message, headers: Headers) -> Answer:
     return Answer(status=200, headers=headers, body=msgspec.json.encode(message.to_dict()))
 
 
-class Messages(Resource):
+class Messages(ToolRuns):
     """`client.messages`."""
 
     @cached_property
@@ -142,17 +144,41 @@ class Messages(Resource):
         """Create a message."""
         return CreateMethod(self._client)
 
-    def stream(self, **parameters: Unpack[MessageParameters]) -> MessageStreamManager:
+    @cached_property
+    def parse(self) -> ParseMethod:
+        """Create a message that is a value of a type."""
+        return ParseMethod(self._client)
+
+    @overload
+    def stream(
+        self, *, output_format: None = None, **parameters: Unpack[MessageParameters]
+    ) -> MessageStreamManager: ...
+    @overload
+    def stream(
+        self, *, output_format: type[T], **parameters: Unpack[MessageParameters]
+    ) -> ParsedMessageStreamManager[T]: ...
+    @overload
+    def stream(
+        self, *, output_format: Any, **parameters: Unpack[MessageParameters]
+    ) -> ParsedMessageStreamManager[Any]: ...
+    def stream(
+        self, *, output_format: Any = None, **parameters: Unpack[MessageParameters]
+    ) -> MessageStreamManager | ParsedMessageStreamManager[Any]:
         """Create a message and show it while it comes: `with client.messages.stream(…) as stream`.
 
         The call is made when the `with` begins. Raises `APIError` there and while it is read.
+        With `output_format` the message is a value of a type, as of `parse`.
         """
+        if output_format is not None:
+            from antiphon.sdk.output import streams  # noqa: PLC0415
+
+            return streams.parsed_stream(self._client, output_format, parameters)
         return MessageStreamManager(self._client, create_call(parameters, stream=True))
 
     count_tokens = Endpoint(count_tokens_call)
 
 
-class AsyncMessages(AsyncResource):
+class AsyncMessages(AsyncToolRuns):
     """`client.messages` of an async client."""
 
     @cached_property
@@ -160,8 +186,31 @@ class AsyncMessages(AsyncResource):
         """Create a message."""
         return AsyncCreateMethod(self._client)
 
-    def stream(self, **parameters: Unpack[MessageParameters]) -> AsyncMessageStreamManager:
+    @cached_property
+    def parse(self) -> AsyncParseMethod:
+        """Create a message that is a value of a type."""
+        return AsyncParseMethod(self._client)
+
+    @overload
+    def stream(
+        self, *, output_format: None = None, **parameters: Unpack[MessageParameters]
+    ) -> AsyncMessageStreamManager: ...
+    @overload
+    def stream(
+        self, *, output_format: type[T], **parameters: Unpack[MessageParameters]
+    ) -> AsyncParsedMessageStreamManager[T]: ...
+    @overload
+    def stream(
+        self, *, output_format: Any, **parameters: Unpack[MessageParameters]
+    ) -> AsyncParsedMessageStreamManager[Any]: ...
+    def stream(
+        self, *, output_format: Any = None, **parameters: Unpack[MessageParameters]
+    ) -> AsyncMessageStreamManager | AsyncParsedMessageStreamManager[Any]:
         """As of `Client`: `async with client.messages.stream(…) as stream`."""
+        if output_format is not None:
+            from antiphon.sdk.output import streams  # noqa: PLC0415
+
+            return streams.async_parsed_stream(self._client, output_format, parameters)
         return AsyncMessageStreamManager(self._client, create_call(parameters, stream=True))
 
     count_tokens = AsyncEndpoint(count_tokens_call)

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from antiphon.sdk.tools.async_calls import run_calls_async
-from antiphon.sdk.tools.calls import RunOptions, run_calls
+from antiphon.sdk.tools.calls import run_calls
 from antiphon.sdk.tools.definition import tool
 from antiphon.sdk.tools.loop import ToolLoop
+from antiphon.sdk.tools.options import RunOptions
 from antiphon.sdk.tools.results import ToolCall, ToolError, ToolResult
 
 Run = Callable[[list[ToolCall], RunOptions], list[ToolResult]]

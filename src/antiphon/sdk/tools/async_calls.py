@@ -7,8 +7,9 @@ import inspect
 import time
 from typing import Any
 
-from antiphon.sdk.tools.calls import RunOptions, ended, late, refusal, replaced
+from antiphon.sdk.tools.calls import ended, late, refusal, replaced
 from antiphon.sdk.tools.loop import ToolLoop
+from antiphon.sdk.tools.options import RunOptions
 from antiphon.sdk.tools.results import ToolCall, ToolResult, content_of
 
 

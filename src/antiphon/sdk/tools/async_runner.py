@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Generic, Self, TypeVar
 
 from antiphon.sdk.tools.async_calls import run_calls_async
-from antiphon.sdk.tools.calls import RunOptions
 from antiphon.sdk.tools.loop import Parameters
+from antiphon.sdk.tools.options import RunOptions
 from antiphon.sdk.tools.runner import AnyRunner
 from antiphon.sdk.types.message import Message
 

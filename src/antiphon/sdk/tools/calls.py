@@ -5,36 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextvars import copy_context
-from typing import Any, TypedDict
+from typing import Any
 
 import msgspec
 
 from antiphon.sdk.tools.loop import ToolLoop
+from antiphon.sdk.tools.options import RunOptions
 from antiphon.sdk.tools.results import ToolCall, ToolError, ToolResult, content_of, failed
 
 REFUSED = "The user has refused this call."
-
-
-class RunOptions(TypedDict, total=False):
-    """How a runner runs the calls of a model. Hooks of an async runner may be async.
-
-    - `max_iterations`: the most requests; the calls of the last answer are still run, so the
-      conversation can go on.
-    - `parallel_calls`: whether the calls of one answer run at the same time (yes). Those of a
-      blocking runner then run in threads.
-    - `call_timeout`: seconds for each call. One that takes longer is told as an error; of a
-      blocking function, the thread goes on in the background.
-    - `approve`: is asked before each call. Only `True` lets it run; a text says why not.
-    - `after_call`: sees each result, and may return another one in its place.
-    - `tracebacks`: whether the model is told where an unexpected exception came from (no).
-    """
-
-    max_iterations: int | None
-    parallel_calls: bool
-    call_timeout: float | None
-    approve: Callable[[ToolCall], Any]
-    after_call: Callable[[ToolResult], Any]
-    tracebacks: bool
 
 
 def refusal(call: ToolCall, answer: Any) -> ToolResult | None:

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, Self, TypeVar
 
-from antiphon.sdk.tools.calls import RunOptions, run_calls
+from antiphon.sdk.tools.calls import run_calls
 from antiphon.sdk.tools.loop import Parameters, ToolLoop
+from antiphon.sdk.tools.options import RunOptions
 from antiphon.sdk.types.message import Message, Usage
 
 Item = TypeVar("Item")

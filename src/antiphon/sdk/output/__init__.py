@@ -1,0 +1,1 @@
+"""Structured outputs: answers that are values of a type."""
