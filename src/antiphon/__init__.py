@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from antiphon.sdk.streams import AsyncMessageStream, AsyncStream, MessageStream, Stream
     from antiphon.sdk.tools.async_runner import AsyncToolRunner
     from antiphon.sdk.tools.definition import Tool, beta_async_tool, beta_tool, tool
+    from antiphon.sdk.tools.memory import MemoryTool
     from antiphon.sdk.tools.results import ToolCall, ToolError, ToolResult
     from antiphon.sdk.tools.runner import ToolRunner
 
@@ -90,6 +91,7 @@ _PLACES = {
     "beta_async_tool": f"{_TOOLS}.definition",
     "beta_tool": f"{_TOOLS}.definition",
     "tool": f"{_TOOLS}.definition",
+    "MemoryTool": f"{_TOOLS}.memory",
     "ToolCall": f"{_TOOLS}.results",
     "ToolError": f"{_TOOLS}.results",
     "ToolResult": f"{_TOOLS}.results",
@@ -115,6 +117,7 @@ __all__ = [
     "CredentialsError",
     "IncompleteStreamError",
     "InternalServerError",
+    "MemoryTool",
     "MessageStream",
     "NotFoundError",
     "OutputError",
