@@ -30,6 +30,7 @@ from antiphon.sdk.options import (
 from antiphon.transport.base import AsyncResponseStream, AsyncTransport, Headers, TransportError
 
 if TYPE_CHECKING:
+    from antiphon.sdk.beta import AsyncBeta
     from antiphon.sdk.messages import AsyncMessages
     from antiphon.sdk.models import AsyncModels
     from antiphon.sdk.streamed import StreamState
@@ -68,6 +69,13 @@ class AsyncClient:
         from antiphon.sdk.messages import AsyncMessages  # noqa: PLC0415
 
         return AsyncMessages(self)
+
+    @cached_property
+    def beta(self) -> AsyncBeta:
+        """What the official SDK has under `beta`: here it is the same as without."""
+        from antiphon.sdk.beta import AsyncBeta  # noqa: PLC0415
+
+        return AsyncBeta(self)
 
     @cached_property
     def models(self) -> AsyncModels:

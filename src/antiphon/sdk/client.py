@@ -29,6 +29,7 @@ from antiphon.sdk.options import (
 from antiphon.transport.base import Headers, ResponseStream, Transport, TransportError
 
 if TYPE_CHECKING:
+    from antiphon.sdk.beta import Beta
     from antiphon.sdk.messages import Messages
     from antiphon.sdk.models import Models
     from antiphon.sdk.streamed import StreamState
@@ -72,6 +73,13 @@ class Client:
         from antiphon.sdk.messages import Messages  # noqa: PLC0415
 
         return Messages(self)
+
+    @cached_property
+    def beta(self) -> Beta:
+        """What the official SDK has under `beta`: here it is the same as without."""
+        from antiphon.sdk.beta import Beta  # noqa: PLC0415
+
+        return Beta(self)
 
     @cached_property
     def models(self) -> Models:
