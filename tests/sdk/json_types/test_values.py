@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.sdk.json_types.schemas import UnsayableTypeError
-from antiphon.sdk.json_types.values import JsonType, MisfitError, Problem
+from antiphon.sdk.json_types.values import InvalidValueError, JsonType, Problem
 
 
 class Unit(Enum):
@@ -121,27 +121,27 @@ def test_value_becomes_one_of_the_type(annotation: Any, value: Any, made: Any) -
         (dict[str, Circle | Square], 1, "Expected `object`, got `int`"),
     ],
 )
-def test_misfit_names_the_place(annotation: Any, value: Any, said: str) -> None:
+def test_value_that_does_not_fit_names_the_place(annotation: Any, value: Any, said: str) -> None:
     kind: JsonType[Any] = JsonType(annotation)
-    with pytest.raises(MisfitError) as misfit:
+    with pytest.raises(InvalidValueError) as refused:
         kind.convert(value)
-    assert str(misfit.value) == said
-    with pytest.raises(MisfitError) as misfit:
+    assert str(refused.value) == said
+    with pytest.raises(InvalidValueError) as refused:
         kind.decode(json.dumps(value))
-    assert str(misfit.value) == said
+    assert str(refused.value) == said
 
 
 @pytest.mark.parametrize("annotation", [int, list[Circle | Square]])
-def test_text_that_is_no_json_is_a_misfit(annotation: Any) -> None:
-    with pytest.raises(MisfitError, match="it is not JSON") as misfit:
+def test_text_that_is_no_json_is_refused(annotation: Any) -> None:
+    with pytest.raises(InvalidValueError, match="it is not JSON") as refused:
         JsonType[Any](annotation).decode('{"a": ')
-    assert misfit.value.problems[0].path == ""
+    assert refused.value.problems[0].path == ""
 
 
 def test_every_problem_that_pydantic_finds_is_told() -> None:
-    with pytest.raises(MisfitError) as misfit:
+    with pytest.raises(InvalidValueError) as refused:
         JsonType[Any](list[Person]).convert([{}, {}])
-    assert misfit.value.problems == (
+    assert refused.value.problems == (
         Problem("[0].age", "Field required"),
         Problem("[1].age", "Field required"),
     )
@@ -163,6 +163,6 @@ JSON = st.recursive(
 
 
 @given(JSON, st.sampled_from([Item, Person, Holder, Circle | Square, list[Unit], dict[str, Span]]))
-def test_any_value_is_made_or_is_a_misfit(value: Any, annotation: Any) -> None:
-    with contextlib.suppress(MisfitError):
+def test_any_value_is_made_or_is_refused(value: Any, annotation: Any) -> None:
+    with contextlib.suppress(InvalidValueError):
         JsonType[Any](annotation).convert(value)

@@ -9,7 +9,7 @@ import pydantic
 import pytest
 
 from antiphon.sdk.json_types.schemas import UnsayableTypeError
-from antiphon.sdk.json_types.values import MisfitError
+from antiphon.sdk.json_types.values import InvalidValueError
 from antiphon.sdk.tools.definition import Tool, tool
 from antiphon.sdk.tools.results import content_of
 
@@ -117,14 +117,14 @@ def test_method_is_the_tool_of_its_instance() -> None:
 
 
 def test_every_mistake_of_an_input_is_told() -> None:
-    with pytest.raises(MisfitError) as misfit:
+    with pytest.raises(InvalidValueError) as refused:
         weather.call({"unit": "miles", "day": 1})
-    assert str(misfit.value) == (
+    assert str(refused.value) == (
         "place: it is required; "
         'unit: Invalid enum value \'miles\'; it is one of "celsius", "kelvin"; '
         "day: there is no such parameter; there are: place, unit, days"
     )
-    with pytest.raises(MisfitError, match=r"^place\.city: Expected `str`, got `int`$"):
+    with pytest.raises(InvalidValueError, match=r"^place\.city: Expected `str`, got `int`$"):
         weather.call({"place": {"city": 1}})
 
 
@@ -157,7 +157,7 @@ def test_fields_of_pydantic_describe_parameters() -> None:
     assert find.input_schema["required"] == ["count"]
     assert find.call({"count": 1}) == ["1"]
     assert find.call({"count": 2}) == ["2"]
-    with pytest.raises(MisfitError, match="count: Input should be greater than 0"):
+    with pytest.raises(InvalidValueError, match="count: Input should be greater than 0"):
         find.call({"count": 0})
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.sdk.json_types.values import MisfitError
+from antiphon.sdk.json_types.values import InvalidValueError
 from antiphon.sdk.tools.memory import MemoryTool
 from antiphon.sdk.tools.results import ToolError
 
@@ -109,7 +109,9 @@ def test_mistake_of_the_model_is_told(
 
 
 def test_input_that_does_not_fit_is_told(memory: MemoryTool) -> None:
-    with pytest.raises(MisfitError, match="path: it is required; file: there is no such parameter"):
+    with pytest.raises(
+        InvalidValueError, match="path: it is required; file: there is no such parameter"
+    ):
         do(memory, "view", file="x")
 
 

@@ -10,7 +10,7 @@ REF = "#/$defs/"
 def resolved(schema: Schema, definitions: dict[str, Schema]) -> Schema:
     """Return a schema with the definitions that it needs.
 
-    What is used once stands where it is used: models read such a schema better. What is used
+    What is used once stands where it is used: there is less for a model to read. What is used
     several times, or within itself, stands in `$defs`.
     """
     counts = _references([schema, *definitions.values()])

@@ -86,19 +86,19 @@ def _remove_titles(schema: Any) -> None:
 
 
 def validated(read: Callable[[Any], Any], value: Any) -> Any:
-    """Return what Pydantic makes of a value. Raises `PydanticMisfitError`."""
+    """Return what Pydantic makes of a value. Raises `PydanticInvalidError`."""
     try:
         return read(value)
     except _pydantic().ValidationError as error:
         problems = tuple((tuple(one["loc"]), one["msg"]) for one in error.errors(include_url=False))
-        raise PydanticMisfitError(problems) from error
+        raise PydanticInvalidError(problems) from error
 
 
 class UnsayableError(TypeError):
     """Pydantic cannot write the schema of a type."""
 
 
-class PydanticMisfitError(ValueError):
+class PydanticInvalidError(ValueError):
     """A value does not fit. `problems` has, for each, its place and what is wrong."""
 
     def __init__(self, problems: tuple[tuple[tuple[str | int, ...], str], ...]) -> None:

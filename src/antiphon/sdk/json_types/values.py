@@ -29,7 +29,7 @@ class Problem(msgspec.Struct, frozen=True):
         return f"{self.path}: {self.message}" if self.path else self.message
 
 
-class MisfitError(ValueError):
+class InvalidValueError(ValueError):
     """A value does not fit its type. `problems` says where, and why."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
@@ -59,29 +59,29 @@ class JsonType(Generic[T]):
             self._read, self._decoder = _reader(annotation, where)
 
     def convert(self, value: Any) -> T:
-        """Return a value of the type. Raises `MisfitError`."""
+        """Return a value of the type. Raises `InvalidValueError`."""
         try:
             return cast("T", self._read(value))
         except msgspec.ValidationError as error:
-            raise MisfitError((_problem(str(error), self.schema),)) from error
-        except pydantic_types.PydanticMisfitError as error:
-            raise MisfitError(
+            raise InvalidValueError((_problem(str(error), self.schema),)) from error
+        except pydantic_types.PydanticInvalidError as error:
+            raise InvalidValueError(
                 tuple(Problem(_path(place), said) for place, said in error.problems)
             ) from error
 
     def decode(self, text: str | bytes) -> T:
-        """Return the value of a text in JSON. Raises `MisfitError`."""
+        """Return the value of a text in JSON. Raises `InvalidValueError`."""
         if self._decoder is not None:
             try:
                 return cast("T", self._decoder.decode(text))
             except msgspec.ValidationError:
                 pass
             except msgspec.DecodeError as error:
-                raise MisfitError((Problem("", f"it is not JSON: {error}"),)) from error
+                raise InvalidValueError((Problem("", f"it is not JSON: {error}"),)) from error
         try:
             value = msgspec.json.decode(text)
         except msgspec.DecodeError as error:
-            raise MisfitError((Problem("", f"it is not JSON: {error}"),)) from error
+            raise InvalidValueError((Problem("", f"it is not JSON: {error}"),)) from error
         return self.convert(value)
 
 
@@ -130,7 +130,7 @@ def _special(kind: type[Any], value: Any) -> Any:
     if pydantic_types.is_model(kind):
         try:
             return pydantic_types.validated(pydantic_types.adapter(kind).validate_python, value)
-        except pydantic_types.PydanticMisfitError as error:
+        except pydantic_types.PydanticInvalidError as error:
             place, said = error.problems[0]
             raise ValueError(f"{_path(place)}: {said}" if place else said) from error
     if issubclass(kind, PurePath) and isinstance(value, str):
@@ -164,31 +164,31 @@ def _first_that_fits(branches: list[JsonType[Any]], value: Any) -> Any:
     for branch in branches:
         try:
             return branch.convert(value)
-        except MisfitError as error:
+        except InvalidValueError as error:
             if branch.annotation is not NoneType:
                 problems.extend(error.problems)
-    raise MisfitError(
+    raise InvalidValueError(
         (Problem("", f"it fits none of its {len(branches)} types ({_joined(problems)})"),)
     )
 
 
 def _items(item: JsonType[Any], value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise MisfitError((Problem("", f"Expected `array`, got `{_kind(value)}`"),))
+        raise InvalidValueError((Problem("", f"Expected `array`, got `{_kind(value)}`"),))
     return [_within(f"[{at}]", item, one) for at, one in enumerate(value)]
 
 
 def _entries(item: JsonType[Any], value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise MisfitError((Problem("", f"Expected `object`, got `{_kind(value)}`"),))
+        raise InvalidValueError((Problem("", f"Expected `object`, got `{_kind(value)}`"),))
     return {name: _within(f".{name}", item, one) for name, one in value.items()}
 
 
 def _within(step: str, item: JsonType[Any], value: Any) -> Any:
     try:
         return item.convert(value)
-    except MisfitError as error:
-        raise MisfitError(
+    except InvalidValueError as error:
+        raise InvalidValueError(
             tuple(Problem(_joined_path(step, one.path), one.message) for one in error.problems)
         ) from error
 

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from antiphon.sdk.json_types.guaranteed import transform_schema
-from antiphon.sdk.json_types.values import JsonType, MisfitError, Problem
+from antiphon.sdk.json_types.values import InvalidValueError, JsonType, Problem
 from antiphon.sdk.output.parsed import OutputError, ParsedMessage
 from antiphon.sdk.types.base import CAME
 from antiphon.sdk.types.message import Message
@@ -54,7 +54,7 @@ class OutputFormat(Generic[T]):
         if message.stop_reason in _WHOLE:
             try:
                 parsed.__dict__[OUTPUT] = self._decode(message.text)
-            except MisfitError as error:
+            except InvalidValueError as error:
                 raise OutputError(
                     f"the answer does not fit the type of the output: {error}",
                     message=message,
@@ -67,7 +67,7 @@ def _json(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as error:
-        raise MisfitError((Problem("", f"it is not JSON: {error}"),)) from error
+        raise InvalidValueError((Problem("", f"it is not JSON: {error}"),)) from error
 
 
 @lru_cache(maxsize=64)

@@ -13,7 +13,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 from antiphon.sdk.json_types.docstrings import read_docstring
 from antiphon.sdk.json_types.guaranteed import transform_schema
 from antiphon.sdk.json_types.schemas import schema_of
-from antiphon.sdk.json_types.values import MisfitError
+from antiphon.sdk.json_types.values import InvalidValueError
 from antiphon.sdk.tools.signature import Signature
 
 P = ParamSpec("P")
@@ -55,7 +55,7 @@ class Runnable(Protocol):
         ...
 
     def call(self, given: Mapping[str, Any]) -> Any:
-        """Run it with an input; an async one returns an awaitable. Raises `MisfitError`."""
+        """Run it with an input; an async one returns an awaitable. Raises `InvalidValueError`."""
         ...
 
 
@@ -101,7 +101,7 @@ class Tool(Generic[P, R]):
             try:
                 if self._signature is not None:
                     self._signature.bind(example)
-            except MisfitError as error:
+            except InvalidValueError as error:
                 raise ValueError(f"{where}, input_examples[{at}]: {error}") from error
 
     @property
@@ -113,7 +113,7 @@ class Tool(Generic[P, R]):
         return self.func(*args, **kwargs)
 
     def call(self, given: Mapping[str, Any]) -> R:
-        """Call the function with an input of a model. Raises `MisfitError` if that does not fit."""
+        """Call the function with an input of a model. Raises `InvalidValueError`."""
         function: Callable[..., R] = self.func
         if self._signature is None:
             return function(**given)

@@ -58,7 +58,7 @@ class MemoryTool:
         return definition
 
     def call(self, given: Mapping[str, Any]) -> str:
-        """Do what a model asks. Raises `ToolError`, and `MisfitError` for a wrong input."""
+        """Do what a model asks. Raises `ToolError`, and `InvalidValueError` for a wrong input."""
         rest = dict(given)
         command = rest.pop("command", None)
         if command not in self._commands:

@@ -8,7 +8,7 @@ import msgspec
 
 from antiphon.sdk.errors import AntiphonError
 from antiphon.sdk.json_types import pydantic_types
-from antiphon.sdk.json_types.values import MisfitError
+from antiphon.sdk.json_types.values import InvalidValueError
 from antiphon.sdk.tools.definition import Runnable
 
 _BLOCKS = {
@@ -83,9 +83,9 @@ def failed(call: ToolCall, error: Exception, *, tracebacks: bool = False) -> Too
     """Return the result of a call that raised."""
     if isinstance(error, ToolError):
         content: Any = error.content
-    elif isinstance(error, MisfitError) and call.input.keys() == {INVALID_JSON}:
+    elif isinstance(error, InvalidValueError) and call.input.keys() == {INVALID_JSON}:
         content = "The input is not valid JSON. Call the tool again."
-    elif isinstance(error, MisfitError):
+    elif isinstance(error, InvalidValueError):
         content = f"The input does not fit the tool: {error}. Call it again with a right one."
     elif tracebacks:
         content = "".join(traceback.format_exception(error))

@@ -10,7 +10,7 @@ import msgspec
 from antiphon.sdk.json_types import pydantic_types
 from antiphon.sdk.json_types.definitions import Schema
 from antiphon.sdk.json_types.schemas import SchemaWriter, UnsayableTypeError, with_default
-from antiphon.sdk.json_types.values import JsonType, MisfitError, Problem
+from antiphon.sdk.json_types.values import InvalidValueError, JsonType, Problem
 
 _NO_INPUT = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -62,14 +62,17 @@ class Signature:
         )
 
     def bind(self, given: Mapping[str, Any]) -> inspect.BoundArguments:
-        """Return the arguments of a call with this input. Raises `MisfitError` for all mistakes."""
+        """Return the arguments of a call with this input.
+
+        Raises `InvalidValueError` with all that is wrong.
+        """
         arguments: dict[str, Any] = {}
         problems: list[Problem] = []
         for name, one in self._parameters.items():
             if name in given:
                 try:
                     arguments[name] = one.type.convert(given[name])
-                except MisfitError as error:
+                except InvalidValueError as error:
                     problems.extend(_below(name, problem) for problem in error.problems)
             elif one.required:
                 problems.append(Problem(name, "it is required"))
@@ -82,7 +85,7 @@ class Signature:
             if name not in self._parameters
         )
         if problems:
-            raise MisfitError(tuple(problems))
+            raise InvalidValueError(tuple(problems))
         bound = inspect.BoundArguments(self._signature, arguments)
         # One that is positional only needs those before it.
         bound.apply_defaults()
@@ -143,7 +146,7 @@ def _parameter(
 def _allows_none(kind: JsonType[Any]) -> bool:
     try:
         kind.convert(None)
-    except MisfitError:
+    except InvalidValueError:
         return False
     return True
 
