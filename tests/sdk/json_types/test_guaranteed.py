@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 import msgspec
 import pydantic
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.schemas.allowed import check_schema
 from antiphon.sdk.json_types.guaranteed import transform_schema
 from antiphon.sdk.json_types.schemas import UnsayableTypeError
 from antiphon.sdk.json_types.values import JsonType
+from support.examples import examples
 
 
 class Review(msgspec.Struct):
@@ -134,6 +135,7 @@ TYPES = st.recursive(
 )
 
 
+@settings(max_examples=examples(4))
 @given(TYPES)
 def test_server_guarantees_what_is_left(annotation: Any) -> None:
     check_schema(transform_schema(JsonType[Any](annotation).schema), "format.schema")

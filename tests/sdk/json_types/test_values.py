@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 import msgspec
 import pydantic
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.sdk.json_types.schemas import UnsayableTypeError
 from antiphon.sdk.json_types.values import InvalidValueError, JsonType, Problem
+from support.examples import examples
 
 
 class Unit(Enum):
@@ -162,6 +163,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=examples(4))
 @given(JSON, st.sampled_from([Item, Person, Holder, Circle | Square, list[Unit], dict[str, Span]]))
 def test_any_value_is_made_or_is_refused(value: Any, annotation: Any) -> None:
     with contextlib.suppress(InvalidValueError):

@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from antiphon.sdk.tools.definition import tool
 from antiphon.sdk.tools.loop import ToolLoop
@@ -11,6 +13,7 @@ from antiphon.sdk.tools.results import ToolResult
 from antiphon.sdk.types.base import as_json
 from antiphon.sdk.types.decoding import decode_answer
 from antiphon.sdk.types.message import Message
+from support.examples import examples
 
 ASKED = {"role": "user", "content": "Is it warm?"}
 CALL = {"type": "tool_use", "id": "t1", "name": "weather", "input": {"city": "Oslo"}}
@@ -100,12 +103,12 @@ def test_paused_turn_is_sent_back_and_calls_nothing() -> None:
 @pytest.mark.parametrize(
     ("reason", "kept"),
     [
-        ("end_turn", [TEXT, CALL]),
-        ("stop_sequence", [TEXT, CALL]),
+        ("end_turn", [TEXT]),
+        ("stop_sequence", [TEXT]),
         ("max_tokens", [TEXT]),
         ("model_context_window_exceeded", [TEXT]),
         ("refusal", None),
-        ("something_new", [TEXT, CALL]),
+        ("something_new", [TEXT]),
     ],
 )
 def test_other_reasons_end_it_and_leave_a_conversation_to_go_on_with(
@@ -281,3 +284,38 @@ def test_async_tool_is_refused_where_nothing_awaits_it() -> None:
 def test_nothing_is_final_before_something_was_asked() -> None:
     with pytest.raises(RuntimeError, match="nothing was asked"):
         loop_of().final()
+
+
+REASONS = ("tool_use", "tool_use", "pause_turn", "end_turn", "max_tokens", "refusal", "new")
+BLOCKS = st.sampled_from(["text", "weather", "unknown"])
+
+
+@settings(max_examples=examples(4))
+@given(
+    st.lists(st.tuples(st.lists(BLOCKS, max_size=3), st.sampled_from(REASONS)), max_size=6),
+    st.none() | st.integers(1, 4),
+    st.sets(st.integers(0, 5)),
+)
+def test_conversation_can_be_sent_again_whatever_ended_it(
+    replies: list[tuple[list[str], str]], most: int | None, appending: set[int]
+) -> None:
+    loop = loop_of(max_iterations=most)
+    request = loop.request()
+    for number, (blocks, reason) in enumerate(replies):
+        if request is None:
+            break
+        content = [
+            TEXT if kind == "text" else {**CALL, "id": f"t{number}_{at}", "name": kind}
+            for at, kind in enumerate(blocks)
+            # The server pauses its own calls only.
+            if kind == "text" or reason != "pause_turn"
+        ]
+        if number in appending:
+            loop.append([ASKED])
+        request = run(loop, answer(*content, stop_reason=reason))
+        messages = plain(loop.conversation() if request is None else request["messages"])
+        for at, message in enumerate(messages):
+            if message["role"] == "assistant":
+                calls = [one["id"] for one in message["content"] if one["type"] == "tool_use"]
+                results = messages[at + 1]["content"] if calls else []
+                assert [one["tool_use_id"] for one in results] == calls

@@ -18,7 +18,6 @@ from antiphon.sdk.tools.signature import Signature
 
 P = ParamSpec("P")
 R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 

@@ -17,7 +17,6 @@ _Next: TypeAlias = Literal["run", "resume", "stop"]
 
 # What follows an answer, by its stop reason; any other one ends the conversation.
 _NEXT: dict[str | None, _Next] = {"tool_use": "run", "pause_turn": "resume", "compaction": "resume"}
-_CUT = frozenset({"max_tokens", "model_context_window_exceeded"})
 _FORCED = frozenset({"any", "tool"})
 
 
@@ -190,12 +189,13 @@ class ToolLoop:
 def _kept(reply: Any) -> list[dict[str, Any]]:
     """Return what stays of an answer in the conversation.
 
-    A refused answer does not: it would be refused again. Nor does a call that was cut.
+    A refused answer does not: it would be refused again. Nor does a call of an answer that ended
+    for another reason, as one that was cut: without a result, nothing can be sent behind it.
     """
     content = list(reply.content)
     if reply.stop_reason == "refusal":
         return []
-    if reply.stop_reason in _CUT:
+    if reply.stop_reason not in _NEXT:
         content = [block for block in content if block.type != "tool_use"]
     return [{"role": "assistant", "content": content}] if content else []
 
