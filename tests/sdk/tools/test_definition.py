@@ -183,7 +183,8 @@ def test_schema_of_its_own_is_sent_and_not_checked() -> None:
 
     assert anything.input_schema == schema
     assert anything.call({"a": "text"}) == {"a": "text"}
-    assert tool(lambda: None, name="n", input_schema=Point).input_schema["type"] == "array"
+    typed = tool(lambda: None, name="n", input_schema=Point).to_dict()
+    assert typed["input_schema"]["type"] == "array"
 
 
 def test_other_callables_are_tools() -> None:

@@ -23,9 +23,8 @@ def resolved(schema: Schema, definitions: dict[str, Schema]) -> Schema:
     kept = {name: _inlined(body, once) for name, body in definitions.items() if name not in once}
     schema = _inlined(schema, once)
     if (name := name_of(schema)) is not None:
-        # The type itself is at the top, where readers want an object.
-        body = kept[name] if name in within else kept.pop(name)
-        schema = {**body, **_beside(schema)}
+        # The type itself, which holds itself, is at the top as well: readers want an object there.
+        schema = {**kept[name], **_beside(schema)}
     return {**schema, "$defs": kept} if kept else dict(schema)
 
 
