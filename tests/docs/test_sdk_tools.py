@@ -1,6 +1,9 @@
 """The pages of tools and structured outputs run as they stand, against a real server."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +12,8 @@ import pytest
 
 from support.processes import KEY, Program, serving
 
-PAGES = Path(__file__).parents[2] / "docs/sdk"
+ROOT = Path(__file__).parents[2]
+PAGES = ROOT / "docs/sdk"
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CONFIG = """
 engine = "scripted"
@@ -100,3 +104,20 @@ def test_examples_print_what_the_page_shows(
             assert capsys.readouterr().out == shown
     finally:
         names["client"].close()
+
+
+@pytest.mark.soak
+def test_program_of_the_official_sdk_prints_the_same_with_ours(program: Program) -> None:
+    environ = {**os.environ, "ANTHROPIC_BASE_URL": program.url, "ANTHROPIC_API_KEY": KEY}
+    printed = [
+        subprocess.run(
+            [sys.executable, "-W", "ignore", ROOT / "tests/support/moved_tools.py", name],
+            env=environ,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+        for name in ("anthropic", "antiphon")
+    ]
+    assert printed[0] == printed[1]
+    assert len(printed[0].splitlines()) > 15
