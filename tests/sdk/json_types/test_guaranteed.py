@@ -98,7 +98,6 @@ LEAVES: list[Any] = [
     Annotated[int, msgspec.Meta(ge=1, multiple_of=2)],
     Annotated[str, msgspec.Meta(min_length=1, pattern=r"^\d{2,4}-[a-z]+$")],
     Annotated[str, msgspec.Meta(pattern=r"\bword\b")],
-    Annotated[str, pydantic.Field(max_length=3)],
 ]
 
 
@@ -139,3 +138,23 @@ TYPES = st.recursive(
 @given(TYPES)
 def test_server_guarantees_what_is_left(annotation: Any) -> None:
     check_schema(transform_schema(JsonType[Any](annotation).schema), "format.schema")
+
+
+class Name(pydantic.BaseModel):
+    first: Annotated[str, pydantic.Field(max_length=3)]
+    age: int = pydantic.Field(0, gt=-1)
+
+
+class Family(pydantic.BaseModel):
+    names: list[Name]
+    head: Name | None
+
+
+@pytest.mark.parametrize("annotation", [Family, list[Name], Name | None])
+def test_server_guarantees_what_is_left_of_models_of_pydantic(annotation: Any) -> None:
+    check_schema(transform_schema(annotation), "format.schema")
+
+
+def test_model_of_pydantic_beside_a_struct_is_refused() -> None:
+    with pytest.raises(UnsayableTypeError, match="the output: Unable to generate"):
+        transform_schema(Name | Review)
