@@ -26,12 +26,11 @@ def test_url_is_taken_apart(url: str, origin: str, host: str, path: str) -> None
 @pytest.mark.parametrize(
     "url",
     ["", "localhost", "/v1", "ftp://a/", "http:///x", "http://a b/", "http://a/b c", "http://ä.de",
-     "http://a/\r\nx: y", "http://a:99999/", f"http://a/{'x' * 9000}", "http://name:secret@a/"],
+     "http://a/\r\nx: y", "http://a:99999/", f"http://a/{'x' * 9000}"],
 )  # fmt: skip
 def test_what_is_no_url_is_refused_without_being_shown(url: str) -> None:
-    with pytest.raises(ValueError, match="URL") as caught:
+    with pytest.raises(ValueError, match="URL"):
         parse_target(url)
-    assert "secret" not in str(caught.value)
 
 
 def test_ports_that_stand_for_themselves_are_left_out() -> None:
@@ -40,16 +39,16 @@ def test_ports_that_stand_for_themselves_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "origin", "userinfo"),
+    ("url", "origin", "credentials"),
     [
-        ("http://proxy:3128", "http://proxy:3128", ""),
-        ("proxy:3128", "http://proxy:3128", ""),
-        ("http://me:secret@proxy/", "http://proxy", "me:secret"),
+        ("http://proxy:3128", "http://proxy:3128", None),
+        ("proxy:3128", "http://proxy:3128", None),
+        ("http://me:secret@proxy/", "http://proxy", "Basic bWU6c2VjcmV0"),
     ],
 )
-def test_proxy_is_taken_apart(url: str, origin: str, userinfo: str) -> None:
+def test_proxy_is_taken_apart(url: str, origin: str, credentials: str | None) -> None:
     server, given = parse_proxy(url)
-    assert (str(server), given) == (origin, userinfo)
+    assert (str(server), given) == (origin, credentials)
 
 
 @pytest.mark.parametrize("url", ["socks5://me:secret@proxy:1080", "https://me:secret@proxy", "x y"])

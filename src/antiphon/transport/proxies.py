@@ -1,8 +1,6 @@
 """Which proxy stands before a server, by the variables that programs agree on."""
 
-import base64
 import ipaddress
-import urllib.parse
 from collections.abc import Mapping
 
 import msgspec
@@ -57,14 +55,10 @@ def _named(given: Mapping[str, str], *names: str) -> Proxy | None:
 
 
 def _proxy(url: str) -> Proxy:
-    origin, userinfo = parse_proxy(url)
-    if not userinfo:
+    origin, credentials = parse_proxy(url)
+    if credentials is None:
         return Proxy(origin)
-    name, _, password = userinfo.partition(":")
-    both = f"{urllib.parse.unquote(name)}:{urllib.parse.unquote(password)}"
-    return Proxy(
-        origin, (("proxy-authorization", f"Basic {base64.b64encode(both.encode()).decode()}"),)
-    )
+    return Proxy(origin, (("proxy-authorization", credentials),))
 
 
 def _covers(exception: str, origin: Origin) -> bool:

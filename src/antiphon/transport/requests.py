@@ -9,7 +9,7 @@ from antiphon.transport.targets import Target
 _FIELD: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [^\r\n\0]*\r\n"
 _HEAD: Final = re.compile(rf"[A-Z]+ [!-~]+ HTTP/1\.1\r\n(?:{_FIELD})*")
 _ONE: Final = re.compile(_FIELD)
-_OURS: Final = frozenset({"content-length", "host", "transfer-encoding"})
+_OURS: Final = ("content-length", "transfer-encoding")
 _BODILESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
@@ -29,17 +29,21 @@ def write_head(
     none, a sign that HTTP cannot carry. The text names the header and never shows its value.
     """
     place = f"{target.origin}{target.path}" if absolute else target.path
+    given = {name.lower() for name, _ in request.headers}
+    if target.authorization is not None and "authorization" not in given:
+        more = (*more, ("authorization", target.authorization))
     fields = [f"{name}: {value}\r\n" for name, value in request.headers + more]
-    head = f"{request.method} {place} HTTP/1.1\r\nhost: {target.host}\r\n{''.join(fields)}"
-    lines = 2 + len(fields)
+    host = "" if "host" in given else f"host: {target.host}\r\n"
+    head = f"{request.method} {place} HTTP/1.1\r\n{host}{''.join(fields)}"
+    lines = 1 + bool(host) + len(fields)
     if request.body or request.method not in _BODILESS:
         head = f"{head}content-length: {len(request.body)}\r\n"
         lines += 1
     # A value with a whole line in it fits the form; the number of lines tells.
     if not _HEAD.fullmatch(head) or head.count("\n") != lines:
         raise ValueError(_fault(request, fields))
-    for name, _ in request.headers:
-        if name.lower() in _OURS:
+    for name in _OURS:
+        if name in given:
             raise ValueError(f"the header {name!r} is written by the transport")
     try:
         return f"{head}\r\n".encode("latin-1")

@@ -37,11 +37,15 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
 
 
 class Target(msgspec.Struct, frozen=True, gc=False):
-    """A URL as a request needs it: `host` is the header's value, `path` has the query."""
+    """A URL as a request needs it: `host` is the header's value, `path` has the query.
+
+    `authorization` is what a name and a password in the URL become.
+    """
 
     origin: Origin
     host: str
     path: str
+    authorization: str | None = None
 
 
 def parse_target(url: str) -> Target:
@@ -49,20 +53,30 @@ def parse_target(url: str) -> Target:
     scheme, host, port, path, userinfo = _split(url)
     if scheme not in _PORTS:
         raise ValueError(f"a URL begins with http:// or https://, not with {scheme + '://'!r}")
-    if userinfo:
-        raise ValueError(f"the URL of {host} has a name or a password in it: send them as a header")
     origin = Origin(scheme, host, port or _PORTS[scheme])
-    return Target(origin, str(origin).partition("://")[2], path)
+    return Target(origin, str(origin).partition("://")[2], path, basic(userinfo))
 
 
-def parse_proxy(url: str) -> "tuple[Origin, str]":
-    """Return the server of a proxy's URL, and its userinfo as it is written (or "")."""
+def parse_proxy(url: str) -> tuple[Origin, str | None]:
+    """Return the server of a proxy's URL, and what a name and a password in it become."""
     if url.lower().startswith("socks"):
         raise ValueError("a proxy that speaks SOCKS is not supported; one that speaks HTTP is")
     scheme, host, port, _, userinfo = _split(url if "://" in url else f"http://{url}")
     if scheme != "http":
         raise ValueError(f"the proxy at {host} is reached by {scheme}://, but only http:// can be")
-    return Origin(scheme, host, port or 80), userinfo
+    return Origin(scheme, host, port or 80), basic(userinfo)
+
+
+def basic(userinfo: str) -> str | None:
+    """Return the credentials of a URL as the value of a header (RFC 7617)."""
+    if not userinfo:
+        return None
+    import base64  # noqa: PLC0415 - few URLs have credentials
+    from urllib.parse import unquote  # noqa: PLC0415 - the same
+
+    name, _, password = userinfo.partition(":")
+    both = f"{unquote(name)}:{unquote(password)}".encode()
+    return f"Basic {base64.b64encode(both).decode()}"
 
 
 def bracketed(host: str) -> str:

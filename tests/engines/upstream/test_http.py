@@ -1,7 +1,7 @@
 """What both engines in front of other servers make of one that misbehaves."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -394,3 +394,20 @@ async def test_stream_of_another_type_is_read(
 async def test_page_for_people_is_no_answer(engine: Engine, upstream: FakeUpstream) -> None:
     upstream.says(b"<html>", kind="text/html")
     assert (await fails(engine)).kind is EngineErrorKind.FAILED
+
+
+async def test_headers_of_the_operator_are_in_place_of_those_of_the_engine(
+    upstream: FakeUpstream, opener: OpenEngine
+) -> None:
+    sent: list[Mapping[str, str]] = []
+
+    async def script(request: web.Request) -> web.Response:
+        sent.append({name: ", ".join(request.headers.getall(name)) for name in own})
+        return web.Response(body=WHOLE[opener], content_type="text/event-stream")
+
+    upstream.script = script
+    own = {"User-AGENT": "mine", "host": "b.example", "anthropic-beta": "one"}
+    engine = await opened(opener, upstream.url, headers=own)
+    await answer(engine, ask("Hi"))
+    assert sent == [own]
+    await engine.aclose()

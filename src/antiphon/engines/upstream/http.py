@@ -1,16 +1,27 @@
-"""HTTP to upstreams; the exceptions of aiohttp end here."""
+"""HTTP to upstreams; the exceptions of the transport end here."""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-import aiohttp
 import msgspec
 
+from antiphon import __version__
 from antiphon.engines.base import EngineError, EngineErrorKind
 from antiphon.engines.upstream.too_long import too_long
+from antiphon.transport import AsyncConnections, Limits
+from antiphon.transport.base import (
+    AsyncResponseStream,
+    ConnectError,
+    ConnectionLost,
+    HttpRequest,
+    TlsError,
+    TransportError,
+    TransportTimeout,
+)
 from antiphon.wire.sse import Frame, FrameDecoder
 
 T = TypeVar("T")
@@ -21,13 +32,22 @@ DRAIN_S: Final = 0.05
 JSON: Final = "application/json"
 STREAMS: Final = frozenset({"text/event-stream", "text/plain", "application/octet-stream", JSON})
 """The types of answers that may be streams: some servers name no type, or send no stream."""
+HEADERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "user-agent": f"antiphon/{__version__}",
+        "accept": "*/*",
+        "accept-encoding": "identity",
+        "content-type": JSON,
+    }
+)
 LARGEST_ANSWER: Final = 8 * 1024 * 1024
 LARGEST_FRAME: Final = 8 * 1024 * 1024
 LARGEST_COMPLAINT: Final = 64 * 1024
 LONGEST_SENTENCE: Final = 500
 LONGEST_WAIT_S: Final = 3600.0
 
-_LOST: Final = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
+MOST_CONNECTIONS: Final = 100_000
+"""The gate of each model bounds its requests, and the connections with them."""
 TRIES: Final = 3
 """A kept connection may be closed when it is used again (llama.cpp does not announce it), and so
 may the next one; the server has not read a request that is lost with it."""
@@ -65,22 +85,23 @@ class Patience(msgspec.Struct, frozen=True):
 class AnswerStream:
     """A stream of an answer. The reader sets `flows` at the first token, `complete` at the end."""
 
-    def __init__(self, response: aiohttp.ClientResponse, patience: Patience) -> None:
+    def __init__(self, response: AsyncResponseStream, patience: Patience) -> None:
         self.flows = False
         self.complete = False
         self._response = response
-        self._content = response.content
         self._patience = patience
 
     async def frames(self) -> AsyncGenerator[Frame, None]:
         """Yield the frames up to the end of the stream; an answer that is one JSON value is one."""
-        if self._response.content_type == JSON:
-            body = await _limited(self._response, LARGEST_ANSWER, self._patience.first_token_s)
+        patience = self._patience
+        if content_type(self._response) == JSON:
+            body = await _limited(self._response, LARGEST_ANSWER, patience.first_token_s)
             yield Frame("message", body.decode(errors="replace"))
             return
         decoder = FrameDecoder()
+        read = self._response.read_chunk
         unfinished = 0
-        while part := self._content.read_nowait() or await self._read():
+        while part := await read(patience.silence_s if self.flows else patience.first_token_s):
             frames = decoder.feed(part)
             unfinished = 0 if frames else unfinished + len(part)
             if unfinished > LARGEST_FRAME:
@@ -93,15 +114,9 @@ class AnswerStream:
 
     async def drain(self) -> None:
         """Read the end of a complete answer, so that its connection can be used again."""
-        if self.complete and not self._content.at_eof():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(DRAIN_S):
-                    await self._content.readany()
-
-    async def _read(self) -> bytes:
-        patience = self._patience
-        async with asyncio.timeout(patience.silence_s if self.flows else patience.first_token_s):
-            return await self._content.readany()
+        if self.complete:
+            with contextlib.suppress(TransportError):
+                await self._response.read_chunk(DRAIN_S)
 
 
 class Upstream:
@@ -110,12 +125,17 @@ class Upstream:
     def __init__(self, url: str, headers: Mapping[str, str], patience: Patience) -> None:
         self._url = url.rstrip("/").removesuffix("/v1")
         self._patience = patience
-        self._session = _session(headers, patience)
+        self._headers = {**HEADERS, **_lower(headers)}
+        limits = Limits(
+            max_connections=MOST_CONNECTIONS, max_idle=MOST_CONNECTIONS, idle_s=KEEP_ALIVE_S
+        )
+        # No proxy: those of the environment are for callers, and not between the server and it.
+        self._connections = AsyncConnections(limits=limits)
         self.open = True
 
     async def aclose(self) -> None:
         self.open = False
-        await self._session.close()
+        self._connections.close()
 
     async def ask(
         self,
@@ -127,8 +147,8 @@ class Upstream:
     ) -> T:
         """Send a request with `headers` of its own, and decode its answer, one JSON value."""
         async with self._exchange(method, path, body, headers) as response:
-            body = await _limited(response, LARGEST_ANSWER, self._patience.first_token_s)
-            return decode(body, kind, strict=False)
+            text = await _limited(response, LARGEST_ANSWER, self._patience.first_token_s)
+            return decode(text, kind, strict=False)
 
     @asynccontextmanager
     async def stream(
@@ -136,8 +156,8 @@ class Upstream:
     ) -> AsyncIterator[AnswerStream]:
         """Send a request, and yield its stream. Leaving early closes the connection."""
         async with self._exchange("POST", path, body, headers) as response:
-            if response.content_type not in STREAMS:
-                raise failed(f"a stream was asked for, and {response.content_type!r} came")
+            if (kind := content_type(response)) not in STREAMS:
+                raise failed(f"a stream was asked for, and {kind!r} came")
             answer = AnswerStream(response, self._patience)
             yield answer
             await answer.drain()
@@ -145,46 +165,65 @@ class Upstream:
     @asynccontextmanager
     async def _exchange(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str] | None
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> AsyncIterator[AsyncResponseStream]:
+        given = self._headers if not headers else {**self._headers, **_lower(headers)}
+        request = HttpRequest(
+            method=method,
+            url=self._url + path,
+            headers=tuple(given.items()),
+            body=body or b"",
+        )
         try:
-            async with await self._send(method, self._url + path, body, headers) as response:
+            response = await self._send(request)
+            try:
                 if response.status != 200:  # noqa: PLR2004 - nothing else is an answer
                     wait_s = self._patience.first_token_s
                     complaint = await _limited(response, LARGEST_COMPLAINT, wait_s)
                     wait = seconds(response.headers.get("retry-after"))
                     raise refused(response.status, complaint, wait)
                 yield response
-        except aiohttp.ClientSSLError as error:
-            raise failed(f"no secure connection: {error}") from error
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise EngineError(EngineErrorKind.OVERLOADED, f"upstream is away: {error}") from error
-        except TimeoutError as error:
-            raise EngineError(
-                EngineErrorKind.TIMEOUT, "upstream was silent for too long"
-            ) from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise failed(f"it broke off: {error!r}") from error
+            finally:
+                response.close()
+        except (TransportError, OSError, ValueError) as error:
+            raise _translated(error) from error
 
-    async def _send(
-        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str] | None
-    ) -> aiohttp.ClientResponse:
-        async with asyncio.timeout(self._patience.first_token_s):
-            for _ in range(TRIES - 1):
-                try:
-                    return await self._request(method, url, body, headers)
-                except aiohttp.ClientConnectorError:
-                    raise
-                except _LOST:
-                    continue
-            return await self._request(method, url, body, headers)
-
-    async def _request(
-        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str] | None
-    ) -> aiohttp.ClientResponse:
-        # A redirect would send the key to another server.
-        return await self._session.request(
-            method, url, data=body, headers=headers, allow_redirects=False
+    async def _send(self, request: HttpRequest) -> AsyncResponseStream:
+        # A redirect is not followed: it would send the key to another server.
+        patience = self._patience
+        now = asyncio.get_running_loop().time
+        deadline = now() + patience.first_token_s
+        for _ in range(TRIES - 1):
+            with contextlib.suppress(ConnectionLost):
+                left = max(deadline - now(), 0.0)
+                return await self._connections.open(
+                    request, connect_timeout=patience.connect_s, timeout=left
+                )
+        left = max(deadline - now(), 0.0)
+        return await self._connections.open(
+            request, connect_timeout=patience.connect_s, timeout=left
         )
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return headers by names that compare; one of a request is in place of one of all."""
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _translated(error: Exception) -> EngineError:
+    """Return the error of a request that has no answer, or not all of it."""
+    if isinstance(error, TlsError):
+        return failed(str(error))
+    if isinstance(error, ConnectError):
+        return EngineError(EngineErrorKind.OVERLOADED, f"upstream is away: {error}")
+    if isinstance(error, TransportTimeout):
+        return EngineError(EngineErrorKind.TIMEOUT, f"upstream was silent for too long: {error}")
+    return failed(f"it broke off: {error}")
+
+
+def content_type(response: AsyncResponseStream) -> str:
+    """Return the type of an answer without its parameters; bytes of no type if it names none."""
+    named = response.headers.get("content-type") or "application/octet-stream"
+    return named.partition(";")[0].strip().lower()
 
 
 def _is_whole(data: str) -> bool:
@@ -198,33 +237,16 @@ def _is_whole(data: str) -> bool:
     return True
 
 
-def _session(headers: Mapping[str, str], patience: Patience) -> aiohttp.ClientSession:
-    timeout = aiohttp.ClientTimeout(
-        total=None, connect=patience.connect_s, sock_connect=patience.connect_s
-    )
-    defaults = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-    return aiohttp.ClientSession(
-        headers={**defaults, **headers},
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
-        timeout=timeout,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-    )
-
-
-async def _limited(response: aiohttp.ClientResponse, most: int, wait_s: float) -> bytes:
+async def _limited(response: AsyncResponseStream, most: int, wait_s: float) -> bytes:
     """Return a body of at most `most` bytes; each wait for more of it lasts at most `wait_s`."""
-    body = bytearray()
-    while part := await _part(response, wait_s):
+    body = await response.read_chunk(wait_s)
+    while part := await response.read_chunk(wait_s):
         body += part
         if len(body) > most:
-            raise failed(f"an answer of more than {most} bytes")
-    return bytes(body)
-
-
-async def _part(response: aiohttp.ClientResponse, wait_s: float) -> bytes:
-    async with asyncio.timeout(wait_s):
-        return await response.content.readany()
+            break
+    if len(body) > most:
+        raise failed(f"an answer of more than {most} bytes")
+    return body
 
 
 def decode(text: bytes | str, kind: type[T], *, strict: bool = True) -> T:
