@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 import msgspec
 
 
@@ -25,6 +26,15 @@ class Answer:
     def first_ms(self) -> float:
         """The time to the first token."""
         return 1000 * (self.first - self.asked)
+
+
+def unbounded(api_key: str) -> aiohttp.ClientSession:
+    """Open connections to a llama.cpp, one for each request, without a time limit for answers."""
+    return aiohttp.ClientSession(
+        headers={"Content-Type": "application/json", "Authorization": f"Bearer {api_key}"},
+        connector=aiohttp.TCPConnector(limit=0, force_close=True),
+        timeout=aiohttp.ClientTimeout(total=None),
+    )
 
 
 async def timed(asked: Any, said: Callable[[Any], bool]) -> Answer:

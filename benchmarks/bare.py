@@ -13,13 +13,14 @@ import aiohttp
 import msgspec
 
 from antiphon.core.prompt import Prompt
-from antiphon.engines.llama.client import LlamaClient, open_session
+from antiphon.engines.llama.client import LlamaClient
 from antiphon.engines.llama.options import LlamaOptions
 from antiphon.engines.llama.process import child_config, start_child
+from antiphon.engines.llama.session import open_session
 from antiphon.engines.llama.supervisor import RemoteServer
 from antiphon.engines.token.prompt.template import ChatTemplate
 from antiphon.engines.token.prompt.tokens import RenderedPrompt, Tokenizer
-from benchmarks.answers import Answer, timed
+from benchmarks.answers import Answer, timed, unbounded
 
 
 def has_text(event: Any) -> bool:
@@ -74,8 +75,11 @@ async def bare_llama(weights: Path, slot_dir: Path | None = None) -> AsyncGenera
     config = child_config(options, weights, slot_dir)
     child = await start_child(config, options.start_timeout_s)
     try:
-        async with open_session(config.api_key) as session:
-            client = LlamaClient(RemoteServer(child.address), session)
+        async with (
+            open_session(config.api_key) as own,
+            unbounded(config.api_key) as session,
+        ):
+            client = LlamaClient(RemoteServer(child.address), own)
             props = await client.props()
             template = ChatTemplate(props.chat_template, bos=props.bos_token, eos=props.eos_token)
             tokenizer = await Tokenizer.open(client.tokenize)

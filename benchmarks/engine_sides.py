@@ -12,10 +12,9 @@ from typing import Protocol, TypeAlias
 import aiohttp
 import msgspec
 
-from antiphon.engines.llama.client import open_session
 from antiphon.engines.llama.options import LlamaOptions
 from antiphon.engines.llama.process import child_config, start_child
-from benchmarks.answers import AnswerError
+from benchmarks.answers import AnswerError, unbounded
 
 WORKER = Path(__file__).with_name("openvino_worker.py")
 BATCH = 256
@@ -119,7 +118,7 @@ async def llama_child(weights: Path, threads: int) -> AsyncGenerator[Side]:
     child = await start_child(config, options.start_timeout_s)
     loaded = Moment(time.perf_counter() - began, processor_time(child.pid))
     try:
-        async with open_session(config.api_key) as session:
+        async with unbounded(config.api_key) as session:
             yield LlamaSide("llama.cpp", child.pid, child.address, session, loaded)
     finally:
         await child.aclose()

@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import aiohttp
 import msgspec
 
-from antiphon.engines.llama.client import LlamaClient, open_session
+from antiphon.engines.llama.client import LlamaClient
 from antiphon.engines.llama.options import LlamaOptions
 from antiphon.engines.llama.process import child_config, start_child
+from antiphon.engines.llama.session import LlamaSession, open_session
 from antiphon.engines.llama.supervisor import RemoteServer
 
 Prompt: TypeAlias = list[int] | dict[str, Any]
@@ -30,7 +30,7 @@ class Slots:
     `client` talks to the same child as an engine does.
     """
 
-    def __init__(self, address: str, session: aiohttp.ClientSession, folder: Path) -> None:
+    def __init__(self, address: str, session: LlamaSession, folder: Path) -> None:
         self.folder = folder
         self.client = LlamaClient(RemoteServer(address), session)
         self._address = address
@@ -60,8 +60,8 @@ class Slots:
 
     async def with_image(self, before: str, image: bytes, after: str) -> dict[str, Any]:
         """Return a prompt with an image between two texts."""
-        async with self._session.get(f"{self._address}/props") as response:
-            marker = (await response.json())["media_marker"]
+        response = await self._session.send("GET", f"{self._address}/props")
+        marker = msgspec.json.decode(await response.read(None))["media_marker"]
         text = f"{before}{marker}{after}"
         return {"prompt_string": text, "multimodal_data": [b64encode(image).decode()]}
 
@@ -77,10 +77,11 @@ class Slots:
         return await self._post("/completion", body)
 
     async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        async with self._session.post(self._address + path, json=body) as response:
-            answer = await response.json()
-            assert isinstance(answer, dict)
-            return answer
+        asked = msgspec.json.encode(body)
+        response = await self._session.send("POST", self._address + path, asked)
+        answer = msgspec.json.decode(await response.read(None))
+        assert isinstance(answer, dict)
+        return answer
 
 
 @asynccontextmanager

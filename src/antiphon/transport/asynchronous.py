@@ -5,12 +5,12 @@ import os
 from typing import TYPE_CHECKING, Self
 from weakref import WeakKeyDictionary
 
+from antiphon.transport import texts
 from antiphon.transport.answer import Head
 from antiphon.transport.base import ConnectionLost, HttpRequest
 from antiphon.transport.link import Link
 from antiphon.transport.loop_pool import LoopPool
 from antiphon.transport.requests import IDEMPOTENT
-from antiphon.transport.texts import already_closed
 from antiphon.transport.ways import Limits, ProxyChoice, Verify, Ways
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class AsyncConnections:
 
     async def _new_pool(self) -> LoopPool:
         if self._closed:
-            raise already_closed()
+            raise texts.already_closed()
         for old in [loop for loop in self._pools if loop.is_closed()]:
             self._pools.pop(old, None)
         loop = asyncio.get_running_loop()
@@ -114,7 +114,7 @@ class AsyncAnswer(Head):
         super().__init__(link.reader)
         self._pool = pool
         self._link: Link | None = link
-        self._rest = b""
+        self._rest: bytes | None = b""
         if link.reader.complete and not link.reader.compressed:
             # All has come in one read: the connection need not wait for whoever reads it.
             self._rest = link.reader.take()
@@ -123,8 +123,7 @@ class AsyncAnswer(Head):
     async def read_chunk(self, timeout: float | None) -> bytes:  # noqa: ASYNC109
         link = self._link
         if link is None:
-            data, self._rest = self._rest, b""
-            return data
+            return self._left()
         try:
             data = await link.next_piece(timeout)
         except BaseException:
@@ -137,8 +136,7 @@ class AsyncAnswer(Head):
     async def read(self, timeout: float | None) -> bytes:  # noqa: ASYNC109
         link = self._link
         if link is None:
-            data, self._rest = self._rest, b""
-            return data
+            return self._left()
         try:
             data = await link.all_pieces(timeout, self._pool.limits.largest_answer)
         except BaseException:
@@ -148,9 +146,18 @@ class AsyncAnswer(Head):
         return data
 
     def close(self) -> None:
-        link, self._link, self._rest = self._link, None, b""
+        link, self._link = self._link, None
         if link is not None:
+            self._rest = None
             self._pool.end(link)
+
+    def _left(self) -> bytes:
+        """Return what is left of an answer that came whole; one that was ended has no end."""
+        data, self._rest = self._rest, b""
+        if data is None:
+            self._rest = None
+            raise texts.was_closed()
+        return data
 
     def _done(self, link: Link) -> None:
         self._link = None

@@ -120,7 +120,10 @@ class ResponseStream(Protocol):
         ...
 
     def close(self) -> None:
-        """End the answer. A body that has not been read to its end costs the connection."""
+        """End the answer. A body that has not been read to its end costs the connection.
+
+        To read on is an error (`ConnectionLost`): no part of a body looks like all of it.
+        """
         ...
 
 

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
+from antiphon.transport import texts
 from antiphon.transport.answer import Head
 from antiphon.transport.base import ConnectionLost, HttpRequest
 from antiphon.transport.channel import Channel, connect
 from antiphon.transport.requests import IDEMPOTENT
 from antiphon.transport.shelf import Shelf
 from antiphon.transport.targets import Origin
-from antiphon.transport.texts import all_in_use, already_closed
 from antiphon.transport.ways import Limits, ProxyChoice, Verify, Way, Ways
 
 if TYPE_CHECKING:
@@ -134,11 +134,11 @@ class Connections:
             if not self._closed:
                 return channel
         self.end(channel)
-        raise already_closed()
+        raise texts.already_closed()
 
     def _begin(self) -> None:
         if self._closed:
-            raise already_closed()
+            raise texts.already_closed()
         if self._process != os.getpid():
             # A fork: the connections are the parent's, who goes on to use them.
             self._process = os.getpid()
@@ -151,9 +151,9 @@ class Connections:
         """Wait until a connection is given back, or ends."""
         left = None if deadline is None else deadline - self._now()
         if (left is not None and left <= 0) or not self._free.wait(left):
-            raise all_in_use(self._limits.max_connections, timeout)
+            raise texts.all_in_use(self._limits.max_connections, timeout)
         if self._closed:
-            raise already_closed()
+            raise texts.already_closed()
 
     def _sweep(self) -> None:
         if len(self._idle):
@@ -212,7 +212,7 @@ class Answer(Head):
         super().__init__(channel.reader)
         self._connections = connections
         self._channel: Channel | None = channel
-        self._rest = b""
+        self._rest: bytes | None = b""
         if channel.reader.complete and not channel.reader.compressed:
             # All has come in one read: the connection need not wait for whoever reads it.
             self._rest = channel.reader.take()
@@ -221,8 +221,7 @@ class Answer(Head):
     def read_chunk(self, timeout: float | None) -> bytes:
         channel = self._channel
         if channel is None:
-            data, self._rest = self._rest, b""
-            return data
+            return self._left()
         try:
             data = channel.next_piece(timeout)
         except BaseException:
@@ -235,8 +234,7 @@ class Answer(Head):
     def read(self, timeout: float | None) -> bytes:
         channel = self._channel
         if channel is None:
-            data, self._rest = self._rest, b""
-            return data
+            return self._left()
         try:
             data = channel.all_pieces(timeout, self._connections.largest_answer)
         except BaseException:
@@ -246,9 +244,18 @@ class Answer(Head):
         return data
 
     def close(self) -> None:
-        channel, self._channel, self._rest = self._channel, None, b""
+        channel, self._channel = self._channel, None
         if channel is not None:
+            self._rest = None
             self._connections.end(channel)
+
+    def _left(self) -> bytes:
+        """Return what is left of an answer that came whole; one that was ended has no end."""
+        data, self._rest = self._rest, b""
+        if data is None:
+            self._rest = None
+            raise texts.was_closed()
+        return data
 
     def _done(self, channel: Channel) -> None:
         self._channel = None

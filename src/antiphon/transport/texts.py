@@ -71,6 +71,11 @@ def lost(origin: Origin, error: BaseException | None, *, begun: bool, kept: bool
     return ConnectionLost(f"{origin} ended the connection{again} without an answer{why}", kept=kept)
 
 
+def was_closed() -> ConnectionLost:
+    """Say that an answer is read which was closed, or whose connection was lost, before its end."""
+    return ConnectionLost("the answer was closed before its end")
+
+
 def too_long(origin: Origin, most: int) -> ProtocolError:
     """Say that the body is past its bound."""
     return ProtocolError(f"the answer from {origin} has more than {most} bytes")

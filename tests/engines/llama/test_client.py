@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from antiphon.engines.base import EngineError, EngineErrorKind
-from antiphon.engines.llama.client import LlamaClient, _tokens_in, open_session
+from antiphon.engines.llama.client import LlamaClient, _tokens_in
 from antiphon.engines.llama.server_types import MediaPrompt
+from antiphon.engines.llama.session import open_session
 from antiphon.engines.llama.supervisor import RemoteServer
 from antiphon.engines.token.machine import CompletionRequest, Piece, PieceEnd
 from support.upstreams import FakeUpstream, fake_upstream

@@ -252,7 +252,7 @@ async def test_slots_of_a_server_by_url_are_not_shared_by_workspaces(
 ) -> None:
     """Its slots may not be erased, so they are read afresh."""
     child = child_of(engine)
-    key = engine.machine.client._session.headers["Authorization"].removeprefix("Bearer ")
+    key = engine.machine.client._session.api_key
     options = {"url": child.address, "api_key": key}
     remote = await open_llama(EngineConfig("tiny", None, options, cache_minimum_tokens=100))
     try:
@@ -292,7 +292,7 @@ async def test_slot_of_a_request_that_never_ran_stays_another_workspaces(
 ) -> None:
     """On a server by URL a slot is read afresh, and only if a request gets there."""
     child = child_of(engine)
-    key = engine.machine.client._session.headers["Authorization"].removeprefix("Bearer ")
+    key = engine.machine.client._session.api_key
     options = {"url": child.address, "api_key": key}
     remote = await open_llama(EngineConfig("tiny", None, options, cache_minimum_tokens=100))
 

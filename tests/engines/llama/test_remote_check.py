@@ -8,10 +8,11 @@ import pytest
 from aiohttp import web
 
 from antiphon.engines.base import EngineConfig, EngineError, EngineStartError
-from antiphon.engines.llama.client import LlamaClient, open_session
+from antiphon.engines.llama.client import LlamaClient
 from antiphon.engines.llama.engine import open_llama
 from antiphon.engines.llama.options import LlamaOptions
 from antiphon.engines.llama.remote_check import ANSWER, check_server, missing_events, missing_props
+from antiphon.engines.llama.session import open_session
 from antiphon.engines.llama.supervisor import RemoteServer
 from support.logs import capture_logs
 from support.upstreams import FakeUpstream, fake_upstream

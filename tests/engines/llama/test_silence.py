@@ -9,8 +9,9 @@ import pytest
 from aiohttp import web
 
 from antiphon.engines.base import EngineConfig, EngineError, EngineErrorKind
-from antiphon.engines.llama.client import LlamaClient, open_session
+from antiphon.engines.llama.client import LlamaClient
 from antiphon.engines.llama.engine import open_llama
+from antiphon.engines.llama.session import open_session
 from antiphon.engines.llama.silence import SUSPECT_S, SilenceWatch
 from antiphon.engines.llama.supervisor import RemoteServer
 from antiphon.engines.token.machine import CompletionRequest, Piece

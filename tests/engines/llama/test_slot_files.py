@@ -9,9 +9,9 @@ import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp
 import pytest
 
+from antiphon.transport.base import ConnectionLost
 from support import images
 from support.projector import IMAGE_TOKENS
 from support.slots import Slots, slots_of
@@ -203,7 +203,7 @@ async def test_file_that_lacks_a_byte_is_worse_than_refused(
     (tmp_path / FILE).write_bytes((slots.folder / FILE).read_bytes()[:-1])
     async with slots_of(weights, tmp_path) as others:
         if kind is Kind.ATTENTION:
-            with pytest.raises(aiohttp.ClientError):
+            with pytest.raises(ConnectionLost):
                 await others.act(0, "restore", FILE)
         else:
             restored = await others.act(0, "restore", FILE)

@@ -1,4 +1,4 @@
-"""llama.cpp's HTTP interface as a token machine; exceptions of aiohttp end here."""
+"""llama.cpp's HTTP interface as a token machine; exceptions of the transport end here."""
 
 import asyncio
 import time
@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from contextlib import asynccontextmanager
 from typing import Final, TypeAlias, TypeVar
 
-import aiohttp
 import msgspec
 
 from antiphon.core.images import UNREADABLE
@@ -29,13 +28,19 @@ from antiphon.engines.llama.server_types import (
     StreamedEvent,
     TokenizeAnswer,
 )
+from antiphon.engines.llama.session import FIRST_ERROR, LlamaSession
 from antiphon.engines.llama.silence import SilenceWatch
 from antiphon.engines.llama.supervisor import LlamaServer
 from antiphon.engines.states import EngineSpeeds
 from antiphon.engines.token.machine import CompletionRequest, Piece, PieceEnd
+from antiphon.transport.base import (
+    AsyncResponseStream,
+    ConnectError,
+    ConnectionLost,
+    TransportError,
+    TransportTimeout,
+)
 
-CONNECT_S: Final = 5.0
-HEALTH_S: Final = 5.0
 SILENCE_TIMEOUT_S: Final = 60.0
 RECONNECT_S: Final = (0.02, 0.1, 0.5)
 UNAVAILABLE: Final = 503
@@ -50,14 +55,38 @@ ENDS: Final[Mapping[str, PieceEnd]] = {
     "word": PieceEnd.STOP,
 }
 
-_Errors: TypeAlias = tuple[type[aiohttp.ClientError], ...]
-NOT_SENT: Final[_Errors] = (aiohttp.ClientConnectorError,)
-REPEATABLE: Final[_Errors] = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)
+_Errors: TypeAlias = tuple[type[TransportError], ...]
+NOT_SENT: Final[_Errors] = (ConnectError,)
+REPEATABLE: Final[_Errors] = (ConnectError, ConnectionLost)
 """Errors after which a request may be sent again if a repetition changes nothing; `NOT_SENT`
-holds those after which any request may."""
+holds those after which any request may. None is sent again after a time has run out."""
 
 
 T = TypeVar("T")
+
+
+class LlamaAnswer:
+    """An answer of llama.cpp, and the address that it came from."""
+
+    def __init__(self, address: str, response: AsyncResponseStream) -> None:
+        self.address = address
+        self.status = response.status
+        self._response = response
+
+    async def read(self) -> bytes:
+        return await self._response.read(None)
+
+    async def next_piece(self) -> bytes:
+        """Return the body as it comes, and `b""` at its end."""
+        return await self._response.read_chunk(None)
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        while piece := await self.next_piece():
+            yield piece
+
+    def close(self) -> None:
+        """End the answer; who waits for more of it gets an error."""
+        self._response.close()
 
 
 class SlotUse:
@@ -87,7 +116,7 @@ class LlamaClient:
     def __init__(
         self,
         server: LlamaServer,
-        session: aiohttp.ClientSession,
+        session: LlamaSession,
         silence_timeout_s: float = SILENCE_TIMEOUT_S,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -118,7 +147,7 @@ class LlamaClient:
         question = {"content": text, "parse_special": control, "add_special": ends}
         body = msgspec.json.encode(question)
         async with self._chores, self._open("POST", "/tokenize", body, REPEATABLE) as response:
-            return await _tokens_in(response.content.iter_any())
+            return await _tokens_in(response.pieces())
 
     async def detokenize(self, tokens: Sequence[int]) -> str:
         """Return the text of tokens; control tokens as they are spelt."""
@@ -188,9 +217,9 @@ class LlamaClient:
         raise EngineError(EngineErrorKind.FAILED, "llama.cpp ended its answer in the middle")
 
     @asynccontextmanager
-    async def _watched(self, response: aiohttp.ClientResponse) -> AsyncIterator[SilenceWatch]:
+    async def _watched(self, response: LlamaAnswer) -> AsyncIterator[SilenceWatch]:
         """Watch a completion for silence, which ends it."""
-        address = str(response.url.origin())
+        address = response.address
 
         async def suspect() -> None:
             await self._server.suspect(address)
@@ -203,7 +232,7 @@ class LlamaClient:
         watching = asyncio.create_task(watch.run(), name="antiphon-llama-silence")
         try:
             yield watch
-        except (aiohttp.ClientError, OSError) as error:
+        except (TransportError, OSError) as error:
             if not watch.expired:
                 raise
             silence = f"llama.cpp was silent for {self._silence_timeout_s:g} s"
@@ -232,62 +261,43 @@ class LlamaClient:
     @asynccontextmanager
     async def _open(
         self, method: str, path: str, body: bytes | None, again: _Errors = NOT_SENT
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> AsyncIterator[LlamaAnswer]:
         async with self._reach(method, path, body, again) as response:
-            if not response.ok:
+            if response.status >= FIRST_ERROR:
                 raise refused(response.status, await response.read())
             yield response
 
     @asynccontextmanager
     async def _reach(
         self, method: str, path: str, body: bytes | None, again: _Errors
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> AsyncIterator[LlamaAnswer]:
         try:
-            async with await self._send(method, path, body, again) as response:
+            response = await self._send(method, path, body, again)
+            try:
                 yield response
-        except aiohttp.ClientConnectorError as error:
+            finally:
+                response.close()
+        except ConnectError as error:
             raise EngineError(EngineErrorKind.OVERLOADED, f"llama.cpp is away: {error}") from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise EngineError(EngineErrorKind.FAILED, f"llama.cpp broke off: {error!r}") from error
+        except (TransportError, OSError, ValueError) as error:
+            raise EngineError(EngineErrorKind.FAILED, f"llama.cpp broke off: {error}") from error
 
     async def _send(
         self, method: str, path: str, body: bytes | None, again: _Errors
-    ) -> aiohttp.ClientResponse:
+    ) -> LlamaAnswer:
         """Send a request, and once more after errors in `again`, as after a crash of the child."""
         for pause_s in RECONNECT_S:
-            address = await self._server.address()
             try:
-                return await self._session.request(method, address + path, data=body)
-            except again:
+                return await self._sent(method, path, body)
+            except again as error:
+                if isinstance(error, TransportTimeout):
+                    raise
                 await asyncio.sleep(pause_s)
+        return await self._sent(method, path, body)
+
+    async def _sent(self, method: str, path: str, body: bytes | None) -> LlamaAnswer:
         address = await self._server.address()
-        return await self._session.request(method, address + path, data=body)
-
-
-def open_session(api_key: str | None) -> aiohttp.ClientSession:
-    """Open the connections to one llama.cpp, without a time limit for answers."""
-    headers = {"Content-Type": "application/json"}
-    if api_key is not None:
-        headers["Authorization"] = f"Bearer {api_key}"
-    return aiohttp.ClientSession(
-        headers=headers,
-        # llama.cpp announces that it keeps connections, but closes some: a request sent into one
-        # is lost, and may not be sent again because it may have been read.
-        connector=aiohttp.TCPConnector(limit=0, force_close=True),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-    )
-
-
-async def is_healthy(session: aiohttp.ClientSession, address: str) -> bool:
-    """Return whether a server is healthy; one that answers too slowly is not."""
-    timeout = aiohttp.ClientTimeout(total=HEALTH_S)
-    try:
-        async with session.get(f"{address}/health", timeout=timeout) as response:
-            return response.ok
-    except (aiohttp.ClientError, TimeoutError, OSError):
-        return False
+        return LlamaAnswer(address, await self._session.send(method, address + path, body))
 
 
 def decode(body: bytes, kind: type[T]) -> T:
@@ -319,12 +329,12 @@ async def _tokens_in(answer: AsyncIterator[bytes]) -> "array[int]":
 
 
 async def _lines(
-    response: aiohttp.ClientResponse, watch: SilenceWatch, *, from_start: bool
+    response: LlamaAnswer, watch: SilenceWatch, *, from_start: bool
 ) -> AsyncGenerator[bytes, None]:
     rest = b""
     if from_start:
         watch.waiting()
-    async for part in response.content.iter_any():
+    while part := await response.next_piece():
         watch.heard()
         *lines, rest = (rest + part).split(b"\n")
         for line in lines:

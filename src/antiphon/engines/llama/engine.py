@@ -14,7 +14,7 @@ from antiphon.core.images import GIF, JPEG, PNG
 from antiphon.engines.base import EngineConfig, EngineError, EngineStartError, checked
 from antiphon.engines.llama.batch_child import BatchChild
 from antiphon.engines.llama.child import ChildConfig
-from antiphon.engines.llama.client import LlamaClient, is_healthy, open_session
+from antiphon.engines.llama.client import LlamaClient
 from antiphon.engines.llama.gguf import has_template
 from antiphon.engines.llama.machine import LlamaMachine
 from antiphon.engines.llama.memory import (
@@ -33,6 +33,7 @@ from antiphon.engines.llama.projector_file import seen_pixels
 from antiphon.engines.llama.prompt_slot import SlotParts
 from antiphon.engines.llama.remote_check import check_server
 from antiphon.engines.llama.server_types import Props
+from antiphon.engines.llama.session import is_healthy, open_session
 from antiphon.engines.llama.snapshots.ahead import check_ahead
 from antiphon.engines.llama.standstill import Standstill
 from antiphon.engines.llama.supervisor import RemoteServer, Supervisor

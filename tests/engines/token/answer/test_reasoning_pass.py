@@ -10,7 +10,6 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import msgspec
 import pytest
 
@@ -27,7 +26,7 @@ from antiphon.engines.base import (
     ToolChoice,
     Turn,
 )
-from antiphon.engines.llama.client import LlamaClient, SlotUse
+from antiphon.engines.llama.client import LlamaAnswer, LlamaClient, SlotUse
 from antiphon.engines.llama.engine import LlamaEngine, open_llama
 from antiphon.engines.llama.server_types import MediaPrompt
 from antiphon.engines.token.machine import CompletionRequest, Piece
@@ -127,22 +126,24 @@ class RecordingClient(LlamaClient):
 class RecordedResponse:
     """A response that records how much of its prompt was cached, from its first event."""
 
-    def __init__(self, response: aiohttp.ClientResponse, client: RecordingClient) -> None:
+    def __init__(self, response: LlamaAnswer, client: RecordingClient) -> None:
         self._response = response
         self._client = client
-        self.content = self
-        self.url = response.url
+        self._rest = b""
+        self.address = response.address
         self.close = response.close
 
-    async def iter_any(self) -> AsyncGenerator[bytes, None]:
-        async for line in self._response.content:
+    async def next_piece(self) -> bytes:
+        piece = await self._response.next_piece()
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        for line in lines:
             if line.startswith(b"data: "):
                 said = json.loads(line[6:])
                 if said["tokens_predicted"] == 0 and len(self._client.known) < len(
                     self._client.asked
                 ):
                     self._client.known.append(said["prompt_progress"]["cache"])
-            yield line
+        return piece
 
 
 @pytest.fixture
