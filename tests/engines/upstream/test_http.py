@@ -20,9 +20,10 @@ from antiphon.engines.base import (
     TextChunk,
 )
 from antiphon.engines.upstream.chat_completions.engine import open_chat_completions
-from antiphon.engines.upstream.http import LARGEST_FRAME, seconds
+from antiphon.engines.upstream.http import LARGEST_FRAME
 from antiphon.engines.upstream.messages_api.engine import open_messages_api
 from antiphon.engines.upstream.options import CONTEXT_BY_DEFAULT
+from antiphon.engines.upstream.refusals import seconds
 from support.conversation import answer, ask, first_piece, text_of, tokens_in
 from support.upstreams import FakeUpstream, fake_upstream
 

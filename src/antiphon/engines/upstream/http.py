@@ -5,13 +5,13 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from antiphon import __version__
 from antiphon.engines.base import EngineError, EngineErrorKind
-from antiphon.engines.upstream.too_long import too_long
+from antiphon.engines.upstream.refusals import refused, seconds
 from antiphon.transport import AsyncConnections, Limits
 from antiphon.transport.base import (
     AsyncResponseStream,
@@ -43,35 +43,12 @@ HEADERS: Final[Mapping[str, str]] = MappingProxyType(
 LARGEST_ANSWER: Final = 8 * 1024 * 1024
 LARGEST_FRAME: Final = 8 * 1024 * 1024
 LARGEST_COMPLAINT: Final = 64 * 1024
-LONGEST_SENTENCE: Final = 500
-LONGEST_WAIT_S: Final = 3600.0
 
 MOST_CONNECTIONS: Final = 100_000
 """The gate of each model bounds its requests, and the connections with them."""
 TRIES: Final = 3
 """A kept connection may be closed when it is used again (llama.cpp does not announce it), and so
 may the next one; the server has not read a request that is lost with it."""
-_TIMEOUTS: Final = frozenset({408, 504})
-_OVERLOADS: Final = frozenset({425, 429, 503, 529})
-_REFUSALS: Final = frozenset({400, 413, 422})
-_TOO_LONG: Final = _REFUSALS | {500}
-"""Some servers call a prompt that is too long a failure of theirs."""
-_KEY_REFUSED: Final = frozenset({401, 403})
-_NOT_FOUND: Final = 404
-
-
-class RefusedError(EngineError):
-    """The upstream answered with a status that is an error."""
-
-    def __init__(
-        self,
-        kind: EngineErrorKind,
-        message: str,
-        status: int,
-        retry_after_s: float | None = None,
-    ) -> None:
-        super().__init__(kind, message, retry_after_s=retry_after_s)
-        self.status = status
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -264,55 +241,3 @@ def decode(text: bytes | str, kind: type[T], *, strict: bool = True) -> T:
 def failed(what: str) -> EngineError:
     """Return an error that blames the upstream; its message is for the operator."""
     return EngineError(EngineErrorKind.FAILED, f"upstream failed: {what}")
-
-
-def seconds(header: str | None) -> float | None:
-    """Read a `retry-after` in seconds; `None` for dates and any other text."""
-    if header is None or not header.isascii() or not header.replace(".", "", 1).isdigit():
-        return None
-    return min(float(header), LONGEST_WAIT_S)
-
-
-def refused(status: int, body: bytes, retry_after_s: float | None = None) -> EngineError:
-    """Return the error of an error answer. Only faults of the request are shown to the caller."""
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
-        return refusal(status, None, retry_after_s, body.decode(errors="replace"))
-    return refusal(status, sentence(value), retry_after_s, value)
-
-
-def refusal(
-    status: int, message: str | None, retry_after_s: float | None = None, body: Any = None
-) -> RefusedError:
-    """Return the error of a status; `body` is all that the upstream said."""
-    reason = f": {message}" if message else ""
-    if status in _TOO_LONG and (long := too_long(message or sentence(body), body)):
-        return RefusedError(EngineErrorKind.UNSUPPORTED, long, status)
-    if status in _REFUSALS:
-        message = f"The model's server refused this request{reason or '.'}"
-        return RefusedError(EngineErrorKind.UNSUPPORTED, message, status)
-    kind, what = EngineErrorKind.FAILED, f"upstream answered with status {status}"
-    if status in _OVERLOADS:
-        kind = EngineErrorKind.OVERLOADED
-    elif status in _TIMEOUTS:
-        kind = EngineErrorKind.TIMEOUT
-    elif status in _KEY_REFUSED:
-        what = f"upstream refused `api_key` with status {status}"
-    elif status == _NOT_FOUND:
-        what = "upstream does not know the path or the `model` (status 404)"
-    # A message of an upstream may quote a prompt, and this error goes to the log.
-    return RefusedError(kind, what, status, retry_after_s)
-
-
-def sentence(body: Any) -> str | None:
-    """Return the sentence of an error for people, wherever servers put it."""
-    found = body
-    for key in ("error", "message", "detail", "msg"):
-        if isinstance(found, list) and found:
-            found = found[0]
-        if isinstance(found, dict) and key in found:
-            found = found[key]
-    if not isinstance(found, str):
-        return None
-    return "".join(sign for sign in found if sign.isprintable())[:LONGEST_SENTENCE].strip() or None

@@ -8,7 +8,8 @@ import msgspec
 
 from antiphon.engines.base import EngineError, EngineErrorKind
 from antiphon.engines.token.machine import CompletionRequest, Piece, PieceEnd
-from antiphon.engines.upstream.http import RefusedError, Upstream, decode, failed, refusal, sentence
+from antiphon.engines.upstream.http import Upstream, decode, failed
+from antiphon.engines.upstream.refusals import RefusedError, refusal, sentence
 from antiphon.engines.vllm.decoding import PieceDecoder, TextDecoder
 from antiphon.engines.vllm.server_types import (
     Choice,

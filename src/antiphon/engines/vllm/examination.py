@@ -7,7 +7,7 @@ from typing import Final
 
 from antiphon.engines.base import EngineError, EngineErrorKind, EngineStartError
 from antiphon.engines.token.machine import CompletionRequest
-from antiphon.engines.upstream.http import RefusedError
+from antiphon.engines.upstream.refusals import RefusedError
 from antiphon.engines.vllm.client import VllmClient
 
 SAMPLE: Final = 'Zürich, 東京 🦜 \t x = {"a": [1, 2.5]}\n\n    if a != b: print("no")'

@@ -30,10 +30,11 @@ from antiphon.engines.upstream.chat_completions.chunks import (
     Delta,
     chunks_of,
 )
-from antiphon.engines.upstream.http import failed, refusal, sentence
+from antiphon.engines.upstream.http import failed
 from antiphon.engines.upstream.loose import whole
 from antiphon.engines.upstream.parts import Line
 from antiphon.engines.upstream.reasons import CUT, finish_reason
+from antiphon.engines.upstream.refusals import refusal, sentence
 from antiphon.engines.upstream.too_long import too_long
 from antiphon.wire.sse import Frame
 

@@ -10,8 +10,9 @@ from antiphon.core.images import usual_tokens
 from antiphon.engines.base import EngineError, EngineErrorKind, Prompt
 from antiphon.engines.upstream.chat_completions.options import ChatOptions
 from antiphon.engines.upstream.chat_completions.request import conversation_of
-from antiphon.engines.upstream.http import RefusedError, Upstream
+from antiphon.engines.upstream.http import Upstream
 from antiphon.engines.upstream.options import estimate
+from antiphon.engines.upstream.refusals import RefusedError
 from antiphon.logs import EventLog
 from antiphon.wire.content import ImageParam, TextParam
 

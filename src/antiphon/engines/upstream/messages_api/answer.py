@@ -23,7 +23,7 @@ from antiphon.engines.base import (
     ThinkingChunk,
     ThinkingSignature,
 )
-from antiphon.engines.upstream.http import failed, refusal, sentence
+from antiphon.engines.upstream.http import failed
 from antiphon.engines.upstream.messages_api.events import (
     Block,
     BlockDelta,
@@ -43,6 +43,7 @@ from antiphon.engines.upstream.messages_api.events import (
 from antiphon.engines.upstream.messages_api.proof_envelope import ProofEnvelope
 from antiphon.engines.upstream.parts import Line
 from antiphon.engines.upstream.reasons import CUT, finish_reason
+from antiphon.engines.upstream.refusals import refusal, sentence
 from antiphon.wire.sse import Frame
 
 BLOCKS: Final = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
