@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 LONG = [
     pytest.param(name, marks=pytest.mark.soak)
     for name in (
-        *("startup", "imports", "memory", "adapters"),
+        *("startup", "imports", "memory", "adapters", "transport"),
         *("limits", "batches", "console", "many_keys", "pipeline", "sdk_typescript"),
     )
 ]
@@ -61,7 +61,10 @@ def quick_figures(name: str, folder: Path, *options: str) -> tuple[list[dict[str
 @pytest.mark.parametrize(
     ("name", "flag"),
     [
-        *((name, "--rounds") for name in ("imports", "limits", "local", "pipeline", "startup")),
+        *(
+            (name, "--rounds")
+            for name in ("imports", "limits", "local", "pipeline", "startup", "transport")
+        ),
         ("prompt_cache", "--rounds"),
         ("console", "--rounds"),
         ("many_keys", "--rounds"),

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.transport.base import HttpRequest
-from antiphon.transport.requests import write_connect, write_head
+from antiphon.transport.requests import HeadWriter, write_connect
 from antiphon.transport.targets import parse_target
 
 SECRET = "sk-secret"
@@ -14,7 +14,7 @@ SECRET = "sk-secret"
 def head(**fields: Any) -> bytes:
     given = {"method": "POST", "url": "http://a.example/v1?x=1", **fields}
     request = HttpRequest(**given)
-    return write_head(request, parse_target(request.url))
+    return HeadWriter().write(request, parse_target(request.url))
 
 
 def test_head_has_the_host_and_the_length() -> None:
@@ -45,7 +45,7 @@ def test_length_is_told_where_there_could_be_a_body(method: str, body: bytes, to
 def test_head_for_a_proxy_names_the_server() -> None:
     request = HttpRequest(method="GET", url="http://a:81/b")
     more = (("proxy-authorization", "Basic x"),)
-    assert write_head(request, parse_target(request.url), absolute=True, more=more) == (
+    assert HeadWriter().write(request, parse_target(request.url), absolute=True, more=more) == (
         b"GET http://a:81/b HTTP/1.1\r\nhost: a:81\r\nproxy-authorization: Basic x\r\n\r\n"
     )
     assert write_connect("a:443", more) == (

@@ -34,9 +34,7 @@ class Head:
     @property
     def headers(self) -> Headers:
         if self._headers is None:  # many answers are read without a look at them
-            self._headers = Headers(
-                [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self._pairs]
-            )
+            self._headers = Headers.of_bytes(self._pairs)
         return self._headers
 
 

@@ -5,7 +5,7 @@ application in the same process can stand where a network would be. A transport 
 once; to try again is the business of whoever calls it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -34,6 +34,16 @@ class Headers:
             lower = name.lower()
             values[lower] = f"{values[lower]}, {value}" if lower in values else value
         self._values = values
+
+    @classmethod
+    def of_bytes(cls, pairs: Sequence[tuple[bytes, bytes]]) -> "Headers":
+        """Return headers as they came. They are in Latin-1, if in anything."""
+        headers = cls()
+        values = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in pairs}
+        if len(values) != len(pairs):  # some are repeated, which is rare
+            return cls([(name.decode("latin-1"), text.decode("latin-1")) for name, text in pairs])
+        headers._values = values
+        return headers
 
     def get(self, name: str, default: str | None = None) -> str | None:
         return self._values.get(name.lower(), default)

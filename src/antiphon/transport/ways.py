@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import msgspec
 
 from antiphon.transport.base import HttpRequest
-from antiphon.transport.requests import write_head
+from antiphon.transport.requests import HeadWriter
 from antiphon.transport.targets import Origin, Target, parse_target
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class Ways:
     def __init__(self, verify: Verify, proxy: ProxyChoice) -> None:
         self._verify = verify
         self._proxies = _proxies(proxy)
+        self._writer = HeadWriter()
         self._known: dict[str, Way] = {}
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = None
@@ -81,8 +82,8 @@ class Ways:
     def head(self, request: HttpRequest, way: Way) -> bytes:
         """Return the head of a request. Raises `ValueError` if it would not be one."""
         if way.proxy is None or way.tunnelled:
-            return write_head(request, way.target)
-        return write_head(request, way.target, absolute=True, more=way.proxy.headers)
+            return self._writer.write(request, way.target)
+        return self._writer.write(request, way.target, absolute=True, more=way.proxy.headers)
 
     def context(self) -> "ssl.SSLContext":
         """Return the one context of all secure connections."""
