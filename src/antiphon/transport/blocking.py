@@ -10,8 +10,8 @@ from antiphon.transport import texts
 from antiphon.transport.answer import Head
 from antiphon.transport.base import ConnectionLost, HttpRequest
 from antiphon.transport.channel import Channel, connect
+from antiphon.transport.idle import IdleConnections
 from antiphon.transport.requests import IDEMPOTENT
-from antiphon.transport.shelf import Shelf
 from antiphon.transport.targets import Origin
 from antiphon.transport.ways import Limits, ProxyChoice, Verify, Way, Ways
 
@@ -40,7 +40,7 @@ class Connections:
         self._ways = Ways(verify, proxy)
         self._now = now
         self._free = threading.Condition(threading.Lock())
-        self._idle: Shelf[Channel] = Shelf()
+        self._idle: IdleConnections[Channel] = IdleConnections()
         self._busy: set[Channel] = set()
         self._count = 0
         self._closed = False

@@ -5,9 +5,9 @@ import os
 from collections import deque
 from collections.abc import AsyncGenerator
 
+from antiphon.transport.idle import IdleConnections
 from antiphon.transport.link import Link
 from antiphon.transport.reaching import reach
-from antiphon.transport.shelf import Shelf
 from antiphon.transport.targets import Origin
 from antiphon.transport.texts import all_in_use, already_closed
 from antiphon.transport.ways import Limits, Way, Ways
@@ -21,7 +21,7 @@ class LoopPool:
         self.process = os.getpid()
         self._loop = loop
         self._ways = ways
-        self._idle: Shelf[Link] = Shelf()
+        self._idle: IdleConnections[Link] = IdleConnections()
         self._busy: set[Link] = set()
         self._count = 0
         self._waiters: deque[asyncio.Future[None]] = deque()

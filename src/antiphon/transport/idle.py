@@ -8,7 +8,7 @@ from antiphon.transport.targets import Origin
 C = TypeVar("C")
 
 
-class Shelf(Generic[C]):
+class IdleConnections(Generic[C]):
     """Keeps idle connections, each until its time. Closes none itself, and needs a lock around it.
 
     Of several to one server the newest is taken, so that the others can grow old.
