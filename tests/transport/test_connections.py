@@ -304,6 +304,12 @@ def test_server_that_never_answers(sends: Sender) -> None:
         assert str(caught.value) == f"no answer from {server.url} in 0.05 s"
 
 
+def test_time_that_is_over_is_no_time(sends: Sender, server: RawServer) -> None:
+    for connect_timeout, timeout in ((10, 0.0), (0.0, 10)):
+        with pytest.raises(TransportTimeout, match="in 0 s"):
+            sends.open(server.url, timeout=timeout, connect_timeout=connect_timeout)
+
+
 def test_server_that_falls_silent(sends: Sender) -> None:
     def script(peer: Peer) -> None:
         peer.request()

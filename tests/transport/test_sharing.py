@@ -167,6 +167,32 @@ def test_cancelled_wait_closes_the_connection(kind: str, begun: bool) -> None:
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
+def test_second_reader_of_an_answer_is_refused(kind: str) -> None:
+    async def both() -> None:
+        request = HttpRequest(method="GET", url=server.url)
+        answer = await sends.connections.open(request, connect_timeout=None, timeout=None)
+        assert await answer.read_chunk(None) == b"ab"
+        first = asyncio.create_task(answer.read(None))
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="two tasks"):
+            await answer.read(None)
+        with pytest.raises(ConnectionLost):
+            await first
+
+    with raw_server(silent) as server, sender(kind) as sends:
+        sends.run(both())
+
+
+def test_answer_that_is_forgotten_in_the_middle_of_anything_is_ended() -> None:
+    with raw_server(silent) as server, Connections() as connections:
+        request = HttpRequest(method="GET", url=server.url)
+        answer = connections.open(request, connect_timeout=None, timeout=None)
+        with connections._free:  # as when garbage is collected inside of it
+            del answer
+        assert connections._count == 0
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
 def test_waiters_for_a_connection_are_served_in_turn(kind: str) -> None:
     limits = Limits(max_connections=2)
 

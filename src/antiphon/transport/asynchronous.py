@@ -1,9 +1,8 @@
 """Connections for asyncio."""
 
 import asyncio
-import os
+import contextlib
 from typing import TYPE_CHECKING, Self
-from weakref import WeakKeyDictionary
 
 from antiphon.transport import texts
 from antiphon.transport.answer import Head
@@ -30,7 +29,7 @@ class AsyncConnections:
     ) -> None:
         self._limits = limits or Limits()
         self._ways = Ways(verify, proxy)
-        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopPool] = WeakKeyDictionary()
+        self._pools: dict[asyncio.AbstractEventLoop, LoopPool] = {}
         self._closed = False
 
     async def open(
@@ -44,7 +43,7 @@ class AsyncConnections:
         way = self._ways.to(request.url)
         head = self._ways.head(request, way)
         pool = self._pools.get(asyncio.get_running_loop())
-        if pool is None or pool.process != os.getpid() or self._closed:
+        if pool is None or pool.closed:
             pool = await self._new_pool()
         link = await pool.take(way, connect_timeout)
         try:
@@ -66,7 +65,8 @@ class AsyncConnections:
             if loop is running or not loop.is_running():
                 pool.close()
             else:
-                loop.call_soon_threadsafe(pool.close)
+                with contextlib.suppress(RuntimeError):  # it has ended now
+                    loop.call_soon_threadsafe(pool.close)
         self._pools.clear()
 
     async def __aenter__(self) -> Self:

@@ -39,7 +39,8 @@ class Connections:
         self._limits = limits or Limits()
         self._ways = Ways(verify, proxy)
         self._now = now
-        self._free = threading.Condition(threading.Lock())
+        # Its lock can be taken twice: the end of an answer that is forgotten may come at any time.
+        self._free = threading.Condition(threading.RLock())
         self._idle: IdleConnections[Channel] = IdleConnections()
         self._busy: set[Channel] = set()
         self._count = 0

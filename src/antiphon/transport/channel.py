@@ -63,7 +63,7 @@ class Channel:
         reader.begin(method)
         deadline = None if timeout is None else self._now() + timeout
         try:
-            self._wait_at_most(timeout)
+            self._begin_to_wait(timeout)
             self._send(head, body, deadline)
             if self._timeout == timeout:  # all was written at once
                 self._read()
@@ -82,7 +82,7 @@ class Channel:
             return piece
         deadline = None if timeout is None else self._now() + timeout
         try:
-            self._wait_at_most(timeout)
+            self._begin_to_wait(timeout)
             self._read()
             while not (piece := reader.take()) and not reader.ended:
                 self._wait_until(deadline)
@@ -169,6 +169,11 @@ class Channel:
             elif not writable:
                 raise TimeoutError
         return True
+
+    def _begin_to_wait(self, timeout: float | None) -> None:
+        if timeout is not None and timeout <= 0:
+            raise TimeoutError
+        self._wait_at_most(timeout)
 
     def _wait_at_most(self, timeout: float | None) -> None:
         if timeout != self._timeout:  # it costs a system call

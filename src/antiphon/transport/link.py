@@ -70,6 +70,8 @@ class Link(asyncio.Protocol):
     async def ask(self, head: bytes, method: str, body: bytes, timeout: float | None) -> None:  # noqa: ASYNC109
         """Send a request and wait until the head of its answer has come."""
         self._kept, self._used, self.idle_until = self._used, True, None
+        if timeout is not None and timeout <= 0:
+            raise texts.no_answer(self.origin, timeout)
         reader = self.reader
         reader.begin(method)
         self._long = len(body) > AT_ONCE
@@ -146,6 +148,8 @@ class Link(asyncio.Protocol):
         except ProtocolError as error:
             self._fault = texts.broken(self.origin, error)
             self._transport.abort()
+            self._wake()
+            return
         if reader.size > MOST_KEPT and not self._paused:
             self._paused = True
             self._transport.pause_reading()
@@ -190,7 +194,7 @@ class Link(asyncio.Protocol):
 
     def _has_wanted(self) -> bool:
         reader = self.reader
-        if reader.complete or self._fault is not None or self._paused:
+        if reader.complete or self._paused:
             return True
         if self._want is _Want.HEAD:
             return reader.head_ready
@@ -202,6 +206,8 @@ class Link(asyncio.Protocol):
             raise self._fault
         if self._over:
             raise self._lost() from self._error
+        if self._waiter is not None:
+            raise RuntimeError("two tasks read one answer")
         self._want = want
         self._waiter = self._loop.create_future()
         self._deadline = deadline

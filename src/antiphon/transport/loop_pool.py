@@ -1,7 +1,7 @@
 """The connections of one event loop."""
 
 import asyncio
-import os
+import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator
 
@@ -18,14 +18,13 @@ class LoopPool:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ways: Ways, limits: Limits) -> None:
         self.limits = limits
-        self.process = os.getpid()
         self._loop = loop
         self._ways = ways
         self._idle: IdleConnections[Link] = IdleConnections()
         self._busy: set[Link] = set()
         self._count = 0
         self._waiters: deque[asyncio.Future[None]] = deque()
-        self._closed = False
+        self.closed = False
         self._until_end = _until_end(self)
 
     async def begin(self) -> None:
@@ -51,7 +50,7 @@ class LoopPool:
                 return link
             if timeout is not None:
                 timeout = max(timeout - (self._loop.time() - began), 0.0)
-        if self._closed:
+        if self.closed:
             raise already_closed()
         self._count += 1
         try:
@@ -60,14 +59,14 @@ class LoopPool:
             self._leave()
             raise
         self._busy.add(link)
-        if self._closed:
+        if self.closed:
             self.end(link)
             raise already_closed()
         return link
 
     def give_back(self, link: Link) -> None:
         """Take a connection back whose answer has been read to its end."""
-        if self._closed or not link.reusable or link not in self._busy:
+        if self.closed or not link.reusable or link not in self._busy:
             self.end(link)
             return
         self._busy.discard(link)
@@ -88,12 +87,12 @@ class LoopPool:
 
     def forget(self, link: Link) -> None:
         """End a connection whose answer nobody has any more, from whatever thread."""
-        if not self._loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and its connections with it
             self._loop.call_soon_threadsafe(self.end, link)
 
     def close(self) -> None:
         """Close all of them; what is open ends with `ConnectionLost`."""
-        self._closed = True
+        self.closed = True
         for link in self._idle.clear():
             self._drop(link)
         for link in list(self._busy):
@@ -146,7 +145,7 @@ class LoopPool:
         try:
             async with asyncio.timeout(timeout):
                 await self._in_turn(first=False)
-                while not self._closed:
+                while not self.closed:
                     if kept and (link := self._kept(way.origin)) is not None:
                         return link
                     if self._count < self.limits.max_connections:

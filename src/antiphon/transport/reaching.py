@@ -26,6 +26,8 @@ async def reach(
     make: Callable[[], Link],
 ) -> Link:
     """Connect to where a way leads. Raises `ConnectError`."""
+    if timeout is not None and timeout <= 0:
+        raise texts.connect_timeout(way, timeout)
     try:
         async with asyncio.timeout(timeout):
             return await _reach(way, ways, make)
