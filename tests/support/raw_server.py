@@ -126,6 +126,14 @@ def raw_server(script: Script, context: ssl.SSLContext | None = None) -> Iterato
         server.close()
 
 
+@contextmanager
+def nobody() -> Iterator[str]:
+    """Hold a port at which nobody listens, and yield its URL."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"
+
+
 def answering(*answers: bytes) -> Script:
     """Return a script that answers the requests of a connection, the last answer for all others."""
 

@@ -7,7 +7,7 @@ import pytest
 
 from antiphon.transport import Limits
 from antiphon.transport.base import ConnectError, ConnectionLost, TransportError, TransportTimeout
-from support.raw_server import Peer, RawServer, answering, raw_server
+from support.raw_server import Peer, RawServer, answering, nobody, raw_server
 from support.senders import KINDS, Sender, sender
 
 TEXT = b"all of the body"
@@ -283,8 +283,11 @@ def test_body_without_a_length_ends_with_the_connection(sends: Sender) -> None:
 
 
 def test_nobody_listens(sends: Sender) -> None:
-    with pytest.raises(ConnectError, match=r"no connection to http://127.0.0.1:1: .*refused"):
-        sends.open("http://127.0.0.1:1/")
+    with (
+        nobody() as url,
+        pytest.raises(ConnectError, match=f"no connection to {url}: .*refused"),
+    ):
+        sends.open(url)
 
 
 def test_name_that_is_not_known(sends: Sender) -> None:

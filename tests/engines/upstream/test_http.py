@@ -25,6 +25,7 @@ from antiphon.engines.upstream.messages_api.engine import open_messages_api
 from antiphon.engines.upstream.options import CONTEXT_BY_DEFAULT
 from antiphon.engines.upstream.refusals import seconds
 from support.conversation import answer, ask, first_piece, text_of, tokens_in
+from support.raw_server import nobody
 from support.upstreams import FakeUpstream, fake_upstream
 
 pytestmark = pytest.mark.anyio
@@ -218,9 +219,10 @@ async def test_connection_that_closes_at_once_is_retried_a_few_times(
 
 
 async def test_unreachable_upstream_is_overloaded(opener: OpenEngine) -> None:
-    engine = await opened(opener, "http://127.0.0.1:1")
-    assert (await fails(engine)).kind is EngineErrorKind.OVERLOADED
-    await engine.aclose()
+    with nobody() as url:
+        engine = await opened(opener, url)
+        assert (await fails(engine)).kind is EngineErrorKind.OVERLOADED
+        await engine.aclose()
 
 
 async def test_hanging_up_closes_the_connection(
