@@ -35,6 +35,10 @@ class FakeClock:
         self.sleep(seconds)
 
 
+class Interrupt(BaseException):
+    """What a pressed Ctrl-C is to a test."""
+
+
 class Reply:
     """An answer of a script: a status, headers and a body in chunks, each after some seconds."""
 
@@ -46,7 +50,9 @@ class Reply:
         json: Any = None,
         chunks: Iterable[Chunk] = (),
         seconds: float = 0.0,
+        interrupt: bool = False,
     ) -> None:
+        self._interrupt = interrupt
         self.status = status
         self.headers = Headers((headers or {}).items())
         self.http_version = "1.1"
@@ -59,6 +65,8 @@ class Reply:
 
     def chunk(self, timeout: float | None) -> bytes:
         """Return the next chunk, or fail as a transport does."""
+        if self._interrupt:
+            raise Interrupt
         if not self.left:
             self.ended = True
             return b""

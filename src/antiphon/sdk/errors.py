@@ -213,10 +213,9 @@ DeadlineExceededError = GatewayTimeoutError
 
 def class_of(status: int) -> type[APIStatusError]:
     """Return the class of errors for a status of 400 and above."""
-    by_status = {
-        kind.statuses: kind
-        for kind in (*APIStatusError.__subclasses__(), *InternalServerError.__subclasses__())
-    }
+    kinds = (*APIStatusError.__subclasses__(), *InternalServerError.__subclasses__())
+    # A program may have subclasses of its own.
+    by_status = {kind.statuses: kind for kind in kinds if kind.__module__ == __name__}
     return by_status.get(status, InternalServerError if status >= 500 else APIStatusError)  # noqa: PLR2004
 
 

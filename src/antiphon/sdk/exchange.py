@@ -125,6 +125,8 @@ def exchange(
         for observer in conditions.observers:
             observer.after(call, attempt, outcome)
         if not isinstance(outcome, TransportError) and outcome.status < ERRORS_FROM:
+            if attempt and isinstance(outcome, Answer):
+                return msgspec.structs.replace(outcome, retries=attempt)
             return outcome
         error = _error(call, outcome, attempt)
         if attempt >= conditions.max_retries or not may_pass(outcome):

@@ -1,4 +1,7 @@
-"""Messages: create, stream, parse, run tools, count tokens."""
+"""Messages: create, stream, parse, run tools, count tokens.
+
+Streams are imported when there is one.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +19,6 @@ from antiphon.sdk.message_parameters import (
     is_long,
 )
 from antiphon.sdk.output.methods import AsyncParseMethod, ParseMethod
-from antiphon.sdk.streams import (
-    AsyncMessageStream,
-    AsyncMessageStreamManager,
-    AsyncStream,
-    MessageStream,
-    MessageStreamManager,
-    Stream,
-    open_async_source,
-    open_source,
-)
 from antiphon.sdk.tools.methods import AsyncToolRuns, ToolRuns
 from antiphon.sdk.types.message import Message
 
@@ -35,6 +28,12 @@ if TYPE_CHECKING:
     from antiphon.sdk.output.streams import (
         AsyncParsedMessageStreamManager,
         ParsedMessageStreamManager,
+    )
+    from antiphon.sdk.streams import (
+        AsyncMessageStreamManager,
+        AsyncStream,
+        MessageStreamManager,
+        Stream,
     )
     from antiphon.transport.base import Headers
 
@@ -66,6 +65,8 @@ class CreateMethod:
         Raises `APIError`.
         """
         if stream:
+            from antiphon.sdk.streams import Stream, open_source  # noqa: PLC0415
+
             return Stream(open_source(self._client, create_call(parameters, stream=True)))
         if is_long(parameters, self._client.options):
             return self._long(create_call(parameters, stream=True))[0]
@@ -82,6 +83,8 @@ class CreateMethod:
         return RawResponse(call, self._client.answer(call))
 
     def _long(self, call: Call[Message]) -> tuple[Message, Headers]:
+        from antiphon.sdk.streams import MessageStream, open_source  # noqa: PLC0415
+
         with MessageStream(open_source(self._client, call)) as stream:
             return stream.get_final_message(), stream.response.headers
 
@@ -105,6 +108,8 @@ class AsyncCreateMethod:
     ) -> Message | AsyncStream:
         """As of `Client`."""
         if stream:
+            from antiphon.sdk.streams import AsyncStream, open_async_source  # noqa: PLC0415
+
             call = create_call(parameters, stream=True)
             return AsyncStream(await open_async_source(self._client, call))
         if is_long(parameters, self._client.options):
@@ -122,6 +127,8 @@ class AsyncCreateMethod:
         return RawResponse(call, await self._client.answer(call))
 
     async def _long(self, call: Call[Message]) -> tuple[Message, Headers]:
+        from antiphon.sdk.streams import AsyncMessageStream, open_async_source  # noqa: PLC0415
+
         async with AsyncMessageStream(await open_async_source(self._client, call)) as stream:
             return await stream.get_final_message(), stream.response.headers
 
@@ -173,6 +180,8 @@ class Messages(ToolRuns):
             from antiphon.sdk.output import streams  # noqa: PLC0415
 
             return streams.parsed_stream(self._client, output_format, parameters)
+        from antiphon.sdk.streams import MessageStreamManager  # noqa: PLC0415
+
         return MessageStreamManager(self._client, create_call(parameters, stream=True))
 
     count_tokens = Endpoint(count_tokens_call)
@@ -211,6 +220,8 @@ class AsyncMessages(AsyncToolRuns):
             from antiphon.sdk.output import streams  # noqa: PLC0415
 
             return streams.async_parsed_stream(self._client, output_format, parameters)
+        from antiphon.sdk.streams import AsyncMessageStreamManager  # noqa: PLC0415
+
         return AsyncMessageStreamManager(self._client, create_call(parameters, stream=True))
 
     count_tokens = AsyncEndpoint(count_tokens_call)

@@ -1,0 +1,176 @@
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antiphon.sdk.call import Call, CallOptions, Timeout
+from antiphon.sdk.environment import LOCAL, Environment, read_environment
+from antiphon.sdk.errors import CredentialsError
+from antiphon.sdk.options import (
+    ClientOptions,
+    client_options,
+    headers_of,
+    requests_of,
+    timeout_for,
+    timeout_of,
+)
+
+NOWHERE = Environment()
+
+
+def options(**said: Any) -> ClientOptions:
+    return client_options(**{"environment": NOWHERE, "api_key": "k", **said})
+
+
+def call(admin: bool = False, body: bytes = b"", **own: Any) -> Call[Any]:  # noqa: FBT002
+    settings: CallOptions = own  # type: ignore[assignment] # what a test says
+    return Call(
+        method="POST", path="/v1/x", decode=lambda answer: answer, options=settings, admin=admin,
+        body=body, headers=(("X-Of-Call", "1"),),
+    )  # fmt: skip
+
+
+def test_variables_of_antiphon_come_first() -> None:
+    found = read_environment(
+        {
+            "ANTIPHON_BASE_URL": "http://a",
+            "ANTHROPIC_BASE_URL": "http://b",
+            "ANTIPHON_API_KEY": " ",
+            "ANTHROPIC_API_KEY": " key ",
+            "ANTHROPIC_AUTH_TOKEN": "token",
+            "ANTIPHON_ADMIN_KEY": "admin",
+            "ANTHROPIC_CUSTOM_HEADERS": "X-One: 1\n\n X-Two :a: b \n",
+            "ANTHROPIC_LOG": "debug",
+            "https_proxy": "http://small",
+            "HTTPS_PROXY": "http://large",
+            "HTTP_PROXY": "http://http",
+            "no_proxy": "",
+        }
+    )
+    assert found == Environment(
+        base_url="http://a",
+        api_key="key",
+        auth_token="token",
+        admin_key="admin",
+        headers=(("X-One", "1"), ("X-Two", "a: b")),
+        log="debug",
+        proxies={"HTTPS_PROXY": "http://small", "HTTP_PROXY": "http://http"},
+    )
+    assert "key" not in repr(found)
+    assert read_environment({}) == NOWHERE
+
+
+def test_proxy_of_a_callers_header_is_not_taken() -> None:
+    assert read_environment({"REQUEST_METHOD": "GET", "HTTP_PROXY": "http://evil"}).proxies == {}
+
+
+def test_line_that_is_no_header_is_named_without_its_value() -> None:
+    with pytest.raises(ValueError, match=r"line 2 is not of the form `Name: value`$"):
+        read_environment({"ANTHROPIC_CUSTOM_HEADERS": "a: 1\nsecret"})
+
+
+def test_program_comes_before_the_environment() -> None:
+    environment = Environment(
+        base_url="http://e/v1", api_key="of-e", headers=(("x-a", "e"), ("x-b", "e"))
+    )
+    found = client_options(
+        environment=environment,
+        base_url="http://p/",
+        api_key="of-p",
+        default_headers={"x-a": "p"},
+    )
+    assert (found.base_url, found.api_key) == ("http://p", "of-p")
+    assert found.headers == {"x-a": "p", "x-b": "e"}
+    assert client_options(environment=environment).base_url == "http://e"
+    assert client_options(environment=NOWHERE).base_url == LOCAL
+    assert "of-p" not in repr(found)
+
+
+def test_key_of_the_environment_comes_before_its_token() -> None:
+    both = Environment(api_key="k", auth_token="t")
+    assert client_options(environment=both).auth_token is None
+    found = client_options(environment=both, auth_token="mine")
+    assert (found.api_key, found.auth_token) == (None, "mine")
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        ({"auth_token": "t"}, "give `api_key` or `auth_token`, not both"),
+        ({"max_retries": -1}, "max_retries is -1; it is 0 or more"),
+        ({"base_url": "localhost:8000"}, "base_url is 'localhost:8000'; it begins with http"),
+        ({"timeout": 0}, "timeout is 0; it is more than 0 seconds"),
+        ({"timeout": float("nan")}, "timeout is nan"),
+    ],
+)
+def test_wrong_argument_is_told(said: Mapping[str, Any], fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        options(**said)
+
+
+def test_timeout_of_a_call_comes_before_the_clients() -> None:
+    client = options(timeout=30.0)
+    assert client.timeout == Timeout(connect=5.0, total=30.0, idle=30.0)
+    assert client.own_timeout
+    assert not options().own_timeout
+    assert timeout_for(call(), client) == client.timeout
+    assert timeout_for(call(timeout=2.0), client) == Timeout(connect=2.0, total=2.0, idle=2.0)
+    assert timeout_for(call(timeout=None), client) == Timeout(connect=5.0, total=None, idle=None)
+    own = Timeout(idle=1.0)
+    assert timeout_for(call(timeout=own), client) is own
+
+
+@given(st.floats(0.001, 1e6))
+def test_number_bounds_connecting_too(seconds: float) -> None:
+    found = timeout_of(seconds, Timeout())
+    assert found.connect == min(5.0, seconds)
+    assert timeout_of(seconds, Timeout(connect=None)).connect == seconds
+
+
+def test_later_headers_count() -> None:
+    client = options(default_headers={"User-Agent": "mine", "X-Client": "1"})
+    found = headers_of(call(extra_headers={"x-client": "2", "ACCEPT": None}), client)
+    assert found["user-agent"] == "mine"
+    assert found["x-client"] == "2"
+    assert found["x-of-call"] == "1"
+    assert "accept" not in found
+    assert found["x-api-key"] == "k"
+    assert found["anthropic-version"] == "2023-06-01"
+    assert "content-type" not in found
+    assert headers_of(call(body=b"{}"), client)["content-type"] == "application/json"
+
+
+def test_each_call_has_the_key_that_it_needs() -> None:
+    client = options(admin_key="a")
+    assert headers_of(call(admin=True), client)["x-api-key"] == "a"
+    assert headers_of(call(), client)["x-api-key"] == "k"
+    token = options(api_key=None, auth_token="t")
+    assert headers_of(call(admin=True), token)["authorization"] == "Bearer t"
+
+
+def test_call_without_a_key_says_how_to_give_one() -> None:
+    client = options(api_key=None)
+    with pytest.raises(CredentialsError, match="give `api_key` to the client, or set ANTIPHON_API"):
+        requests_of(call(), client)
+    own = headers_of(call(extra_headers={"Authorization": "Bearer mine"}), client)
+    assert own["authorization"] == "Bearer mine"
+    of_client = options(api_key=None, default_headers={"X-API-Key": "mine"})
+    assert headers_of(call(), of_client)["x-api-key"] == "mine"
+
+
+def test_repeated_request_says_how_often() -> None:
+    make = requests_of(call(body=b"{}"), options())
+    first, second = make(0), make(1)
+    assert second.headers == (*first.headers, ("x-stainless-retry-count", "1"))
+    assert (first.url, first.body, first.method) == (second.url, second.body, "POST")
+
+
+def test_query_of_the_client_is_on_each_call() -> None:
+    client = options(default_query={"beta": "true"})
+    assert requests_of(call(), client)(0).url == f"{LOCAL}/v1/x?beta=true"
+    asked = call(extra_query={"a": [1, 2], "b": False, "c": None})
+    assert (
+        requests_of(asked, client)(0).url == f"{LOCAL}/v1/x?a%5B%5D=1&a%5B%5D=2&b=false&beta=true"
+    )
