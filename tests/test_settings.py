@@ -7,8 +7,16 @@ import pytest
 
 from antiphon.core.billing.pricing import FREE, Price
 from antiphon.core.limits.values import LARGEST_SPEND
+from antiphon.sdk import environment
 from antiphon.secret import Secret
-from antiphon.settings import DEFAULT_MODEL_ID, Settings, SettingsError
+from antiphon.settings import (
+    CLIENT_VARIABLES,
+    DEFAULT_MODEL_ID,
+    PREFIX,
+    SETTING_NAMES,
+    Settings,
+    SettingsError,
+)
 from antiphon.weights.elsewhere import other_stores
 
 
@@ -641,3 +649,18 @@ def test_service_of_the_web_that_cannot_work_is_refused(
     file.write_text(f"[web]\n{table}\n", encoding="utf-8")
     with pytest.raises(SettingsError, match=re.escape(fault)):
         Settings.load({}, environ={}, config=file)
+
+
+def test_variables_of_clients_are_no_settings() -> None:
+    names = [
+        name
+        for value in vars(environment).values()
+        if isinstance(value, tuple)
+        for name in value
+        if isinstance(name, str) and name.startswith(PREFIX)
+    ]
+    assert set(names) >= CLIENT_VARIABLES
+    # Both programs may have one environment: a setting of the server, or none of its business.
+    for name in names:
+        assert (name in CLIENT_VARIABLES) != (name.removeprefix(PREFIX).lower() in SETTING_NAMES)
+    assert load(environ=dict.fromkeys(CLIENT_VARIABLES, "debug")) == load()

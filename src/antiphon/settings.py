@@ -68,6 +68,8 @@ OF_ONE_MODEL = (
 # Settings of earlier releases, each with the reason of its removal.
 _AWAY = "while the Valkey server is away, every request is refused with 529"
 _GONE = {("limits", "when_counters_are_away"): _AWAY, ("limits", "local_share"): _AWAY}
+# Of clients, which may have the environment of a server on the same machine.
+CLIENT_VARIABLES = frozenset({"ANTIPHON_BASE_URL", "ANTIPHON_SDK_LOG"})
 # What an interpreter needs to find its libraries.
 CHILD_VARIABLES = (
     "DYLD_LIBRARY_PATH",
@@ -618,7 +620,7 @@ def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
     """Read `ANTIPHON_PORT=8080`, `ANTIPHON_LLAMA_THREADS=2`, `ANTIPHON_ALIASES=a,b`."""
     values: dict[str, Any] = {}
     for name, text in variables.items():
-        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE:
+        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE or name in CLIENT_VARIABLES:
             continue
         key = name.removeprefix(PREFIX).lower()
         table, _, option = key.partition("_")

@@ -50,7 +50,7 @@ class AsyncClient:
         **parameters: Unpack[ClientParameters],
     ) -> None:
         self.options: ClientOptions = client_options(**parameters)
-        self._now = now
+        self.now = now
         self._own_transport = transport is None
         self._given_transport = transport
         self._sleep = sleep
@@ -99,15 +99,17 @@ class AsyncClient:
         assert stream is not None  # noqa: S101 - what a streamed call ends with
         return stream
 
-    def stream_state(self, call: Call[Any], headers: Headers) -> StreamState:
-        """Return the state of a stream that a call has opened."""
+    def stream_state(self, call: Call[Any], headers: Headers, begun: float) -> StreamState:
+        """Return the state of a stream that a call has opened, which was asked for at `begun`."""
         from antiphon.sdk.streamed import StreamState  # noqa: PLC0415
 
         return StreamState(
-            name=f"{call.method} {call.path}",
-            headers=headers,
+            call,
+            headers,
+            begun=begun,
             idle=timeout_for(call, self.options).idle,
-            now=self._now,
+            now=self.now,
+            observers=self.options.observers,
         )
 
     async def _drive(
@@ -117,7 +119,7 @@ class AsyncClient:
         steps: Steps = exchange(
             call,
             requests_of(call, self.options),
-            conditions_of(call, self.options, now=self._now, wall=time.time, draw=_draw),
+            conditions_of(call, self.options, now=self.now, wall=time.time, draw=_draw),
             streamed=streamed,
         )
         outcome: Outcome | None = None
@@ -163,13 +165,13 @@ class AsyncClient:
 async def send(transport: AsyncTransport, step: Send) -> tuple[Outcome, AsyncResponseStream | None]:
     """Send a request once, and say how it went. Of an opened stream the answer is left open."""
     stream: AsyncResponseStream | None = None
+    begun = time.monotonic()
     try:
-        begun = time.monotonic()
         stream = await transport.open(
             step.request, connect_timeout=step.connect_timeout, timeout=step.timeout
         )
         if step.streamed and stream.status < ERRORS_FROM:
-            return Opened(stream.status, stream.headers), stream
+            return Opened(stream.status, stream.headers, time.monotonic() - begun), stream
         left = None if step.timeout is None else step.timeout - (time.monotonic() - begun)
         body = await stream.read(None if left is None else max(left, 0.001))
         return (
@@ -178,10 +180,12 @@ async def send(transport: AsyncTransport, step: Send) -> tuple[Outcome, AsyncRes
                 headers=stream.headers,
                 body=body,
                 http_version=stream.http_version,
+                elapsed=time.monotonic() - begun,
             ),
             None,
         )
     except TransportError as error:
+        error.elapsed = time.monotonic() - begun
         return error, None
     except BaseException:
         # Cancelled in the middle of an answer: the connection is of no use to anybody.

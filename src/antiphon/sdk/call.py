@@ -51,13 +51,17 @@ class CallOptions(TypedDict, total=False):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole answer. `retries` says how often the call was repeated before it came."""
+    """A whole answer. `retries` says how often the call was repeated before it came.
+
+    `elapsed` are the seconds of its last attempt.
+    """
 
     status: int
     headers: Headers
     body: bytes
     http_version: str = "1.1"
     retries: int = 0
+    elapsed: float = 0.0
 
     @property
     def request_id(self) -> str | None:

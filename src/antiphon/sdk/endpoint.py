@@ -47,6 +47,11 @@ class RawResponse(msgspec.Struct, Generic[T], frozen=True):
     def retries(self) -> int:
         return self.answer.retries
 
+    @property
+    def elapsed(self) -> float:
+        """The seconds that the last attempt took."""
+        return self.answer.elapsed
+
     def read(self) -> bytes:
         return self.answer.body
 

@@ -12,7 +12,7 @@ The rules are those of the official SDKs (reference: retry behaviour), with one 
 bounds the whole call. A wait that would end behind it is not begun; the error comes at once.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -60,6 +60,7 @@ class Opened(msgspec.Struct, frozen=True):
 
     status: int
     headers: Headers
+    elapsed: float = 0.0
 
 
 Outcome: TypeAlias = Answer | Opened | TransportError
@@ -78,8 +79,35 @@ class Observer(Protocol):
         ...
 
     def after(self, call: Call[Any], attempt: int, outcome: Outcome) -> None:
-        """Take note of how an attempt went. An `Opened` stream goes on after it."""
+        """Take note of how an attempt went, and of its `elapsed` seconds.
+
+        An `Opened` stream goes on after it. An observer that also has the method `ended` of
+        `StreamObserver` is told of its end.
+        """
         ...
+
+
+class StreamEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """How a stream ended.
+
+    `elapsed` are the seconds since it was asked for, `first` those until its first content.
+    `start` and `end` are the JSON of the events with the message's facts and its usage, as far as
+    they came. Without an `error` it came to its end, or the program left it (`whole` is false).
+    """
+
+    headers: Headers
+    elapsed: float
+    first: float | None
+    whole: bool
+    error: APIError | None
+    start: Mapping[str, Any]
+    end: Mapping[str, Any]
+
+
+class StreamObserver(Observer, Protocol):
+    """An observer that is told of the ends of streams as well."""
+
+    def ended(self, call: Call[Any], stream: StreamEnd) -> None: ...
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):

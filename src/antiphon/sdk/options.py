@@ -11,6 +11,7 @@ from antiphon.sdk.call import JSON, Call, Timeout
 from antiphon.sdk.environment import LOCAL, Environment, read_environment
 from antiphon.sdk.errors import CredentialsError
 from antiphon.sdk.exchange import Conditions, Observer
+from antiphon.sdk.log import CallLog, set_up
 from antiphon.transport.base import HttpRequest
 
 API_VERSION = "2023-06-01"
@@ -77,6 +78,7 @@ def client_options(**said: Unpack[ClientParameters]) -> ClientOptions:
     address = (said.get("base_url") or environment.base_url or LOCAL).rstrip("/")
     if not address.startswith(("http://", "https://")):
         raise ValueError(f"base_url is {address!r}; it begins with http:// or https://")
+    set_up(environment.log)
     default = Timeout()
     return ClientOptions(
         base_url=address.removesuffix("/v1"),
@@ -87,7 +89,7 @@ def client_options(**said: Unpack[ClientParameters]) -> ClientOptions:
         max_retries=retries,
         headers={**dict(environment.headers), **(said.get("default_headers") or {})},
         query=said.get("default_query") or {},
-        observers=said.get("observers", ()),
+        observers=(*said.get("observers", ()), CallLog()),
         proxies=environment.proxies,
         own_timeout="timeout" in said,
     )

@@ -6,11 +6,12 @@ Drivers read chunks and hand them in: one that blocks, one for asyncio (`streams
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from antiphon.sdk.call import Call
 from antiphon.sdk.errors import (
     APIConnectionError,
     APIError,
@@ -21,7 +22,7 @@ from antiphon.sdk.errors import (
     status_of,
 )
 from antiphon.sdk.event_reader import EventReader
-from antiphon.sdk.exchange import status_error
+from antiphon.sdk.exchange import Observer, StreamEnd, status_error
 from antiphon.sdk.fold import EventOrderError, MessageFold
 from antiphon.sdk.types.derived import (
     CitationEvent,
@@ -39,7 +40,10 @@ from antiphon.sdk.types.events import (
     InputJSONDelta,
     Ping,
     RawContentBlockDeltaEvent,
+    RawContentBlockStartEvent,
     RawContentBlockStopEvent,
+    RawMessageDeltaEvent,
+    RawMessageStartEvent,
     RawMessageStopEvent,
     RawMessageStreamEvent,
     SignatureDelta,
@@ -57,6 +61,7 @@ if TYPE_CHECKING:
 LONGEST_END_S = 1.0
 # A frame of a ping has fewer bytes.
 LONGEST_PING = 128
+BEFORE_CONTENT = frozenset({Ping, RawMessageStartEvent, RawContentBlockStartEvent})
 NOT_SHOWN_AS_THEY_ARE = frozenset({Ping, ErrorEvent, RawMessageStopEvent})
 
 
@@ -67,18 +72,32 @@ class StreamState:
     `idle` bounds the seconds in which a stream brings nothing but pings.
     """
 
-    def __init__(
-        self, *, name: str, headers: Headers, idle: float | None, now: Callable[[], float]
+    def __init__(  # noqa: PLR0913 - each is a fact of the call
+        self,
+        call: Call[Any],
+        headers: Headers,
+        *,
+        begun: float,
+        idle: float | None,
+        now: Callable[[], float],
+        observers: Sequence[Observer] = (),
     ) -> None:
         self.headers = headers
         self.failure: APIError | None = None
         self.over = False
-        self._name = name
+        self._call = call
+        self._name = f"{call.method} {call.path}"
+        self._begun = begun
         self._idle = idle
         self._now = now
+        self._observers = observers
+        self._first_content: float | None = None
         self._last_content = now()
         self._reader = EventReader()
         self._stopped = False
+        self._ended = False
+        self._start: RawMessageStreamEvent | None = None
+        self._end: RawMessageStreamEvent | None = None
 
     def wait(self) -> float | None:
         """Return how many seconds to wait for the next chunk, at most."""
@@ -93,7 +112,7 @@ class StreamState:
         events = reader.feed(chunk) if chunk else reader.rest()
         kinds = set(map(type, events))
         if len(kinds) > (Ping in kinds) or reader.waiting > LONGEST_PING:
-            self._last_content = self._now()
+            self._note_content(kinds, events)
         if reader.fault is not None:
             self.failure = self._validation_error(reader.fault)
         found: Any = events
@@ -107,6 +126,40 @@ class StreamState:
             self.failure = self.failure or self._idle_error()
         shown: list[RawMessageStreamEvent] = found
         return shown
+
+    def _note_content(self, kinds: set[type], events: Iterable[Any]) -> None:
+        """Take note of when content came, and of the events that the observers are told."""
+        self._last_content = self._now()
+        if self._first_content is None and kinds - BEFORE_CONTENT:
+            self._first_content = self._last_content
+        if RawMessageStartEvent in kinds or RawMessageDeltaEvent in kinds:
+            for event in events:
+                if isinstance(event, RawMessageStartEvent):
+                    self._start = event
+                elif isinstance(event, RawMessageDeltaEvent):
+                    self._end = event
+
+    def finish(self) -> None:
+        """Tell the observers, once, that nothing follows."""
+        self.over = True
+        if self._ended:
+            return
+        self._ended = True
+        first = self._first_content
+        end = StreamEnd(
+            headers=self.headers,
+            elapsed=self._now() - self._begun,
+            first=None if first is None else first - self._begun,
+            whole=self._stopped and self.failure is None,
+            error=self.failure,
+            start={} if self._start is None else self._start.to_dict(),
+            end={} if self._end is None else self._end.to_dict(),
+        )
+        for observer in self._observers:
+            ended: Callable[[Call[Any], StreamEnd], None] | None
+            ended = getattr(observer, "ended", None)
+            if ended is not None:
+                ended(self._call, end)
 
     def _idle_left(self) -> float | None:
         return None if self._idle is None else self._idle - (self._now() - self._last_content)

@@ -47,9 +47,9 @@ class EventSource:
         return []
 
     def close(self) -> None:
-        self.state.over = True
         with suppress(TransportError):
             self.response.close()
+        self.state.finish()
 
 
 class AsyncEventSource:
@@ -75,20 +75,22 @@ class AsyncEventSource:
         return []
 
     def close(self) -> None:
-        self.state.over = True
         self.response.close()
+        self.state.finish()
 
 
 def open_source(client: Client, call: Call[Any]) -> EventSource:
     """Make a call and return its stream when the head has come. Raises `APIError`."""
+    begun = client.now()
     response = client.open(call)
-    return EventSource(response, client.stream_state(call, response.headers))
+    return EventSource(response, client.stream_state(call, response.headers, begun))
 
 
 async def open_async_source(client: AsyncClient, call: Call[Any]) -> AsyncEventSource:
     """Make a call and return its stream when the head has come. Raises `APIError`."""
+    begun = client.now()
     response = await client.open(call)
-    return AsyncEventSource(response, client.stream_state(call, response.headers))
+    return AsyncEventSource(response, client.stream_state(call, response.headers, begun))
 
 
 class Stream:

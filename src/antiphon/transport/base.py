@@ -69,7 +69,12 @@ class Headers:
 
 
 class TransportError(Exception):
-    """No answer, or not all of it. The text says what happened, for whoever runs the program."""
+    """No answer, or not all of it. The text says what happened, for whoever runs the program.
+
+    `elapsed` are the seconds until then, if who sent the request notes them.
+    """
+
+    elapsed: float = 0.0
 
 
 class ConnectError(TransportError):

@@ -1,0 +1,91 @@
+"""The log of the SDK: the logger `antiphon` of the standard library.
+
+At `info` it has each attempt that failed, at `debug` each attempt and each stream that ended: what
+was called, the status, the seconds, the id of the request and the headers of the answer. Bodies are
+never logged, and of headers that hold secrets only the names. `ANTIPHON_SDK_LOG` (or
+`ANTHROPIC_LOG`) = `info` or `debug` shows it on standard error.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from antiphon.sdk.call import Answer, Call
+from antiphon.sdk.exchange import ERRORS_FROM, Opened, Outcome, StreamEnd
+from antiphon.transport.base import Headers, TransportError
+
+if TYPE_CHECKING:
+    import logging
+
+LOGGER = "antiphon"
+LEVELS = {"info": 20, "debug": 10}
+SECRET = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"})
+
+
+class CallLog:
+    """Logs calls. A program that does not import `logging` pays nothing for it."""
+
+    def before(self, _call: Call[Any], _attempt: int) -> float:
+        return 0.0
+
+    def after(self, call: Call[Any], attempt: int, outcome: Outcome) -> None:
+        failed = isinstance(outcome, TransportError) or outcome.status >= ERRORS_FROM
+        level = LEVELS["info" if failed else "debug"]
+        logger = _logger(level)
+        if logger is None:
+            return
+        what = f"{call.method} {call.path}: {_told(outcome)} in {outcome.elapsed:.3f} s"
+        if attempt:
+            what += f", attempt {attempt + 1}"
+        if not isinstance(outcome, TransportError) and logger.isEnabledFor(LEVELS["debug"]):
+            what += f"; headers: {shown(outcome.headers)}"
+        logger.log(level, "%s", what)
+
+    def ended(self, call: Call[Any], stream: StreamEnd) -> None:
+        level = LEVELS["debug" if stream.error is None else "info"]
+        logger = _logger(level)
+        if logger is None:
+            return
+        how = "ended" if stream.whole else "was left"
+        if stream.error is not None:
+            how = f"failed ({type(stream.error).__name__})"
+        told = f"{call.method} {call.path}: the stream{_request(stream.headers)} {how}"
+        logger.log(level, "%s after %.3f s", told, stream.elapsed)
+
+
+def shown(headers: Headers) -> str:
+    """Return headers as one text, without secrets."""
+    return ", ".join(
+        f"{name}: {'<redacted>' if name in SECRET else value}" for name, value in headers.items()
+    )
+
+
+def set_up(level: str | None) -> None:
+    """Show the log on standard error, if a level of this SDK is named."""
+    number = LEVELS.get((level or "").lower())
+    if number is None:
+        return
+    import logging  # noqa: PLC0415 - 10 ms, and few programs ask for it
+
+    logging.basicConfig(format="[%(asctime)s - %(name)s - %(levelname)s] %(message)s")
+    logging.getLogger(LOGGER).setLevel(number)
+
+
+def _logger(level: int) -> logging.Logger | None:
+    module = sys.modules.get("logging")
+    if module is None:
+        return None
+    logger: logging.Logger = module.getLogger(LOGGER)
+    return logger if logger.isEnabledFor(level) else None
+
+
+def _told(outcome: Outcome) -> str:
+    if isinstance(outcome, Answer | Opened):
+        return f"{outcome.status}{_request(outcome.headers)}"
+    return f"no answer ({type(outcome).__name__}: {outcome})"
+
+
+def _request(headers: Headers) -> str:
+    request_id = headers.get("request-id")
+    return f" ({request_id})" if request_id else ""
