@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from antiphon.sdk.tools.memory import MemoryTool
     from antiphon.sdk.tools.results import ToolCall, ToolError, ToolResult
     from antiphon.sdk.tools.runner import ToolRunner
+    from antiphon.sdk.tracing import CallSpans
 
 __version__ = "0.1.0"
 
@@ -57,6 +58,7 @@ _TOOLS = "antiphon.sdk.tools"
 _PLACES = {
     "Client": "antiphon.sdk.client",
     "AsyncClient": "antiphon.sdk.async_client",
+    "CallSpans": "antiphon.sdk.tracing",
     "Timeout": "antiphon.sdk.call",
     "AntiphonError": _ERRORS,
     "APIConnectionError": _ERRORS,
@@ -112,6 +114,7 @@ __all__ = [
     "AsyncToolRunner",
     "AuthenticationError",
     "BadRequestError",
+    "CallSpans",
     "Client",
     "ConflictError",
     "CredentialsError",

@@ -162,6 +162,11 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __del__(self) -> None:
+        # Of a client that nobody closed. Its sockets belong to no loop, so this is always right.
+        if "_own_transport" in self.__dict__:
+            self.close()
+
     def __repr__(self) -> str:
         return f"Client(base_url={self.options.base_url!r})"
 
