@@ -1,11 +1,13 @@
 """A server that always says the same, in both vocabularies: `python -m benchmarks.upstream`.
 
-It costs as little as a server can, so that what stands in front of it is what is measured: bytes
-that were made once, one protocol for each connection, no reading beyond the request's end.
+With a number, streams of messages have so many times ten pieces of text. It costs as little as a
+server can, so that what stands in front of it is what is measured: bytes that were made once, one
+protocol for each connection, no reading beyond the request's end.
 """
 
 import asyncio
 import re
+import sys
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -66,11 +68,11 @@ def _message(**more: Any) -> dict[str, Any]:
     }
 
 
-def _messages_stream() -> bytes:
+def _messages_stream(times: int) -> bytes:
     block = {"type": "text", "text": ""}
     deltas = [
         {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word}}
-        for word in WORDS
+        for word in WORDS * times
     ]
     events: list[dict[str, Any]] = [
         {"type": "message_start", "message": _message(content=[], stop_reason=None)},
@@ -88,14 +90,17 @@ def _messages_stream() -> bytes:
     return _stream(frames)
 
 
-def answers() -> dict[tuple[str, bool], bytes]:
-    """Return what is said at each path, to who asks for a stream and to who does not."""
+def answers(times: int = 1) -> dict[tuple[str, bool], bytes]:
+    """Return what is said at each path, to who asks for a stream and to who does not.
+
+    Streams of messages have `times` times as many pieces.
+    """
     choice = {"index": 0, "message": {"role": "assistant", "content": TEXT}}
     whole = {"id": "chatcmpl-1", "choices": [{**choice, "finish_reason": "stop"}]}
     return {
         (CHAT, True): _chat_stream(),
         (CHAT, False): _whole(_json(whole)),
-        (MESSAGES, True): _messages_stream(),
+        (MESSAGES, True): _messages_stream(times),
         (MESSAGES, False): _whole(_json(_message())),
         (COUNT, False): _whole(_json({"input_tokens": 12})),
         (TOKENIZE, False): _whole(_json({"count": 12})),
@@ -144,8 +149,8 @@ STREAMED: Final = re.compile(rb'"stream": ?true')
 NOT_FOUND: Final = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
 
 
-async def _serve() -> None:
-    said, asked = answers(), Asked()
+async def _serve(times: int) -> None:
+    said, asked = answers(times), Asked()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(said, asked), "127.0.0.1", 0)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
@@ -154,7 +159,7 @@ async def _serve() -> None:
 
 def main() -> None:
     """Serve until SIGTERM."""
-    uvloop.run(_serve())
+    uvloop.run(_serve(int(sys.argv[1]) if len(sys.argv) > 1 else 1))
 
 
 if __name__ == "__main__":
