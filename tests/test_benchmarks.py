@@ -25,7 +25,7 @@ LONG = [
     pytest.param(name, marks=pytest.mark.soak)
     for name in (
         *("startup", "imports", "memory", "adapters", "transport"),
-        *("limits", "batches", "console", "many_keys", "pipeline", "sdk_typescript"),
+        *("limits", "batches", "console", "many_keys", "pipeline", "sdk", "sdk_typescript"),
     )
 ]
 
@@ -71,6 +71,7 @@ def quick_figures(name: str, folder: Path, *options: str) -> tuple[list[dict[str
         ("interference", "--rounds"),
         ("batches", "--rounds"),
         ("race", "--rounds"),
+        ("sdk", "--rounds"),
         ("batches", "--requests"),
         ("engines", "--rounds"),
         ("malformed_calls", "--requests"),

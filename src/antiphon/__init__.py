@@ -38,6 +38,8 @@ if TYPE_CHECKING:
         UnprocessableEntityError,
     )
     from antiphon.sdk.json_types.guaranteed import transform_schema
+    from antiphon.sdk.message_parameters import omit
+    from antiphon.sdk.message_parameters import omit as NOT_GIVEN  # noqa: N812
     from antiphon.sdk.output.parsed import OutputError, ParsedMessage
     from antiphon.sdk.output.streams import AsyncParsedMessageStream, ParsedMessageStream
     from antiphon.sdk.streams import AsyncMessageStream, AsyncStream, MessageStream, Stream
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ERRORS = "antiphon.sdk.errors"
+_OTHER_NAMES = {"NOT_GIVEN": "omit"}
 _MODULES = frozenset({"types"})
 _OUTPUT = "antiphon.sdk.output"
 _STREAMS = "antiphon.sdk.streams"
@@ -58,6 +61,8 @@ _TOOLS = "antiphon.sdk.tools"
 _PLACES = {
     "Client": "antiphon.sdk.client",
     "AsyncClient": "antiphon.sdk.async_client",
+    "NOT_GIVEN": "antiphon.sdk.message_parameters",
+    "omit": "antiphon.sdk.message_parameters",
     "CallSpans": "antiphon.sdk.tracing",
     "Timeout": "antiphon.sdk.call",
     "AntiphonError": _ERRORS,
@@ -101,6 +106,7 @@ _PLACES = {
 }
 
 __all__ = [
+    "NOT_GIVEN",
     "APIConnectionError",
     "APIError",
     "APIResponseValidationError",
@@ -142,6 +148,7 @@ __all__ = [
     "__version__",
     "beta_async_tool",
     "beta_tool",
+    "omit",
     "tool",
     "transform_schema",
     "types",
@@ -154,7 +161,7 @@ def __getattr__(name: str) -> Any:
     place = _PLACES.get(name)
     if place is None:
         raise AttributeError(f"module 'antiphon' has no attribute {name!r}")
-    return getattr(import_module(place), name)
+    return getattr(import_module(place), _OTHER_NAMES.get(name, name))
 
 
 def __dir__() -> list[str]:

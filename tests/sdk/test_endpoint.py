@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import inspect
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 import antiphon
 from antiphon.sdk.call import path_of, query_pairs
+from antiphon.sdk.environment import Environment
 from antiphon.sdk.models import ModelInfo
 from antiphon.transport.base import ConnectError
 from support.sdk import AsyncScriptedTransport, FakeClock, Interrupt, Reply, ScriptedTransport
@@ -223,3 +225,39 @@ def test_values_of_a_query_are_written_as_the_api_reads_them() -> None:
         ("d", "2026-01-02T00:00:00+00:00"),
         ("e", "1.5"),
     )
+
+
+def test_client_with_other_options_shares_the_connections() -> None:
+    environment = Environment(auth_token="t")
+    transport = ScriptedTransport(*[Reply(json=MODEL) for _ in range(3)])
+    client = antiphon.Client(
+        transport=transport, environment=environment, default_headers={"x-a": "1"}
+    )
+    client.with_options(timeout=7.0, max_retries=0).models.retrieve("m")
+    assert transport.timeouts[-1][0] == 5.0
+    assert transport.headers()["authorization"] == "Bearer t"
+    assert transport.headers()["x-a"] == "1"
+    with client.with_options(auth_token="mine") as other:
+        other.with_options(api_key="k").models.retrieve("m")
+    assert transport.headers()["x-api-key"] == "k"
+    assert "authorization" not in transport.headers()
+    assert not transport.closed
+
+
+def test_client_that_shares_connections_keeps_who_made_them() -> None:
+    copy = antiphon.Client(api_key="k").with_options(max_retries=0)
+    gc.collect()
+    # Not closed with its first client, which nobody holds: so it says that nobody is there.
+    with pytest.raises(antiphon.APIConnectionError, match="refused"):
+        copy.with_options(base_url="http://127.0.0.1:9").models.retrieve("m")
+
+
+def test_async_client_with_other_options_shares_the_connections() -> None:
+    async def retrieve() -> None:
+        client, transport = async_client_of(Reply(json=MODEL))
+        await client.with_options(default_headers={"x-a": "1"}).models.retrieve("m")
+        assert transport.headers()["x-a"] == "1"
+        await client.close()
+        assert not transport.closed
+
+    asyncio.run(retrieve())

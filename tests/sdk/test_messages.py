@@ -281,3 +281,13 @@ print(sorted(bad & set(sys.modules)))
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert found.stdout.strip() == "[]"
+
+
+def test_omitted_parameter_is_as_if_it_were_not_given() -> None:
+    assert sent(system=antiphon.omit, timeout=antiphon.NOT_GIVEN, tools=antiphon.NOT_GIVEN) == ASKED
+    assert not antiphon.omit
+    assert repr(antiphon.NOT_GIVEN) == "omit"
+    client, transport = client_of(Reply(json={"input_tokens": 1}))
+    asked = {"model": "m", "messages": ASKED["messages"]}
+    client.messages.count_tokens(**asked, system=antiphon.omit)
+    assert transport.body() == asked

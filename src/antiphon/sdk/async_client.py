@@ -22,10 +22,12 @@ from antiphon.sdk.exchange import (
 from antiphon.sdk.options import (
     ClientOptions,
     ClientParameters,
+    changed_parameters,
     client_options,
     conditions_of,
     requests_of,
     timeout_for,
+    with_environment,
 )
 from antiphon.transport.base import AsyncResponseStream, AsyncTransport, Headers, TransportError
 
@@ -49,7 +51,9 @@ class AsyncClient:
         now: Callable[[], float] = time.monotonic,
         **parameters: Unpack[ClientParameters],
     ) -> None:
-        self.options: ClientOptions = client_options(**parameters)
+        self._parameters = with_environment(parameters)
+        self.options: ClientOptions = client_options(**self._parameters)
+        self._parent: Self | None = None
         self.now = now
         self._own_transport = transport is None
         self._given_transport = transport
@@ -63,6 +67,18 @@ class AsyncClient:
         from antiphon.transport import AsyncConnections  # noqa: PLC0415
 
         return AsyncConnections(proxy=self.options.proxies)
+
+    def with_options(self, **changes: Unpack[ClientParameters]) -> Self:
+        """Return a client with other parameters that shares the connections of this one."""
+        client = type(self)(
+            transport=self.transport,
+            sleep=self._sleep,
+            now=self.now,
+            **changed_parameters(self._parameters, changes),
+        )
+        # What it shares is closed with this one, so this one stays.
+        client._parent = self  # noqa: SLF001 - one of its own kind
+        return client
 
     @cached_property
     def messages(self) -> AsyncMessages:

@@ -16,6 +16,7 @@ LONGEST_UNSTREAMED = 21_333
 """The most tokens that an answer without a stream may have: 10 minutes of the fastest model."""
 
 A = TypeVar("A", bound=Answered)
+P = TypeVar("P", bound=Mapping[str, Any])
 JsonParam: TypeAlias = Mapping[str, Any] | msgspec.Struct
 
 
@@ -64,6 +65,31 @@ class MessageParameters(PromptParameters, total=False):
     diagnostics: JsonParam | None
 
 
+class Omit:
+    """The type of `omit`."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "omit"
+
+
+omit: Any = Omit()
+"""In place of a parameter: as if it were not given. `NOT_GIVEN` is another name of it."""
+
+
+def without_omitted(parameters: P) -> P:
+    """Return parameters without those that are `omit`."""
+    if not any(type(value) is Omit for value in parameters.values()):
+        return parameters
+    given: Any = {name: value for name, value in parameters.items() if type(value) is not Omit}
+    left: P = given
+    return left
+
+
 _OPTIONS = CallOptions.__optional_keys__ | {"betas"}
 _OF_PROMPT = PromptParameters.__required_keys__ | PromptParameters.__optional_keys__
 _OF_MESSAGE = MessageParameters.__required_keys__ | MessageParameters.__optional_keys__
@@ -71,6 +97,7 @@ _OF_MESSAGE = MessageParameters.__required_keys__ | MessageParameters.__optional
 
 def create_call(parameters: MessageParameters, *, stream: bool) -> Call[Message]:
     """Return the call of a message. Raises `TypeError` for parameters that there are not."""
+    parameters = without_omitted(parameters)
     required = MessageParameters.__required_keys__
     body = _body("create", parameters, known=_OF_MESSAGE, required=required)
     if stream:
@@ -81,8 +108,9 @@ def create_call(parameters: MessageParameters, *, stream: bool) -> Call[Message]
 def count_tokens_call(**parameters: Unpack[PromptParameters]) -> Call[MessageTokensCount]:
     """Count the tokens of a prompt; nothing is generated or billed."""
     required = PromptParameters.__required_keys__
-    body = _body("count_tokens", parameters, known=_OF_PROMPT, required=required)
-    return _call("messages/count_tokens", MessageTokensCount, parameters, body)
+    given: Any = without_omitted(parameters)
+    body = _body("count_tokens", given, known=_OF_PROMPT, required=required)
+    return _call("messages/count_tokens", MessageTokensCount, given, body)
 
 
 def _body(

@@ -59,6 +59,20 @@ class ClientParameters(TypedDict, total=False):
     environment: Environment | None
 
 
+def with_environment(said: ClientParameters) -> ClientParameters:
+    """Return parameters with the environment as it is now, so that a copy has the same."""
+    return {**said, "environment": said.get("environment") or read_environment()}
+
+
+def changed_parameters(said: ClientParameters, changes: ClientParameters) -> ClientParameters:
+    """Return parameters with others in their place; a key takes the place of a token, too."""
+    kept: ClientParameters = {**said}
+    if {"api_key", "auth_token"} & changes.keys():
+        kept.pop("api_key", None)
+        kept.pop("auth_token", None)
+    return {**kept, **changes}
+
+
 def client_options(**said: Unpack[ClientParameters]) -> ClientOptions:
     """Complete what a program says by the environment.
 
