@@ -1,4 +1,7 @@
+import copy
+import pickle
 import typing
+from collections.abc import Callable
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -8,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import antiphon.types
+from antiphon.sdk.call import Answer
 from antiphon.sdk.types import blocks, citations, events, message
 from antiphon.sdk.types.base import Answered, Unknown
 from antiphon.sdk.types.blocks import TextBlock, ToolUseBlock, UnknownBlock
-from antiphon.sdk.types.decoding import decode_answer
+from antiphon.sdk.types.decoding import answered, decode_answer
 from antiphon.sdk.types.message import Message, MessageTokensCount, Usage
+from antiphon.transport.base import Headers
 from antiphon.wire import citations as wire_citations
 from antiphon.wire import content as wire_content
 from antiphon.wire import errors as wire_errors
@@ -261,6 +266,25 @@ def test_copy_of_an_answer_is_the_callers_own() -> None:
     answer = decode_answer(Message, msgspec.json.encode(message_json(usage={"a": {"b": 1}})))
     answer.usage.to_dict()["a"]["b"] = 2
     assert answer.usage.to_dict() == {"a": {"b": 1}}
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [copy.copy, copy.deepcopy, lambda answer: pickle.loads(pickle.dumps(answer))],  # noqa: S301 - its own
+)
+def test_copied_and_stored_answer_has_all_that_came(stored: Callable[[Message], Message]) -> None:
+    content = [{"type": "text", "text": "a", "new": 1}, {"type": "hum", "hum": "m"}]
+    raw = msgspec.json.encode(message_json(content=content, mood="calm"))
+    answer = answered(Message)(
+        Answer(status=200, headers=Headers([("request-id", "req_1")]), body=raw)
+    )
+    again = stored(answer)
+    assert again == answer
+    assert again.to_dict() == answer.to_dict()
+    assert again.content[0].extra == {"new": 1}
+    assert again.request_id == "req_1"
+    block = answer.content[1]
+    assert stored(block) == block  # type: ignore[arg-type, comparison-overlap]
 
 
 def test_text_of_an_answer_shows_what_is_not_a_default() -> None:

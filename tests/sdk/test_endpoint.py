@@ -12,7 +12,7 @@ import antiphon
 from antiphon.sdk.call import path_of, query_pairs
 from antiphon.sdk.environment import Environment
 from antiphon.sdk.models import ModelInfo
-from antiphon.transport.base import ConnectError
+from antiphon.transport.base import ConnectError, HttpRequest, TransportError
 from support.sdk import AsyncScriptedTransport, FakeClock, Interrupt, Reply, ScriptedTransport
 
 MODEL = {"id": "m", "type": "model", "display_name": "M", "created_at": "then"}
@@ -242,6 +242,19 @@ def test_client_with_other_options_shares_the_connections() -> None:
     assert transport.headers()["x-api-key"] == "k"
     assert "authorization" not in transport.headers()
     assert not transport.closed
+
+
+def test_forgotten_client_closes_its_connections() -> None:
+    client = antiphon.Client(api_key="k")
+    connections = client.transport
+    # A resource and its client hold each other.
+    assert client.models is client.models
+    del client
+    gc.collect()
+    with pytest.raises(TransportError, match="closed"):
+        connections.open(
+            HttpRequest(method="GET", url="http://127.0.0.1:9"), connect_timeout=1, timeout=1
+        )
 
 
 def test_client_that_shares_connections_keeps_who_made_them() -> None:

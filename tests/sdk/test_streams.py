@@ -379,6 +379,14 @@ def test_stream_of_something_else_is_told() -> None:
         next(stream)
 
 
+@pytest.mark.parametrize("kind", ["application/json", "text/html; charset=utf-8"])
+def test_answer_without_a_stream_is_told(kind: str) -> None:
+    reply = Reply(headers={"content-type": kind}, json=message_json())
+    client = antiphon.Client(api_key="k", transport=ScriptedTransport(reply))
+    with pytest.raises(antiphon.APIResponseValidationError, match=f"none of the API: it is {kind}"):
+        list(client.messages.create(stream=True, **ASKED))
+
+
 def test_order_that_no_server_keeps_is_told() -> None:
     client, _ = client_of(frames(EVENTS[1:]))
     with (

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from weakref import finalize
 
 from antiphon.sdk.call import Answer, Call, json_body, query_pairs, result_of
 from antiphon.sdk.exchange import (
@@ -70,7 +71,10 @@ class Client:
             return self._given_transport
         from antiphon.transport import Connections  # noqa: PLC0415 - sockets, when one is needed
 
-        return Connections(proxy=self.options.proxies)
+        connections = Connections(proxy=self.options.proxies)
+        # Of a client that nobody closed. It belongs to no loop, so this is right at any moment.
+        finalize(self, connections.close)
+        return connections
 
     def with_options(self, **changes: Unpack[ClientParameters]) -> Self:
         """Return a client with other parameters that shares the connections of this one."""
@@ -177,11 +181,6 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def __del__(self) -> None:
-        # Of a client that nobody closed. Its sockets belong to no loop, so this is always right.
-        if "_own_transport" in self.__dict__:
-            self.close()
 
     def __repr__(self) -> str:
         return f"Client(base_url={self.options.base_url!r})"

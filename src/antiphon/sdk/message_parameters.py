@@ -180,5 +180,7 @@ def is_long(parameters: MessageParameters, options: ClientOptions) -> bool:
 
     Such a call is streamed underneath, unless the program says itself how long it may take.
     """
-    most = parameters.get("max_tokens", 0)
-    return most > LONGEST_UNSTREAMED and "timeout" not in parameters and not options.own_timeout
+    parameters = without_omitted(parameters)
+    most: Any = parameters.get("max_tokens")
+    long = isinstance(most, int) and most > LONGEST_UNSTREAMED
+    return long and "timeout" not in parameters and not options.own_timeout

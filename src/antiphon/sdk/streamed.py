@@ -96,6 +96,8 @@ class StreamState:
         self._reader = EventReader()
         self._stopped = False
         self._ended = False
+        kind = headers.get("content-type") or ""
+        self._is_no_stream = kind.startswith(("application/json", "text/html"))
         self._start: RawMessageStreamEvent | None = None
         self._end: RawMessageStreamEvent | None = None
 
@@ -115,6 +117,8 @@ class StreamState:
             self._note_content(kinds, events)
         if reader.fault is not None:
             self.failure = self._validation_error(reader.fault)
+        if self._is_no_stream:
+            self.failure = self._validation_error(f"it is {self.headers['content-type']}")
         found: Any = events
         if self._stopped or not kinds.isdisjoint(NOT_SHOWN_AS_THEY_ARE):
             found = self._shown(events)

@@ -25,10 +25,15 @@ if TYPE_CHECKING:
 
 
 class EventSource:
-    """Reads the events of an answer, a chunk at a time."""
+    """Reads the events of an answer, a chunk at a time.
 
-    def __init__(self, response: ResponseStream, state: StreamState) -> None:
-        self.response, self.state = response, state
+    `client` closes its connections when nobody holds it, so a stream holds it.
+    """
+
+    def __init__(
+        self, response: ResponseStream, state: StreamState, client: Client | None = None
+    ) -> None:
+        self.response, self.state, self._client = response, state, client
 
     def next(self) -> list[RawMessageStreamEvent]:
         """Return the next events; none at the end. Raises `APIError`."""
@@ -83,7 +88,7 @@ def open_source(client: Client, call: Call[Any]) -> EventSource:
     """Make a call and return its stream when the head has come. Raises `APIError`."""
     begun = client.now()
     response = client.open(call)
-    return EventSource(response, client.stream_state(call, response.headers, begun))
+    return EventSource(response, client.stream_state(call, response.headers, begun), client)
 
 
 async def open_async_source(client: AsyncClient, call: Call[Any]) -> AsyncEventSource:

@@ -8,11 +8,14 @@ attribute), and goes back to the server unchanged.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, TypeVar
 
 import msgspec
 
 JsonObject: TypeAlias = dict[str, Any]
+
+A = TypeVar("A", bound="Answered")
 
 # The name in an instance's `__dict__` of where it came from: it is no field, so it has no part in
 # comparisons, texts and JSON.
@@ -142,6 +145,16 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True, dict=True, repr_omit_d
         known = {*self.__struct_fields__, self.__struct_config__.tag_field}
         return {name: value for name, value in self.to_dict().items() if name not in known}
 
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: Any) -> Self:
+        return restored(*self.__reduce__()[1])
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[type[Self], bytes, str | None]]:
+        # What this SDK does not know is no field, and goes along all the same.
+        return restored, (type(self), msgspec.json.encode(self.to_dict()), self.request_id)
+
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
@@ -174,6 +187,16 @@ class Unknown(Answered, frozen=True, kw_only=True):
     @property
     def extra(self) -> JsonObject:
         return {name: value for name, value in self.to_dict().items() if name != "type"}
+
+
+def restored(kind: type[A], raw: bytes, request_id: str | None) -> A:
+    """Return a struct of an answer that was copied or stored."""
+    from antiphon.sdk.types.decoding import decode_answer  # noqa: PLC0415 - it is above this module
+
+    made = decode_answer(kind, raw)
+    if request_id is not None:
+        made.__dict__["_request_id"] = request_id
+    return made
 
 
 def copied(value: JsonObject) -> JsonObject:
