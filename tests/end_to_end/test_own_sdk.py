@@ -1,5 +1,9 @@
 import asyncio
 import base64
+import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +14,12 @@ import pytest
 
 import antiphon
 from antiphon.sdk.types.message import Message
+from support.images import png
 from support.pdf import pdf
 from support.processes import KEY, Program
+
+PAGE = Path(__file__).parents[2] / "docs/sdk/python.md"
+PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def asked(text: str, **more: Any) -> Any:
@@ -146,3 +154,18 @@ def test_models_are_listed(client: antiphon.Client) -> None:
     assert [model.id for model in models] == ["scripted"]
     raw = client.models.retrieve.raw("claude-local")
     assert msgspec.json.decode(raw.read())["id"] == raw.parse().id
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_program_of_the_page_runs(program: str, scripted: Program, tmp_path: Path) -> None:
+    (tmp_path / "picture.png").write_bytes(png())
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "ANTIPHON_BASE_URL": scripted.url, "ANTIPHON_API_KEY": KEY},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert not ran.stderr
