@@ -1,5 +1,6 @@
 import asyncio
 import base64
+import gc
 import os
 import re
 import subprocess
@@ -69,6 +70,15 @@ def test_long_stream_is_read_to_its_end(client: antiphon.Client) -> None:
     events = list(raw)
     assert events[-1].type == "message_stop"
     assert sum(event.type == "content_block_delta" for event in events) == len(pieces)
+
+
+def test_stream_of_a_forgotten_client_is_read_to_its_end(scripted: Program) -> None:
+    stream = antiphon.Client(base_url=scripted.url, api_key=KEY).messages.create(
+        **asked("go on", max_tokens=2048), stream=True
+    )
+    next(stream)
+    gc.collect()
+    assert list(stream)[-1].type == "message_stop"
 
 
 def test_async_client_answers_many_at_once(scripted: Program) -> None:

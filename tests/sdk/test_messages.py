@@ -189,8 +189,9 @@ def test_file_in_the_result_of_a_tool_is_read() -> None:
     body = sent(messages=[{"role": "user", "content": [result, document]}])
     found = body["messages"][0]["content"]
     encoded = base64.b64encode(PNG).decode()
-    assert found[0]["content"][0]["source"]["data"] == encoded
-    assert found[1]["source"]["content"][0]["source"]["data"] == encoded
+    wanted = {"type": "base64", "media_type": "image/png", "data": encoded}
+    assert found[0]["content"][0]["source"] == wanted
+    assert found[1]["source"]["content"][0]["source"] == wanted
 
 
 def test_blocks_where_messages_stand_are_errors() -> None:
