@@ -1,5 +1,6 @@
 import asyncio
 import gc
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -404,13 +405,34 @@ def test_request_of_a_stream_is_made_when_the_with_begins() -> None:
         assert reply.clock is not None
 
 
-def test_snapshots_are_linear() -> None:
-    pieces = 20_000
-    client, _ = client_of(frames(events_of(*["ab"] * pieces)))
-    joined = 0
-    with client.messages.stream(**ASKED) as stream:
-        for event in stream:
-            joined += isinstance(event, TextEvent)
-    # Nobody asked for a snapshot, so none was made: the fold has only pieces.
-    assert joined == pieces
-    assert len(stream.get_final_text()) == 2 * pieces
+def test_time_of_a_stream_grows_with_its_length() -> None:
+    def blocks_of_memory(pieces: int) -> int:
+        """Count what is allocated at most: joined texts would be as many as there are pieces."""
+        client, _ = client_of(frames(events_of(*["x" * 1000] * pieces)))
+        with client.messages.stream(**ASKED) as stream:
+            next(stream)
+            tracemalloc.start()
+            told = [event for event in stream if isinstance(event, TextEvent)]
+            assert len(told) == pieces
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        assert len(stream.get_final_text()) == 1000 * pieces
+        return peak
+
+    # Kept snapshots of 1,600 pieces would have 1.3 GB.
+    assert blocks_of_memory(1600) < 8 * blocks_of_memory(400) < 50_000_000
+
+
+def test_forgotten_async_stream_needs_no_loop(recwarn: pytest.WarningsRecorder) -> None:
+    async def forget() -> Any:
+        client, _ = async_client_of(frames(EVENTS[:5]), frames(EVENTS[5:]))
+        stream = await client.messages.create(stream=True, **ASKED)
+        await anext(stream)
+        manager = client.messages.stream(**ASKED)
+        return stream, manager
+
+    left = asyncio.run(forget())
+    # The loop is closed when they are collected.
+    del left
+    gc.collect()
+    assert not recwarn.list
