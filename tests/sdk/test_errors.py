@@ -1,3 +1,4 @@
+import pickle
 from typing import Any
 
 import msgspec
@@ -9,6 +10,8 @@ import antiphon
 from antiphon.sdk import errors
 from antiphon.sdk.errors import APIStatusError, class_of, status_of
 from antiphon.sdk.exchange import status_error
+from antiphon.sdk.types.blocks import TextBlock
+from antiphon.sdk.types.message import Message
 from antiphon.transport.base import Headers
 from antiphon.wire.errors import ErrorDetail, ErrorEnvelope
 
@@ -38,6 +41,19 @@ def test_error_has_the_facts_of_its_envelope() -> None:
     assert error.request_id == "req_1"
     assert str(error) == "429 rate_limit_error: Slow down. (req_1)"
     assert str(error_of(429, ENVELOPE, retries=2)).endswith("(req_1) after 3 attempts")
+
+
+def test_error_travels_between_processes() -> None:
+    error = error_of(429, ENVELOPE, retries=2)
+    error.partial = Message(id="msg_1", model="m", content=[TextBlock(text="so far")])
+    error.add_note("A note.")
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - its own
+    assert (type(again), str(again), again.args) == (type(error), str(error), error.args)
+    assert (again.error_code, again.request_id) == (error.error_code, error.request_id)
+    assert again.partial == error.partial
+    assert again.__notes__ == ["A note."]
+    other = antiphon.APITimeoutError("late")
+    assert str(pickle.loads(pickle.dumps(other))) == "late"  # noqa: S301 - its own
 
 
 def test_request_id_of_the_body_is_told_where_no_header_has_one() -> None:

@@ -47,6 +47,10 @@ STATUS_OF_TYPE: Mapping[str, int] = MappingProxyType(
 class AntiphonError(Exception):
     """Anything that this SDK raises itself, except for wrong arguments."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors travel between processes; by default only their text would.
+        return _remade, (type(self), self.args, self.__dict__)
+
 
 class CredentialsError(AntiphonError):
     """A call needs a key, and the client has none."""
@@ -209,6 +213,14 @@ class OverloadedError(InternalServerError):
 AnthropicError = AntiphonError
 ContentTooLargeError = RequestTooLargeError
 DeadlineExceededError = GatewayTimeoutError
+
+
+def _remade(
+    kind: type[AntiphonError], args: tuple[Any, ...], facts: dict[str, Any]
+) -> AntiphonError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(facts)
+    return error
 
 
 def class_of(status: int) -> type[APIStatusError]:
