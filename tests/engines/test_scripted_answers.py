@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from antiphon.core.errors import OverloadedError
 from antiphon.core.prompt import Turn
 from antiphon.engines.base import (
     EngineConfig,
@@ -10,12 +11,20 @@ from antiphon.engines.base import (
     Finished,
     FinishReason,
     Prompt,
+    Refusal,
     Thinking,
     ThinkingChunk,
     Tool,
     ToolChoice,
 )
-from antiphon.engines.scripted import ScriptedEngine, open_scripted
+from antiphon.engines.scripted import (
+    ChosenReply,
+    ScriptedCall,
+    ScriptedEngine,
+    ScriptedOptions,
+    ScriptedReply,
+    open_scripted,
+)
 from antiphon.wire.content import BlockParam, TextParam, ToolResultParam
 from support.conversation import answer, calls_in, text_of, turn
 
@@ -119,3 +128,40 @@ async def test_json_that_is_required_is_made_from_its_schema() -> None:
     events = await answer(engine, ask(output_schema=schema))
     assert json.loads(text_of(events)) == {"a": 1}
     assert events[-1] == Finished(FinishReason.END_TURN, 1)
+
+
+async def test_chosen_reply_is_said_as_it_is() -> None:
+    asked: list[Prompt] = []
+
+    def choose(prompt: Prompt) -> ChosenReply:
+        asked.append(prompt)
+        call = ScriptedCall(name="unknown", input={"n": 1})
+        return ChosenReply(reply=ScriptedReply(text="So.", tool_calls=(call,)))
+
+    engine = ScriptedEngine(ScriptedOptions(), choose=choose)
+    prompt = ask(tools=(SAY,), tool_choice=ToolChoice(mode="any"))
+    events = await answer(engine, prompt)
+    assert text_of(events) == "So."
+    assert calls_in(events) == [("unknown", '{"n":1}')]
+    assert asked == [prompt]
+
+
+async def test_chosen_reply_ends_as_it_says() -> None:
+    refusal = Refusal("cyber", "No.")
+    chosen = [
+        ChosenReply(reply=ScriptedReply(text="No."), reason=FinishReason.REFUSAL, refusal=refusal),
+        ChosenReply(reply=ScriptedReply(text="Two words", after=100), failure=OverloadedError()),
+        None,
+    ]
+    engine = ScriptedEngine(ScriptedOptions(text="Else."), choose=lambda _: chosen.pop(0))
+    assert (await answer(engine, ask()))[-1] == Finished(FinishReason.REFUSAL, 1, refusal)
+    said: list[object] = []
+
+    async def hear() -> None:
+        async for event in engine.generate(ask()):
+            said.append(event)  # noqa: PERF401 - of an error too, what came before it counts
+
+    with pytest.raises(OverloadedError):
+        await hear()
+    assert text_of(said) == "Two words"
+    assert text_of(await answer(engine, ask())) == "Else."

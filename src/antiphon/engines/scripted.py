@@ -37,6 +37,7 @@ from antiphon.engines.base import (
     Finished,
     FinishReason,
     Prompt,
+    Refusal,
     Started,
     checked,
 )
@@ -116,8 +117,26 @@ class ScriptedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     parks: bool = True
 
 
+class ChosenReply(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to one prompt, from a program that is asked for it.
+
+    It is said as it is: `tool_choice` and the schema of the request change nothing. With a
+    `failure` that is raised at the end of `text`. `tokens_per_second` takes the place of the
+    option; `reason` and `refusal` are those of an end by itself.
+    """
+
+    reply: ScriptedReply
+    failure: Exception | None = None
+    tokens_per_second: float | None = None
+    reason: FinishReason = FinishReason.END_TURN
+    refusal: Refusal | None = None
+
+
 class ScriptedEngine:
-    """A whole `Engine` without a model."""
+    """A whole `Engine` without a model.
+
+    `choose` is asked once for the answer to each prompt; `None` leaves it to the options.
+    """
 
     def __init__(
         self,
@@ -125,8 +144,10 @@ class ScriptedEngine:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         *,
         cache_minimum_tokens: int = MINIMUM_TOKENS,
+        choose: Callable[[Prompt], ChosenReply | None] = lambda _: None,
     ) -> None:
         self._options = options
+        self._choose = choose
         self._sleep = sleep
         self._runner = StepRunner()
         self._counting = StepRunner()
@@ -170,23 +191,26 @@ class ScriptedEngine:
         sleep = self._sleep if parking is None else _Parkable(parking, self._sleep).sleep
         counted = await self._counted(prompt)
         read = counted.size.tokens
+        chosen = self._choose(prompt)
         reply, script = await self._runner.run(
-            partial(self._script, prompt), brief=read <= LONG_TEXT
+            partial(self._script, prompt, chosen), brief=read <= LONG_TEXT
         )
+        chosen = chosen or ChosenReply(reply=reply, failure=_failure(reply))
         confirmed = self._confirmed(counted)
         yield Started(input_tokens=read, confirmed=confirmed)
         unread = read - (confirmed.reused if confirmed else 0)
         delay_s = reply.delay_s + _seconds(unread, self._options.prefill_tokens_per_second)
         if delay_s:
             await sleep(delay_s)
-        if confirmed and (reply.error is None or reply.after):
+        if confirmed and (chosen.failure is None or reply.after):
             self._kept.keep(counted)
         room = self.capabilities.context_tokens - read
         limit = max(0, min(prompt.max_tokens, room))
         full = FinishReason.CONTEXT_WINDOW if room < prompt.max_tokens else FinishReason.MAX_TOKENS
-        pause = _seconds(1, self._options.tokens_per_second)
+        speed = chosen.tokens_per_second
+        pause = _seconds(1, self._options.tokens_per_second if speed is None else speed)
         # An answer that is full before its error has none.
-        fails = reply.error is not None and reply.after <= limit
+        fails = chosen.failure is not None and reply.after <= limit
         script = islice(script, reply.after if fails else limit)
         sent = 0
         while few := tuple(islice(script, 1 if pause else BREATH)):
@@ -197,13 +221,13 @@ class ScriptedEngine:
             sent += len(few)
             if len(few) == BREATH:
                 await sleep(0)
-        if reply.error is not None and (fails or sent < limit):
-            raise EngineError(reply.error, "the script says so")
+        if chosen.failure is not None and (fails or sent < limit):
+            raise chosen.failure
         # The token that ends a turn needs room as every other does.
         ends = sent < limit
         if parking is not None:
             parking.watch(None)
-        yield Finished(FinishReason.END_TURN, tokens=1) if ends else Finished(full)
+        yield Finished(chosen.reason, 1, chosen.refusal) if ends else Finished(full)
 
     async def aclose(self) -> None:
         self.ready = False
@@ -221,20 +245,29 @@ class ScriptedEngine:
                 return reply
         return self._default
 
-    def _script(self, prompt: Prompt, work: Work) -> tuple[ScriptedReply, Iterator[EngineEvent]]:
+    def _script(
+        self, prompt: Prompt, chosen: ChosenReply | None, work: Work
+    ) -> tuple[ScriptedReply, Iterator[EngineEvent]]:
         turn = _last_user_turn(prompt)
         question = "".join(turn.texts)
-        reply = self._reply_to([question, *_results(turn)])
+        reply = chosen.reply if chosen else self._reply_to([question, *_results(turn)])
         text = question if reply.echo else reply.text
         last = prompt.turns[-1]
         if last.role == "assistant":
             # A prefill is continued, not repeated.
             text = text.removeprefix("".join(last.texts))
-        text, calls = reply_as_required(prompt, text, reply.tool_calls, work)
+        calls = reply.tool_calls
+        if chosen is None:
+            text, calls = reply_as_required(prompt, text, calls, work)
         thinks = prompt.thinking.mode != "disabled"
-        thought = self._thoughts[reply.thinking][: prompt.thinking.budget] if thinks else ()
+        thought = self._thoughts.get(reply.thinking) or tokens(reply.thinking)
+        thought = thought[: prompt.thinking.budget] if thinks else ()
         pieces = self._cut.get(text) or chunks(text)
         return reply, events_of(thought, pieces, calls)
+
+
+def _failure(reply: ScriptedReply) -> EngineError | None:
+    return None if reply.error is None else EngineError(reply.error, "the script says so")
 
 
 def _last_user_turn(prompt: Prompt) -> Turn:
