@@ -324,9 +324,12 @@ async def open_ledger(  # noqa: PLR0913 - the last two are rarely given
     Raises `StoreError`.
     """
     name = public_id("", entropy(ID_ENTROPY))
-    journal = await to_thread.run_sync(create_journal, folder, name)
+    # In one thread, one after the other: each way to a thread delays the start.
+    journal, damaged = await to_thread.run_sync(
+        lambda: (create_journal(folder, name), damaged_files(folder))
+    )
     ledger = Ledger(journal, receivers, now, flush_every_s)
-    ledger.report_damaged(await to_thread.run_sync(damaged_files, folder))
+    ledger.report_damaged(damaged)
     ledger.start()
     try:
         yield ledger

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
-from sqlalchemy import URL, Engine, make_url
+from sqlalchemy import URL, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from antiphon.store.database.backend import Backend
@@ -19,7 +19,7 @@ from antiphon.store.database.disk import DiskUsage
 from antiphon.store.database.errors import DatabaseUnavailableError, StoreError, explained
 from antiphon.store.database.instance_lock import OnLockChange
 from antiphon.store.database.postgresql import open_postgresql
-from antiphon.store.database.sqlite import open_sqlite, path_text
+from antiphon.store.database.sqlite import MakeEngine, open_sqlite, path_text
 
 if TYPE_CHECKING:
     from aiosqlite import Connection
@@ -158,24 +158,33 @@ def sqlite_url(path: Path) -> str:
     return URL.create("sqlite+aiosqlite", database=path_text(path)).render_as_string()
 
 
-async def open_database(
+async def open_database(  # noqa: PLR0913 - the parts that tests replace
     url: str,
     *,
     patience_s: float = PATIENCE_S,
     connect: Callable[..., "Connection"] | None = None,
     clock: Callable[[], float] = monotonic,
     disk_usage: DiskUsage = shutil.disk_usage,
+    make_engine: MakeEngine = create_engine,
+    durable: bool = True,
 ) -> Database:
     """Open `sqlite+aiosqlite:///path` (created if it is missing) or `postgresql+asyncpg://…`.
 
     `connect` replaces `aiosqlite.connect` for connections to SQLite. By `clock`, in seconds, the
     signal of changes looks each second whether the file of SQLite is still there. `disk_usage` says
-    what is free on its disk.
+    what is free on its disk. `make_engine` makes SQLAlchemy's engines of an SQLite file; a
+    file that is not `durable` may be lost at a power cut.
     """
     parsed = parsed_url(url)
     match parsed.get_backend_name():
         case "sqlite":
-            return Database(await open_sqlite(parsed, patience_s, connect, clock, disk_usage))
+            return Database(
+                await open_sqlite(
+                    *(parsed, patience_s, connect, clock, disk_usage),
+                    make_engine=make_engine,
+                    durable=durable,
+                )
+            )
         case "postgresql" | "postgres":
             return Database(open_postgresql(parsed, patience_s))
         case other:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, TypeAlias
 
 from anyio import to_thread
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -26,21 +26,33 @@ WAL_INDEX_HEADER = 48
 LOOK_EVERY_S = 1.0
 # FULL syncs the log at every commit, NORMAL only now and then: after a power cut a revoked key
 # could be valid again, and a new key lost whose secret was shown once. `kill -9` harms neither.
-_PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA synchronous = FULL")
+_SYNCED, _NEVER_SYNCED = "PRAGMA synchronous = FULL", "PRAGMA synchronous = OFF"
+
+MakeEngine: TypeAlias = Callable[..., Engine]
+"""A function with the parameters of `sqlalchemy.create_engine`."""
 
 
-async def open_sqlite(
+async def open_sqlite(  # noqa: PLR0913 - the parts that tests replace
     url: URL,
     patience_s: float,
     connect: Connect | None = None,
     clock: Callable[[], float] = monotonic,
     disk_usage: DiskUsage = shutil.disk_usage,
+    *,
+    make_engine: MakeEngine = create_engine,
+    durable: bool = True,
 ) -> Backend:
     """Open the file; create it if it is missing, readable only by its owner."""
     path = _path(url)
-    await to_thread.run_sync(_prepare, path, patience_s)
+    if durable:
+        await to_thread.run_sync(_prepare, path, patience_s)
+    else:
+        # Such a file is in memory, and nobody else has it open: there is nothing to wait for.
+        _prepare(path, patience_s)
     file = OpenedFile(path)
     driver = DriverThreads(connect)
+    synced = _SYNCED if durable else _NEVER_SYNCED
+    engine = partial(_engine, path, driver.connect, patience_s, make_engine=make_engine)
 
     async def watch() -> ChangeSignal:
         return SqliteSignal(path, file, clock)
@@ -48,8 +60,8 @@ async def open_sqlite(
     # `query_only` makes a write in a read transaction fail. Such a write is the hazard that
     # IMMEDIATE avoids: of two transactions that read and then write, one overwrites the other.
     return Backend(
-        readers=_engine(path, driver.connect, "BEGIN", patience_s, "PRAGMA query_only = ON"),
-        writers=_engine(path, driver.connect, "BEGIN IMMEDIATE", patience_s, connections=1),
+        readers=engine("BEGIN", synced, "PRAGMA query_only = ON"),
+        writers=engine("BEGIN IMMEDIATE", synced, connections=1),
         watch=watch,
         lost=file.lost,
         closed=partial(driver.ended, patience_s),
@@ -228,12 +240,13 @@ def _connect(path: Path, timeout_s: float) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
 
 
-def _engine(
+def _engine(  # noqa: PLR0913 - what an engine is made of
     path: Path,
     connect: Connect,
-    begin: str,
     patience_s: float,
+    begin: str,
     *pragmas: str,
+    make_engine: MakeEngine,
     connections: int = 5,
 ) -> Engine:
     """Return an engine whose transactions open with `begin`; the driver opens none itself."""
@@ -242,7 +255,7 @@ def _engine(
         "timeout": patience_s,
         "async_creator_fn": connect,
     }
-    engine = create_engine(
+    engine = make_engine(
         URL.create("sqlite+aiosqlite", database=str(path)),
         connect_args=arguments,
         pool_size=connections,
@@ -256,7 +269,7 @@ def _engine(
     def prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
         del entry
         cursor = connection.cursor()
-        for pragma in (*_PRAGMAS, *pragmas):
+        for pragma in ("PRAGMA foreign_keys = ON", *pragmas):
             cursor.execute(pragma)
         cursor.close()
 
