@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from antiphon.testing.instance import UnusedAnswersError as UnusedAnswersError
     from antiphon.testing.instance import server as server
     from antiphon.testing.requests import RecordedRequest as RecordedRequest
+    from antiphon.testing.tape import Cassette as Cassette
+    from antiphon.testing.tape import CassetteMismatchError as CassetteMismatchError
+    from antiphon.testing.tape import cassette as cassette
+    from antiphon.testing.tape_file import CassetteError as CassetteError
 
 _PLACES: Final = {
     "answers": ("Answer", "answer", "refusal", "thinking", "tool_call"),
@@ -56,6 +60,8 @@ _PLACES: Final = {
     ),
     "instance": ("MissingExtraError", "Server", "UnusedAnswersError", "server"),
     "requests": ("RecordedRequest",),
+    "tape": ("Cassette", "CassetteMismatchError", "cassette"),
+    "tape_file": ("CassetteError",),
 }
 _MODULES: Final = {name: module for module, names in _PLACES.items() for name in names}
 
