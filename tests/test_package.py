@@ -33,7 +33,8 @@ from importlib import import_module
 for root in sys.argv[1:]:
     package = import_module(root)
     for found in pkgutil.walk_packages(package.__path__, root + "."):
-        if not found.name.endswith((".__main__", ".migrations.env")):
+        # The plugin is imported by pytest alone.
+        if not found.name.endswith((".__main__", ".migrations.env", ".testing.plugin")):
             import_module(found.name)
 print(package.__file__)
 """
