@@ -30,7 +30,7 @@ LONG = [
 ]
 
 
-@pytest.mark.parametrize("name", ["schemas", "metrics", *LONG])
+@pytest.mark.parametrize("name", ["schemas", "metrics", "testing", *LONG])
 def test_benchmark_runs_and_keeps_its_figures(name: str, tmp_path: Path) -> None:
     figures, table = quick_figures(name, tmp_path)
     assert figures
@@ -72,6 +72,7 @@ def quick_figures(name: str, folder: Path, *options: str) -> tuple[list[dict[str
         ("batches", "--rounds"),
         ("race", "--rounds"),
         ("sdk", "--rounds"),
+        ("testing", "--rounds"),
         ("batches", "--requests"),
         ("engines", "--rounds"),
         ("malformed_calls", "--requests"),
