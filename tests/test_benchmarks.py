@@ -25,7 +25,8 @@ LONG = [
     pytest.param(name, marks=pytest.mark.soak)
     for name in (
         *("startup", "imports", "memory", "adapters", "transport"),
-        *("limits", "batches", "console", "many_keys", "pipeline", "sdk", "sdk_typescript"),
+        *("limits", "batches", "console", "many_keys", "pipeline", "replicas"),
+        *("sdk", "sdk_typescript"),
     )
 ]
 
