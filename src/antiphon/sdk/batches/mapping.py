@@ -1,0 +1,427 @@
+"""The map: rows go into batches, batches are waited for, results come back row by row.
+
+One flow, for both clients. What has happened stands in the journal before anything relies on it,
+so a run that is killed anywhere is continued by the next one:
+
+    rows ─▶ requests ─▶ part ══▶ create (by key) ─▶ batch ══▶ wait ─▶ results ══▶ emit
+                          └── on the disk ──┘          └─ on the disk ─┘
+
+A part without a batch is one whose create may have reached the server. It is sent again with the
+same key and the same bytes, and Antiphon answers with the batch that the first one made. Where no
+server keeps keys, `finding` looks for that batch first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from antiphon.sdk.batches.finding import find_batch
+from antiphon.sdk.batches.journal import (
+    CANCELED,
+    ERRORED,
+    EXPIRED,
+    SUCCEEDED,
+    Journal,
+    Part,
+    RowChangedError,
+)
+from antiphon.sdk.batches.operations import batch_results, create_encoded
+from antiphon.sdk.batches.rows import (
+    MOST_BYTES,
+    MOST_REQUESTS,
+    MapProgress,
+    Requests,
+    RowFunction,
+    custom_id_of,
+    map_result,
+    may_pass,
+)
+from antiphon.sdk.batches.types import MessageBatch, read_line
+from antiphon.sdk.batches.waiting import CANCEL_WITHIN_S, Poll, Waiting, cancel_quietly, passes
+from antiphon.sdk.call import Call, CallOptions
+from antiphon.sdk.errors import APIConnectionError, APIError, APIStatusError
+from antiphon.sdk.exchange import Pause
+from antiphon.sdk.flow import END, Ask, Emit, Flow, FlowStep, NextRow, ReadLines, Work
+
+KEYS_LIVE_S = 23 * 3600.0
+"""For so long a key is surely known; Antiphon forgets it after a day."""
+
+TOO_MANY = 429
+
+
+class MapOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a map works.
+
+    A part has at most `part_requests` and `part_bytes`; `open_parts` batches may be open at once.
+    A row that expires, or ends with an error that may pass, goes into `retries` more batches.
+    """
+
+    ordered: bool = True
+    retries: int = 0
+    part_requests: int = MOST_REQUESTS
+    part_bytes: int = MOST_BYTES
+    open_parts: int = 100
+    cancel_on_interrupt: bool = False
+    waiting: Waiting = Waiting()
+
+    def __post_init__(self) -> None:
+        if not 0 < self.part_requests <= MOST_REQUESTS:
+            raise ValueError(f"`part_requests` is 1 to {MOST_REQUESTS}")
+        if not 0 < self.part_bytes <= MOST_BYTES:
+            raise ValueError(f"`part_bytes` is 1 to {MOST_BYTES}")
+        if self.open_parts < 1 or self.retries < 0:
+            raise ValueError("`open_parts` is 1 or more, and `retries` 0 or more")
+
+
+class MapJob(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of a map. `keeps_keys`: the server knows `idempotency-key`.
+
+    `now` counts seconds from anywhere, and `wall` from the epoch.
+    """
+
+    function: RowFunction
+    journal: Journal
+    options: MapOptions
+    call_options: CallOptions
+    keeps_keys: bool
+    progress: Callable[[MapProgress], object] | None
+    now: Callable[[], float]
+    wall: Callable[[], float]
+
+
+def map_flow(job: MapJob) -> Flow[None]:
+    """Emit a `MapResult` for each row. Raises `APIError`, `JournalError`, `OSError`."""
+    run: _Run | None = None
+    try:
+        yield Work(job.journal.open)
+        run = _Run(job)
+        yield from run.all()
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        wanted = job.options.cancel_on_interrupt and not isinstance(error, Exception)
+        if wanted and run is not None:
+            yield from run.cancel(error)
+        raise
+    finally:
+        job.journal.close()
+
+
+class _Run:
+    """The state of one run."""
+
+    def __init__(self, job: MapJob) -> None:
+        self._job, self._journal, self._options = job, job.journal, job.options
+        self._requests = Requests(job.function, self._journal.header.id)
+        self._seen = 0
+        self._rows_ended = False
+        # Rows of the next part: new ones, and those that are tried again.
+        self._next: list[int] = []
+        self._next_bytes = 0
+        self._again: deque[int] = deque()
+        self._unsent: deque[Part] = deque()
+        self._polls: dict[int, Poll] = {}
+        self._settled = bytearray()
+        # Where the emission stands: the next row, or the rows that are ready in any order.
+        self._emitted = 0
+        self._ready: deque[int] = deque()
+        self._told: MapProgress | None = None
+        self._ended: Counter[int] = Counter()
+        self._sending: Part | None = None
+
+    def all(self) -> Flow[None]:
+        self._resume()
+        while True:
+            yield from self._fill()
+            yield from self._poll()
+            yield from self._emit()
+            self._tell()
+            if self._is_done():
+                return
+            if self._may_fill() or not self._polls:
+                continue
+            due = min(poll.due for poll in self._polls.values())
+            yield Pause(max(0.001, due - self._job.now()))
+
+    def cancel(self, cause: BaseException) -> Flow[None]:
+        """Cancel every batch that is open, and the one that was just being created."""
+        part = self._sending
+        if part is not None and self._key_lives(part):
+            try:
+                batch: MessageBatch = yield Ask(self._create(part, CANCEL_WITHIN_S))
+                self._journal.set_batch(part, batch.id)
+                self._watch(part)
+            except APIError as error:
+                cause.add_note(f"A batch that was being created may be left: {error}")
+        for number, poll in self._polls.items():
+            if (yield from cancel_quietly(poll.batch_id, cause)) is not None:
+                self._journal.set_interrupted(self._journal.parts[number])
+
+    # What earlier runs have done
+
+    def _resume(self) -> None:
+        self._settled.extend(bytes(self._journal.count))
+        for part in self._journal.parts:
+            if part.batch is None:
+                self._unsent.append(part)
+            elif part.collected:
+                self._settle(part)
+            else:
+                self._watch(part)
+
+    # Rows into parts, parts into batches
+
+    def _may_fill(self) -> bool:
+        if len(self._polls) >= self._options.open_parts:
+            return False
+        return bool(self._unsent or self._again or self._next) or not self._rows_ended
+
+    def _fill(self) -> Flow[None]:
+        """Read rows and make batches of them, until enough are open, or nothing is left."""
+        while self._may_fill():
+            if not self._unsent:
+                yield from self._read_part()
+            if self._unsent:
+                yield from self._send(self._unsent.popleft())
+            yield from self._emit()
+            self._tell()
+
+    def _read_part(self) -> Flow[None]:
+        """Make a part of rows that are tried again, and of new ones, until it is full."""
+        while self._again and not self._is_full(0):
+            row = self._again.popleft()
+            self._next.append(row)
+            self._next_bytes += len(self._journal.request(row))
+        while not self._rows_ended and not self._is_full(0):
+            row = yield NextRow()
+            if row is END:
+                self._rows_ended = True
+                self._check_all_seen()
+            elif (encoded := self._take(row)) is not None:
+                if self._is_full(len(encoded)):
+                    yield from self._close_part()
+                self._next.append(self._seen - 1)
+                self._next_bytes += len(encoded) + 1
+                if self._unsent:
+                    return
+        yield from self._close_part()
+
+    def _take(self, row: Any) -> bytes | None:
+        """Note the request of a row; return it if the row is in no part yet."""
+        number, journal = self._seen, self._journal
+        encoded = self._requests.encoded(row, number)
+        if number == journal.count:
+            journal.add_request(encoded)
+            self._settled.append(0)
+        elif journal.request(number) != encoded:
+            raise RowChangedError(
+                f"row {number} ({custom_id_of(encoded)}) is not what it was when the file was "
+                "begun. Map the same rows with the same function, or begin another file.",
+                number,
+            )
+        self._seen += 1
+        return None if journal.tries[number] else encoded
+
+    def _check_all_seen(self) -> None:
+        if self._seen < self._journal.count:
+            raise RowChangedError(
+                f"the rows end after {self._seen}, and the file has {self._journal.count}",
+                self._seen,
+            )
+
+    def _is_full(self, more: int) -> bool:
+        if not self._next:
+            return False
+        options = self._options
+        return (
+            len(self._next) >= options.part_requests
+            or self._next_bytes + more > options.part_bytes - 64
+        )
+
+    def _close_part(self) -> Flow[None]:
+        if self._next:
+            rows, self._next, self._next_bytes = sorted(self._next), [], 0
+            at = self._job.wall()
+            self._unsent.append((yield Work(partial(self._journal.add_part, rows, at))))
+
+    def _send(self, part: Part) -> Flow[None]:
+        """Create the batch of a part, once."""
+        create: Call[MessageBatch] = yield Work(partial(self._create, part))
+        self._sending = part
+        trying = _Trying(self._options.waiting, self._job.now)
+        while True:
+            batch_id: str | None = None
+            if part.tried and not self._key_lives(part):
+                batch_id = yield from self._find(part)
+            try:
+                if batch_id is None:
+                    part.tried = True
+                    batch: MessageBatch = yield Ask(create)
+                    batch_id = batch.id
+            except APIError as error:
+                if isinstance(error, APIStatusError) and error.status_code == TOO_MANY:
+                    part.tried = False
+                yield trying.pause(error)
+            else:
+                break
+        self._sending = None
+        yield Work(partial(self._journal.set_batch, part, batch_id))
+        self._watch(part)
+
+    def _create(self, part: Part, timeout: float | None = None) -> Call[MessageBatch]:
+        options: CallOptions = {**self._job.call_options, "max_retries": 0}
+        if timeout is not None:
+            options["timeout"] = timeout
+        key = f"map-{self._journal.header.id}-{part.number}"
+        return create_encoded(self._journal.body(part), key, options)
+
+    def _key_lives(self, part: Part) -> bool:
+        return self._job.keeps_keys and self._job.wall() - part.at < KEYS_LIVE_S
+
+    def _find(self, part: Part) -> Generator[FlowStep, Any, str | None]:
+        return find_batch(
+            frozenset(self._journal.ids(part)),
+            since=part.at,
+            known=frozenset(other.batch for other in self._journal.parts if other.batch),
+            how=self._options.waiting,
+            now=self._job.now,
+            options=self._job.call_options,
+        )
+
+    # Batches into results
+
+    def _watch(self, part: Part) -> None:
+        assert part.batch is not None  # noqa: S101 - it has just been created, or was known
+        self._polls[part.number] = Poll(
+            part.batch, self._options.waiting, self._job.now, self._job.call_options
+        )
+
+    def _poll(self) -> Flow[None]:
+        for number, poll in list(self._polls.items()):
+            if poll.due <= self._job.now():
+                batch = yield from poll.ask()
+                if batch is not None and batch.has_ended:
+                    part = self._journal.parts[number]
+                    yield from self._collect(part)
+                    del self._polls[number]
+                    self._settle(part)
+                    self._tell()
+
+    def _collect(self, part: Part) -> Flow[None]:
+        """Write the results of a part into the journal; begin again if the connection is lost."""
+        rows: dict[str, int] = yield Work(partial(self._journal.ids, part))
+
+        def take(line: bytes) -> None:
+            custom_id, result = read_line(line)
+            if (row := rows.get(custom_id)) is not None:
+                self._journal.add_result(row, part, result)
+
+        assert part.batch is not None  # noqa: S101 - it has ended
+        trying = _Trying(self._options.waiting, self._job.now)
+        while True:
+            try:
+                yield ReadLines(batch_results(part.batch, **self._job.call_options), take)
+                missing = [row for row in part.rows() if not self._journal.has_result(row, part)]
+                if not missing:
+                    break
+                raise APIConnectionError(
+                    f"the results of {part.batch} lack {len(missing)} of {len(part)} rows"
+                )
+            except APIError as error:
+                yield trying.pause(error)
+        yield Work(partial(self._journal.set_collected, part))
+
+    def _settle(self, part: Part) -> None:
+        """Decide which rows of a collected part are tried again; the others are ready."""
+        for row in part.rows():
+            if not self._journal.is_last(row, part):
+                continue
+            if self._is_tried_again(row, part):
+                self._again.append(row)
+            else:
+                self._settled[row] = 1
+                self._ended[self._journal.kinds[row]] += 1
+                if not self._options.ordered:
+                    self._ready.append(row)
+
+    def _is_tried_again(self, row: int, part: Part) -> bool:
+        kind = self._journal.kinds[row]
+        if part.interrupted and kind == CANCELED:
+            return True
+        if self._journal.tries[row] > self._options.retries:
+            return False
+        return kind == EXPIRED or (kind == ERRORED and may_pass(self._journal.result(row)))
+
+    # Results to whoever iterates
+
+    def _emit(self) -> Flow[None]:
+        for row in self._emittable():
+            journal = self._journal
+            yield Emit(
+                map_result(row, journal.request(row), journal.result(row), journal.tries[row])
+            )
+
+    def _emittable(self) -> Iterator[int]:
+        """Give the rows that are ready. One is not before it was compared with what was asked."""
+        if self._options.ordered:
+            while self._emitted < self._seen and self._settled[self._emitted]:
+                self._emitted += 1
+                yield self._emitted - 1
+        else:
+            for _ in range(len(self._ready)):
+                row = self._ready.popleft()
+                if row < self._seen:
+                    self._emitted += 1
+                    yield row
+                else:
+                    self._ready.append(row)
+
+    def _is_done(self) -> bool:
+        return not (self._may_fill() or self._polls or self._ready)
+
+    def _tell(self) -> None:
+        if self._job.progress is None:
+            return
+        open_counts = [
+            poll.batch.request_counts for poll in self._polls.values() if poll.batch is not None
+        ]
+        progress = MapProgress(
+            rows=self._journal.count,
+            sent=sum(1 for tries in self._journal.tries if tries),
+            succeeded=self._ended[SUCCEEDED] + sum(c.succeeded for c in open_counts),
+            errored=self._ended[ERRORED] + sum(c.errored for c in open_counts),
+            canceled=self._ended[CANCELED] + sum(c.canceled for c in open_counts),
+            expired=self._ended[EXPIRED] + sum(c.expired for c in open_counts),
+            batches=tuple(poll.batch_id for poll in self._polls.values()),
+        )
+        if progress != self._told:
+            self._told = progress
+            self._job.progress(progress)
+
+
+class _Trying:
+    """Tries of one call that may pass: how long to wait, and when to give up."""
+
+    def __init__(self, how: Waiting, now: Callable[[], float]) -> None:
+        self._how, self._now = how, now
+        self._pause = how.first_pause
+        self._since: float | None = None
+
+    def pause(self, error: APIError) -> Pause:
+        """Return the pause after an error, or raise it if it does not pass."""
+        if not passes(error):
+            raise error
+        now = self._now()
+        is_full = isinstance(error, APIStatusError) and error.status_code == TOO_MANY
+        if is_full or self._since is None:
+            # A full queue empties as batches end, which may take hours: that is no fault.
+            self._since = now
+        if now - self._since >= self._how.patience:
+            raise error
+        seconds, self._pause = self._pause, min(self._how.longest_pause, self._pause * 2)
+        return Pause(seconds)

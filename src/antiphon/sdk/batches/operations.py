@@ -1,0 +1,121 @@
+"""The calls of `/v1/messages/batches`."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Unpack
+
+from antiphon.sdk.batches.types import DeletedMessageBatch, MessageBatch
+from antiphon.sdk.call import Answer, Call, CallOptions, decoded, json_body, path_of
+from antiphon.sdk.pages import PageBody, PageCall, page_call
+
+PATH = ("messages", "batches")
+JSON_LINES = "application/x-jsonl"
+
+
+def create_batch(
+    *,
+    requests: Iterable[Mapping[str, Any]],
+    idempotency_key: str | None = None,
+    **options: Unpack[CallOptions],
+) -> Call[MessageBatch]:
+    """Make a batch of requests, each with a `custom_id` and its `params`.
+
+    With an `idempotency_key` Antiphon makes one batch, however often the call is sent within a day;
+    the hosted API ignores it.
+    """
+    return Call(
+        method="POST",
+        path=path_of(*PATH),
+        decode=decoded(MessageBatch),
+        body=json_body({"requests": list(requests)}, options),
+        headers=_idempotent(idempotency_key),
+        options=options,
+    )
+
+
+def create_encoded(body: bytes, idempotency_key: str, options: CallOptions) -> Call[MessageBatch]:
+    """Make a batch of a body that is encoded already."""
+    return Call(
+        method="POST",
+        path=path_of(*PATH),
+        decode=decoded(MessageBatch),
+        body=body,
+        headers=_idempotent(idempotency_key),
+        options=options,
+    )
+
+
+def _idempotent(key: str | None) -> tuple[tuple[str, str], ...]:
+    return () if key is None else (("idempotency-key", key),)
+
+
+def retrieve_batch(batch_id: str, **options: Unpack[CallOptions]) -> Call[MessageBatch]:
+    """Return a batch as it is now."""
+    return Call(
+        method="GET",
+        path=path_of(*PATH, batch_id),
+        decode=decoded(MessageBatch),
+        options=options,
+    )
+
+
+def list_batches(  # noqa: PLR0913 - the parameters of the list
+    *,
+    limit: int | None = None,
+    after_id: str | None = None,
+    before_id: str | None = None,
+    processing_status: str | None = None,
+    order: str | None = None,
+    starting_at: datetime | str | None = None,
+    ending_at: datetime | str | None = None,
+    **options: Unpack[CallOptions],
+) -> PageCall[MessageBatch]:
+    """List the batches of the workspace, the newest first, `limit` on a page (1 to 1000).
+
+    The last four parameters select and sort; only Antiphon knows them.
+    """
+    query = {
+        "limit": limit,
+        "after_id": after_id,
+        "before_id": before_id,
+        "processing_status": processing_status,
+        "order": order,
+        "starting_at": starting_at,
+        "ending_at": ending_at,
+    }
+    return page_call(path_of(*PATH), decoded(PageBody[MessageBatch]), query, options)
+
+
+def cancel_batch(batch_id: str, **options: Unpack[CallOptions]) -> Call[MessageBatch]:
+    """Cancel a batch. Requests that run already may still be answered, and billed."""
+    return Call(
+        method="POST",
+        path=path_of(*PATH, batch_id, "cancel"),
+        decode=decoded(MessageBatch),
+        options=options,
+    )
+
+
+def delete_batch(batch_id: str, **options: Unpack[CallOptions]) -> Call[DeletedMessageBatch]:
+    """Delete a batch that has ended, with its results."""
+    return Call(
+        method="DELETE",
+        path=path_of(*PATH, batch_id),
+        decode=decoded(DeletedMessageBatch),
+        options=options,
+    )
+
+
+def batch_results(batch_id: str, **options: Unpack[CallOptions]) -> Call[bytes]:
+    """Return the results of a batch that has ended, one JSON object on each line."""
+    return Call(
+        method="GET",
+        path=path_of(*PATH, batch_id, "results"),
+        decode=_whole,
+        headers=(("accept", f"{JSON_LINES}, application/json"),),
+        options=options,
+    )
+
+
+def _whole(answer: Answer) -> bytes:
+    return answer.body
