@@ -276,6 +276,7 @@ def test_an_interrupt_cancels_what_is_open(tmp_path: Path, stop: BaseException, 
 
 
 def test_rows_that_an_interrupt_has_cancelled_are_sent_anew(tmp_path: Path) -> None:
+    before = 0
     api = BatchApi()
     api.answer = lambda _id, number: {"type": "canceled"} if number < before else RESULT
     driven = Driven(api, flow_of(api, tmp_path / "map", cancel_on_interrupt=True), ROWS)

@@ -89,8 +89,8 @@ def test_what_does_not_pass_is_raised_at_once() -> None:
 
 def test_timeout_says_how_the_batch_was() -> None:
     api, driven = waiting([], Waiting(first_pause=2, timeout=1))
+    api.batches["msgbatch_0"].polls = -5
     with pytest.raises(WaitTimeoutError) as error:
-        api.batches["msgbatch_0"].polls = -5
         driven.run()
     assert error.value.batch is not None
     assert not error.value.batch.has_ended

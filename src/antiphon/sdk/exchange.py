@@ -9,7 +9,9 @@ that blocks, one for asyncio. Every rule of retries and timeouts stands here, on
          └───────── else ──▶ raise
 
 The rules are those of the official SDKs (reference: retry behaviour), with one difference: `total`
-bounds the whole call. A wait that would end behind it is not begun; the error comes at once.
+bounds the whole call. A wait that would end behind it is not begun; the error comes at once. What
+an observer waits is not counted: a thousand calls that begin together under a limiter would else
+fail for the queue that it was made for. A limiter has a bound of its own.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -141,8 +143,10 @@ def exchange(
     while True:
         for observer in conditions.observers:
             while (wait := observer.before(call, attempt)) > 0:
-                _refuse_late(call, wait, deadline, conditions, None)
+                begun = conditions.now()
                 yield Pause(wait)
+                if deadline is not None:
+                    deadline += conditions.now() - begun
         outcome = yield Send(
             request=request(attempt),
             connect_timeout=conditions.timeout.connect,
@@ -160,7 +164,7 @@ def exchange(
         if attempt >= conditions.max_retries or not may_pass(outcome):
             raise error from _cause(outcome)
         wait = pause_before_retry(outcome, attempt, wall=conditions.wall, draw=conditions.draw)
-        _refuse_late(call, wait, deadline, conditions, error)
+        _refuse_late(wait, deadline, conditions, error)
         yield Pause(wait)
         attempt += 1
 
@@ -217,25 +221,15 @@ def _number(text: str | None) -> float | None:
 
 
 def _refuse_late(
-    call: Call[Any],
-    wait: float,
-    deadline: float | None,
-    conditions: Conditions,
-    error: APIError | None,
+    wait: float, deadline: float | None, conditions: Conditions, error: APIError
 ) -> None:
     """Raise if a wait ends after the deadline of its call: what is known now is all there is."""
-    if deadline is None or conditions.now() + wait <= deadline:
-        return
-    if error is not None:
+    if deadline is not None and conditions.now() + wait > deadline:
         error.add_note(
             f"Not repeated: the wait of {wait:g} s ends after the {conditions.timeout.total:g} s "
             "that the call may take (`timeout`)."
         )
         raise error
-    raise APITimeoutError(
-        f"{call.method} {call.path}: the limiter would wait {wait:g} s, which is more than is left "
-        f"of the {conditions.timeout.total:g} s that the call may take (`timeout`)"
-    )
 
 
 def _cause(outcome: Outcome) -> TransportError | None:

@@ -1,0 +1,270 @@
+"""The rule of the limiter: who may send when. Pure; time is an argument, in seconds.
+
+A limit is a bucket that refills all the time, as the server's (`core.limits.buckets`). Here it is a
+line: each call takes a *place* behind the one before it, at a distance of what it costs, and may be
+sent when the *front* has reached its place. The front moves by the limit's rate, and never further
+ahead of the last call that was sent than the bucket holds. So calls are sent in their order, each
+at its own moment, and what turns out cheaper than it was taken for moves the front for everybody.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+MINUTE_S: Final = 60.0
+LATE_S: Final = 1.0
+"""Calls arrive this much apart from how they were sent, at most: the front keeps behind by it."""
+
+PROBES: Final = 4
+"""As long as nothing is known of a limit, so many calls run at once."""
+
+ASKED_AGAIN_S: Final = 5.0
+"""Nobody waits longer without asking again: the front may have moved."""
+
+GONE_S: Final = 30.0
+"""A call that has not asked again for so long was given up, and gives its place back."""
+
+LEFT_BY_A_STOP: Final = 0.7
+SMALLEST_SHARE: Final = 0.05
+SHARE_BACK: Final = 0.005
+"""A refusal leaves this part of the rate; so much of the whole comes back each second."""
+
+TOGETHER_S: Final = 3.0
+"""Refusals within so many seconds are one."""
+
+REMEMBERED: Final = 4096
+"""Of so many calls at least it is remembered when they were sent."""
+
+REQUESTS, INPUT, OUTPUT = "requests", "input-tokens", "output-tokens"
+KINDS: Final = (REQUESTS, INPUT, OUTPUT)
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What an answer says of one limit: what it allows in a minute, and what is left of it."""
+
+    limit: float
+    remaining: float
+
+
+class Line:
+    """One limit: the places that were taken, and the front."""
+
+    def __init__(self, limit: float | None, burst: float, now: float) -> None:
+        self._burst = burst
+        self._limit: float | None = None
+        self._set_by_caller = limit
+        self.taken = 0.0
+        self._sent = 0.0
+        self._front = 0.0
+        self._at = now
+        # Of what comes back: less than all after a refusal.
+        self._share = 1.0
+        self._stopped_at = -TOGETHER_S
+        # When the last call was sent, and its place: what may have reached the server by when.
+        self._sent_times: list[float] = []
+        self._sent_places: list[float] = []
+        if limit is not None:
+            self._set(limit, now)
+
+    @property
+    def is_known(self) -> bool:
+        return self._limit is not None
+
+    def take(self, cost: float) -> float:
+        """Take a place behind all others; return it."""
+        self.taken += cost
+        return self.taken
+
+    def wait(self, place: float, cost: float, now: float) -> float:
+        """Return the seconds until a call may be sent, if the front moves by its rate alone."""
+        if self._limit is None or cost <= 0:
+            return 0.0
+        self._move(now)
+        # What no bucket holds is granted by a full one, which is then in debt.
+        needed = min(cost, self._held) + self._late
+        return max(0.0, (place - cost + needed - self._front) / self._rate)
+
+    def send(self, place: float, now: float) -> None:
+        """Note that the call of a place is sent."""
+        self._move(now)
+        self._sent = max(self._sent, place)
+        if len(self._sent_times) >= 2 * REMEMBERED:
+            del self._sent_times[:REMEMBERED], self._sent_places[:REMEMBERED]
+        self._sent_times.append(now)
+        self._sent_places.append(self._sent)
+
+    def give_back(self, amount: float, now: float) -> None:
+        """Move the front by what was taken and not used; a negative amount moves it back."""
+        self._move(now)
+        self._front += amount
+
+    def learn(self, told: Told, sent_at: float, now: float) -> None:
+        """Take over what an answer says of the limit, of about the moment when its call was sent.
+
+        Others may use the limit as well: then less is left than was counted here, and the front
+        goes back. Calls that were sent a little later may have come first, so they count. The front
+        does not go ahead, as calls that are on their way may not be counted there.
+        """
+        limit = told.limit
+        if self._set_by_caller is not None:
+            limit = min(limit, self._set_by_caller)
+        if limit != self._limit:
+            self._set(limit, now)
+        self._move(now)
+        since = (now - sent_at) * limit / MINUTE_S
+        at = bisect_right(self._sent_times, sent_at + LATE_S) - 1
+        sent = self._sent_places[at] if at >= 0 else self._sent
+        self._front = min(self._front, sent + told.remaining + since)
+
+    def stop(self, now: float) -> None:
+        """Note that the bucket is empty: the server has refused a call.
+
+        That happens if others use the limit as well. Then they need a share of what comes back.
+        """
+        self._move(now)
+        self._front = min(self._front, self._sent)
+        if now - self._stopped_at >= TOGETHER_S:
+            self._stopped_at = now
+            self._share = max(SMALLEST_SHARE, self._share * LEFT_BY_A_STOP)
+
+    def _set(self, limit: float, now: float) -> None:
+        if self._limit is None:
+            self._limit, self._at = limit, now
+            self._front = self._sent + self._held + self._late
+        else:
+            self._move(now)
+            self._limit = limit
+
+    @property
+    def _held(self) -> float:
+        """How much may be sent at once."""
+        return max((self._limit or 0.0) * self._burst, min(self._limit or 0.0, 1.0))
+
+    @property
+    def _rate(self) -> float:
+        """How far the front moves in a second."""
+        return (self._limit or 0.0) / MINUTE_S * self._share
+
+    @property
+    def _late(self) -> float:
+        """How far the front is kept ahead, as calls do not arrive as they were sent."""
+        return (self._limit or 0.0) / MINUTE_S * LATE_S
+
+    def _move(self, now: float) -> None:
+        passed = max(0.0, now - self._at)
+        self._at = max(self._at, now)
+        if self._limit is not None:
+            moved = self._front + passed * self._rate
+            full = self._sent + self._held + self._late
+            self._front = min(moved, max(self._front, full))
+            self._share = min(1.0, self._share + passed * SHARE_BACK)
+
+
+class Ticket(msgspec.Struct):
+    """One call that waits, or was sent: what it may cost, and its places."""
+
+    costs: dict[str, float]
+    places: dict[str, float]
+    since: float
+    asks_at: float
+    sent_at: float | None = None
+
+
+class Lane:
+    """The calls that share limits, in the order in which they came."""
+
+    def __init__(self, limits: Mapping[str, float | None], burst: float, now: float) -> None:
+        self.lines = {kind: Line(limits.get(kind), burst, now) for kind in KINDS}
+        self._waiting: dict[int, Ticket] = {}
+        self._running = 0
+        self._has_answer = any(line.is_known for line in self.lines.values())
+        self._held_until = now
+        self._looked_at = now
+
+    def enter(self, costs: Mapping[str, float], now: float) -> Ticket:
+        """Let a call take its places behind all others."""
+        ticket = Ticket(
+            costs=dict(costs),
+            places={kind: line.take(costs[kind]) for kind, line in self.lines.items()},
+            since=now,
+            asks_at=now,
+        )
+        self._waiting[id(ticket)] = ticket
+        return ticket
+
+    def wait(self, ticket: Ticket, now: float) -> float:
+        """Return the seconds until a call may be sent, as far as is known now."""
+        waits = [
+            line.wait(ticket.places[kind], ticket.costs[kind], now)
+            for kind, line in self.lines.items()
+        ]
+        return max(*waits, self._held_until - now, 0.0)
+
+    def ask(self, ticket: Ticket, now: float) -> float:
+        """Return 0 if a call is to be sent now, else the seconds after which it asks again."""
+        self._drop_gone(now)
+        # One that was taken for gone has lost its places, and comes back behind the others.
+        if id(ticket) not in self._waiting:
+            again = self.enter(ticket.costs, now)
+            del self._waiting[id(again)]
+            ticket.places = again.places
+            self._waiting[id(ticket)] = ticket
+        wait = self.wait(ticket, now)
+        if not self._has_answer and self._running >= PROBES:
+            # The more wait for the first answer, the more seldom each of them asks.
+            wait = max(wait, 0.1 + 0.005 * len(self._waiting))
+        wait = min(wait, ASKED_AGAIN_S)
+        if wait > 0:
+            ticket.asks_at = now + wait
+            return wait
+        del self._waiting[id(ticket)]
+        self._running += 1
+        ticket.sent_at = now
+        for kind, line in self.lines.items():
+            line.send(ticket.places[kind], now)
+        return 0.0
+
+    def leave(self, ticket: Ticket, now: float) -> None:
+        """Give the places of a waiting call back."""
+        if self._waiting.pop(id(ticket), None) is not None:
+            for kind, line in self.lines.items():
+                line.give_back(ticket.costs[kind], now)
+
+    def refused(self, ticket: Ticket, told: Mapping[str, Told], retry_s: float, now: float) -> None:
+        """Note a refusal for a limit: it was not charged, and nobody else is sent for a while."""
+        self._end()
+        self._held_until = max(self._held_until, now + retry_s)
+        self._learn(ticket, told, now)
+        for kind, line in self.lines.items():
+            line.give_back(ticket.costs[kind], now)
+            if kind not in told or told[kind].remaining < max(1.0, ticket.costs[kind]):
+                line.stop(now)
+
+    def answered(
+        self, ticket: Ticket, told: Mapping[str, Told], used: Mapping[str, float], now: float
+    ) -> None:
+        """Note an answer, and what it has used of the limits of which it says that."""
+        self._end()
+        for kind, amount in used.items():
+            self.lines[kind].give_back(ticket.costs[kind] - amount, now)
+        self._learn(ticket, told, now)
+
+    def _end(self) -> None:
+        self._running = max(0, self._running - 1)
+        self._has_answer = True
+
+    def _learn(self, ticket: Ticket, told: Mapping[str, Told], now: float) -> None:
+        sent_at = now if ticket.sent_at is None else ticket.sent_at
+        for kind, said in told.items():
+            self.lines[kind].learn(said, sent_at, now)
+
+    def _drop_gone(self, now: float) -> None:
+        if now - self._looked_at >= 1:
+            self._looked_at = now
+            for ticket in list(self._waiting.values()):
+                if now - ticket.asks_at > GONE_S:
+                    self.leave(ticket, now)
