@@ -72,7 +72,7 @@ def test_rows_come_back_in_order_out_of_several_batches() -> None:
     driven = mapped(api)
     assert numbers(driven) == ROWS
     assert [len(batch.requests) for batch in api.batches.values()] == [3, 3, 3, 1]
-    assert all(result.ok and result.message["id"] == "msg_1" for result in driven.emitted)
+    assert all(result.ok and result.message.id == "msg_1" for result in driven.emitted)
     assert [result.custom_id for result in driven.emitted][:2] == ["run-0", "run-1"]
 
 

@@ -12,7 +12,7 @@ from antiphon.sdk.exchange import Pause, status_error
 from antiphon.sdk.flow import END, Ask, Emit, Flow, FlowStep, NextRow, ReadLines, Work
 from antiphon.transport.base import Headers
 
-RESULT = {"type": "succeeded", "message": {"id": "msg_1", "content": []}}
+RESULT = {"type": "succeeded", "message": {"id": "msg_1", "model": "m", "content": []}}
 CREATED = "2026-11-30T00:00:{:02}+00:00"
 EPOCH = 1_795_996_800.0
 """The moment of `CREATED` at 0 seconds, in seconds from the epoch."""

@@ -1,6 +1,6 @@
 """A program that maps rows by batches and says what it does, a line at a time: to be killed.
 
-    python -m support.mapping_program URL KEY FILE ROWS PART_REQUESTS KIND
+python -m support.mapping_program URL KEY FILE ROWS PART_REQUESTS KIND
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from antiphon.sdk.async_client import AsyncClient
-from antiphon.sdk.batches.resource import AsyncBatches, Batches, MapParameters
+from antiphon.sdk.batches.resource import MapParameters
 from antiphon.sdk.client import Client
 
 
@@ -42,8 +42,8 @@ def main() -> None:
     }
     if kind == "sync":
         with Client(base_url=url, api_key=key, observers=[Loud()]) as client:
-            for result in Batches(client).map(asked, range(int(rows)), **how):
-                say(f"row {result.row} {result.message['id']}")
+            for result in client.messages.batches.map(asked, range(int(rows)), **how):
+                say(f"row {result.row} {result.message.id}")
     else:
         asyncio.run(run(url, key, int(rows), how))
     say("done")
@@ -51,8 +51,8 @@ def main() -> None:
 
 async def run(url: str, key: str, rows: int, how: MapParameters) -> None:
     async with AsyncClient(base_url=url, api_key=key, observers=[Loud()]) as client:
-        async for result in AsyncBatches(client).map(asked, range(rows), **how):
-            say(f"row {result.row} {result.message['id']}")
+        async for result in client.messages.batches.map(asked, range(rows), **how):
+            say(f"row {result.row} {result.message.id}")
 
 
 if __name__ == "__main__":

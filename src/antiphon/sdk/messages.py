@@ -24,6 +24,7 @@ from antiphon.sdk.types.message import Message
 
 if TYPE_CHECKING:
     from antiphon.sdk.async_client import AsyncClient
+    from antiphon.sdk.batches.resource import AsyncBatches, Batches
     from antiphon.sdk.client import Client
     from antiphon.sdk.output.streams import (
         AsyncParsedMessageStreamManager,
@@ -186,6 +187,13 @@ class Messages(ToolRuns):
 
     count_tokens = Endpoint(count_tokens_call)
 
+    @cached_property
+    def batches(self) -> Batches:
+        """Message Batches: at half the price, within a day."""
+        from antiphon.sdk.batches.resource import Batches  # noqa: PLC0415 - few programs use them
+
+        return Batches(self._client)
+
 
 class AsyncMessages(AsyncToolRuns):
     """`client.messages` of an async client."""
@@ -225,3 +233,10 @@ class AsyncMessages(AsyncToolRuns):
         return AsyncMessageStreamManager(self._client, create_call(parameters, stream=True))
 
     count_tokens = AsyncEndpoint(count_tokens_call)
+
+    @cached_property
+    def batches(self) -> AsyncBatches:
+        """Message Batches: at half the price, within a day."""
+        from antiphon.sdk.batches.resource import AsyncBatches  # noqa: PLC0415 - few use them
+
+        return AsyncBatches(self._client)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 import msgspec
 
 from antiphon.sdk.call import Answer, Call, CallOptions, query_pairs
+from antiphon.sdk.types.base import Answered
+from antiphon.sdk.types.decoding import decode_answer
 
 if TYPE_CHECKING:
     from antiphon.sdk.async_client import AsyncClient
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+A = TypeVar("A", bound=Answered)
 
 # The names of the query that say where a page begins.
 PLACES = frozenset({"after_id", "before_id", "page"})
@@ -29,6 +32,25 @@ class PageBody(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     first_id: str | None = None
     last_id: str | None = None
     next_page: str | None = None
+
+
+_RAW_PAGE = msgspec.json.Decoder(PageBody[msgspec.Raw])
+
+
+def page_of(kind: type[A]) -> Callable[[Answer], PageBody[A]]:
+    """Return what decodes a page of structs of answers, each with all that came."""
+
+    def decode(answer: Answer) -> PageBody[A]:
+        raw = _RAW_PAGE.decode(answer.body)
+        return PageBody(
+            data=[decode_answer(kind, item) for item in raw.data],
+            has_more=raw.has_more,
+            first_id=raw.first_id,
+            last_id=raw.last_id,
+            next_page=raw.next_page,
+        )
+
+    return decode
 
 
 class PageCall(msgspec.Struct, Generic[T], frozen=True):

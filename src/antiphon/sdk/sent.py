@@ -41,6 +41,18 @@ def sent_messages(messages: Iterable[MessageInput]) -> list[Any]:
     return [_sent_message(message) for message in messages]
 
 
+def sent_params(params: Mapping[str, Any] | msgspec.Struct) -> Any:
+    """Return the parameters of a request of a batch as they are sent."""
+    if not isinstance(params, Mapping):
+        return params
+    sent = dict(params)
+    if "messages" in sent:
+        sent["messages"] = sent_messages(sent["messages"])
+    if "system" in sent:
+        sent["system"] = sent_content(sent["system"])
+    return sent
+
+
 def sent_content(content: Any) -> Any:
     """Return the content of a message, of a result of a tool, or a system prompt."""
     if isinstance(content, str) or content is None:

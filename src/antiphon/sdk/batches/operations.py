@@ -5,8 +5,10 @@ from datetime import datetime
 from typing import Any, Unpack
 
 from antiphon.sdk.batches.types import DeletedMessageBatch, MessageBatch
-from antiphon.sdk.call import Answer, Call, CallOptions, decoded, json_body, path_of
-from antiphon.sdk.pages import PageBody, PageCall, page_call
+from antiphon.sdk.call import Answer, Call, CallOptions, json_body, path_of
+from antiphon.sdk.pages import PageCall, page_call, page_of
+from antiphon.sdk.sent import sent_params
+from antiphon.sdk.types.decoding import answered
 
 PATH = ("messages", "batches")
 JSON_LINES = "application/x-jsonl"
@@ -23,11 +25,12 @@ def create_batch(
     With an `idempotency_key` Antiphon makes one batch, however often the call is sent within a day;
     the hosted API ignores it.
     """
+    sent = [{**request, "params": sent_params(request["params"])} for request in requests]
     return Call(
         method="POST",
         path=path_of(*PATH),
-        decode=decoded(MessageBatch),
-        body=json_body({"requests": list(requests)}, options),
+        decode=answered(MessageBatch),
+        body=json_body({"requests": sent}, options),
         headers=_idempotent(idempotency_key),
         options=options,
     )
@@ -38,7 +41,7 @@ def create_encoded(body: bytes, idempotency_key: str, options: CallOptions) -> C
     return Call(
         method="POST",
         path=path_of(*PATH),
-        decode=decoded(MessageBatch),
+        decode=answered(MessageBatch),
         body=body,
         headers=_idempotent(idempotency_key),
         options=options,
@@ -54,7 +57,7 @@ def retrieve_batch(batch_id: str, **options: Unpack[CallOptions]) -> Call[Messag
     return Call(
         method="GET",
         path=path_of(*PATH, batch_id),
-        decode=decoded(MessageBatch),
+        decode=answered(MessageBatch),
         options=options,
     )
 
@@ -83,7 +86,7 @@ def list_batches(  # noqa: PLR0913 - the parameters of the list
         "starting_at": starting_at,
         "ending_at": ending_at,
     }
-    return page_call(path_of(*PATH), decoded(PageBody[MessageBatch]), query, options)
+    return page_call(path_of(*PATH), page_of(MessageBatch), query, options)
 
 
 def cancel_batch(batch_id: str, **options: Unpack[CallOptions]) -> Call[MessageBatch]:
@@ -91,7 +94,7 @@ def cancel_batch(batch_id: str, **options: Unpack[CallOptions]) -> Call[MessageB
     return Call(
         method="POST",
         path=path_of(*PATH, batch_id, "cancel"),
-        decode=decoded(MessageBatch),
+        decode=answered(MessageBatch),
         options=options,
     )
 
@@ -101,7 +104,7 @@ def delete_batch(batch_id: str, **options: Unpack[CallOptions]) -> Call[DeletedM
     return Call(
         method="DELETE",
         path=path_of(*PATH, batch_id),
-        decode=decoded(DeletedMessageBatch),
+        decode=answered(DeletedMessageBatch),
         options=options,
     )
 

@@ -8,8 +8,17 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from antiphon.sdk.batches.types import Canceled, Errored, Expired, Succeeded, read_result
+from antiphon.sdk.batches.types import (
+    BatchResult,
+    Canceled,
+    Errored,
+    Expired,
+    Succeeded,
+    row_of,
+)
 from antiphon.sdk.errors import AntiphonError
+from antiphon.sdk.sent import sent_params
+from antiphon.sdk.types.message import Message
 
 Params: TypeAlias = Mapping[str, Any]
 RowFunction: TypeAlias = Callable[[Any], "Params | tuple[str, Params]"]
@@ -47,7 +56,7 @@ class MapResult(msgspec.Struct, kw_only=True, frozen=True):
 
     row: int
     custom_id: str
-    result: Any
+    result: BatchResult
     tries: int = 1
 
     @property
@@ -55,7 +64,7 @@ class MapResult(msgspec.Struct, kw_only=True, frozen=True):
         return isinstance(self.result, Succeeded)
 
     @property
-    def message(self) -> Any:
+    def message(self) -> Message:
         """The message. Raises `error` if there is none."""
         if isinstance(self.result, Succeeded):
             return self.result.message
@@ -139,7 +148,7 @@ class Requests:
             self._check(custom_id, number)
         if not isinstance(made, Mapping | msgspec.Struct):
             raise TypeError(f"row {number}: {type(made).__name__} is no parameters of a message")
-        return msgspec.json.encode({"custom_id": custom_id, "params": made})
+        return msgspec.json.encode({"custom_id": custom_id, "params": sent_params(made)})
 
     def _check(self, custom_id: str, number: int) -> None:
         if not CUSTOM_ID.fullmatch(custom_id):
@@ -167,6 +176,5 @@ def may_pass(result: bytes) -> bool:
 
 def map_result(row: int, request: bytes, result: bytes, tries: int) -> MapResult:
     """Return what a map has for a row, of what its journal keeps."""
-    return MapResult(
-        row=row, custom_id=custom_id_of(request), result=read_result(result), tries=tries
-    )
+    found = row_of(custom_id_of(request), result)
+    return MapResult(row=row, custom_id=found.custom_id, result=found.result, tries=tries)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import msgspec
 
 from antiphon.sdk.errors import APIStatusError
 from antiphon.sdk.exchange import status_error
+from antiphon.sdk.types.base import Answered, Unknown
+from antiphon.sdk.types.decoding import decode_answer
+from antiphon.sdk.types.message import Message
 from antiphon.transport.base import Headers
 
 
-class RequestCounts(msgspec.Struct, kw_only=True, frozen=True):
+class RequestCounts(Answered, kw_only=True, frozen=True):
     """The requests of a batch by their state. Their sum is the number of its requests."""
 
     processing: int = 0
@@ -25,12 +28,14 @@ class RequestCounts(msgspec.Struct, kw_only=True, frozen=True):
         return self.processing + self.succeeded + self.errored + self.canceled + self.expired
 
 
-class MessageBatch(msgspec.Struct, kw_only=True, frozen=True):
+class MessageBatch(Answered, kw_only=True, frozen=True):
     """A batch. `processing_status` is `in_progress`, `canceling` or `ended`.
 
     `cost` is in cents, and only Antiphon tells it; so are `waits_for` and `slowed_by`, which say
     why nothing, or little, of a batch runs now.
     """
+
+    nested = ("request_counts",)
 
     id: str
     type: str = "message_batch"
@@ -51,64 +56,75 @@ class MessageBatch(msgspec.Struct, kw_only=True, frozen=True):
         return self.processing_status == "ended"
 
 
-class DeletedMessageBatch(msgspec.Struct, kw_only=True, frozen=True):
+class DeletedMessageBatch(Answered, kw_only=True, frozen=True):
     id: str
     type: str = "message_batch_deleted"
 
 
-class Succeeded(msgspec.Struct, kw_only=True, frozen=True):
+class ErrorObject(Answered, kw_only=True, frozen=True):
+    """An error as the API writes it."""
+
+    type: str = "api_error"
+    message: str = ""
+    details: dict[str, Any] | None = None
+
+
+class ErrorResponse(Answered, kw_only=True, frozen=True):
+    """The envelope around an error."""
+
+    nested = ("error",)
+
+    type: str = "error"
+    error: ErrorObject = ErrorObject()
+    request_id: str | None = None
+
+
+class Succeeded(Answered, tag_field="type", tag="succeeded", kw_only=True, frozen=True):
     """A request that was answered; the only kind that is billed."""
 
-    raw: msgspec.Raw
-    type: Literal["succeeded"] = "succeeded"
+    nested = ("message",)
 
-    @property
-    def message(self) -> Any:
-        """The message, decoded when it is asked for."""
-        return message_of(self.raw)
+    type: ClassVar[Literal["succeeded"]] = "succeeded"
+    message: Message
 
 
-class Errored(msgspec.Struct, kw_only=True, frozen=True):
-    """A request that failed. `error` is the whole envelope, as the API writes it."""
+class Errored(Answered, tag_field="type", tag="errored", kw_only=True, frozen=True):
+    """A request that failed."""
 
-    error: dict[str, Any]
-    type: Literal["errored"] = "errored"
+    nested = ("error",)
+
+    type: ClassVar[Literal["errored"]] = "errored"
+    error: ErrorResponse
 
     def exception(self) -> APIStatusError:
         """Return the error that the same request would have raised outside of a batch."""
-        inner = self.error.get("error")
-        kind = inner.get("type") if isinstance(inner, dict) else None
-        status = STATUSES.get(kind, 500) if isinstance(kind, str) else 500
-        return status_error(status, Headers(), msgspec.json.encode(self.error))
+        status = STATUSES.get(self.error.error.type, 500)
+        return status_error(status, Headers(), msgspec.json.encode(self.error.to_dict()))
 
 
-class Canceled(msgspec.Struct, kw_only=True, frozen=True):
+class Canceled(Answered, tag_field="type", tag="canceled", kw_only=True, frozen=True):
     """A request that was not begun, as its batch was cancelled."""
 
-    type: Literal["canceled"] = "canceled"
+    type: ClassVar[Literal["canceled"]] = "canceled"
 
 
-class Expired(msgspec.Struct, kw_only=True, frozen=True):
+class Expired(Answered, tag_field="type", tag="expired", kw_only=True, frozen=True):
     """A request that was not answered within a day."""
 
-    type: Literal["expired"] = "expired"
+    type: ClassVar[Literal["expired"]] = "expired"
 
 
-class UnknownResult(msgspec.Struct, kw_only=True, frozen=True):
-    """A result of a type that this SDK does not know; `fields` has all of it."""
-
-    type: str
-    fields: dict[str, Any]
+class UnknownResult(Unknown, tag_field="type", tag="\0result", kw_only=True, frozen=True):
+    """A result of a type that this SDK does not know."""
 
 
-BatchResult = Succeeded | Errored | Canceled | Expired | UnknownResult
+BatchResult: TypeAlias = Succeeded | Errored | Canceled | Expired | UnknownResult
 
 
-class BatchRow(msgspec.Struct, kw_only=True, frozen=True):
-    """The result of one request of a batch. Rows come in any order: `custom_id` tells them apart.
+class BatchRow(Answered, kw_only=True, frozen=True):
+    """The result of one request of a batch. Rows have no order: `custom_id` tells them apart."""
 
-    `result` is decoded up to the message, and the message when it is read.
-    """
+    nested = ("result",)
 
     custom_id: str
     result: BatchResult
@@ -117,12 +133,6 @@ class BatchRow(msgspec.Struct, kw_only=True, frozen=True):
 class _Line(msgspec.Struct):
     custom_id: str
     result: msgspec.Raw
-
-
-class _Result(msgspec.Struct):
-    type: str
-    message: msgspec.Raw = msgspec.Raw(b"null")
-    error: dict[str, Any] = {}
 
 
 STATUSES = {
@@ -143,8 +153,7 @@ STATUSES = {
 
 def read_row(line: bytes) -> BatchRow:
     """Return the row of a line. Raises `msgspec.DecodeError` if it is none."""
-    custom_id, result = read_line(line)
-    return BatchRow(custom_id=custom_id, result=read_result(result))
+    return decode_answer(BatchRow, line)
 
 
 def read_line(line: bytes) -> tuple[str, bytes]:
@@ -153,21 +162,6 @@ def read_line(line: bytes) -> tuple[str, bytes]:
     return found.custom_id, bytes(found.result)
 
 
-def read_result(encoded: bytes) -> BatchResult:
-    """Return a result. Raises `msgspec.DecodeError` if it is none."""
-    found = msgspec.json.decode(encoded, type=_Result)
-    match found.type:
-        case "succeeded":
-            return Succeeded(raw=found.message)
-        case "errored":
-            return Errored(error=found.error)
-        case "canceled":
-            return Canceled()
-        case "expired":
-            return Expired()
-    return UnknownResult(type=found.type, fields=msgspec.json.decode(encoded))
-
-
-def message_of(raw: msgspec.Raw | bytes) -> Any:
-    """Return the message of a result."""
-    return msgspec.json.decode(raw)
+def row_of(custom_id: str, result: bytes) -> BatchRow:
+    """Return the row of a result as it is written."""
+    return read_row(msgspec.json.encode({"custom_id": custom_id, "result": msgspec.Raw(result)}))
