@@ -24,7 +24,7 @@ def test_tokens_cost_what_the_price_page_says() -> None:
 
 
 def test_reads_and_writes_of_the_cache_have_prices_of_their_own() -> None:
-    usage = {
+    usage: dict[str, Any] = {
         "cache_read_input_tokens": 1000,
         "cache_creation_input_tokens": 300,
         "cache_creation": {"ephemeral_5m_input_tokens": 100, "ephemeral_1h_input_tokens": 200},
@@ -39,7 +39,7 @@ def test_writes_without_a_lifetime_are_of_five_minutes() -> None:
 
 
 def test_batches_cost_half_and_searches_do_not() -> None:
-    usage = {"input_tokens": 100, "server_tool_use": {"web_search_requests": 3}}
+    usage: dict[str, Any] = {"input_tokens": 100, "server_tool_use": {"web_search_requests": 3}}
     cost = cost_of(message(service_tier="batch", **usage))
     assert cost == Cost(input=150_000, web_search=30_000_000)
 
@@ -84,7 +84,7 @@ def test_costs_add_up() -> None:
 )
 def test_cost_is_that_of_the_ledger(tokens: tuple[int, ...], tier: Any, model: str) -> None:
     plain, five, hour, read, output = tokens
-    usage = {
+    usage: dict[str, Any] = {
         "input_tokens": plain,
         "cache_creation_input_tokens": five + hour,
         "cache_creation": {"ephemeral_5m_input_tokens": five, "ephemeral_1h_input_tokens": hour},

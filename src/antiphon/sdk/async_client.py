@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from asyncio import sleep as async_sleep
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
@@ -32,10 +32,15 @@ from antiphon.sdk.options import (
 from antiphon.transport.base import AsyncResponseStream, AsyncTransport, Headers, TransportError
 
 if TYPE_CHECKING:
+    from antiphon.core.billing.pricing import Price
     from antiphon.sdk.beta import AsyncBeta
+    from antiphon.sdk.cost import Cost
+    from antiphon.sdk.files import AsyncFiles
     from antiphon.sdk.messages import AsyncMessages
     from antiphon.sdk.models import AsyncModels
+    from antiphon.sdk.organization.async_resource import AsyncOrganization
     from antiphon.sdk.streamed import StreamState
+    from antiphon.sdk.types.message import Message
 
 T = TypeVar("T")
 
@@ -94,6 +99,19 @@ class AsyncClient:
         return AsyncBeta(self)
 
     @cached_property
+    def files(self) -> AsyncFiles:
+        from antiphon.sdk.files import AsyncFiles  # noqa: PLC0415
+
+        return AsyncFiles(self)
+
+    @cached_property
+    def organization(self) -> AsyncOrganization:
+        """People, workspaces, keys, limits and reports: with an admin key."""
+        from antiphon.sdk.organization.async_resource import AsyncOrganization  # noqa: PLC0415
+
+        return AsyncOrganization(self)
+
+    @cached_property
     def models(self) -> AsyncModels:
         from antiphon.sdk.models import AsyncModels  # noqa: PLC0415
 
@@ -150,6 +168,12 @@ class AsyncClient:
                 outcome = None
             else:
                 outcome, stream = await send(self.transport, step)
+
+    def cost(self, message: Message, prices: Mapping[str, Price] | None = None) -> Cost:
+        """Return what a message costs, exactly (`antiphon.sdk.cost`). Nothing is asked for."""
+        from antiphon.sdk.cost import cost_of  # noqa: PLC0415
+
+        return cost_of(message, prices)
 
     async def get(self, path: str, *, cast_to: type[T], **options: Any) -> T:
         """Call any path that this SDK does not know; `query` and the options of calls apply."""

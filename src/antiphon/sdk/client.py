@@ -32,10 +32,15 @@ from antiphon.sdk.options import (
 from antiphon.transport.base import Headers, ResponseStream, Transport, TransportError
 
 if TYPE_CHECKING:
+    from antiphon.core.billing.pricing import Price
     from antiphon.sdk.beta import Beta
+    from antiphon.sdk.cost import Cost
+    from antiphon.sdk.files import Files
     from antiphon.sdk.messages import Messages
     from antiphon.sdk.models import Models
+    from antiphon.sdk.organization.resource import Organization
     from antiphon.sdk.streamed import StreamState
+    from antiphon.sdk.types.message import Message
 
 T = TypeVar("T")
 
@@ -102,6 +107,19 @@ class Client:
         return Beta(self)
 
     @cached_property
+    def files(self) -> Files:
+        from antiphon.sdk.files import Files  # noqa: PLC0415
+
+        return Files(self)
+
+    @cached_property
+    def organization(self) -> Organization:
+        """People, workspaces, keys, limits and reports: with an admin key."""
+        from antiphon.sdk.organization.resource import Organization  # noqa: PLC0415
+
+        return Organization(self)
+
+    @cached_property
     def models(self) -> Models:
         from antiphon.sdk.models import Models  # noqa: PLC0415
 
@@ -158,6 +176,12 @@ class Client:
                     outcome, stream = send(self.transport, step)
         except StopIteration as ended:
             return ended.value, stream
+
+    def cost(self, message: Message, prices: Mapping[str, Price] | None = None) -> Cost:
+        """Return what a message costs, exactly (`antiphon.sdk.cost`). Nothing is asked for."""
+        from antiphon.sdk.cost import cost_of  # noqa: PLC0415
+
+        return cost_of(message, prices)
 
     def get(self, path: str, *, cast_to: type[T], **options: Any) -> T:
         """Call any path that this SDK does not know; `query` and the options of calls apply."""

@@ -58,7 +58,7 @@ class Lines:
     """The lines of one answer. It is asked for at once; reading to its end closes it."""
 
     def __init__(self, client: Client, call: Call[Any]) -> None:
-        self._call, self._idle = call, _idle(call, client.options)
+        self._call, self._idle = call, idle_of(call, client.options)
         self._splitter = LineSplitter()
         self._ready: Iterator[bytes] = iter(())
         self._stream: ResponseStream | None = client.open(call)
@@ -97,7 +97,7 @@ class AsyncLines:
     """As `Lines`, for asyncio. It is asked for by the first line, or by `async with`."""
 
     def __init__(self, client: AsyncClient, call: Call[Any]) -> None:
-        self._client, self._call, self._idle = client, call, _idle(call, client.options)
+        self._client, self._call, self._idle = client, call, idle_of(call, client.options)
         self._splitter = LineSplitter()
         self._ready: Iterator[bytes] = iter(())
         self._stream: AsyncResponseStream | None = None
@@ -159,6 +159,7 @@ def _lines_of(call: Call[Any], splitter: LineSplitter, chunk: bytes) -> list[byt
         ) from error
 
 
-def _idle(call: Call[Any], options: ClientOptions) -> float | None:
+def idle_of(call: Call[Any], options: ClientOptions) -> float | None:
+    """Return how long an answer may bring nothing, in seconds."""
     conditions = conditions_of(call, options, now=time.monotonic, wall=time.time, draw=float)
     return conditions.timeout.idle

@@ -1,0 +1,260 @@
+"""Uploaded files: `client.files`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import IO, TYPE_CHECKING, Any, Self, TypeAlias, Unpack
+
+from antiphon.sdk.call import Answer, Call, CallOptions, path_of
+from antiphon.sdk.endpoint import AsyncEndpoint, AsyncResource, Endpoint, Resource
+from antiphon.sdk.lines import idle_of, read_error
+from antiphon.sdk.pages import AsyncPageEndpoint, PageCall, PageEndpoint, page_call, page_of
+from antiphon.sdk.types.base import Answered
+from antiphon.sdk.types.decoding import answered
+from antiphon.transport.base import TransportError
+
+if TYPE_CHECKING:
+    Content: TypeAlias = bytes | IO[bytes] | os.PathLike[str]
+
+FileInput: TypeAlias = "Content | tuple[str | None, Content] | tuple[str | None, Content, str]"
+"""A path, an open file or bytes; or a name, one of these, and perhaps a type."""
+
+BINARY = "application/octet-stream"
+FILES = "files"
+
+
+class FileMetadata(Answered, kw_only=True, frozen=True):
+    """What is known of a file, without its content. `expires_at` is `None` if it stays."""
+
+    id: str
+    type: str = "file"
+    filename: str = ""
+    mime_type: str = ""
+    size_bytes: int = 0
+    created_at: str = ""
+    downloadable: bool = False
+    expires_at: str | None = None
+
+
+class DeletedFile(Answered, kw_only=True, frozen=True):
+    id: str
+    type: str = "file_deleted"
+
+
+def upload_file(
+    *,
+    file: FileInput,
+    expires_in_seconds: int | None = None,
+    workspace_id: str | None = None,
+    **options: Unpack[CallOptions],
+) -> Call[FileMetadata]:
+    """Upload a file. It is held in memory until it is sent, so that it can be sent again.
+
+    Raises `OSError` for one that cannot be read.
+    """
+    name, content, mime = _read(file)
+    fields = {} if expires_in_seconds is None else {"expires_in_seconds": str(expires_in_seconds)}
+    body, content_type = form(name, content, mime, fields)
+    return Call(
+        method="POST",
+        path=path_of(FILES),
+        decode=answered(FileMetadata),
+        body=body,
+        content_type=content_type,
+        headers=_of_workspace(workspace_id),
+        options=options,
+    )
+
+
+def list_files(
+    *,
+    ids: Sequence[str] | None = None,
+    limit: int | None = None,
+    page: str | None = None,
+    workspace_id: str | None = None,
+    **options: Unpack[CallOptions],
+) -> PageCall[FileMetadata]:
+    """List the files of the workspace, or those with these ids."""
+    query = {"ids": ids, "limit": limit, "page": page}
+    return page_call(
+        path_of(FILES), page_of(FileMetadata), query, options, headers=_of_workspace(workspace_id)
+    )
+
+
+def show_file(
+    file_id: str, *, workspace_id: str | None = None, **options: Unpack[CallOptions]
+) -> Call[FileMetadata]:
+    """Return what is known of a file."""
+    return Call(
+        method="GET",
+        path=path_of(FILES, file_id),
+        decode=answered(FileMetadata),
+        headers=_of_workspace(workspace_id),
+        options=options,
+    )
+
+
+def file_content(
+    file_id: str, *, workspace_id: str | None = None, **options: Unpack[CallOptions]
+) -> Call[bytes]:
+    """Return the content of a file; only of those that are `downloadable`."""
+    return Call(
+        method="GET",
+        path=path_of(FILES, file_id, "content"),
+        decode=_whole,
+        headers=(("accept", "*/*"), *_of_workspace(workspace_id)),
+        options=options,
+    )
+
+
+def delete_file(
+    file_id: str, *, workspace_id: str | None = None, **options: Unpack[CallOptions]
+) -> Call[DeletedFile]:
+    """Delete a file."""
+    return Call(
+        method="DELETE",
+        path=path_of(FILES, file_id),
+        decode=answered(DeletedFile),
+        headers=_of_workspace(workspace_id),
+        options=options,
+    )
+
+
+class Files(Resource):
+    """`client.files`."""
+
+    upload = Endpoint(upload_file)
+    list = PageEndpoint(list_files)
+    retrieve_metadata = Endpoint(show_file)
+    delete = Endpoint(delete_file)
+    download = Endpoint(file_content)
+
+    def download_to(
+        self, file_id: str, path: str | os.PathLike[str], **options: Unpack[CallOptions]
+    ) -> int:
+        """Write the content of a file to a path as it comes; return its bytes.
+
+        A file that was there is replaced when all has come. Raises `APIError`, `OSError`.
+        """
+        call = file_content(file_id, **options)
+        idle = idle_of(call, self._client.options)
+        stream = self._client.open(call)
+        try:
+            with _Arriving(path) as arriving:
+                while chunk := stream.read_chunk(idle):
+                    arriving.write(chunk)
+                return arriving.finish()
+        except TransportError as error:
+            raise read_error(call, error) from error
+        finally:
+            stream.close()
+
+
+class AsyncFiles(AsyncResource):
+    """`client.files` of an async client."""
+
+    upload = AsyncEndpoint(upload_file)
+    list = AsyncPageEndpoint(list_files)
+    retrieve_metadata = AsyncEndpoint(show_file)
+    delete = AsyncEndpoint(delete_file)
+    download = AsyncEndpoint(file_content)
+
+    async def download_to(
+        self, file_id: str, path: str | os.PathLike[str], **options: Unpack[CallOptions]
+    ) -> int:
+        """Write the content of a file to a path as it comes; as of `Client`."""
+        call = file_content(file_id, **options)
+        idle = idle_of(call, self._client.options)
+        stream = await self._client.open(call)
+        try:
+            with _Arriving(path) as arriving:
+                while chunk := await stream.read_chunk(idle):
+                    arriving.write(chunk)
+                return arriving.finish()
+        except TransportError as error:
+            raise read_error(call, error) from error
+        finally:
+            stream.close()
+
+
+class _Arriving:
+    """A file beside the one that it becomes. What was not finished leaves nothing behind."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = os.fspath(path)
+        self._beside = f"{self._path}.{os.urandom(4).hex()}.part"
+        self._size = 0
+        self._finished = False
+
+    def __enter__(self) -> Self:
+        self._file = open(self._beside, "xb")  # noqa: PTH123 - closed by `__exit__`
+        return self
+
+    def write(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        self._file.write(chunk)
+
+    def finish(self) -> int:
+        self._file.close()
+        os.replace(self._beside, self._path)  # noqa: PTH105 - a path of any kind
+        self._finished = True
+        return self._size
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        if not self._finished:
+            os.unlink(self._beside)  # noqa: PTH108 - a path of any kind
+
+
+def form(name: str | None, content: bytes, mime: str, fields: dict[str, str]) -> tuple[bytes, str]:
+    """Return a form with a file and fields, and its content type."""
+    boundary = f"antiphon-{os.urandom(16).hex()}"
+    head = f"--{boundary}\r\ncontent-disposition: form-data; name="
+    parts = [f'{head}"{field}"\r\n\r\n{value}\r\n' for field, value in fields.items()]
+    # These three would end the name; browsers write them so as well.
+    shown = (name or "file").replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+    parts.append(f'{head}"file"; filename="{shown}"\r\ncontent-type: {mime}\r\n\r\n')
+    body = b"".join(["".join(parts).encode(), content, f"\r\n--{boundary}--\r\n".encode()])
+    return body, f"multipart/form-data; boundary={boundary}"
+
+
+def _read(file: Any) -> tuple[str | None, bytes, str]:
+    """Return the name, the content and the type of what is uploaded."""
+    name: str | None = None
+    mime: str | None = None
+    if isinstance(file, tuple):
+        name, file, *rest = file
+        mime = rest[0] if rest else None
+    if isinstance(file, os.PathLike):
+        name = name or os.path.basename(os.fspath(file))  # noqa: PTH119 - a path of any kind
+        with open(file, "rb") as opened:  # noqa: PTH123 - a path of any kind
+            content = opened.read()
+    elif isinstance(file, bytes | bytearray | memoryview):
+        content = bytes(file)
+    elif hasattr(file, "read"):
+        content = file.read()
+        own = getattr(file, "name", None)
+        if name is None and isinstance(own, str):
+            name = os.path.basename(own)  # noqa: PTH119 - a path of any kind
+    else:
+        raise TypeError(f"a file is a path, an open file or bytes, not {type(file).__name__}")
+    if not isinstance(content, bytes):
+        raise TypeError("a file is opened for reading bytes: open(path, 'rb')")
+    return name, content, mime or _mime_of(name)
+
+
+def _mime_of(name: str | None) -> str:
+    if name is None:
+        return BINARY
+    from mimetypes import guess_type  # noqa: PLC0415 - 4 ms, and only an upload needs it
+
+    return guess_type(name)[0] or BINARY
+
+
+def _whole(answer: Answer) -> bytes:
+    return answer.body
+
+
+def _of_workspace(workspace_id: str | None) -> tuple[tuple[str, str], ...]:
+    return () if workspace_id is None else (("anthropic-workspace-id", workspace_id),)
