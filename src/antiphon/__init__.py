@@ -14,8 +14,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from antiphon import types
     from antiphon.sdk.async_client import AsyncClient
+    from antiphon.sdk.batches.journal import JournalError, JournalInUseError, RowChangedError
+    from antiphon.sdk.batches.rows import RowCanceledError, RowError, RowExpiredError
+    from antiphon.sdk.batches.waiting import WaitTimeoutError
+    from antiphon.sdk.breakpoints import with_breakpoints
     from antiphon.sdk.call import Timeout
     from antiphon.sdk.client import Client
+    from antiphon.sdk.cost import Cost, UnknownPriceError, cost_of, price
     from antiphon.sdk.errors import (
         AntiphonError,
         APIConnectionError,
@@ -38,6 +43,7 @@ if TYPE_CHECKING:
         UnprocessableEntityError,
     )
     from antiphon.sdk.json_types.guaranteed import transform_schema
+    from antiphon.sdk.limiter import Limiter, LimiterTimeoutError
     from antiphon.sdk.message_parameters import omit
     from antiphon.sdk.message_parameters import omit as NOT_GIVEN  # noqa: N812
     from antiphon.sdk.output.parsed import OutputError, ParsedMessage
@@ -84,6 +90,20 @@ _PLACES = {
     "RateLimitError": _ERRORS,
     "RequestTooLargeError": _ERRORS,
     "UnprocessableEntityError": _ERRORS,
+    "JournalError": "antiphon.sdk.batches.journal",
+    "JournalInUseError": "antiphon.sdk.batches.journal",
+    "RowChangedError": "antiphon.sdk.batches.journal",
+    "RowCanceledError": "antiphon.sdk.batches.rows",
+    "RowError": "antiphon.sdk.batches.rows",
+    "RowExpiredError": "antiphon.sdk.batches.rows",
+    "WaitTimeoutError": "antiphon.sdk.batches.waiting",
+    "with_breakpoints": "antiphon.sdk.breakpoints",
+    "Cost": "antiphon.sdk.cost",
+    "UnknownPriceError": "antiphon.sdk.cost",
+    "cost_of": "antiphon.sdk.cost",
+    "price": "antiphon.sdk.cost",
+    "Limiter": "antiphon.sdk.limiter",
+    "LimiterTimeoutError": "antiphon.sdk.limiter",
     "AsyncMessageStream": _STREAMS,
     "AsyncStream": _STREAMS,
     "MessageStream": _STREAMS,
@@ -123,9 +143,14 @@ __all__ = [
     "CallSpans",
     "Client",
     "ConflictError",
+    "Cost",
     "CredentialsError",
     "IncompleteStreamError",
     "InternalServerError",
+    "JournalError",
+    "JournalInUseError",
+    "Limiter",
+    "LimiterTimeoutError",
     "MemoryTool",
     "MessageStream",
     "NotFoundError",
@@ -137,6 +162,10 @@ __all__ = [
     "PermissionDeniedError",
     "RateLimitError",
     "RequestTooLargeError",
+    "RowCanceledError",
+    "RowChangedError",
+    "RowError",
+    "RowExpiredError",
     "Stream",
     "Timeout",
     "Tool",
@@ -144,14 +173,19 @@ __all__ = [
     "ToolError",
     "ToolResult",
     "ToolRunner",
+    "UnknownPriceError",
     "UnprocessableEntityError",
+    "WaitTimeoutError",
     "__version__",
     "beta_async_tool",
     "beta_tool",
+    "cost_of",
     "omit",
+    "price",
     "tool",
     "transform_schema",
     "types",
+    "with_breakpoints",
 ]
 
 

@@ -1,11 +1,16 @@
 import copy
+import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.sdk.breakpoints import with_breakpoints
+import antiphon
+from antiphon.sdk.breakpoints import marked_body, with_breakpoints
+from antiphon.sdk.call import Call
 from antiphon.sdk.types.blocks import TextBlock, ThinkingBlock
+from support.sdk import ScriptedTransport, Reply
 
 MARK = {"type": "ephemeral"}
 
@@ -95,6 +100,36 @@ def test_blocks_of_answers_are_marked_as_well() -> None:
 def test_nothing_to_mark_is_left_as_it_is() -> None:
     assert with_breakpoints({"model": "m", "messages": [user("")]})["messages"] == [user("")]
     assert with_breakpoints({"model": "m"}) == {"model": "m"}
+
+
+def sent(**client: Any) -> dict[str, Any]:
+    transport = ScriptedTransport(Reply(json={"id": "msg_1", "model": "m", "content": []}))
+    cache = client.pop("call", None)
+    own = antiphon.Client(api_key="k", transport=transport, **client)
+    own.messages.create(model="m", max_tokens=1, messages=[user("hi")], cache=cache)
+    body: dict[str, Any] = json.loads(transport.requests[0].body)
+    return body
+
+
+def test_a_call_or_a_client_sets_them() -> None:
+    assert paths(sent()) == []
+    assert paths(sent(call="auto")) == paths(sent(cache="auto")) == ["messages.0.content.0"]
+    assert "cache" not in sent(call="auto")
+    # What a call asks for comes before what its client does.
+    last = sent(call="1h", cache="auto")["messages"][0]["content"][0]
+    assert last["cache_control"]["ttl"] == "1h"
+
+
+def test_only_prompts_are_changed() -> None:
+    call: Call[Any] = Call(method="POST", path="/v1/files", decode=str, body=b"{}")
+    assert marked_body(call, "auto") is call.body
+    odd: Call[Any] = Call(method="POST", path="/v1/messages", decode=str, body=b"odd")
+    assert marked_body(odd, "auto") == b"odd"
+
+
+def test_another_word_is_refused() -> None:
+    with pytest.raises(ValueError, match="'auto', '5m' or '1h'"):
+        antiphon.Client(cache="always")  # type: ignore[arg-type]
 
 
 contents = st.one_of(

@@ -51,7 +51,7 @@ OF_PARSE = {"output_format"}
     [(MessageParameters, CreateMessageParams), (PromptParameters, CountTokensParams)],
 )
 def test_parameters_are_those_of_the_wire(ours: Any, wire: type[msgspec.Struct]) -> None:
-    options = antiphon.sdk.call.CallOptions.__optional_keys__ | {"betas"}
+    options = antiphon.sdk.call.CallOptions.__optional_keys__ | {"betas", "cache"}
     said = (ours.__required_keys__ | ours.__optional_keys__) - options
     assert said == set(wire.__struct_fields__) - NOT_TYPED - OF_PARSE
 

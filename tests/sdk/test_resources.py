@@ -221,8 +221,9 @@ def test_an_interrupted_task_cancels_its_batch(url: str) -> None:
     async def run() -> None:
         async with antiphon.AsyncClient(base_url=url, api_key=KEY) as client:
             batches = client.messages.batches
-            slow = {**ASKED, "max_tokens": 1}
-            batch = await batches.create(requests=[{"custom_id": "a", "params": slow}])
+            # As many as are not answered before the first question.
+            requests = [{"custom_id": f"r{at}", "params": ASKED} for at in range(500)]
+            batch = await batches.create(requests=requests)
             waiting = asyncio.Event()
             task = asyncio.create_task(
                 batches.wait(
@@ -310,19 +311,16 @@ def test_limits_are_set_and_spending_is_shown(client: antiphon.Client) -> None:
 
 
 def test_reports_are_flat_rows(client: antiphon.Client) -> None:
-    client.messages.create(model="claude-x", max_tokens=9, messages=ASKED["messages"])
+    message = client.messages.create(model="claude-x", max_tokens=9, messages=ASKED["messages"])
     since = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     organization = client.organization
-    for _ in range(50):
-        rows = [
-            row
-            for bucket in organization.usage_report(
-                starting_at=since, bucket_width="1h", group_by=["model"]
-            )
-            for row in bucket.rows()
-        ]
-        if rows:
-            break
+    rows = [
+        row
+        for bucket in organization.usage_report(
+            starting_at=since, bucket_width="1h", group_by=["model"]
+        )
+        for row in bucket.rows()
+    ]
     assert {"starting_at", "output_tokens", "cache_creation.ephemeral_5m_input_tokens"} <= set(
         rows[0]
     )
@@ -331,8 +329,9 @@ def test_reports_are_flat_rows(client: antiphon.Client) -> None:
     assert all(bucket.rows() is not None for bucket in costs)
     assert organization.activity(starting_at=since, bucket_width="1h").total
     assert organization.retrieve().name
-    found = next(iter(organization.requests.list(limit=1)))
-    assert organization.requests.retrieve(found.id).id == found.id
+    assert organization.requests.list(limit=1).data is not None
+    assert message.request_id is not None
+    assert organization.requests.retrieve(message.request_id).model == "claude-x"
     assert organization.settings().to_dict()
 
 

@@ -12,12 +12,25 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from antiphon.sdk.call import Call
 from antiphon.sdk.types.base import Answered
 
 CacheTtl: TypeAlias = Literal["5m", "1h"]
 
+CacheChoice: TypeAlias = Literal["auto", "5m", "1h"]
+"""How long entries live that nobody has asked for one by one; "auto" is five minutes."""
+
+PROMPTS = frozenset({"/v1/messages", "/v1/messages/count_tokens"})
+
 UNMARKED = frozenset({"thinking", "redacted_thinking"})
 """Blocks that cannot have a breakpoint."""
+
+
+def ttl_of(choice: CacheChoice) -> CacheTtl:
+    """Return the lifetime that a choice is. Raises `ValueError` for another word."""
+    if choice not in {"auto", "5m", "1h"}:
+        raise ValueError(f"cache is {choice!r}; it is 'auto', '5m' or '1h'")
+    return "1h" if choice == "1h" else "5m"
 
 
 def with_breakpoints(params: Mapping[str, Any], ttl: CacheTtl = "5m") -> dict[str, Any]:
@@ -43,6 +56,17 @@ def with_breakpoints(params: Mapping[str, Any], ttl: CacheTtl = "5m") -> dict[st
     if messages:
         made["messages"] = messages
     return made
+
+
+def marked_body(call: Call[Any], choice: CacheChoice) -> bytes:
+    """Return the body of a call; that of a prompt with breakpoints where they pay."""
+    if call.method != "POST" or call.path not in PROMPTS:
+        return call.body
+    try:
+        params = msgspec.json.decode(call.body)
+    except msgspec.DecodeError:
+        return call.body
+    return msgspec.json.encode(with_breakpoints(params, ttl_of(choice)))
 
 
 def _mark_message(messages: list[Any], at: int, mark: dict[str, str]) -> None:

@@ -5,6 +5,7 @@ from typing import Any, Literal, Protocol, Required, TypeAlias, TypeVar, Unpack
 
 import msgspec
 
+from antiphon.sdk.breakpoints import CacheChoice, ttl_of, with_breakpoints
 from antiphon.sdk.call import Call, CallOptions, json_body, path_of
 from antiphon.sdk.options import ClientOptions
 from antiphon.sdk.sent import BlockInput, MessageInput, sent_content, sent_messages
@@ -35,6 +36,8 @@ class PromptParameters(CallOptions, total=False):
 
     `tools`, `tool_choice` and the like are dicts as the API documents them, or structs of
     `antiphon.wire`; a tool may be a function as well. `betas` become the header `anthropic-beta`.
+    `cache` sets breakpoints of the prompt cache where they pay, for five minutes ("auto") or an
+    hour, unless there are any.
     """
 
     model: Required[str]
@@ -48,6 +51,7 @@ class PromptParameters(CallOptions, total=False):
     context_management: JsonParam | None
     speed: Literal["standard", "fast"] | None
     betas: Sequence[str] | None
+    cache: CacheChoice | None
 
 
 class MessageParameters(PromptParameters, total=False):
@@ -90,7 +94,7 @@ def without_omitted(parameters: P) -> P:
     return left
 
 
-_OPTIONS = CallOptions.__optional_keys__ | {"betas"}
+_OPTIONS = CallOptions.__optional_keys__ | {"betas", "cache"}
 _OF_PROMPT = PromptParameters.__required_keys__ | PromptParameters.__optional_keys__
 _OF_MESSAGE = MessageParameters.__required_keys__ | MessageParameters.__optional_keys__
 
@@ -136,7 +140,8 @@ def _body(
         body["system"] = sent_content(body["system"])
     if "tools" in body:
         body["tools"] = [_sent_tool(one) for one in body["tools"]]
-    return body
+    cache = parameters.get("cache")
+    return body if cache is None else with_breakpoints(body, ttl_of(cache))
 
 
 def _sent_tool(one: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, TypedDict, Unpack
 import msgspec
 
 from antiphon import __version__
+from antiphon.sdk.breakpoints import CacheChoice, marked_body, ttl_of
 from antiphon.sdk.call import JSON, Call, Timeout
 from antiphon.sdk.environment import LOCAL, Environment, read_environment
 from antiphon.sdk.errors import CredentialsError
@@ -35,6 +36,7 @@ class ClientOptions(msgspec.Struct, frozen=True, kw_only=True):
     proxies: Mapping[str, str]
     own_timeout: bool
     """Whether the program said how long calls may take."""
+    cache: CacheChoice | None = None
 
     def __repr__(self) -> str:
         return f"ClientOptions(base_url={self.base_url!r})"
@@ -45,8 +47,11 @@ class ClientParameters(TypedDict, total=False):
 
     `base_url` is by default a server on this machine; the environment may say another address and
     the key (`antiphon.sdk.environment`). A number as `timeout` is the total and the idle one.
+    `cache` sets breakpoints of the prompt cache in every prompt without any, as the parameter of
+    one call does.
     """
 
+    cache: CacheChoice | None
     api_key: str | None
     auth_token: str | None
     admin_key: str | None
@@ -83,6 +88,8 @@ def client_options(**said: Unpack[ClientParameters]) -> ClientOptions:
     if api_key is not None and auth_token is not None:
         raise ValueError("give `api_key` or `auth_token`, not both")
     retries = said.get("max_retries", DEFAULT_RETRIES)
+    if (cache := said.get("cache")) is not None:
+        ttl_of(cache)
     if retries < 0:
         raise ValueError(f"max_retries is {retries}; it is 0 or more")
     if api_key is None and auth_token is None:
@@ -105,6 +112,7 @@ def client_options(**said: Unpack[ClientParameters]) -> ClientOptions:
         query=said.get("default_query") or {},
         observers=(*said.get("observers", ()), CallLog()),
         proxies=environment.proxies,
+        cache=said.get("cache"),
         own_timeout="timeout" in said,
     )
 
@@ -158,7 +166,7 @@ def requests_of(call: Call[Any], options: ClientOptions) -> Callable[[int], Http
         method=call.method,
         url=options.base_url + target,
         headers=tuple(headers_of(call, options).items()),
-        body=call.body,
+        body=call.body if options.cache is None else marked_body(call, options.cache),
     )
 
     def request(attempt: int) -> HttpRequest:
