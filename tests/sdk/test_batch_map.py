@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from antiphon.sdk.batches.journal import (
-    Journal,
-    JournalError,
-    JournalInUseError,
+from antiphon.sdk.batches.map_file import (
+    MapFile,
+    MapFileError,
+    MapFileInUseError,
     RowChangedError,
 )
 from antiphon.sdk.batches.mapping import MapJob, MapOptions, map_flow
@@ -36,7 +36,7 @@ def flow_of(
     return map_flow(
         MapJob(
             function=function,
-            journal=Journal(file, SERVER, "run"),
+            map_file=MapFile(file, SERVER, "run"),
             options=MapOptions(**{"waiting": WAITING, "part_requests": 3, **options}),
             call_options={},
             keeps_keys=api.keeps_keys,
@@ -53,10 +53,10 @@ def mapped(api: BatchApi, file: Path | None = None, rows: Any = ROWS, **options:
     return driven
 
 
-def opened(file: Path, server: str = SERVER) -> Journal:
-    journal = Journal(file, server, "run")
-    journal.open()
-    return journal
+def opened(file: Path, server: str = SERVER) -> MapFile:
+    map_file = MapFile(file, server, "run")
+    map_file.open()
+    return map_file
 
 
 def numbers(driven: Driven) -> list[int]:
@@ -121,7 +121,7 @@ def test_a_file_goes_on_with_rows_that_were_added(tmp_path: Path) -> None:
 def test_killed_anywhere_each_row_is_sent_once(
     tmp_path_factory: pytest.TempPathFactory, kills: list[int], lost: set[int], data: st.DataObject
 ) -> None:
-    file = tmp_path_factory.mktemp("map") / "journal"
+    file = tmp_path_factory.mktemp("map") / "map_file"
     api = BatchApi(lost=lost, cut_results_after=data.draw(st.none() | st.integers(0, 2)))
     for steps in kills:
         flow = flow_of(api, file)
@@ -181,7 +181,7 @@ def test_rows_that_are_missing_are_told(tmp_path: Path) -> None:
 
 def test_a_file_in_use_is_refused(tmp_path: Path) -> None:
     held = opened(tmp_path / "map")
-    with pytest.raises(JournalInUseError):
+    with pytest.raises(MapFileInUseError):
         opened(tmp_path / "map")
     held.close()
     opened(tmp_path / "map").close()
@@ -189,14 +189,14 @@ def test_a_file_in_use_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_of_another_server_is_refused(tmp_path: Path) -> None:
     opened(tmp_path / "map").close()
-    with pytest.raises(JournalError, match="https://api"):
+    with pytest.raises(MapFileError, match="https://api"):
         opened(tmp_path / "map", "https://api.anthropic.com")
 
 
 def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "map"
     file.write_text("a poem\nof two lines\n")
-    with pytest.raises(JournalError, match="line 1"):
+    with pytest.raises(MapFileError, match="line 1"):
         opened(file)
     assert file.read_text() == "a poem\nof two lines\n"
 

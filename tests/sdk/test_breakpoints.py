@@ -10,7 +10,7 @@ import antiphon
 from antiphon.sdk.breakpoints import marked_body, with_breakpoints
 from antiphon.sdk.call import Call
 from antiphon.sdk.types.blocks import TextBlock, ThinkingBlock
-from support.sdk import ScriptedTransport, Reply
+from support.sdk import Reply, ScriptedTransport
 
 MARK = {"type": "ephemeral"}
 

@@ -20,7 +20,7 @@ import msgspec
 from antiphon.sdk.call import Answer, Call
 from antiphon.sdk.errors import APITimeoutError
 from antiphon.sdk.exchange import ERRORS_FROM, Outcome
-from antiphon.sdk.pacing import INPUT, KINDS, OUTPUT, REQUESTS, Lane, Ticket, Told
+from antiphon.sdk.pacing import INPUT, KINDS, OUTPUT, REQUESTS, Queue, Told, Waiter
 from antiphon.transport.base import Headers, TransportError
 
 REFUSED: Final = 429
@@ -59,7 +59,7 @@ class _Message(msgspec.Struct):
 
 
 class _Sizes:
-    """What calls of one lane have used, to guess what the next one will.
+    """What calls of one queue have used, to guess what the next one will.
 
     The input follows the largest share of tokens in bytes that was seen lately, as a guess that is
     too low would be refused. The output is a mean: it is charged when it is there.
@@ -89,13 +89,13 @@ class _Sizes:
 
 
 class _Group(msgspec.Struct):
-    lane: Lane
+    queue: Queue
     sizes: _Sizes
 
 
 class _Sent(msgspec.Struct):
     group: _Group
-    ticket: Ticket
+    waiter: Waiter
     size: int
     is_message: bool
 
@@ -145,15 +145,15 @@ class Limiter:
         with self._lock:
             now = self._now()
             sent = self._known.get(id(call))
-            if sent is None or sent.ticket.sent_at is not None:
+            if sent is None or sent.waiter.sent_at is not None:
                 if (sent := self._entered(call, now)) is None:
                     return 0.0
                 self._known[id(call)] = sent
-            wait = sent.group.lane.ask(sent.ticket, now)
+            wait = sent.group.queue.ask(sent.waiter, now)
             if wait > 0 and self._timeout is not None:
-                whole = sent.group.lane.wait(sent.ticket, now)
-                if now - sent.ticket.since + whole > self._timeout:
-                    sent.group.lane.leave(sent.ticket, now)
+                whole = sent.group.queue.wait(sent.waiter, now)
+                if now - sent.waiter.since + whole > self._timeout:
+                    sent.group.queue.leave(sent.waiter, now)
                     del self._known[id(call)]
                     raise LimiterTimeoutError(
                         f"{call.method} {call.path}: its turn would come in {whole:.0f} s, and the "
@@ -168,18 +168,18 @@ class Limiter:
             sent = self._known.pop(id(call), None)
             if sent is None:
                 return
-            now, lane = self._now(), sent.group.lane
+            now, queue = self._now(), sent.group.queue
             if isinstance(outcome, TransportError):
-                lane.answered(sent.ticket, {}, {}, now)
+                queue.answered(sent.waiter, {}, {}, now)
                 return
             told = read_limits(outcome.headers)
             if not sent.is_message:
                 told = {kind: said for kind, said in told.items() if kind == REQUESTS}
             if outcome.status == REFUSED:
-                lane.refused(sent.ticket, told, _retry_s(outcome.headers), now)
+                queue.refused(sent.waiter, told, _retry_s(outcome.headers), now)
                 return
             used = self._used(sent, outcome)
-            lane.answered(sent.ticket, told, used, now)
+            queue.answered(sent.waiter, told, used, now)
 
     def _entered(self, call: Call[Any], now: float) -> _Sent | None:
         """Give a call its place; `None` for one that no limit is known for."""
@@ -196,14 +196,14 @@ class Limiter:
         group = self._groups.get(name)
         if group is None:
             limits = self._limits if is_message else {}
-            group = _Group(lane=Lane(limits, self._burst, now), sizes=_Sizes())
+            group = _Group(queue=Queue(limits, self._burst, now), sizes=_Sizes())
             self._groups[name] = group
         size = len(call.body)
         costs = group.sizes.costs(size, body.max_tokens)
         if not is_message:
             costs = {REQUESTS: 1.0, INPUT: 0.0, OUTPUT: 0.0}
         return _Sent(
-            group=group, ticket=group.lane.enter(costs, now), size=size, is_message=is_message
+            group=group, waiter=group.queue.enter(costs, now), size=size, is_message=is_message
         )
 
     def _used(self, sent: _Sent, outcome: Outcome) -> dict[str, float]:

@@ -164,7 +164,7 @@ class Line:
             self._share = min(1.0, self._share + passed * SHARE_BACK)
 
 
-class Ticket(msgspec.Struct):
+class Waiter(msgspec.Struct):
     """One call that waits, or was sent: what it may cost, and its places."""
 
     costs: dict[str, float]
@@ -174,97 +174,97 @@ class Ticket(msgspec.Struct):
     sent_at: float | None = None
 
 
-class Lane:
+class Queue:
     """The calls that share limits, in the order in which they came."""
 
     def __init__(self, limits: Mapping[str, float | None], burst: float, now: float) -> None:
         self.lines = {kind: Line(limits.get(kind), burst, now) for kind in KINDS}
-        self._waiting: dict[int, Ticket] = {}
+        self._waiting: dict[int, Waiter] = {}
         self._running = 0
         self._has_answer = any(line.is_known for line in self.lines.values())
         self._held_until = now
         self._looked_at = now
 
-    def enter(self, costs: Mapping[str, float], now: float) -> Ticket:
+    def enter(self, costs: Mapping[str, float], now: float) -> Waiter:
         """Let a call take its places behind all others."""
-        ticket = Ticket(
+        waiter = Waiter(
             costs=dict(costs),
             places={kind: line.take(costs[kind]) for kind, line in self.lines.items()},
             since=now,
             asks_at=now,
         )
-        self._waiting[id(ticket)] = ticket
-        return ticket
+        self._waiting[id(waiter)] = waiter
+        return waiter
 
-    def wait(self, ticket: Ticket, now: float) -> float:
+    def wait(self, waiter: Waiter, now: float) -> float:
         """Return the seconds until a call may be sent, as far as is known now."""
         waits = [
-            line.wait(ticket.places[kind], ticket.costs[kind], now)
+            line.wait(waiter.places[kind], waiter.costs[kind], now)
             for kind, line in self.lines.items()
         ]
         return max(*waits, self._held_until - now, 0.0)
 
-    def ask(self, ticket: Ticket, now: float) -> float:
+    def ask(self, waiter: Waiter, now: float) -> float:
         """Return 0 if a call is to be sent now, else the seconds after which it asks again."""
         self._drop_gone(now)
         # One that was taken for gone has lost its places, and comes back behind the others.
-        if id(ticket) not in self._waiting:
-            again = self.enter(ticket.costs, now)
+        if id(waiter) not in self._waiting:
+            again = self.enter(waiter.costs, now)
             del self._waiting[id(again)]
-            ticket.places = again.places
-            self._waiting[id(ticket)] = ticket
-        wait = self.wait(ticket, now)
+            waiter.places = again.places
+            self._waiting[id(waiter)] = waiter
+        wait = self.wait(waiter, now)
         if not self._has_answer and self._running >= PROBES:
             # The more wait for the first answer, the more seldom each of them asks.
             wait = max(wait, 0.1 + 0.005 * len(self._waiting))
         wait = min(wait, ASKED_AGAIN_S)
         if wait > 0:
-            ticket.asks_at = now + wait
+            waiter.asks_at = now + wait
             return wait
-        del self._waiting[id(ticket)]
+        del self._waiting[id(waiter)]
         self._running += 1
-        ticket.sent_at = now
+        waiter.sent_at = now
         for kind, line in self.lines.items():
-            line.send(ticket.places[kind], now)
+            line.send(waiter.places[kind], now)
         return 0.0
 
-    def leave(self, ticket: Ticket, now: float) -> None:
+    def leave(self, waiter: Waiter, now: float) -> None:
         """Give the places of a waiting call back."""
-        if self._waiting.pop(id(ticket), None) is not None:
+        if self._waiting.pop(id(waiter), None) is not None:
             for kind, line in self.lines.items():
-                line.give_back(ticket.costs[kind], now)
+                line.give_back(waiter.costs[kind], now)
 
-    def refused(self, ticket: Ticket, told: Mapping[str, Told], retry_s: float, now: float) -> None:
+    def refused(self, waiter: Waiter, told: Mapping[str, Told], retry_s: float, now: float) -> None:
         """Note a refusal for a limit: it was not charged, and nobody else is sent for a while."""
         self._end()
         self._held_until = max(self._held_until, now + retry_s)
-        self._learn(ticket, told, now)
+        self._learn(waiter, told, now)
         for kind, line in self.lines.items():
-            line.give_back(ticket.costs[kind], now)
-            if kind not in told or told[kind].remaining < max(1.0, ticket.costs[kind]):
+            line.give_back(waiter.costs[kind], now)
+            if kind not in told or told[kind].remaining < max(1.0, waiter.costs[kind]):
                 line.stop(now)
 
     def answered(
-        self, ticket: Ticket, told: Mapping[str, Told], used: Mapping[str, float], now: float
+        self, waiter: Waiter, told: Mapping[str, Told], used: Mapping[str, float], now: float
     ) -> None:
         """Note an answer, and what it has used of the limits of which it says that."""
         self._end()
         for kind, amount in used.items():
-            self.lines[kind].give_back(ticket.costs[kind] - amount, now)
-        self._learn(ticket, told, now)
+            self.lines[kind].give_back(waiter.costs[kind] - amount, now)
+        self._learn(waiter, told, now)
 
     def _end(self) -> None:
         self._running = max(0, self._running - 1)
         self._has_answer = True
 
-    def _learn(self, ticket: Ticket, told: Mapping[str, Told], now: float) -> None:
-        sent_at = now if ticket.sent_at is None else ticket.sent_at
+    def _learn(self, waiter: Waiter, told: Mapping[str, Told], now: float) -> None:
+        sent_at = now if waiter.sent_at is None else waiter.sent_at
         for kind, said in told.items():
             self.lines[kind].learn(said, sent_at, now)
 
     def _drop_gone(self, now: float) -> None:
         if now - self._looked_at >= 1:
             self._looked_at = now
-            for ticket in list(self._waiting.values()):
-                if now - ticket.asks_at > GONE_S:
-                    self.leave(ticket, now)
+            for waiter in list(self._waiting.values()):
+                if now - waiter.asks_at > GONE_S:
+                    self.leave(waiter, now)

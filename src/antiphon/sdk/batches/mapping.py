@@ -1,6 +1,6 @@
 """The map: rows go into batches, batches are waited for, results come back row by row.
 
-One flow, for both clients. What has happened stands in the journal before anything relies on it,
+One flow, for both clients. What has happened stands in the file before anything relies on it,
 so a run that is killed anywhere is continued by the next one:
 
     rows ─▶ requests ─▶ part ══▶ create (by key) ─▶ batch ══▶ wait ─▶ results ══▶ emit
@@ -21,12 +21,12 @@ from typing import Any
 import msgspec
 
 from antiphon.sdk.batches.finding import find_batch
-from antiphon.sdk.batches.journal import (
+from antiphon.sdk.batches.map_file import (
     CANCELED,
     ERRORED,
     EXPIRED,
     SUCCEEDED,
-    Journal,
+    MapFile,
     Part,
     RowChangedError,
 )
@@ -85,7 +85,7 @@ class MapJob(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     function: RowFunction
-    journal: Journal
+    map_file: MapFile
     options: MapOptions
     call_options: CallOptions
     keeps_keys: bool
@@ -95,10 +95,10 @@ class MapJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def map_flow(job: MapJob) -> Flow[None]:
-    """Emit a `MapResult` for each row. Raises `APIError`, `JournalError`, `OSError`."""
+    """Emit a `MapResult` for each row. Raises `APIError`, `MapFileError`, `OSError`."""
     run: _Run | None = None
     try:
-        yield Work(job.journal.open)
+        yield Work(job.map_file.open)
         run = _Run(job)
         yield from run.all()
     except GeneratorExit:
@@ -109,14 +109,14 @@ def map_flow(job: MapJob) -> Flow[None]:
             yield from run.cancel(error)
         raise
     finally:
-        job.journal.close()
+        job.map_file.close()
 
 
 class _Run:
     """The state of one run."""
 
     def __init__(self, job: MapJob) -> None:
-        self._job, self._journal, self._options = job, job.journal, job.options
+        self._job, self._journal, self._options = job, job.map_file, job.options
         self._requests = Requests(job.function, self._journal.header.id)
         self._seen = 0
         self._rows_ended = False
@@ -213,19 +213,19 @@ class _Run:
 
     def _take(self, row: Any) -> bytes | None:
         """Note the request of a row; return it if the row is in no part yet."""
-        number, journal = self._seen, self._journal
+        number, map_file = self._seen, self._journal
         encoded = self._requests.encoded(row, number)
-        if number == journal.count:
-            journal.add_request(encoded)
+        if number == map_file.count:
+            map_file.add_request(encoded)
             self._settled.append(0)
-        elif journal.request(number) != encoded:
+        elif map_file.request(number) != encoded:
             raise RowChangedError(
                 f"row {number} ({custom_id_of(encoded)}) is not what it was when the file was "
                 "begun. Map the same rows with the same function, or begin another file.",
                 number,
             )
         self._seen += 1
-        return None if journal.tries[number] else encoded
+        return None if map_file.tries[number] else encoded
 
     def _check_all_seen(self) -> None:
         if self._seen < self._journal.count:
@@ -313,7 +313,7 @@ class _Run:
                     self._tell()
 
     def _collect(self, part: Part) -> Flow[None]:
-        """Write the results of a part into the journal; begin again if the connection is lost."""
+        """Write the results of a part into the file; begin again if the connection is lost."""
         rows: dict[str, int] = yield Work(partial(self._journal.ids, part))
 
         def take(line: bytes) -> None:
@@ -361,9 +361,9 @@ class _Run:
 
     def _emit(self) -> Flow[None]:
         for row in self._emittable():
-            journal = self._journal
+            map_file = self._journal
             yield Emit(
-                map_result(row, journal.request(row), journal.result(row), journal.tries[row])
+                map_result(row, map_file.request(row), map_file.result(row), map_file.tries[row])
             )
 
     def _emittable(self) -> Iterator[int]:

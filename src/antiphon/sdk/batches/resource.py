@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, I
 from typing import Any, Self, TypedDict, Unpack
 from urllib.parse import urlsplit
 
-from antiphon.sdk.batches.journal import Journal
+from antiphon.sdk.batches.map_file import MapFile
 from antiphon.sdk.batches.mapping import MapJob, MapOptions, map_flow
 from antiphon.sdk.batches.operations import (
     batch_results,
@@ -156,7 +156,7 @@ class Batches(Resource):
         `function(row)` returns the parameters of a message, or a `custom_id` and them. With `file`
         a run that was killed is continued by calling `map` again with the same rows and the same
         file: no row is sent twice, and the results that are there come at once. Raises `APIError`,
-        `JournalError` while it is iterated over.
+        `MapFileError` while it is iterated over.
         """
         flow = map_flow(map_job(function, how, self._client.options.base_url))
         return Results(self._client, flow, rows)
@@ -209,7 +209,7 @@ def map_job(function: RowFunction, how: MapParameters, server: str) -> MapJob:
     standard = MapOptions()
     return MapJob(
         function=function,
-        journal=Journal(file, server, os.urandom(6).hex()),
+        map_file=MapFile(file, server, os.urandom(6).hex()),
         options=MapOptions(
             ordered=how.get("ordered", standard.ordered),
             retries=how.get("retries", standard.retries),

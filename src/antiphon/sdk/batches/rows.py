@@ -175,6 +175,6 @@ def may_pass(result: bytes) -> bool:
 
 
 def map_result(row: int, request: bytes, result: bytes, tries: int) -> MapResult:
-    """Return what a map has for a row, of what its journal keeps."""
+    """Return what a map has for a row, of what its file keeps."""
     found = row_of(custom_id_of(request), result)
     return MapResult(row=row, custom_id=found.custom_id, result=found.result, tries=tries)

@@ -38,15 +38,15 @@ KINDS: Final = {
 }
 
 
-class JournalError(AntiphonError):
+class MapFileError(AntiphonError):
     """The file of a map cannot be used; the text says why."""
 
 
-class JournalInUseError(JournalError):
+class MapFileInUseError(MapFileError):
     """Another program, or another map of this one, works with the file."""
 
 
-class RowChangedError(JournalError):
+class RowChangedError(MapFileError):
     """The rows of a map are not those that its file was begun with. `row` is the first such one."""
 
     def __init__(self, message: str, row: int) -> None:
@@ -123,7 +123,7 @@ class Part(msgspec.Struct, kw_only=True):
         return sum(last - first + 1 for first, last in self.ranges)
 
 
-class Journal:
+class MapFile:
     """The file of one map; without a path, one that no other run can find.
 
     `server` is the address that the map is for, and `new_id` the id of a map that begins here. Its
@@ -148,7 +148,7 @@ class Journal:
         self._encoder = msgspec.json.Encoder()
 
     def open(self) -> None:
-        """Open the file and read what stands in it. Raises `JournalError`, `OSError`."""
+        """Open the file and read what stands in it. Raises `MapFileError`, `OSError`."""
         self._descriptor = _descriptor(self._path)
         try:
             _lock(self._descriptor, self._name)
@@ -297,7 +297,7 @@ class Journal:
                 try:
                     self._know(self._decoder.decode(line), self._end, first=number == 1)
                 except (msgspec.DecodeError, IndexError) as error:
-                    raise JournalError(
+                    raise MapFileError(
                         f"{self._name}: line {number} is none of the file of a map: {error}"
                     ) from error
                 self._end += len(line)
@@ -308,12 +308,12 @@ class Journal:
             self._write(self.header)
             self.sync()
         if self.header.version != VERSION:
-            raise JournalError(
+            raise MapFileError(
                 f"{self._name}: it is of version {self.header.version}, and this program knows "
                 f"version {VERSION}"
             )
         if self.header.server != self._server:
-            raise JournalError(
+            raise MapFileError(
                 f"{self._name}: its batches are at {self.header.server}, and this client is one of "
                 f"{self._server}"
             )
@@ -391,7 +391,7 @@ def _descriptor(path: str | os.PathLike[str] | None) -> int:
 
 
 def _lock(descriptor: int, name: str) -> None:
-    """Lock a file as long as it is open. Raises `JournalInUseError`."""
+    """Lock a file as long as it is open. Raises `MapFileInUseError`."""
     try:
         if sys.platform == "win32":
             import msvcrt  # noqa: PLC0415 - not on this platform
@@ -404,4 +404,4 @@ def _lock(descriptor: int, name: str) -> None:
 
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise JournalInUseError(f"{name}: another map works with this file") from error
+        raise MapFileInUseError(f"{name}: another map works with this file") from error
