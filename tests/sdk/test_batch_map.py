@@ -36,7 +36,7 @@ def flow_of(
     return map_flow(
         MapJob(
             function=function,
-            map_file=MapFile(file, SERVER, "run"),
+            file=MapFile(file, SERVER, "run"),
             options=MapOptions(**{"waiting": WAITING, "part_requests": 3, **options}),
             call_options={},
             keeps_keys=api.keeps_keys,
@@ -162,6 +162,15 @@ def test_a_key_that_may_be_forgotten_is_not_relied_on(tmp_path: Path) -> None:
     api.keys.clear()
     assert numbers(mapped(api, tmp_path / "map")) == ROWS
     assert set(api.charged.values()) == {1}
+
+
+def test_a_torn_last_line_is_cut_off(tmp_path: Path) -> None:
+    file = tmp_path / "map"
+    mapped(BatchApi(), file)
+    whole = file.read_bytes()
+    file.write_bytes(whole + b'{"type":"result","row":1,"result":' + b"x" * 5000)
+    mapped(BatchApi(), file)
+    assert file.read_bytes() == whole
 
 
 def test_a_changed_row_is_told(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import antiphon
 from antiphon.core.limits.buckets import Bucket, decide, level, take
 from antiphon.core.limits.values import Draw, Granted
 from antiphon.sdk.call import Answer, Call
@@ -16,6 +17,7 @@ from antiphon.sdk.exchange import Outcome
 from antiphon.sdk.limiter import Limiter, LimiterTimeoutError, read_limits
 from antiphon.sdk.pacing import INPUT, OUTPUT, REQUESTS
 from antiphon.transport.base import ConnectionLost, Headers
+from support.sdk import FakeClock, Reply, ScriptedTransport
 
 BYTES_OF_TOKEN = 4
 
@@ -290,3 +292,19 @@ def test_numbers_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
 
 def test_headers_that_are_none_are_left_out() -> None:
     assert read_limits(Headers([("anthropic-ratelimit-requests-limit", "many")])) == {}
+
+
+def test_waiting_for_its_turn_takes_no_time_of_a_call() -> None:
+    clock = FakeClock()
+    transport = ScriptedTransport(*[Reply(json={}, seconds=1) for _ in range(3)], clock=clock)
+    client = antiphon.Client(
+        api_key="k",
+        transport=transport,
+        sleep=clock.sleep,
+        now=clock,
+        observers=[Limiter(requests_per_minute=1, now=clock)],
+        timeout=5,
+    )
+    for _ in range(3):
+        client.post("/v1/messages", cast_to=dict, body={"model": "m"})
+    assert clock.now - 1000 > 100

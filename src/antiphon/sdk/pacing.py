@@ -217,8 +217,9 @@ class Queue:
         if not self._has_answer and self._running >= PROBES:
             # The more wait for the first answer, the more seldom each of them asks.
             wait = max(wait, 0.1 + 0.005 * len(self._waiting))
-        wait = min(wait, ASKED_AGAIN_S)
         if wait > 0:
+            # So short a wait that no clock moves would be asked for again for ever.
+            wait = max(0.001, min(wait, ASKED_AGAIN_S))
             waiter.asks_at = now + wait
             return wait
         del self._waiting[id(waiter)]

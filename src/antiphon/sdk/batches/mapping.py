@@ -85,7 +85,7 @@ class MapJob(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     function: RowFunction
-    map_file: MapFile
+    file: MapFile
     options: MapOptions
     call_options: CallOptions
     keeps_keys: bool
@@ -98,7 +98,7 @@ def map_flow(job: MapJob) -> Flow[None]:
     """Emit a `MapResult` for each row. Raises `APIError`, `MapFileError`, `OSError`."""
     run: _Run | None = None
     try:
-        yield Work(job.map_file.open)
+        yield Work(job.file.open)
         run = _Run(job)
         yield from run.all()
     except GeneratorExit:
@@ -109,15 +109,15 @@ def map_flow(job: MapJob) -> Flow[None]:
             yield from run.cancel(error)
         raise
     finally:
-        job.map_file.close()
+        job.file.close()
 
 
 class _Run:
     """The state of one run."""
 
     def __init__(self, job: MapJob) -> None:
-        self._job, self._journal, self._options = job, job.map_file, job.options
-        self._requests = Requests(job.function, self._journal.header.id)
+        self._job, self._file, self._options = job, job.file, job.options
+        self._requests = Requests(job.function, self._file.header.id)
         self._seen = 0
         self._rows_ended = False
         # Rows of the next part: new ones, and those that are tried again.
@@ -154,19 +154,19 @@ class _Run:
         if part is not None and self._key_lives(part):
             try:
                 batch: MessageBatch = yield Ask(self._create(part, CANCEL_WITHIN_S))
-                self._journal.set_batch(part, batch.id)
+                self._file.set_batch(part, batch.id)
                 self._watch(part)
             except APIError as error:
                 cause.add_note(f"A batch that was being created may be left: {error}")
         for number, poll in self._polls.items():
             if (yield from cancel_quietly(poll.batch_id, cause)) is not None:
-                self._journal.set_interrupted(self._journal.parts[number])
+                self._file.set_interrupted(self._file.parts[number])
 
     # What earlier runs have done
 
     def _resume(self) -> None:
-        self._settled.extend(bytes(self._journal.count))
-        for part in self._journal.parts:
+        self._settled.extend(bytes(self._file.count))
+        for part in self._file.parts:
             if part.batch is None:
                 self._unsent.append(part)
             elif part.collected:
@@ -196,7 +196,7 @@ class _Run:
         while self._again and not self._is_full(0):
             row = self._again.popleft()
             self._next.append(row)
-            self._next_bytes += len(self._journal.request(row))
+            self._next_bytes += len(self._file.request(row))
         while not self._rows_ended and not self._is_full(0):
             row = yield NextRow()
             if row is END:
@@ -213,24 +213,24 @@ class _Run:
 
     def _take(self, row: Any) -> bytes | None:
         """Note the request of a row; return it if the row is in no part yet."""
-        number, map_file = self._seen, self._journal
+        number, file = self._seen, self._file
         encoded = self._requests.encoded(row, number)
-        if number == map_file.count:
-            map_file.add_request(encoded)
+        if number == file.count:
+            file.add_request(encoded)
             self._settled.append(0)
-        elif map_file.request(number) != encoded:
+        elif file.request(number) != encoded:
             raise RowChangedError(
                 f"row {number} ({custom_id_of(encoded)}) is not what it was when the file was "
                 "begun. Map the same rows with the same function, or begin another file.",
                 number,
             )
         self._seen += 1
-        return None if map_file.tries[number] else encoded
+        return None if file.tries[number] else encoded
 
     def _check_all_seen(self) -> None:
-        if self._seen < self._journal.count:
+        if self._seen < self._file.count:
             raise RowChangedError(
-                f"the rows end after {self._seen}, and the file has {self._journal.count}",
+                f"the rows end after {self._seen}, and the file has {self._file.count}",
                 self._seen,
             )
 
@@ -247,7 +247,7 @@ class _Run:
         if self._next:
             rows, self._next, self._next_bytes = sorted(self._next), [], 0
             at = self._job.wall()
-            self._unsent.append((yield Work(partial(self._journal.add_part, rows, at))))
+            self._unsent.append((yield Work(partial(self._file.add_part, rows, at))))
 
     def _send(self, part: Part) -> Flow[None]:
         """Create the batch of a part, once."""
@@ -270,24 +270,24 @@ class _Run:
             else:
                 break
         self._sending = None
-        yield Work(partial(self._journal.set_batch, part, batch_id))
+        yield Work(partial(self._file.set_batch, part, batch_id))
         self._watch(part)
 
     def _create(self, part: Part, timeout: float | None = None) -> Call[MessageBatch]:
         options: CallOptions = {**self._job.call_options, "max_retries": 0}
         if timeout is not None:
             options["timeout"] = timeout
-        key = f"map-{self._journal.header.id}-{part.number}"
-        return create_encoded(self._journal.body(part), key, options)
+        key = f"map-{self._file.header.id}-{part.number}"
+        return create_encoded(self._file.body(part), key, options)
 
     def _key_lives(self, part: Part) -> bool:
         return self._job.keeps_keys and self._job.wall() - part.at < KEYS_LIVE_S
 
     def _find(self, part: Part) -> Generator[FlowStep, Any, str | None]:
         return find_batch(
-            frozenset(self._journal.ids(part)),
+            frozenset(self._file.ids(part)),
             since=part.at,
-            known=frozenset(other.batch for other in self._journal.parts if other.batch),
+            known=frozenset(other.batch for other in self._file.parts if other.batch),
             how=self._options.waiting,
             now=self._job.now,
             options=self._job.call_options,
@@ -306,7 +306,7 @@ class _Run:
             if poll.due <= self._job.now():
                 batch = yield from poll.ask()
                 if batch is not None and batch.has_ended:
-                    part = self._journal.parts[number]
+                    part = self._file.parts[number]
                     yield from self._collect(part)
                     del self._polls[number]
                     self._settle(part)
@@ -314,19 +314,19 @@ class _Run:
 
     def _collect(self, part: Part) -> Flow[None]:
         """Write the results of a part into the file; begin again if the connection is lost."""
-        rows: dict[str, int] = yield Work(partial(self._journal.ids, part))
+        rows: dict[str, int] = yield Work(partial(self._file.ids, part))
 
         def take(line: bytes) -> None:
             custom_id, result = read_line(line)
             if (row := rows.get(custom_id)) is not None:
-                self._journal.add_result(row, part, result)
+                self._file.add_result(row, part, result)
 
         assert part.batch is not None  # noqa: S101 - it has ended
         trying = _Trying(self._options.waiting, self._job.now)
         while True:
             try:
                 yield ReadLines(batch_results(part.batch, **self._job.call_options), take)
-                missing = [row for row in part.rows() if not self._journal.has_result(row, part)]
+                missing = [row for row in part.rows() if not self._file.has_result(row, part)]
                 if not missing:
                     break
                 raise APIConnectionError(
@@ -334,37 +334,35 @@ class _Run:
                 )
             except APIError as error:
                 yield trying.pause(error)
-        yield Work(partial(self._journal.set_collected, part))
+        yield Work(partial(self._file.set_collected, part))
 
     def _settle(self, part: Part) -> None:
         """Decide which rows of a collected part are tried again; the others are ready."""
         for row in part.rows():
-            if not self._journal.is_last(row, part):
+            if not self._file.is_last(row, part):
                 continue
             if self._is_tried_again(row, part):
                 self._again.append(row)
             else:
                 self._settled[row] = 1
-                self._ended[self._journal.kinds[row]] += 1
+                self._ended[self._file.kinds[row]] += 1
                 if not self._options.ordered:
                     self._ready.append(row)
 
     def _is_tried_again(self, row: int, part: Part) -> bool:
-        kind = self._journal.kinds[row]
+        kind = self._file.kinds[row]
         if part.interrupted and kind == CANCELED:
             return True
-        if self._journal.tries[row] > self._options.retries:
+        if self._file.tries[row] > self._options.retries:
             return False
-        return kind == EXPIRED or (kind == ERRORED and may_pass(self._journal.result(row)))
+        return kind == EXPIRED or (kind == ERRORED and may_pass(self._file.result(row)))
 
     # Results to whoever iterates
 
     def _emit(self) -> Flow[None]:
         for row in self._emittable():
-            map_file = self._journal
-            yield Emit(
-                map_result(row, map_file.request(row), map_file.result(row), map_file.tries[row])
-            )
+            file = self._file
+            yield Emit(map_result(row, file.request(row), file.result(row), file.tries[row]))
 
     def _emittable(self) -> Iterator[int]:
         """Give the rows that are ready. One is not before it was compared with what was asked."""
@@ -391,8 +389,8 @@ class _Run:
             poll.batch.request_counts for poll in self._polls.values() if poll.batch is not None
         ]
         progress = MapProgress(
-            rows=self._journal.count,
-            sent=sum(1 for tries in self._journal.tries if tries),
+            rows=self._file.count,
+            sent=sum(1 for tries in self._file.tries if tries),
             succeeded=self._ended[SUCCEEDED] + sum(c.succeeded for c in open_counts),
             errored=self._ended[ERRORED] + sum(c.errored for c in open_counts),
             canceled=self._ended[CANCELED] + sum(c.canceled for c in open_counts),

@@ -209,7 +209,7 @@ def map_job(function: RowFunction, how: MapParameters, server: str) -> MapJob:
     standard = MapOptions()
     return MapJob(
         function=function,
-        map_file=MapFile(file, server, os.urandom(6).hex()),
+        file=MapFile(file, server, os.urandom(6).hex()),
         options=MapOptions(
             ordered=how.get("ordered", standard.ordered),
             retries=how.get("retries", standard.retries),
