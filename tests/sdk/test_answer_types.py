@@ -291,3 +291,9 @@ def test_text_of_an_answer_shows_what_is_not_a_default() -> None:
     count = decode_answer(MessageTokensCount, b'{"input_tokens":3,"later":1}')
     assert repr(count) == "MessageTokensCount(input_tokens=3)"
     assert repr(Usage(input_tokens=2)) == "Usage(input_tokens=2)"
+
+
+def test_what_did_not_come_is_not_taken_for_a_part_of_another_answer() -> None:
+    first = decode_answer(Message, b'{"id":"msg_1","model":"m","content":[]}')
+    assert first.usage.to_dict()["input_tokens"] == 0
+    assert Message(id="msg_2", model="m", content=[]).usage.to_dict() == first.usage.to_dict()

@@ -62,8 +62,13 @@ def attach(struct: Answered, origin: Origin) -> None:
             for index, item in enumerate(value):
                 if isinstance(item, Answered):
                     attach(item, Part(origin, name, index))
-        elif isinstance(value, Answered):
+        elif isinstance(value, Answered) and not _is_default(struct, value):
             attach(value, Part(origin, name))
+
+
+def _is_default(struct: Answered, value: Answered) -> bool:
+    """Whether a value is in place of one that did not come: it is the same in all structs."""
+    return any(value is default for default in struct.__struct_defaults__)
 
 
 def convert_struct(kind: type[A], value: dict[str, Any]) -> A:
