@@ -16,7 +16,7 @@ from antiphon.sdk.batches.map_file import (
 from antiphon.sdk.batches.mapping import MapJob, MapOptions, map_flow
 from antiphon.sdk.batches.rows import RowCanceledError, RowExpiredError
 from antiphon.sdk.batches.waiting import Waiting
-from antiphon.sdk.errors import APIError, BadRequestError, OverloadedError
+from antiphon.sdk.errors import APIConnectionError, APIError, BadRequestError, OverloadedError
 from antiphon.sdk.flow import Flow, Left
 from support.batch_api import RESULT, BatchApi, Driven, failure
 
@@ -261,6 +261,14 @@ def test_errors_that_pass_are_waited_out() -> None:
 def test_a_server_that_stays_away_is_given_up() -> None:
     with pytest.raises(OverloadedError):
         mapped(BatchApi(faults=[failure(529) for _ in range(500)]))
+
+
+def test_a_server_that_has_not_answered_once_is_given_up_after_a_minute() -> None:
+    api = BatchApi(faults=[APIConnectionError("refused") for _ in range(500)])
+    driven = Driven(api, flow_of(api, waiting=Waiting(longest_pause=10)), ROWS)
+    with pytest.raises(APIConnectionError):
+        driven.run()
+    assert 60 <= sum(driven.pauses) <= 80
 
 
 def test_a_full_queue_is_waited_for_without_an_end() -> None:

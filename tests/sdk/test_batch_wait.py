@@ -47,19 +47,26 @@ def test_lost_connections_and_errors_that_pass_are_waited_out() -> None:
 
 
 def test_pauses_grow_up_to_a_bound() -> None:
-    _, driven = waiting([LOST] * 12)
+    _, driven = waiting([None, *[LOST] * 12])
     driven.run()
     assert max(driven.pauses) == 10
 
 
 def test_patience_counts_the_time_in_a_row() -> None:
-    _, driven = waiting([failure(529)] * 30)
+    _, driven = waiting([None, *[failure(529)] * 30])
     with pytest.raises(OverloadedError):
         driven.run()
-    assert 100 <= sum(driven.pauses) <= 110
+    assert 100 <= sum(driven.pauses) <= 115
     away: list[APIError | None] = [failure(529)] * 8
     _, driven = waiting([*away, None, *away])
     assert driven.run().has_ended
+
+
+def test_a_server_that_has_not_answered_once_is_given_up_sooner() -> None:
+    _, driven = waiting([LOST] * 300, Waiting(first_pause=1, longest_pause=10, patience=1000))
+    with pytest.raises(APIConnectionError):
+        driven.run()
+    assert 60 <= sum(driven.pauses) <= 70
 
 
 def test_new_batch_may_be_unknown_for_a_while() -> None:

@@ -42,7 +42,14 @@ from antiphon.sdk.batches.rows import (
     may_pass,
 )
 from antiphon.sdk.batches.types import MessageBatch, read_line
-from antiphon.sdk.batches.waiting import CANCEL_WITHIN_S, Poll, Waiting, cancel_quietly, passes
+from antiphon.sdk.batches.waiting import (
+    CANCEL_WITHIN_S,
+    NEW_S,
+    Poll,
+    Waiting,
+    cancel_quietly,
+    passes,
+)
 from antiphon.sdk.call import Call, CallOptions
 from antiphon.sdk.errors import APIConnectionError, APIError, APIStatusError
 from antiphon.sdk.exchange import Pause
@@ -133,6 +140,7 @@ class _Run:
         self._told: MapProgress | None = None
         self._ended: Counter[int] = Counter()
         self._sending: Part | None = None
+        self._is_answered = False
 
     def all(self) -> Flow[None]:
         self._resume()
@@ -253,7 +261,7 @@ class _Run:
         """Create the batch of a part, once."""
         create: Call[MessageBatch] = yield Work(partial(self._create, part))
         self._sending = part
-        trying = _Trying(self._options.waiting, self._job.now)
+        trying = _Trying(self._options.waiting, self._job.now, is_new=not self._is_answered)
         while True:
             batch_id: str | None = None
             if part.tried and not self._key_lives(part):
@@ -269,7 +277,7 @@ class _Run:
                 yield trying.pause(error)
             else:
                 break
-        self._sending = None
+        self._sending, self._is_answered = None, True
         yield Work(partial(self._file.set_batch, part, batch_id))
         self._watch(part)
 
@@ -405,8 +413,9 @@ class _Run:
 class _Trying:
     """Tries of one call that may pass: how long to wait, and when to give up."""
 
-    def __init__(self, how: Waiting, now: Callable[[], float]) -> None:
+    def __init__(self, how: Waiting, now: Callable[[], float], *, is_new: bool = False) -> None:
         self._how, self._now = how, now
+        self._patience = min(how.patience, NEW_S) if is_new else how.patience
         self._pause = how.first_pause
         self._since: float | None = None
 
@@ -419,7 +428,7 @@ class _Trying:
         if is_full or self._since is None:
             # A full queue empties as batches end, which may take hours: that is no fault.
             self._since = now
-        if now - self._since >= self._how.patience:
+        if now - self._since >= self._patience:
             raise error
         seconds, self._pause = self._pause, min(self._how.longest_pause, self._pause * 2)
         return Pause(seconds)

@@ -22,7 +22,8 @@ from antiphon.sdk.exchange import RETRIED, RETRIED_FROM, Pause
 from antiphon.sdk.flow import Ask, Flow, FlowStep
 
 NEW_S = 60.0
-"""A batch may be unknown for so long after its creation: another server may not have it yet."""
+"""A batch may be unknown for so long after its creation: another server may not have it yet. A
+server that has not answered once is waited for as long: its address may be wrong."""
 
 CANCEL_WITHIN_S = 10.0
 GROWTH = 1.5
@@ -105,7 +106,10 @@ class Poll:
     def _is_out_of_patience(self) -> bool:
         if self._away_since is None:
             self._away_since = self._now()
-        return self._now() - self._away_since >= self._how.patience
+        patience = self._how.patience
+        if self.batch is None:
+            patience = min(patience, NEW_S)
+        return self._now() - self._away_since >= patience
 
 
 def wait_for_batch(  # noqa: PLR0913 - what a program may say about it
