@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from antiphon.cli import main
-from antiphon.cli.batches import LISTED, done_of, row_of
+from antiphon.cli.batch_listing import LISTED, done_of, row_of
 from antiphon.cli.tables import say_table
 from antiphon.core.batches import described
 from antiphon.service.models import ModelSource
@@ -404,7 +404,7 @@ def test_interrupted_watch_says_how_to_go_on(
     async def interrupt(_: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("antiphon.cli.batches.asyncio.sleep", interrupt)
+    monkeypatch.setattr("antiphon.cli.database_batches.asyncio.sleep", interrupt)
     assert main(["batches", "watch", batch_id, "--data-dir", str(shell.data_dir)]) == 130
     said = capsys.readouterr()
     assert said.out == "0 of 1 done, 0 failed, $0.0000\n"

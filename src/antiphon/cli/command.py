@@ -189,6 +189,8 @@ def repeated_flags(arguments: argparse.Namespace) -> str:
         ("--config", arguments.config),
         ("--data-dir", arguments.data_dir),
         ("--workspace", getattr(arguments, "workspace", None)),
+        ("--base-url", getattr(arguments, "base_url", None)),
+        ("--key-file", getattr(arguments, "key_file", None)),
     )
     return "".join(f" {flag} {shlex.quote(str(value))}" for flag, value in given if value)
 

@@ -2,11 +2,13 @@
 
 import argparse
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from antiphon.cli.admin_session import AdminSession
 from antiphon.cli.command import CommandError
 from antiphon.wire.errors import shortened
+
+if TYPE_CHECKING:
+    from antiphon.cli.admin_session import AdminSession
 
 LONGEST: Final = 18
 """The digits of a number that is looked at: more of them take time, and are too large."""
@@ -24,7 +26,7 @@ def number_up_to(most: int) -> Callable[[str], int]:
     return read
 
 
-async def workspace_of(session: AdminSession, named: str | None, *, adds: bool) -> str | None:
+async def workspace_of(session: "AdminSession", named: str | None, *, adds: bool) -> str | None:
     """Return the id of the workspace that is named, as its objects have it.
 
     `None` is the Default workspace. Raises `CommandError`, also for one that is archived where the

@@ -5,6 +5,7 @@ from typing import Any
 
 from antiphon.cli.command import actions_of, add_command, add_confirmation
 from antiphon.cli.output import say_unchanged
+from antiphon.cli.talking.connection import add_connection
 from antiphon.settings import Settings
 from antiphon.store.data_folder import open_data_folder
 from antiphon.weights.hub_access import hub_of
@@ -47,6 +48,10 @@ def add_to(family: argparse.ArgumentParser) -> None:
         "--all", action="store_true", help="list the whole catalogue, with what does not fit"
     )
     _add_exam(actions)
+    served = add_command(
+        actions, "served", _list_served, "list the models that a server offers, here or elsewhere"
+    )
+    add_connection(served)
     add_command(actions, "ps", _list_loaded, "list what a running server has loaded")
     for name in ("remove", "rm"):
         remove = add_command(actions, name, _remove_model, "delete a model that was pulled")
@@ -113,6 +118,12 @@ def _recommend_models(arguments: argparse.Namespace, settings: Settings) -> int:
     from antiphon.cli.recommended import print_recommended  # noqa: PLC0415 - as above
 
     return print_recommended(arguments, settings)
+
+
+def _list_served(arguments: argparse.Namespace, settings: Settings) -> int:
+    from antiphon.cli.served_models import print_served  # noqa: PLC0415 - it needs the client
+
+    return print_served(arguments, settings)
 
 
 def _list_loaded(arguments: argparse.Namespace, settings: Settings) -> int:

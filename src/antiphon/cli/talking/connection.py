@@ -1,6 +1,8 @@
 """Where a command that asks a model finds its server, the key and the model."""
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -83,6 +85,16 @@ def add_connection(command: argparse.ArgumentParser) -> None:
 
 def connect(arguments: argparse.Namespace, settings: Settings) -> Connection:
     """Find the server and the key, and ask for the models. Raises `CommandError`."""
+    client = open_client(arguments, settings)
+    try:
+        return Connection(client, _models(client))
+    except BaseException:
+        client.close()
+        raise
+
+
+def open_client(arguments: argparse.Namespace, settings: Settings) -> "Client":
+    """Return a client of the server that is meant, with the key. Raises `CommandError`."""
     from antiphon.sdk.client import Client  # noqa: PLC0415 - it takes 20 ms
 
     environment = read_environment(environment_with())
@@ -95,33 +107,36 @@ def connect(arguments: argparse.Namespace, settings: Settings) -> Connection:
         if secret is not None and not (secret.isascii() and secret.isprintable()):
             raise CommandError("this key has characters that no key has")
     try:
-        client = Client(base_url=url, api_key=key, environment=environment)
+        return Client(base_url=url, api_key=key, environment=environment)
     except ValueError as error:
         raise CommandError(str(error).replace("base_url is", "--base-url:")) from error
-    try:
-        return Connection(client, _models(client, url))
-    except BaseException:
-        client.close()
-        raise
 
 
-def _models(client: "Client", url: str) -> tuple[Model, ...]:
+def _models(client: "Client") -> tuple[Model, ...]:
     """Ask for the models. Raises `CommandError`."""
-    try:
+    url = client.options.base_url
+    with told_by_api(client):
         models = tuple(
             Model(model.id, model.max_input_tokens, model.max_tokens)
             for model in client.models.list(limit=1000)
         )
-    except CredentialsError as error:
-        raise CommandError(
-            f"the server at {url} needs a key: set ANTIPHON_API_KEY, or name its file with "
-            "--key-file"
-        ) from error
-    except APIError as error:
-        raise CommandError(told(error)) from error
     if not models:
         raise CommandError(f"{url} serves no model")
     return models
+
+
+@contextmanager
+def told_by_api(client: "Client") -> Iterator[None]:
+    """Raise the errors of a client as a command's."""
+    try:
+        yield
+    except CredentialsError as error:
+        raise CommandError(
+            f"the server at {client.options.base_url} needs a key: set ANTIPHON_API_KEY, or name "
+            "its file with --key-file"
+        ) from error
+    except APIError as error:
+        raise CommandError(told(error)) from error
 
 
 def told(error: APIError) -> str:
