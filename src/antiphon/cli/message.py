@@ -136,7 +136,8 @@ def _ask(arguments: argparse.Namespace, settings: Settings) -> int:
         say_json(message.to_dict())
     elif sys.stderr.isatty():
         used = Used()
-        used.add(message.usage, time.monotonic() - begun, None)
+        dollars = connection.dollars(asked["model"], message)
+        used.add(message.usage, time.monotonic() - begun, dollars)
         hint(used.line())
     status, why = _STATUSES.get(message.stop_reason or "", (0, ""))
     if why:

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from antiphon.cli.command import CommandError
-from antiphon.sdk.environment import LOCAL, read_environment
+from antiphon.sdk.environment import LOCAL, Environment, read_environment
 from antiphon.sdk.errors import APIError, CredentialsError
 from antiphon.settings import Settings, environment_with
 from antiphon.wire.errors import shortened
 
 if TYPE_CHECKING:
     from antiphon.sdk.client import Client
+    from antiphon.sdk.types.message import Message
 
 PROGRAM = "terminal"
 """The name of the key that these commands have on the data folder."""
@@ -33,17 +35,36 @@ class Model(msgspec.Struct, frozen=True):
 class Connection(msgspec.Struct, frozen=True):
     """A client, and the models that its server offers, the default one first.
 
-    As a context it closes the client at its end.
+    `settings` are those of a server on this machine, which say what it charges. As a context it
+    closes the client at its end.
     """
 
     client: "Client"
     models: tuple[Model, ...]
+    settings: Settings | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.client.close()
+
+    def dollars(self, asked: str, message: "Message") -> Decimal | None:
+        """Return what an answer costs that this model was asked for; `None` if that is not known.
+
+        A server here charges what its settings say. One elsewhere may as well, so only the
+        published price of a model of its own is taken for true.
+        """
+        from antiphon.core.billing.price_list import list_price, price_for  # noqa: PLC0415
+        from antiphon.sdk.cost import cost_of_usage  # noqa: PLC0415 - for an answer that is there
+
+        if self.settings is None:
+            price = list_price(message.model)
+        else:
+            served = [one for one in self.settings.served() if one.id == message.model]
+            own = served[0].price if served else None
+            price = price_for(asked, message.model, own.price() if own is not None else None)
+        return None if price is None else cost_of_usage(message.usage, price).usd
 
     def model(self, wanted: str | None) -> Model:
         """Return a model by its id, an alias, or the first. Raises `CommandError`.
@@ -87,7 +108,8 @@ def connect(arguments: argparse.Namespace, settings: Settings) -> Connection:
     """Find the server and the key, and ask for the models. Raises `CommandError`."""
     client = open_client(arguments, settings)
     try:
-        return Connection(client, _models(client))
+        here = not (arguments.base_url or _environment().base_url)
+        return Connection(client, _models(client), settings if here else None)
     except BaseException:
         client.close()
         raise
@@ -97,7 +119,7 @@ def open_client(arguments: argparse.Namespace, settings: Settings) -> "Client":
     """Return a client of the server that is meant, with the key. Raises `CommandError`."""
     from antiphon.sdk.client import Client  # noqa: PLC0415 - it takes 20 ms
 
-    environment = read_environment(environment_with())
+    environment = _environment()
     elsewhere = arguments.base_url or environment.base_url
     if elsewhere is None:
         # A key of the hosted API is not for whatever listens on this machine.
@@ -110,6 +132,10 @@ def open_client(arguments: argparse.Namespace, settings: Settings) -> "Client":
         return Client(base_url=url, api_key=key, environment=environment)
     except ValueError as error:
         raise CommandError(str(error).replace("base_url is", "--base-url:")) from error
+
+
+def _environment() -> Environment:
+    return read_environment(environment_with())
 
 
 def _models(client: "Client") -> tuple[Model, ...]:

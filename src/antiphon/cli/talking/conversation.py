@@ -215,7 +215,8 @@ class Conversation:
             return
         self._end(shown)
         self._messages.append({"role": "assistant", "content": message.content})
-        self._used.add(message.usage, self._now() - begun, None)
+        dollars = self._connection.dollars(asked["model"], message)
+        self._used.add(message.usage, self._now() - begun, dollars)
         if why := _CUT.get(message.stop_reason or ""):
             self._note(why)
 
