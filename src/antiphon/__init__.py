@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from antiphon import types
     from antiphon.sdk.async_client import AsyncClient
-    from antiphon.sdk.batches.map_file import MapFileError, MapFileInUseError, RowChangedError
+    from antiphon.sdk.batches.map_lines import MapFileError, MapFileInUseError, RowChangedError
     from antiphon.sdk.batches.rows import RowCanceledError, RowError, RowExpiredError
     from antiphon.sdk.batches.waiting import WaitTimeoutError
     from antiphon.sdk.breakpoints import with_breakpoints
@@ -90,9 +90,9 @@ _PLACES = {
     "RateLimitError": _ERRORS,
     "RequestTooLargeError": _ERRORS,
     "UnprocessableEntityError": _ERRORS,
-    "MapFileError": "antiphon.sdk.batches.map_file",
-    "MapFileInUseError": "antiphon.sdk.batches.map_file",
-    "RowChangedError": "antiphon.sdk.batches.map_file",
+    "MapFileError": "antiphon.sdk.batches.map_lines",
+    "MapFileInUseError": "antiphon.sdk.batches.map_lines",
+    "RowChangedError": "antiphon.sdk.batches.map_lines",
     "RowCanceledError": "antiphon.sdk.batches.rows",
     "RowError": "antiphon.sdk.batches.rows",
     "RowExpiredError": "antiphon.sdk.batches.rows",

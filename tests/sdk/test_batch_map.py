@@ -7,16 +7,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from antiphon.sdk.batches.map_file import (
-    MapFile,
+from antiphon.sdk.batches.map_file import MapFile
+from antiphon.sdk.batches.map_job import MapJob, MapOptions
+from antiphon.sdk.batches.map_lines import (
     MapFileError,
     MapFileInUseError,
     RowChangedError,
 )
-from antiphon.sdk.batches.mapping import MapJob, MapOptions, map_flow
+from antiphon.sdk.batches.mapping import map_flow
 from antiphon.sdk.batches.rows import RowCanceledError, RowExpiredError
 from antiphon.sdk.batches.waiting import Waiting
-from antiphon.sdk.errors import APIConnectionError, APIError, BadRequestError, OverloadedError
+from antiphon.sdk.errors import (
+    APIConnectionError,
+    APIError,
+    APIResponseValidationError,
+    BadRequestError,
+    OverloadedError,
+)
 from antiphon.sdk.flow import Flow, Left
 from support.batch_api import RESULT, BatchApi, Driven, failure
 
@@ -140,6 +147,21 @@ def test_without_keys_a_lost_batch_is_found_by_its_first_id(tmp_path: Path, lost
     api = BatchApi(keeps_keys=False, lost=lost)
     assert numbers(mapped(api, tmp_path / "map")) == ROWS
     assert api.charged == Counter(f"run-{row}" for row in ROWS)
+
+
+def test_a_lost_answer_is_not_forgotten_for_a_full_queue(tmp_path: Path) -> None:
+    api = BatchApi(keeps_keys=False, lost={1})
+    # The create, whose answer is lost, and then the list.
+    api.faults = [None, failure(429)]
+    assert numbers(mapped(api, tmp_path / "map", rows=range(3))) == [0, 1, 2]
+    assert set(api.charged.values()) == {1}
+
+
+def test_a_line_that_is_no_result_is_told() -> None:
+    api = BatchApi()
+    api.lines = lambda _: [b"<html>"]  # type: ignore[method-assign]
+    with pytest.raises(APIResponseValidationError, match="<html>"):
+        mapped(api)
 
 
 def test_a_batch_of_another_with_as_many_requests_is_not_taken(tmp_path: Path) -> None:

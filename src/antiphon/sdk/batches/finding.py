@@ -11,13 +11,11 @@ from collections.abc import Callable, Generator
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
 from antiphon.sdk.batches.operations import batch_results, list_batches
 from antiphon.sdk.batches.types import MessageBatch, read_line
 from antiphon.sdk.batches.waiting import Waiting, wait_for_batch
 from antiphon.sdk.call import CallOptions
-from antiphon.sdk.errors import NotFoundError
+from antiphon.sdk.errors import APIResponseValidationError, NotFoundError
 from antiphon.sdk.flow import Ask, FlowStep, ReadLines
 from antiphon.sdk.pages import PageBody, PageCall
 
@@ -75,7 +73,7 @@ def _first_id(batch_id: str, options: CallOptions) -> Generator[FlowStep, Any, s
         yield ReadLines(batch_results(batch_id, **options), take)
     except _FirstLine as found:
         return found.custom_id
-    except (NotFoundError, msgspec.DecodeError):
+    except (NotFoundError, APIResponseValidationError):
         # Its results are gone: it is none that a map has begun lately.
         return None
     return None

@@ -16,111 +16,41 @@ from __future__ import annotations
 import os
 import sys
 from array import array
-from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
-from antiphon.sdk.errors import AntiphonError
+from antiphon.sdk.batches.map_lines import (
+    KINDS,
+    NO_KIND,
+    OTHER,
+    VERSION,
+    BatchLine,
+    Collected,
+    Header,
+    Interrupted,
+    Line,
+    MapFileError,
+    MapFileInUseError,
+    Part,
+    PartLine,
+    RequestLine,
+    ResultLine,
+    ranges_of,
+)
 
-VERSION: Final = 1
 HELD: Final = 1 << 20
 """How many bytes may wait to be written together."""
 
 CLOSED: Final = -1
-
-NO_KIND, SUCCEEDED, ERRORED, CANCELED, EXPIRED, OTHER = range(6)
-KINDS: Final = {
-    "succeeded": SUCCEEDED,
-    "errored": ERRORED,
-    "canceled": CANCELED,
-    "expired": EXPIRED,
-}
-
-
-class MapFileError(AntiphonError):
-    """The file of a map cannot be used; the text says why."""
-
-
-class MapFileInUseError(MapFileError):
-    """Another program, or another map of this one, works with the file."""
-
-
-class RowChangedError(MapFileError):
-    """The rows of a map are not those that its file was begun with. `row` is the first such one."""
-
-    def __init__(self, message: str, row: int) -> None:
-        super().__init__(message)
-        self.row = row
-
-
-class Header(msgspec.Struct, tag="map"):
-    version: int
-    id: str
-    server: str
-
-
-class RequestLine(msgspec.Struct, tag="request"):
-    row: int
-    request: msgspec.Raw
-
-
-class PartLine(msgspec.Struct, tag="part"):
-    part: int
-    rows: list[tuple[int, int]]
-    at: float
-
-
-class BatchLine(msgspec.Struct, tag="batch"):
-    part: int
-    batch: str
-
-
-class ResultLine(msgspec.Struct, tag="result"):
-    row: int
-    part: int
-    result: msgspec.Raw
-
-
-class Collected(msgspec.Struct, tag="collected"):
-    """All results of a part are here."""
-
-    part: int
-
-
-class Interrupted(msgspec.Struct, tag="interrupted"):
-    """The batch of a part was cancelled, as its program was interrupted."""
-
-    part: int
-
-
-Line = Header | RequestLine | PartLine | BatchLine | ResultLine | Collected | Interrupted
 
 
 class _Kind(msgspec.Struct):
     type: str
 
 
-class Part(msgspec.Struct, kw_only=True):
-    """Rows that go into one batch: ranges with both ends, and when they were first sent.
-
-    `tried` says whether a create may have reached the server without its answer reaching us.
-    """
-
-    number: int
-    ranges: list[tuple[int, int]]
-    at: float
-    batch: str | None = None
-    collected: bool = False
-    interrupted: bool = False
-    tried: bool = False
-
-    def rows(self) -> Iterator[int]:
-        for first, last in self.ranges:
-            yield from range(first, last + 1)
-
-    def __len__(self) -> int:
-        return sum(last - first + 1 for first, last in self.ranges)
+class _Id(msgspec.Struct):
+    custom_id: str
 
 
 class MapFile:
@@ -200,7 +130,7 @@ class MapFile:
 
     def add_part(self, rows: list[int], at: float) -> Part:
         """Note the rows of a new part. They are on the disk when this returns."""
-        part = Part(number=len(self.parts), ranges=_ranges(rows), at=at)
+        part = Part(number=len(self.parts), ranges=ranges_of(rows), at=at)
         self._write(PartLine(part=part.number, rows=part.ranges, at=at))
         self._know_part(part)
         self.sync()
@@ -362,21 +292,6 @@ class MapFile:
         self._result_parts[row] = part
         kind = msgspec.json.decode(encoded, type=_Kind).type
         self.kinds[row] = KINDS.get(kind, OTHER)
-
-
-class _Id(msgspec.Struct):
-    custom_id: str
-
-
-def _ranges(rows: list[int]) -> list[tuple[int, int]]:
-    """Return rows, which ascend, as ranges with both ends."""
-    found: list[tuple[int, int]] = []
-    for row in rows:
-        if found and found[-1][1] == row - 1:
-            found[-1] = (found[-1][0], row)
-        else:
-            found.append((row, row))
-    return found
 
 
 def _descriptor(path: str | os.PathLike[str] | None) -> int:

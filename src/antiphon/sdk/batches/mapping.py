@@ -14,91 +14,37 @@ server keeps keys, `finding` looks for that batch first.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 from typing import Any
 
-import msgspec
-
 from antiphon.sdk.batches.finding import find_batch
-from antiphon.sdk.batches.map_file import (
+from antiphon.sdk.batches.map_job import MapJob
+from antiphon.sdk.batches.map_lines import (
     CANCELED,
     ERRORED,
     EXPIRED,
     SUCCEEDED,
-    MapFile,
     Part,
     RowChangedError,
 )
 from antiphon.sdk.batches.operations import batch_results, create_encoded
 from antiphon.sdk.batches.rows import (
-    MOST_BYTES,
-    MOST_REQUESTS,
     MapProgress,
     Requests,
-    RowFunction,
     custom_id_of,
     map_result,
     may_pass,
 )
 from antiphon.sdk.batches.types import MessageBatch, read_line
-from antiphon.sdk.batches.waiting import (
-    CANCEL_WITHIN_S,
-    NEW_S,
-    Poll,
-    Waiting,
-    cancel_quietly,
-    passes,
-)
+from antiphon.sdk.batches.waiting import CANCEL_WITHIN_S, Poll, Trying, cancel_quietly, is_full
 from antiphon.sdk.call import Call, CallOptions
-from antiphon.sdk.errors import APIConnectionError, APIError, APIStatusError
+from antiphon.sdk.errors import APIConnectionError, APIError
 from antiphon.sdk.exchange import Pause
 from antiphon.sdk.flow import END, Ask, Emit, Flow, FlowStep, NextRow, ReadLines, Work
 
 KEYS_LIVE_S = 23 * 3600.0
 """For so long a key is surely known; Antiphon forgets it after a day."""
-
-TOO_MANY = 429
-
-
-class MapOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a map works.
-
-    A part has at most `part_requests` and `part_bytes`; `open_parts` batches may be open at once.
-    A row that expires, or ends with an error that may pass, goes into `retries` more batches.
-    """
-
-    ordered: bool = True
-    retries: int = 0
-    part_requests: int = MOST_REQUESTS
-    part_bytes: int = MOST_BYTES
-    open_parts: int = 100
-    cancel_on_interrupt: bool = False
-    waiting: Waiting = Waiting()
-
-    def __post_init__(self) -> None:
-        if not 0 < self.part_requests <= MOST_REQUESTS:
-            raise ValueError(f"`part_requests` is 1 to {MOST_REQUESTS}")
-        if not 0 < self.part_bytes <= MOST_BYTES:
-            raise ValueError(f"`part_bytes` is 1 to {MOST_BYTES}")
-        if self.open_parts < 1 or self.retries < 0:
-            raise ValueError("`open_parts` is 1 or more, and `retries` 0 or more")
-
-
-class MapJob(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of a map. `keeps_keys`: the server knows `idempotency-key`.
-
-    `now` counts seconds from anywhere, and `wall` from the epoch.
-    """
-
-    function: RowFunction
-    file: MapFile
-    options: MapOptions
-    call_options: CallOptions
-    keeps_keys: bool
-    progress: Callable[[MapProgress], object] | None
-    now: Callable[[], float]
-    wall: Callable[[], float]
 
 
 def map_flow(job: MapJob) -> Flow[None]:
@@ -261,19 +207,17 @@ class _Run:
         """Create the batch of a part, once."""
         create: Call[MessageBatch] = yield Work(partial(self._create, part))
         self._sending = part
-        trying = _Trying(self._options.waiting, self._job.now, is_new=not self._is_answered)
+        trying = Trying(self._options.waiting, self._job.now, is_new=not self._is_answered)
         while True:
             batch_id: str | None = None
-            if part.tried and not self._key_lives(part):
-                batch_id = yield from self._find(part)
             try:
+                if part.tried and not self._key_lives(part):
+                    batch_id = yield from self._find(part)
                 if batch_id is None:
-                    part.tried = True
                     batch: MessageBatch = yield Ask(create)
                     batch_id = batch.id
             except APIError as error:
-                if isinstance(error, APIStatusError) and error.status_code == TOO_MANY:
-                    part.tried = False
+                part.tried = part.tried or not is_full(error)
                 yield trying.pause(error)
             else:
                 break
@@ -330,7 +274,7 @@ class _Run:
                 self._file.add_result(row, part, result)
 
         assert part.batch is not None  # noqa: S101 - it has ended
-        trying = _Trying(self._options.waiting, self._job.now)
+        trying = Trying(self._options.waiting, self._job.now)
         while True:
             try:
                 yield ReadLines(batch_results(part.batch, **self._job.call_options), take)
@@ -408,27 +352,3 @@ class _Run:
         if progress != self._told:
             self._told = progress
             self._job.progress(progress)
-
-
-class _Trying:
-    """Tries of one call that may pass: how long to wait, and when to give up."""
-
-    def __init__(self, how: Waiting, now: Callable[[], float], *, is_new: bool = False) -> None:
-        self._how, self._now = how, now
-        self._patience = min(how.patience, NEW_S) if is_new else how.patience
-        self._pause = how.first_pause
-        self._since: float | None = None
-
-    def pause(self, error: APIError) -> Pause:
-        """Return the pause after an error, or raise it if it does not pass."""
-        if not passes(error):
-            raise error
-        now = self._now()
-        is_full = isinstance(error, APIStatusError) and error.status_code == TOO_MANY
-        if is_full or self._since is None:
-            # A full queue empties as batches end, which may take hours: that is no fault.
-            self._since = now
-        if now - self._since >= self._patience:
-            raise error
-        seconds, self._pause = self._pause, min(self._how.longest_pause, self._pause * 2)
-        return Pause(seconds)

@@ -9,7 +9,8 @@ from typing import Any, Self, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 from antiphon.sdk.batches.map_file import MapFile
-from antiphon.sdk.batches.mapping import MapJob, MapOptions, map_flow
+from antiphon.sdk.batches.map_job import MapJob, MapOptions
+from antiphon.sdk.batches.mapping import map_flow
 from antiphon.sdk.batches.operations import (
     batch_results,
     cancel_batch,

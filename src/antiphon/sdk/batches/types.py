@@ -6,7 +6,8 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 import msgspec
 
-from antiphon.sdk.errors import APIStatusError
+from antiphon.sdk.call import MOST_SHOWN
+from antiphon.sdk.errors import APIResponseValidationError, APIStatusError
 from antiphon.sdk.exchange import status_error
 from antiphon.sdk.types.base import Answered, Unknown
 from antiphon.sdk.types.decoding import decode_answer
@@ -152,14 +153,32 @@ STATUSES = {
 
 
 def read_row(line: bytes) -> BatchRow:
-    """Return the row of a line. Raises `msgspec.DecodeError` if it is none."""
-    return decode_answer(BatchRow, line)
+    """Return the row of a line. Raises `APIResponseValidationError` if it is none."""
+    try:
+        return decode_answer(BatchRow, line)
+    except msgspec.DecodeError as error:
+        raise _no_row(line, error) from error
 
 
 def read_line(line: bytes) -> tuple[str, bytes]:
-    """Return the `custom_id` of a line, and its result as it is written."""
-    found = msgspec.json.decode(line, type=_Line)
+    """Return the `custom_id` of a line, and its result as it is written.
+
+    Raises `APIResponseValidationError` for another line.
+    """
+    try:
+        found = msgspec.json.decode(line, type=_Line)
+    except msgspec.DecodeError as error:
+        raise _no_row(line, error) from error
     return found.custom_id, bytes(found.result)
+
+
+def _no_row(line: bytes, error: msgspec.DecodeError) -> APIResponseValidationError:
+    shown = line[:MOST_SHOWN].decode("utf-8", "replace")
+    return APIResponseValidationError(
+        f"a line of results is none of the API: {error}. It begins with: {shown!r}",
+        status_code=200,
+        request_id=None,
+    )
 
 
 def row_of(custom_id: str, result: bytes) -> BatchRow:

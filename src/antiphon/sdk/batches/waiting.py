@@ -27,6 +27,7 @@ server that has not answered once is waited for as long: its address may be wron
 
 CANCEL_WITHIN_S = 10.0
 GROWTH = 1.5
+TOO_MANY = 429
 
 
 class WaitTimeoutError(AntiphonError, TimeoutError):
@@ -59,6 +60,11 @@ def passes(error: APIError) -> bool:
     if isinstance(error, APIStatusError):
         return error.status_code in RETRIED or error.status_code >= RETRIED_FROM
     return isinstance(error, APIConnectionError)
+
+
+def is_full(error: APIError) -> bool:
+    """Whether a server has refused to do more for now; then it has done nothing."""
+    return isinstance(error, APIStatusError) and error.status_code == TOO_MANY
 
 
 class Poll:
@@ -163,3 +169,26 @@ def cancel_quietly(
         return None
     cause.add_note(f"The batch {batch_id} is cancelled.")
     return canceled
+
+
+class Trying:
+    """Tries of one call that may pass: how long to wait, and when to give up."""
+
+    def __init__(self, how: Waiting, now: Callable[[], float], *, is_new: bool = False) -> None:
+        self._how, self._now = how, now
+        self._patience = min(how.patience, NEW_S) if is_new else how.patience
+        self._pause = how.first_pause
+        self._since: float | None = None
+
+    def pause(self, error: APIError) -> Pause:
+        """Return the pause after an error, or raise it if it does not pass."""
+        if not passes(error):
+            raise error
+        now = self._now()
+        if is_full(error) or self._since is None:
+            # A full queue empties as batches end, which may take hours: that is no fault.
+            self._since = now
+        if now - self._since >= self._patience:
+            raise error
+        seconds, self._pause = self._pause, min(self._how.longest_pause, self._pause * 2)
+        return Pause(seconds)
