@@ -13,7 +13,7 @@ import antiphon
 from antiphon.core.limits.buckets import Bucket, decide, level, take
 from antiphon.core.limits.values import Draw, Granted
 from antiphon.sdk.call import Answer, Call
-from antiphon.sdk.exchange import Outcome
+from antiphon.sdk.exchange import Opened, Outcome, StreamEnd
 from antiphon.sdk.limiter import Limiter, LimiterTimeoutError, read_limits
 from antiphon.sdk.pacing import INPUT, OUTPUT, REQUESTS
 from antiphon.transport.base import ConnectionLost, Headers
@@ -308,3 +308,40 @@ def test_waiting_for_its_turn_takes_no_time_of_a_call() -> None:
     for _ in range(3):
         client.post("/v1/messages", cast_to=dict, body={"model": "m"})
     assert clock.now - 1000 > 100
+
+
+def streamed(output: int, *, whole: bool = True) -> StreamEnd:
+    return StreamEnd(
+        headers=Headers(),
+        elapsed=1,
+        first=None,
+        whole=whole,
+        error=None,
+        start={"message": {"usage": {"input_tokens": 10, "output_tokens": 1}}},
+        end={"usage": {"output_tokens": output, "input_tokens": None}},
+    )
+
+
+def waited(output: int, *, whole: bool = True) -> float:
+    """Return how long the next call waits behind a stream of so many tokens."""
+    clock = Clock()
+    limiter = Limiter(now=clock, output_tokens_per_minute=600)
+    first_call, second = first(limiter, 2)
+    for call in (first_call, second):
+        limiter.after(call, 0, Opened(status=200, headers=Headers()))
+    limiter.ended(first_call, streamed(output, whole=whole))
+    # It is told once.
+    limiter.ended(first_call, streamed(output, whole=whole))
+    third = call_of()
+    while (wait := limiter.before(third, 0)) > 0:
+        clock.time += wait
+    return clock.time
+
+
+def test_a_stream_is_counted_when_it_ends() -> None:
+    assert waited(100) == 0
+    assert 40 < waited(1000) < 65
+
+
+def test_of_a_stream_that_was_left_the_guess_stays() -> None:
+    assert waited(1000, whole=False) == 0

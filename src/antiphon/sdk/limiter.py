@@ -19,7 +19,7 @@ import msgspec
 
 from antiphon.sdk.call import Answer, Call
 from antiphon.sdk.errors import APITimeoutError
-from antiphon.sdk.exchange import ERRORS_FROM, Outcome
+from antiphon.sdk.exchange import ERRORS_FROM, Opened, Outcome, StreamEnd
 from antiphon.sdk.pacing import INPUT, KINDS, OUTPUT, REQUESTS, Queue, Told, Waiter
 from antiphon.transport.base import Headers, TransportError
 
@@ -76,7 +76,10 @@ class _Sizes:
             output = min(output, float(max_tokens))
         return {REQUESTS: 1.0, INPUT: size * self._tokens_per_byte, OUTPUT: max(1.0, output)}
 
-    def learn(self, size: int, used: Mapping[str, float]) -> None:
+    def learn(self, size: int, usage: _Usage) -> dict[str, float]:
+        """Take over what an answer says; return what it has used of the limits."""
+        written = usage.cache_creation_input_tokens or 0
+        used = {INPUT: float(usage.input_tokens + written), OUTPUT: float(usage.output_tokens)}
         share = used[INPUT] / max(1, size)
         if self._is_guess or share > self._tokens_per_byte:
             self._tokens_per_byte, self._is_guess = share, False
@@ -86,6 +89,7 @@ class _Sizes:
             self._output = used[OUTPUT]
         else:
             self._output += FORGETTING * (used[OUTPUT] - self._output)
+        return used
 
 
 class _Group(msgspec.Struct):
@@ -138,6 +142,7 @@ class Limiter:
         self._groups: dict[str, _Group] = {}
         # By the identity of their calls. One that was given up leaves a few numbers behind.
         self._known: dict[int, _Sent] = {}
+        self._streams: dict[int, _Sent] = {}
 
     def before(self, call: Call[Any], attempt: int) -> float:
         """Return 0 to send a call, or the seconds to wait until it asks again."""
@@ -149,6 +154,7 @@ class Limiter:
                 if (sent := self._entered(call, now)) is None:
                     return 0.0
                 self._known[id(call)] = sent
+                self._streams.pop(id(call), None)
             wait = sent.group.queue.ask(sent.waiter, now)
             if wait > 0 and self._timeout is not None:
                 whole = sent.group.queue.wait(sent.waiter, now)
@@ -178,8 +184,21 @@ class Limiter:
             if outcome.status == REFUSED:
                 queue.refused(sent.waiter, told, _retry_s(outcome.headers), now)
                 return
-            used = self._used(sent, outcome)
-            queue.answered(sent.waiter, told, used, now)
+            queue.answered(sent.waiter, told, self._used(sent, outcome), now)
+            if isinstance(outcome, Opened) and sent.is_message:
+                self._streams[id(call)] = sent
+
+    def ended(self, call: Call[Any], stream: StreamEnd) -> None:
+        """Learn from a stream that has ended. Of one that was left it is not known what it used."""
+        with self._lock:
+            sent = self._streams.pop(id(call), None)
+            if sent is None:
+                return
+            message = stream.start.get("message")
+            usage = _usage_of(message if isinstance(message, dict) else {}, stream.end)
+            if usage is not None and stream.whole:
+                used = sent.group.sizes.learn(sent.size, usage)
+                sent.group.queue.correct(sent.waiter, used, self._now())
 
     def _entered(self, call: Call[Any], now: float) -> _Sent | None:
         """Give a call its place; `None` for one that no limit is known for."""
@@ -207,7 +226,7 @@ class Limiter:
         )
 
     def _used(self, sent: _Sent, outcome: Outcome) -> dict[str, float]:
-        """Return what an answer has used. A stream does not say it here, nor does an error."""
+        """Return what an answer has used. A stream says it at its end."""
         if not isinstance(outcome, Answer) or not sent.is_message:
             return {}
         if outcome.status >= ERRORS_FROM:
@@ -216,12 +235,7 @@ class Limiter:
             usage = msgspec.json.decode(outcome.body, type=_Message).usage
         except msgspec.DecodeError:
             return {}
-        if usage is None:
-            return {}
-        written = usage.cache_creation_input_tokens or 0
-        used = {INPUT: float(usage.input_tokens + written), OUTPUT: float(usage.output_tokens)}
-        sent.group.sizes.learn(sent.size, used)
-        return used
+        return {} if usage is None else sent.group.sizes.learn(sent.size, usage)
 
 
 def read_limits(headers: Headers) -> dict[str, Told]:
@@ -233,6 +247,19 @@ def read_limits(headers: Headers) -> dict[str, Told]:
         if limit is not None and limit > 0 and remaining is not None:
             found[kind] = Told(limit, remaining)
     return found
+
+
+def _usage_of(*events: Mapping[str, Any]) -> _Usage | None:
+    """Return the usage of the events of a stream; later ones count."""
+    known: dict[str, Any] = {}
+    for event in events:
+        usage = event.get("usage")
+        if isinstance(usage, dict):
+            known |= {name: value for name, value in usage.items() if value is not None}
+    try:
+        return msgspec.convert(known, _Usage) if known else None
+    except msgspec.ValidationError:
+        return None
 
 
 def _body_of(call: Call[Any]) -> _Body:

@@ -250,9 +250,13 @@ class Queue:
     ) -> None:
         """Note an answer, and what it has used of the limits of which it says that."""
         self._end()
+        self.correct(waiter, used, now)
+        self._learn(waiter, told, now)
+
+    def correct(self, waiter: Waiter, used: Mapping[str, float], now: float) -> None:
+        """Note what a call has used, in place of what was guessed."""
         for kind, amount in used.items():
             self.lines[kind].give_back(waiter.costs[kind] - amount, now)
-        self._learn(waiter, told, now)
 
     def _end(self) -> None:
         self._running = max(0, self._running - 1)
