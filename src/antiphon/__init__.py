@@ -12,16 +12,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from antiphon import types
+    from antiphon import tools, types
     from antiphon.sdk.async_client import AsyncClient
+    from antiphon.sdk.async_client import AsyncClient as AsyncAnthropic
     from antiphon.sdk.batches.map_lines import MapFileError, MapFileInUseError, RowChangedError
     from antiphon.sdk.batches.rows import RowCanceledError, RowError, RowExpiredError
     from antiphon.sdk.batches.waiting import WaitTimeoutError
     from antiphon.sdk.breakpoints import with_breakpoints
     from antiphon.sdk.call import Timeout
     from antiphon.sdk.client import Client
+    from antiphon.sdk.client import Client as Anthropic
     from antiphon.sdk.cost import Cost, UnknownPriceError, cost_of, price
     from antiphon.sdk.errors import (
+        AnthropicError,
         AntiphonError,
         APIConnectionError,
         APIError,
@@ -30,22 +33,33 @@ if TYPE_CHECKING:
         APITimeoutError,
         AuthenticationError,
         BadRequestError,
+        ClientClosedRequestError,
         ConflictError,
+        ContentTooLargeError,
         CredentialsError,
+        DeadlineExceededError,
+        GatewayTimeoutError,
+        HTTPNotImplementedError,
         IncompleteStreamError,
         InternalServerError,
         NotFoundError,
         OverloadedError,
         PaymentRequiredError,
         PermissionDeniedError,
+        PreconditionFailedError,
         RateLimitError,
+        RequestHeaderFieldsTooLargeError,
+        RequestTimeoutError,
         RequestTooLargeError,
+        ServiceUnavailableError,
         UnprocessableEntityError,
     )
     from antiphon.sdk.json_types.guaranteed import transform_schema
     from antiphon.sdk.limiter import Limiter, LimiterTimeoutError
-    from antiphon.sdk.message_parameters import omit
+    from antiphon.sdk.message_parameters import Omit, omit
+    from antiphon.sdk.message_parameters import Omit as NotGiven
     from antiphon.sdk.message_parameters import omit as NOT_GIVEN  # noqa: N812
+    from antiphon.sdk.message_parameters import omit as not_given
     from antiphon.sdk.output.parsed import OutputError, ParsedMessage
     from antiphon.sdk.output.streams import AsyncParsedMessageStream, ParsedMessageStream
     from antiphon.sdk.streams import AsyncMessageStream, AsyncStream, MessageStream, Stream
@@ -59,36 +73,59 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ERRORS = "antiphon.sdk.errors"
-_OTHER_NAMES = {"NOT_GIVEN": "omit"}
-_MODULES = frozenset({"types"})
+# Names of the official SDK that are other ones here.
+_OTHER_NAMES = {
+    "Anthropic": "Client",
+    "AsyncAnthropic": "AsyncClient",
+    "NOT_GIVEN": "omit",
+    "NotGiven": "Omit",
+    "not_given": "omit",
+}
+_MODULES = frozenset({"tools", "types"})
 _OUTPUT = "antiphon.sdk.output"
+_PARAMETERS = "antiphon.sdk.message_parameters"
 _STREAMS = "antiphon.sdk.streams"
 _TOOLS = "antiphon.sdk.tools"
 _PLACES = {
     "Client": "antiphon.sdk.client",
     "AsyncClient": "antiphon.sdk.async_client",
-    "NOT_GIVEN": "antiphon.sdk.message_parameters",
-    "omit": "antiphon.sdk.message_parameters",
+    "Anthropic": "antiphon.sdk.client",
+    "AsyncAnthropic": "antiphon.sdk.async_client",
+    "NOT_GIVEN": _PARAMETERS,
+    "NotGiven": _PARAMETERS,
+    "Omit": _PARAMETERS,
+    "not_given": _PARAMETERS,
+    "omit": _PARAMETERS,
     "CallSpans": "antiphon.sdk.tracing",
     "Timeout": "antiphon.sdk.call",
-    "AntiphonError": _ERRORS,
     "APIConnectionError": _ERRORS,
     "APIError": _ERRORS,
     "APIResponseValidationError": _ERRORS,
     "APIStatusError": _ERRORS,
     "APITimeoutError": _ERRORS,
+    "AnthropicError": _ERRORS,
+    "AntiphonError": _ERRORS,
     "AuthenticationError": _ERRORS,
     "BadRequestError": _ERRORS,
+    "ClientClosedRequestError": _ERRORS,
     "ConflictError": _ERRORS,
+    "ContentTooLargeError": _ERRORS,
     "CredentialsError": _ERRORS,
+    "DeadlineExceededError": _ERRORS,
+    "GatewayTimeoutError": _ERRORS,
+    "HTTPNotImplementedError": _ERRORS,
     "IncompleteStreamError": _ERRORS,
     "InternalServerError": _ERRORS,
     "NotFoundError": _ERRORS,
     "OverloadedError": _ERRORS,
     "PaymentRequiredError": _ERRORS,
     "PermissionDeniedError": _ERRORS,
+    "PreconditionFailedError": _ERRORS,
     "RateLimitError": _ERRORS,
+    "RequestHeaderFieldsTooLargeError": _ERRORS,
+    "RequestTimeoutError": _ERRORS,
     "RequestTooLargeError": _ERRORS,
+    "ServiceUnavailableError": _ERRORS,
     "UnprocessableEntityError": _ERRORS,
     "MapFileError": "antiphon.sdk.batches.map_lines",
     "MapFileInUseError": "antiphon.sdk.batches.map_lines",
@@ -132,7 +169,10 @@ __all__ = [
     "APIResponseValidationError",
     "APIStatusError",
     "APITimeoutError",
+    "Anthropic",
+    "AnthropicError",
     "AntiphonError",
+    "AsyncAnthropic",
     "AsyncClient",
     "AsyncMessageStream",
     "AsyncParsedMessageStream",
@@ -142,9 +182,14 @@ __all__ = [
     "BadRequestError",
     "CallSpans",
     "Client",
+    "ClientClosedRequestError",
     "ConflictError",
+    "ContentTooLargeError",
     "Cost",
     "CredentialsError",
+    "DeadlineExceededError",
+    "GatewayTimeoutError",
+    "HTTPNotImplementedError",
     "IncompleteStreamError",
     "InternalServerError",
     "Limiter",
@@ -154,18 +199,24 @@ __all__ = [
     "MemoryTool",
     "MessageStream",
     "NotFoundError",
+    "NotGiven",
+    "Omit",
     "OutputError",
     "OverloadedError",
     "ParsedMessage",
     "ParsedMessageStream",
     "PaymentRequiredError",
     "PermissionDeniedError",
+    "PreconditionFailedError",
     "RateLimitError",
+    "RequestHeaderFieldsTooLargeError",
+    "RequestTimeoutError",
     "RequestTooLargeError",
     "RowCanceledError",
     "RowChangedError",
     "RowError",
     "RowExpiredError",
+    "ServiceUnavailableError",
     "Stream",
     "Timeout",
     "Tool",
@@ -180,9 +231,11 @@ __all__ = [
     "beta_async_tool",
     "beta_tool",
     "cost_of",
+    "not_given",
     "omit",
     "price",
     "tool",
+    "tools",
     "transform_schema",
     "types",
     "with_breakpoints",
