@@ -20,6 +20,7 @@ from antiphon.sdk.call import Answer, Call, result_of
 if TYPE_CHECKING:
     from antiphon.sdk.async_client import AsyncClient
     from antiphon.sdk.client import Client
+    from antiphon.sdk.streamed_response import Streamed
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -66,6 +67,47 @@ class RawResponse(msgspec.Struct, Generic[T], frozen=True):
         return result_of(self.call, self.answer)
 
 
+class AsyncRawResponse(Generic[T]):
+    """A `RawResponse` whose parts are awaited, as programs for the official SDK do."""
+
+    def __init__(self, response: RawResponse[T]) -> None:
+        self.response = response
+
+    @property
+    def status_code(self) -> int:
+        return self.response.status_code
+
+    @property
+    def headers(self) -> Any:
+        return self.response.headers
+
+    @property
+    def request_id(self) -> str | None:
+        return self.response.request_id
+
+    @property
+    def retries(self) -> int:
+        return self.response.retries
+
+    @property
+    def elapsed(self) -> float:
+        """The seconds that the last attempt took."""
+        return self.response.elapsed
+
+    async def read(self) -> bytes:
+        return self.response.read()
+
+    async def text(self) -> str:
+        return self.response.text()
+
+    async def json(self) -> Any:
+        return self.response.json()
+
+    async def parse(self) -> T:
+        """Return what the call itself returns."""
+        return self.response.parse()
+
+
 class Resource:
     """A group of operations of a client that blocks."""
 
@@ -77,6 +119,13 @@ class Resource:
         """The same operations; each returns a `RawResponse`."""
         return Raw(self)
 
+    @property
+    def with_streaming_response(self) -> Streamed:
+        """The same operations as context managers; bodies are read as they come."""
+        from antiphon.sdk.streamed_response import Streamed, StreamedResponse  # noqa: PLC0415
+
+        return Streamed(self, StreamedResponse)
+
 
 class AsyncResource:
     """A group of operations of an async client."""
@@ -85,50 +134,75 @@ class AsyncResource:
         self._client = client
 
     @property
-    def with_raw_response(self) -> Raw:
-        """The same operations; each returns a `RawResponse`."""
-        return Raw(self)
+    def with_raw_response(self) -> AsyncRaw:
+        """The same operations; each returns an `AsyncRawResponse`."""
+        return AsyncRaw(self)
+
+    @property
+    def with_streaming_response(self) -> Streamed:
+        """The same operations as context managers; bodies are read as they come."""
+        from antiphon.sdk.streamed_response import (  # noqa: PLC0415
+            AsyncStreamedResponse,
+            Streamed,
+        )
+
+        return Streamed(self, AsyncStreamedResponse)
 
 
 class Raw:
     """The operations of a resource in their raw form."""
 
-    def __init__(self, resource: Resource | AsyncResource) -> None:
+    def __init__(self, resource: Resource) -> None:
         self._resource = resource
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._resource, name).raw
 
 
+class AsyncRaw:
+    """The operations of a resource of an async client in their raw form."""
+
+    def __init__(self, resource: AsyncResource) -> None:
+        self._resource = resource
+
+    def __getattr__(self, name: str) -> Any:
+        raw = getattr(self._resource, name).raw
+
+        async def awaited(*args: Any, **named: Any) -> AsyncRawResponse[Any]:
+            return AsyncRawResponse(await raw(*args, **named))
+
+        return awaited
+
+
 class Method(Generic[P, T]):
     """An operation of a client that blocks."""
 
-    __slots__ = ("_client", "_make")
+    __slots__ = ("_client", "call_of")
 
     def __init__(self, client: Client, make: Callable[P, Call[T]]) -> None:
-        self._client, self._make = client, make
+        self._client, self.call_of = client, make
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._client.run(self._make(*args, **kwargs))
+        return self._client.run(self.call_of(*args, **kwargs))
 
     def raw(self, *args: P.args, **kwargs: P.kwargs) -> RawResponse[T]:
-        call = self._make(*args, **kwargs)
+        call = self.call_of(*args, **kwargs)
         return RawResponse(call, self._client.answer(call))
 
 
 class AsyncMethod(Generic[P, T]):
     """An operation of an async client."""
 
-    __slots__ = ("_client", "_make")
+    __slots__ = ("_client", "call_of")
 
     def __init__(self, client: AsyncClient, make: Callable[P, Call[T]]) -> None:
-        self._client, self._make = client, make
+        self._client, self.call_of = client, make
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        return self._client.run(self._make(*args, **kwargs))
+        return self._client.run(self.call_of(*args, **kwargs))
 
     async def raw(self, *args: P.args, **kwargs: P.kwargs) -> RawResponse[T]:
-        call = self._make(*args, **kwargs)
+        call = self.call_of(*args, **kwargs)
         return RawResponse(call, await self._client.answer(call))
 
 

@@ -73,6 +73,12 @@ class CreateMethod:
             return self._long(create_call(parameters, stream=True))[0]
         return self._client.run(create_call(parameters, stream=False))
 
+    def call_of(
+        self, *, stream: bool = False, **parameters: Unpack[MessageParameters]
+    ) -> Call[Message]:
+        """Return the call before it is sent."""
+        return create_call(parameters, stream=stream)
+
     def raw(self, **parameters: Unpack[MessageParameters]) -> RawResponse[Message]:
         """Create a message and return the answer with its headers."""
         _refuse_stream(parameters)
@@ -116,6 +122,12 @@ class AsyncCreateMethod:
         if is_long(parameters, self._client.options):
             return (await self._long(create_call(parameters, stream=True)))[0]
         return await self._client.run(create_call(parameters, stream=False))
+
+    def call_of(
+        self, *, stream: bool = False, **parameters: Unpack[MessageParameters]
+    ) -> Call[Message]:
+        """Return the call before it is sent."""
+        return create_call(parameters, stream=stream)
 
     async def raw(self, **parameters: Unpack[MessageParameters]) -> RawResponse[Message]:
         """Create a message and return the answer with its headers."""
