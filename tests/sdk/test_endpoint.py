@@ -104,7 +104,7 @@ def test_call_can_say_itself_how_often_it_is_repeated() -> None:
 
 
 def test_answer_that_is_none_of_the_api_is_told() -> None:
-    for body in (b"<html>", b"\xff", b'{"id":7}'):
+    for body in (b"<html>", b"\xff", b'{"type":"model"}'):
         client, _ = client_of(Reply(200, {"request-id": "req_1"}, chunks=[body]))
         with pytest.raises(antiphon.APIResponseValidationError) as caught:
             client.models.retrieve("m")
@@ -274,3 +274,33 @@ def test_async_client_with_other_options_shares_the_connections() -> None:
         assert not transport.closed
 
     asyncio.run(retrieve())
+
+
+def test_async_raw_answer_of_the_official_name_is_awaited() -> None:
+    async def ask() -> None:
+        client, _ = async_client_of(Reply(200, {"request-id": "req_1"}, json=MODEL))
+        answer = await client.models.with_raw_response.retrieve("m")
+        assert (answer.status_code, answer.request_id, answer.retries) == (200, "req_1", 0)
+        assert answer.headers["request-id"] == "req_1"
+        assert answer.elapsed >= 0
+        assert (await answer.parse()).id == "m"
+        assert await answer.json() == MODEL
+        assert (await answer.text()).encode() == await answer.read()
+
+    asyncio.run(ask())
+
+
+def test_page_says_how_the_next_one_is_asked_for() -> None:
+    client, _ = client_of(page("a", "b", has_more=True))
+    following = client.models.list(limit=2).next_page_info()
+    assert following is not None
+    assert following.params == {"limit": "2", "after_id": "b"}
+    client, _ = client_of(page("a"))
+    assert client.models.list().next_page_info() is None
+
+
+def test_model_keeps_what_is_new() -> None:
+    client, _ = client_of(Reply(json={**MODEL, "of_next_year": [1]}))
+    model: Any = client.models.retrieve("m")
+    assert model.of_next_year == [1]
+    assert model.to_dict() == {**MODEL, "of_next_year": [1]}

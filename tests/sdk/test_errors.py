@@ -135,3 +135,12 @@ def test_class_of_a_program_is_not_raised() -> None:
 
     assert class_of(500) is antiphon.InternalServerError
     assert Mine.__name__ == "Mine"
+
+
+def test_error_has_the_answer_that_it_was() -> None:
+    error = status_error(429, Headers([("retry-after", "2")]), b'{"error": {"type": "x"}}')
+    assert (error.response.status_code, error.response.headers["Retry-After"]) == (429, "2")
+    assert error.response.json() == {"error": {"type": "x"}}
+    assert status_error(502, Headers(), b"<html>").response.text == "<html>"
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - what is pickled here
+    assert copy.response.json() == error.response.json()

@@ -174,3 +174,11 @@ def test_query_of_the_client_is_on_each_call() -> None:
     assert (
         requests_of(asked, client)(0).url == f"{LOCAL}/v1/x?a%5B%5D=1&a%5B%5D=2&b=false&beta=true"
     )
+
+
+def test_read_timeout_of_another_client_is_as_a_number() -> None:
+    class Timeouts:
+        connect, read, write, pool = 2.0, 5.0, 10.0, None
+
+    said = client_options(timeout=Timeouts(), environment=Environment()).timeout
+    assert said == Timeout(connect=2.0, total=5.0, idle=5.0)

@@ -150,6 +150,15 @@ def events_with(block: dict[str, Any], *deltas: dict[str, Any]) -> Iterator[Any]
         yield from stream
 
 
+def test_structured_output_is_told_as_far_as_it_is_certain() -> None:
+    pieces = [" ", '{"city": "Par', 'is", "days": [1, 2', "]}"]
+    events = events_with(
+        {"type": "text", "text": ""}, *({"type": "text_delta", "text": piece} for piece in pieces)
+    )
+    told = [event.parsed_snapshot() for event in events if isinstance(event, TextEvent)]
+    assert told == [None, {}, {"city": "Paris", "days": [1]}, {"city": "Paris", "days": [1, 2]}]
+
+
 def test_input_of_a_call_is_told_as_far_as_it_is_certain() -> None:
     pieces = ["", '{"city": "Par', 'is", "days": [1, 2', "]}"]
     events = events_with(

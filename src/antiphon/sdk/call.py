@@ -6,7 +6,7 @@ is for asyncio, and neither knows what a call asks. So an operation is written o
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import Any, Generic, Protocol, TypedDict, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -36,6 +36,15 @@ class Timeout(msgspec.Struct, frozen=True, kw_only=True):
     idle: float | None = 600.0
 
 
+class HttpTimeout(Protocol):
+    """The timeouts of a client of httpx, in seconds, which programs give to the official SDK."""
+
+    @property
+    def connect(self) -> float | None: ...
+    @property
+    def read(self) -> float | None: ...
+
+
 class CallOptions(TypedDict, total=False):
     """What every operation takes besides its own parameters.
 
@@ -43,7 +52,7 @@ class CallOptions(TypedDict, total=False):
     out one that the client sends by default. `extra_body` is laid over the top of a JSON body.
     """
 
-    timeout: float | Timeout | None
+    timeout: float | Timeout | HttpTimeout | None
     max_retries: int
     extra_headers: Mapping[str, str | None]
     extra_query: Mapping[str, Any]

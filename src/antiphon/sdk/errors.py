@@ -21,6 +21,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import msgspec
+
 from antiphon.transport.base import Headers
 
 if TYPE_CHECKING:
@@ -89,6 +91,22 @@ class APIResponseValidationError(APIError):
         self.request_id = request_id
 
 
+class ErrorResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer that an error was, as it came."""
+
+    status_code: int
+    headers: Headers
+    content: bytes = b""
+
+    @property
+    def text(self) -> str:
+        return self.content.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """Return the decoded body. Raises `msgspec.DecodeError` if it is no JSON."""
+        return msgspec.json.decode(self.content)
+
+
 class APIStatusError(APIError):
     """The answer is an error.
 
@@ -109,6 +127,7 @@ class APIStatusError(APIError):
         type: str | None,  # noqa: A002 - the wire's name
         details: Mapping[str, Any],
         retries: int = 0,
+        content: bytes = b"",
     ) -> None:
         super().__init__(message)
         self.status_code = status_code
@@ -117,6 +136,14 @@ class APIStatusError(APIError):
         self.type = type
         self.details = details
         self.retries = retries
+        self._content = content
+
+    @property
+    def response(self) -> ErrorResponse:
+        """The answer as it came; of an error in the middle of a stream, that event."""
+        return ErrorResponse(
+            status_code=self.status_code, headers=self.headers, content=self._content
+        )
 
     @property
     def request_id(self) -> str | None:

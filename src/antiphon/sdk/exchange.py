@@ -269,4 +269,5 @@ def status_error(status: int, headers: Headers, body: bytes, retries: int = 0) -
         type=kind if isinstance(kind, str) else None,
         details=details if isinstance(details, dict) else {},
         retries=retries,
+        content=body,
     )

@@ -2,14 +2,14 @@
 
 from typing import Any, Unpack
 
-import msgspec
-
-from antiphon.sdk.call import Call, CallOptions, decoded, path_of
+from antiphon.sdk.call import Call, CallOptions, path_of
 from antiphon.sdk.endpoint import AsyncEndpoint, AsyncResource, Endpoint, Resource
-from antiphon.sdk.pages import AsyncPageEndpoint, PageBody, PageCall, PageEndpoint, page_call
+from antiphon.sdk.pages import AsyncPageEndpoint, PageCall, PageEndpoint, page_call, page_of
+from antiphon.sdk.types.base import Answered
+from antiphon.sdk.types.decoding import answered
 
 
-class ModelInfo(msgspec.Struct, kw_only=True, frozen=True):
+class ModelInfo(Answered, kw_only=True, frozen=True):
     """A model. `capabilities` says what it can, as the API writes it."""
 
     id: str
@@ -26,7 +26,7 @@ def retrieve_model(model_id: str, **options: Unpack[CallOptions]) -> Call[ModelI
     return Call(
         method="GET",
         path=path_of("models", model_id),
-        decode=decoded(ModelInfo),
+        decode=answered(ModelInfo),
         options=options,
     )
 
@@ -40,7 +40,7 @@ def list_models(
 ) -> PageCall[ModelInfo]:
     """List the models, `limit` on a page (1 to 1000)."""
     query = {"limit": limit, "after_id": after_id, "before_id": before_id}
-    return page_call(path_of("models"), decoded(PageBody[ModelInfo]), query, options)
+    return page_call(path_of("models"), page_of(ModelInfo), query, options)
 
 
 class Models(Resource):

@@ -8,7 +8,7 @@ import msgspec
 
 from antiphon import __version__
 from antiphon.sdk.breakpoints import CacheChoice, marked_body, ttl_of
-from antiphon.sdk.call import JSON, Call, Timeout
+from antiphon.sdk.call import JSON, Call, HttpTimeout, Timeout
 from antiphon.sdk.environment import LOCAL, Environment, read_environment
 from antiphon.sdk.errors import CredentialsError
 from antiphon.sdk.exchange import Conditions, Observer
@@ -56,7 +56,7 @@ class ClientParameters(TypedDict, total=False):
     auth_token: str | None
     admin_key: str | None
     base_url: str | None
-    timeout: float | Timeout | None
+    timeout: float | Timeout | HttpTimeout | None
     max_retries: int
     default_headers: Mapping[str, str] | None
     default_query: Mapping[str, Any] | None
@@ -117,12 +117,17 @@ def client_options(**said: Unpack[ClientParameters]) -> ClientOptions:
     )
 
 
-def timeout_of(said: float | Timeout | None, default: Timeout) -> Timeout:
-    """Return the bounds of a call: a number is the total and the idle one, `None` is no bound."""
+def timeout_of(said: float | Timeout | HttpTimeout | None, default: Timeout) -> Timeout:
+    """Return the bounds of a call: a number is the total and the idle one, `None` is no bound.
+
+    Of the timeouts of another HTTP client, `read` is what a number would be.
+    """
     if isinstance(said, Timeout):
         return said
     if said is None:
         return Timeout(connect=default.connect, total=None, idle=None)
+    if not isinstance(said, int | float):
+        return Timeout(connect=said.connect, total=said.read, idle=said.read)
     if not said > 0:
         raise ValueError(f"timeout is {said}; it is more than 0 seconds")
     connect = said if default.connect is None else min(default.connect, said)

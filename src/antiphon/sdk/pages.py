@@ -53,6 +53,12 @@ def page_of(kind: type[A]) -> Callable[[Answer], PageBody[A]]:
     return decode
 
 
+class PageInfo(msgspec.Struct, frozen=True):
+    """How a page is asked for: the query."""
+
+    params: dict[str, str]
+
+
 class PageCall(msgspec.Struct, Generic[T], frozen=True):
     """The call of one page, and how to ask for the next one."""
 
@@ -127,6 +133,11 @@ class _AnyPage(Generic[T]):
 
     def has_next_page(self) -> bool:
         return self._call.next_after(self._body) is not None
+
+    def next_page_info(self) -> PageInfo | None:
+        """Return how the page behind this one is asked for; `None` behind the last."""
+        following = self._call.next_after(self._body)
+        return None if following is None else PageInfo(dict(following.call.query))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._body.data!r})"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import msgspec
-
 from antiphon.sdk.message_parameters import create_call
 from antiphon.sdk.output.format import OutputFormat, output_format
 from antiphon.sdk.output.parsed import ParsedMessage
@@ -18,7 +16,7 @@ from antiphon.sdk.streams import (
     open_async_source,
     open_source,
 )
-from antiphon.wire.partial_json import completed
+from antiphon.sdk.types.derived import partial_json
 
 if TYPE_CHECKING:
     from antiphon.sdk.async_client import AsyncClient
@@ -45,16 +43,6 @@ def async_parsed_stream(
     form = output_format(kind)
     asked: Any = form.ask(parameters)
     return AsyncParsedMessageStreamManager(client, create_call(asked, stream=True), form)
-
-
-def partial_json(text: str) -> Any:
-    """Return what is certain of JSON that is cut; `None` if nothing is."""
-    if not text.strip():
-        return None
-    try:
-        return msgspec.json.decode(completed(text))
-    except msgspec.DecodeError:
-        return None
 
 
 class ParsedMessageStream(MessageStream, Generic[T]):

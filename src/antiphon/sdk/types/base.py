@@ -103,8 +103,8 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True, dict=True, repr_omit_d
             made[name] = as_json(getattr(self, name))
         return made
 
-    def to_json(self, *, indent: int | None = None) -> str:
-        """Return all that came, as JSON."""
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """Return all that came, as JSON; on one line if `indent` is `None`."""
         text = msgspec.json.encode(self.to_dict())
         return (text if indent is None else msgspec.json.format(text, indent=indent)).decode()
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+import msgspec
+
 from antiphon.sdk.types.citations import TextCitation
 from antiphon.sdk.types.events import (
     RawContentBlockDeltaEvent,
@@ -16,11 +18,22 @@ from antiphon.sdk.types.events import (
     RawMessageStartEvent,
     UnknownEvent,
 )
+from antiphon.wire.partial_json import completed
 
 if TYPE_CHECKING:
     from antiphon.sdk.fold import OpenBlock
     from antiphon.sdk.types.blocks import ContentBlock
     from antiphon.sdk.types.message import Message
+
+
+def partial_json(text: str) -> Any:
+    """Return what is certain of JSON that is cut; `None` if nothing is."""
+    if not text.strip():
+        return None
+    try:
+        return msgspec.json.decode(completed(text))
+    except msgspec.DecodeError:
+        return None
 
 
 class TextEvent:
@@ -35,6 +48,10 @@ class TextEvent:
     @property
     def snapshot(self) -> str:
         return self._block.text(self._count)
+
+    def parsed_snapshot(self) -> Any:
+        """Return what is certain of a structured output up to here; `None` if nothing is."""
+        return partial_json(self.snapshot)
 
     def __repr__(self) -> str:
         return f"TextEvent(text={self.text!r})"
