@@ -14,7 +14,7 @@ import pytest
 
 from antiphon import __version__
 from antiphon.cli.openapi import describe_api
-from support.node import SDK, install, node
+from support.node import SDK, TYPESCRIPT, install, node
 from support.organization import ADMIN
 from support.processes import KEY, serving
 from support.typescript_names import SKIPPED_PATHS
@@ -92,6 +92,14 @@ def test_all_tests_of_the_sdk_pass(url: str, tmp_path: Path) -> None:
     )
     told = json.loads(report.read_text(encoding="utf-8"))
     assert told["numPassedTests"] == told["numTotalTests"] > 100
+
+
+@pytest.mark.soak
+def test_official_sdk_prints_what_is_recorded(url: str) -> None:
+    install(TYPESCRIPT)
+    told = json.loads(node("moved.mjs", folder=TYPESCRIPT, MOVED_URL=url, MOVED_KEY=KEY))
+    recorded = SDK / "tests" / "moved" / "printed.json"
+    assert told == json.loads(recorded.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")

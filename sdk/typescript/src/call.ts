@@ -28,10 +28,12 @@ export class Call<T> implements Promise<T> {
     data: T;
     response: Response;
     requestId: string | null;
+    /** `requestId`, by the name of the official SDK. */
+    request_id: string | null;
     retries: number;
   }> {
     const { value, response, requestId, retries } = await this.#reply;
-    return { data: value as T, response, requestId, retries };
+    return { data: value as T, response, requestId, request_id: requestId, retries };
   }
 
   // biome-ignore lint/suspicious/noThenProperty: it is a promise

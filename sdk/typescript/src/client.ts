@@ -3,6 +3,7 @@
 import { Call } from "./call.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type Environment, LOCAL, processVariables, readEnvironment } from "./environment.ts";
+import * as errors from "./errors.ts";
 import { APIResponseValidationError, CredentialsError } from "./errors.ts";
 import { Ending, exchange, type Fetch, type HttpRequest, type Reply } from "./exchange.ts";
 import { type Logger, type LogLevel, levelled } from "./log.ts";
@@ -86,6 +87,25 @@ export interface Operation<T> {
  *     const message = await client.messages.create({ model, max_tokens: 1024, messages });
  */
 export class Antiphon {
+  // Errors by the class of the client, as programs for the official SDK catch them.
+  static readonly APIError: typeof errors.APIError = errors.APIError;
+  static readonly APIConnectionError: typeof errors.APIConnectionError = errors.APIConnectionError;
+  static readonly APIConnectionTimeoutError: typeof errors.APIConnectionTimeoutError =
+    errors.APIConnectionTimeoutError;
+  static readonly APIUserAbortError: typeof errors.APIUserAbortError = errors.APIUserAbortError;
+  static readonly BadRequestError: typeof errors.BadRequestError = errors.BadRequestError;
+  static readonly AuthenticationError: typeof errors.AuthenticationError =
+    errors.AuthenticationError;
+  static readonly PermissionDeniedError: typeof errors.PermissionDeniedError =
+    errors.PermissionDeniedError;
+  static readonly NotFoundError: typeof errors.NotFoundError = errors.NotFoundError;
+  static readonly ConflictError: typeof errors.ConflictError = errors.ConflictError;
+  static readonly UnprocessableEntityError: typeof errors.UnprocessableEntityError =
+    errors.UnprocessableEntityError;
+  static readonly RateLimitError: typeof errors.RateLimitError = errors.RateLimitError;
+  static readonly InternalServerError: typeof errors.InternalServerError =
+    errors.InternalServerError;
+
   readonly baseURL: string;
   readonly maxRetries: number;
   readonly timeout: number | null;
@@ -139,6 +159,11 @@ export class Antiphon {
   /** Return a client with some options in place of its own. */
   withOptions(options: ClientOptions): Antiphon {
     return new Antiphon({ ...this.#options, ...options });
+  }
+
+  /** What the official SDK has under `beta`: here it is the same as without. */
+  get beta(): Pick<Antiphon, "messages" | "models" | "files"> {
+    return this;
   }
 
   /** Make a call. Operations that have no method yet can be called by it. */

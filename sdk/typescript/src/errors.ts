@@ -32,6 +32,11 @@ export class APIError extends AntiphonError {
     super(message, options);
     this.requestId = requestId;
   }
+
+  /** `requestId`, by the name of the official SDK. */
+  get requestID(): string | null {
+    return this.requestId;
+  }
 }
 
 /** No whole answer came: no connection, or it was lost. `cause` has what `fetch` threw. */

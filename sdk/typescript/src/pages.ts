@@ -35,6 +35,16 @@ export class Page<Item> implements AsyncIterable<Item> {
     return query && new Page(await this.#ask(query), query, this.#ask);
   }
 
+  /** `hasMore`, by the name of the official SDK. */
+  hasNextPage(): boolean {
+    return this.hasMore;
+  }
+
+  /** `nextPage`, by the name of the official SDK. */
+  getNextPage(): Promise<Page<Item> | null> {
+    return this.nextPage();
+  }
+
   async *[Symbol.asyncIterator](): AsyncGenerator<Item> {
     for (let page: Page<Item> | null = this; page; page = await page.nextPage()) yield* page.data;
   }

@@ -31,17 +31,20 @@ const PATH = "/v1/messages";
 const STREAMED_ABOVE_TOKENS = 4096;
 
 /** The parameters of a message. */
-export type MessageCreateParams = MessageCreateBody;
-export interface MessageCreateParamsNonStreaming extends MessageCreateBody {
+export interface MessageCreateParams extends MessageCreateBody {
+  /** Features by their names, which become the header `anthropic-beta`. */
+  betas?: readonly string[] | undefined;
+}
+export interface MessageCreateParamsNonStreaming extends MessageCreateParams {
   stream?: false | undefined;
 }
-export interface MessageCreateParamsStreaming extends MessageCreateBody {
+export interface MessageCreateParamsStreaming extends MessageCreateParams {
   stream: true;
 }
-export type MessageStreamParams = Omit<MessageCreateBody, "stream">;
+export type MessageStreamParams = Omit<MessageCreateParams, "stream">;
 
 /** The parameters of a message whose text is a value of a schema. */
-export interface MessageParseParams<S extends Schema> extends Omit<MessageCreateBody, "stream"> {
+export interface MessageParseParams<S extends Schema> extends Omit<MessageCreateParams, "stream"> {
   /** JSON Schema, or the schema of a library (Zod 4, Valibot, ArkType …). */
   output_format: S;
 }
@@ -74,7 +77,7 @@ export class Messages {
     if (params.max_tokens > STREAMED_ABOVE_TOKENS) {
       return this.#streamed(params, options, (stream) => stream.finalMessage());
     }
-    return this.#client.request<Message>({ method: "POST", path: PATH, body: params }, options);
+    return this.#client.request<Message>(operationOf(params), options);
   }
 
   /** Create a message and read it as it is made. */
@@ -95,7 +98,7 @@ export class Messages {
     if (config?.format)
       throw new TypeError("give `output_format` or `output_config.format`, not both");
     const format = { type: "json_schema" as const, schema: outputSchema(jsonSchemaOf(schema)) };
-    const body = { ...rest, output_config: { ...config, format } } as MessageCreateBody;
+    const body = { ...rest, output_config: { ...config, format } } as MessageCreateParams;
     return new Call<ParsedMessage<Fitting<S>>>(async (isRaw) => {
       const call = this.create({ ...body, stream: false }, options);
       if (isRaw) return rawReply(await call.asResponse());
@@ -133,8 +136,7 @@ export class Messages {
     options: CallOptions,
   ): { opened: Promise<Reply<Response>>; stream: MessageStream } {
     const client = this.#client;
-    const body = { ...params, stream: true };
-    const operation: Operation<Response> = { method: "POST", path: PATH, body };
+    const operation = operationOf<Response>({ ...params, stream: true });
     const ending = new Ending(options.signal);
     const opened = client.open(operation, options, ending);
     const idleTimeout =
@@ -144,6 +146,11 @@ export class Messages {
       stream: new MessageStream(opened, { ending, clock: client.clock, idleTimeout }),
     };
   }
+}
+
+function operationOf<T>({ betas, ...body }: MessageCreateParams): Operation<T> {
+  const headers = betas?.length ? { "anthropic-beta": betas.join(",") } : undefined;
+  return { method: "POST", path: PATH, body, headers };
 }
 
 function rawReply(response: Response): Reply<undefined> {
