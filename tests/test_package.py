@@ -25,7 +25,10 @@ ROOT = Path(__file__).parents[1]
 INFO = f"antiphon-{__version__}.dist-info/"
 LINE = "antiphon: {}pip install 'antiphon[{}]'\n"
 # They need no more than the client has, or say first how they are called.
-WITHOUT_SERVER = {"models", "service", "doctor", "config", "completion"}
+WITHOUT_SERVER = {
+    *("models", "service", "doctor", "config", "completion"),
+    *("message", "chat", "batches", "launch"),
+}
 # Imports every module but those that run when they are imported: commands, and alembic's script.
 IMPORT = """
 import pkgutil, sys
@@ -200,6 +203,15 @@ def test_doctor_names_the_server_extra_and_what_lacks(bare: Environment, tmp_pat
     assert "uvicorn" in found["text"]
     assert (found["name"], found["mend"]) == ("packages", "pip install 'antiphon[server]'")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["message hi", "chat", "batches list", "models served"])
+def test_command_that_asks_a_server_needs_no_extra(
+    bare: Environment, tmp_path: Path, command: str
+) -> None:
+    done = bare.run(bare.program, *command.split(), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("antiphon: the server at http://127.0.0.1:8000 needs a key: ")
 
 
 def test_models_are_listed_without_extras(bare: Environment, tmp_path: Path) -> None:
