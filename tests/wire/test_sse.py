@@ -111,6 +111,32 @@ def test_frames_do_not_depend_on_where_the_bytes_were_cut(
     )
 
 
+USUAL = st.sampled_from(
+    ["event: a\ndata: 1\n\n", "data: 2\n\n", "event: b\ndata: ü\n\n", "event: c\ndata: \n\n"]
+)
+OTHER = st.sampled_from(
+    (
+        *("\ufeff", "\n", "\n\n", ": x\n\n", "id: 9\n", "\r", "data:4\n\n"),
+        *("event: \ndata: 3\n\n", "data: 5\ndata: 6\n\n", "event: d\n\n", "data: 7\n"),
+        *("data: \nevent: e\n\n", "data: 8\r\n\r\n"),
+    )
+)
+
+
+@given(
+    st.lists(st.one_of(USUAL, USUAL, OTHER)), st.lists(st.integers(0, 10_000), max_size=6),
+    st.booleans(),
+)  # fmt: skip
+def test_frames_of_usual_forms_are_those_of_the_standard(
+    parts: list[str], places: list[int], broken: bool
+) -> None:
+    stream = "".join(parts).encode()
+    if broken:
+        stream = stream.replace("ü".encode(), b"\xc3")
+    whole = frames_of(*cut(stream, places))
+    assert whole == frames_of(*(stream[place : place + 1] for place in range(len(stream))))
+
+
 @pytest.mark.parametrize("line_end", ["\n", "\r", "\r\n"])
 def test_lines_may_end_in_three_ways(line_end: str) -> None:
     stream = f"event: ping{line_end}data: 1{line_end}{line_end}".encode()

@@ -1,8 +1,8 @@
 """Turns the bytes of a stream into events, wherever the bytes were cut. No input or output.
 
-Streams of the API consist of frames of three lines: `event: …`, `data: …` and an empty one. A few
-calls that run in C take a chunk of such frames apart, and one more decodes the JSON of all of them.
-Anything else that the standard of server-sent events allows is read line by line.
+Frames of usual forms are taken apart all at once (`wire.plain_frames`), and one call decodes the
+JSON of all of them. Anything else that the standard of server-sent events allows is read line by
+line.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from antiphon.sdk.types.events import (
     RawContentBlockDeltaEvent,
     StreamItem,
 )
+from antiphon.wire.plain_frames import plain_frames
 
 LARGEST_FRAME = 64 << 20
 """The most bytes of one event. A fetched PDF of 32 MB, the largest there is, fits in."""
@@ -24,8 +25,6 @@ LARGEST_FRAME = 64 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 DONE = b"[DONE]"
 """What streams of another vocabulary end with; some proxies write it here as well."""
-
-LINES = 3
 
 
 class EventReader:
@@ -96,8 +95,9 @@ class EventReader:
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _events(self, frames: bytes) -> list[StreamItem]:
-        texts = plain_frames(frames)
-        if texts is None:
+        plain = plain_frames(frames)
+        texts = None if plain is None else plain[1]
+        if texts is None or not all(texts) or DONE in texts:
             texts = self._read_lines(frames)
         self._begun = True
         if not texts:
@@ -145,20 +145,3 @@ class EventReader:
             if text and text != DONE:
                 found.append(text)
         return found
-
-
-def plain_frames(frames: bytes) -> list[bytes] | None:
-    """Return the data of frames of three lines each, or `None` if there are others."""
-    lines = frames.split(b"\n")
-    heads, texts = lines[::LINES], lines[1::LINES]
-    if len(heads) != len(texts) or any(lines[2::LINES]):
-        return None
-    count = len(texts)
-    if (b"\n" + b"\n".join(heads)).count(b"\nevent:") != count:
-        return None
-    data = b"\n" + b"\n".join(texts)
-    if data.count(b"\ndata: ") != count:
-        return None
-    # JSON has no line break inside of a line, so these are the beginnings of lines.
-    found = data[len(b"\ndata: ") :].split(b"\ndata: ")
-    return found if all(found) else None

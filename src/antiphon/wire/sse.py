@@ -12,6 +12,7 @@ from itertools import groupby
 import msgspec
 
 from antiphon.wire.events import Event
+from antiphon.wire.plain_frames import plain_frames
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
@@ -65,7 +66,7 @@ class FrameDecoder:
     """Turns bytes into frames, wherever the bytes were cut.
 
     A frame is returned with the byte that completes it: a CR ends a line at once, and an LF that
-    follows it in the next chunk is its second half.
+    follows it in the next chunk is its second half. Frames of the usual forms are read all at once.
     """
 
     __slots__ = ("_after_cr", "_begun", "_buffer", "_data", "_event")
@@ -79,8 +80,28 @@ class FrameDecoder:
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """Return the frames that this chunk completes."""
-        if not chunk:
-            return []
+        if self._after_cr or b"\r" in chunk:
+            return self._by_line(chunk)
+        frames: list[Frame] = []
+        if self._open:
+            head, end, chunk = chunk.partition(b"\n\n")
+            frames = self._by_line(head + end)
+        whole, end, rest = chunk.rpartition(b"\n\n")
+        if end:
+            read = _plain(whole)
+            if read is None:
+                read = self._by_line(whole + end)
+            self._begun = True
+            frames = frames + read if frames else read
+        return frames + self._by_line(rest) if rest else frames
+
+    @property
+    def _open(self) -> bool:
+        """Whether a frame has begun."""
+        return bool(self._buffer or self._data or self._event)
+
+    def _by_line(self, chunk: bytes) -> list[Frame]:
+        """Return the frames that end in a chunk, by all rules of the standard."""
         if self._after_cr:
             chunk = chunk.removeprefix(b"\n")
         self._after_cr = chunk.endswith(b"\r")
@@ -124,3 +145,15 @@ class FrameDecoder:
         event, data = self._event, self._data
         self._event, self._data = "", []
         return Frame(event or "message", "\n".join(data)) if data else None
+
+
+def _plain(frames: bytes) -> list[Frame] | None:
+    """Return frames of the forms that are usual, or `None` if one has another."""
+    found = plain_frames(frames)
+    if found is None:
+        return None
+    names, data = found
+    try:
+        return list(map(Frame, map(bytes.decode, names), map(bytes.decode, data)))
+    except UnicodeDecodeError:
+        return None
