@@ -23,6 +23,7 @@ from antiphon.engines.base import (
     Tool,
 )
 from antiphon.engines.upstream.chat_completions.answer import ChatAnswer
+from antiphon.engines.upstream.chat_completions.chunks import ChunkReader
 from antiphon.engines.upstream.checked_calls import CheckedCalls
 from antiphon.engines.upstream.messages_api.answer import UpstreamMessage
 from antiphon.engines.upstream.messages_api.events import Reader
@@ -86,7 +87,7 @@ def messages(texts: tuple[str, ...] = WORDS) -> Stream:
 
 
 def as_chat(frames: list[Frame]) -> list[EngineEvent]:
-    answer = ChatAnswer(100, limited=False)
+    answer = ChatAnswer(100, ChunkReader(), limited=False)
     events = [event for frame in frames for event in answer.feed(frame)]
     return [*events, *answer.end()]
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from antiphon.engines.base import EngineConfig, EngineError, EngineErrorKind, OpenEngine
 from antiphon.engines.upstream.chat_completions.answer import ChatAnswer
+from antiphon.engines.upstream.chat_completions.chunks import ChunkReader
 from antiphon.engines.upstream.chat_completions.engine import open_chat_completions
 from antiphon.engines.upstream.messages_api.engine import open_messages_api
 from antiphon.engines.upstream.too_long import too_long
@@ -230,5 +231,7 @@ async def test_refusal_of_a_long_prompt_is_the_sentence_of_the_api(
 )  # fmt: skip
 def test_long_prompt_is_recognized_in_a_stream(event: dict[str, Any]) -> None:
     with pytest.raises(EngineError) as caught:
-        ChatAnswer(9, limited=False).feed(Frame("message", msgspec.json.encode(event).decode()))
+        ChatAnswer(9, ChunkReader(), limited=False).feed(
+            Frame("message", msgspec.json.encode(event).decode())
+        )
     assert (caught.value.kind, str(caught.value)) == (EngineErrorKind.UNSUPPORTED, SAID)

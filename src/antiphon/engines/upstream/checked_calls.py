@@ -25,7 +25,10 @@ CUT = frozenset({FinishReason.MAX_TOKENS, FinishReason.CONTEXT_WINDOW})
 
 
 class CheckedCalls:
-    """The calls of one answer. `closed` is true once a second call began where one is allowed."""
+    """The calls of one answer. `closed` is true once a second call began where one is allowed.
+
+    While `passes_text`, text need not be fed: it would be returned as it is.
+    """
 
     def __init__(self, prompt: Prompt) -> None:
         self._tools = {tool.name: tool for tool in prompt.callable_tools}
@@ -35,10 +38,11 @@ class CheckedCalls:
         self._tool: Tool | None = None
         self._called = False
         self.closed = False
+        self.passes_text = True
 
     def feed(self, event: EngineEvent) -> list[EngineEvent]:
         """Take the next event, and return the events that may be sent; raises `EngineError`."""
-        if self._tool is None and isinstance(event, TextChunk):
+        if self.passes_text and isinstance(event, TextChunk):
             return [event]
         if isinstance(event, ToolCallJson):
             return self._piece(event)
@@ -58,6 +62,7 @@ class CheckedCalls:
         offered = self._choice.mode != "none" and self._choice.name in {None, event.name}
         if self._tool is None or not offered:
             raise failed("a call of a tool that was not on offer")
+        self.passes_text = False
         return self._pass(event)
 
     def _piece(self, event: ToolCallJson) -> list[EngineEvent]:
@@ -76,6 +81,7 @@ class CheckedCalls:
             return []
         text, tool = "".join(self._input), self._tool
         held, self._held, self._input, self._tool = self._held, [], [], None
+        self.passes_text = True
         value = _decoded(completed(text) if cut else text)
         if not isinstance(value, dict):
             raise failed("the input of a call is no JSON object")

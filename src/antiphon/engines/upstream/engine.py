@@ -1,6 +1,6 @@
 """The engine in front of another server, for every vocabulary."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from typing import Protocol, TypeVar
 from weakref import WeakKeyDictionary
@@ -16,6 +16,7 @@ from antiphon.engines.base import (
     FinishReason,
     Prompt,
     Started,
+    TextChunk,
 )
 from antiphon.engines.upstream.checked_calls import CheckedCalls
 from antiphon.engines.upstream.http import Upstream
@@ -26,12 +27,19 @@ Options = TypeVar("Options", bound=UpstreamOptions)
 
 
 class Answering(Protocol):
-    """One answer in the upstream's vocabulary. Call `feed` until `done`, then `end`."""
+    """One answer in the upstream's vocabulary. Call `feed_all` until `done`, then `end`.
+
+    `begun` is true once a part of the answer has come. Frames are read as their events are taken,
+    so what comes before a fault has been returned when it is raised.
+    """
 
     @property
     def done(self) -> bool: ...
 
-    def feed(self, frame: Frame) -> Sequence[EngineEvent]: ...
+    @property
+    def begun(self) -> bool: ...
+
+    def feed_all(self, frames: Sequence[Frame]) -> Iterable[EngineEvent]: ...
 
     def end(self) -> Sequence[EngineEvent]: ...
 
@@ -63,6 +71,7 @@ class _Silence:
     """Drops the content of an answer of no tokens: upstreams generate at least one."""
 
     closed = False
+    passes_text = False
 
     def feed(self, event: EngineEvent) -> list[EngineEvent]:
         if isinstance(event, Finished):
@@ -102,21 +111,26 @@ class UpstreamEngine:
             yield told
         gate = CheckedCalls(prompt) if prompt.max_tokens else _Silence()
         headers = self._dialect.headers(prompt)
-        async with aclosing(self._events(body, headers, answer)) as events:
-            async for event in events:
-                if isinstance(event, Started):
+        async with aclosing(self._parts(body, headers, answer)) as parts:
+            async for events in parts:
+                for event in events:
+                    if type(event) is TextChunk and gate.passes_text and told is not None:
+                        # Nearly every event of a stream is one of these.
+                        yield event
+                        continue
+                    if isinstance(event, Started):
+                        if told is None:
+                            told = event
+                            yield told
+                        continue
                     if told is None:
-                        told = event
+                        # The upstream has not reported the size of the prompt, so it is counted.
+                        told = Started(input_tokens=await self.count_tokens(prompt))
                         yield told
-                    continue
-                if told is None:
-                    # The upstream has not reported the size of the prompt, so it is counted.
-                    told = Started(input_tokens=await self.count_tokens(prompt))
-                    yield told
-                for passed in gate.feed(event):
-                    yield _corrected(passed, told)
-                if gate.closed:
-                    return
+                    for passed in gate.feed(event):
+                        yield _corrected(passed, told)
+                    if gate.closed:
+                        return
 
     async def aclose(self) -> None:
         await self._upstream.aclose()
@@ -134,22 +148,18 @@ class UpstreamEngine:
                 return max(1, prompt.max_tokens)
         return max(1, min(prompt.max_tokens, context - await self.count_tokens(prompt)))
 
-    async def _events(
+    async def _parts(
         self, body: bytes, headers: Mapping[str, str], answer: Answering
-    ) -> AsyncGenerator[EngineEvent, None]:
-        async with (
-            self._upstream.stream(self._dialect.path, body, headers) as stream,
-            aclosing(stream.frames()) as frames,
-        ):
-            async for frame in frames:
-                for event in answer.feed(frame):
-                    stream.flows = stream.flows or not isinstance(event, Started)
-                    yield event
+    ) -> AsyncGenerator[Iterable[EngineEvent], None]:
+        """Yield the events that arrived together, which must be taken before the next ones."""
+        async with self._upstream.stream(self._dialect.path, body, headers) as stream:
+            while frames := await stream.read():
+                yield answer.feed_all(frames)
                 if answer.done:
                     stream.complete = True
                     break
-        for event in answer.end():
-            yield event
+                stream.flows = answer.begun
+        yield answer.end()
 
 
 def _corrected(event: EngineEvent, told: Started) -> EngineEvent:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Final, TypeVar
@@ -62,32 +62,36 @@ class Patience(msgspec.Struct, frozen=True):
 class AnswerStream:
     """A stream of an answer. The reader sets `flows` at the first token, `complete` at the end."""
 
-    def __init__(self, response: AsyncResponseStream, patience: Patience) -> None:
+    def __init__(self, response: AsyncResponseStream, kind: str, patience: Patience) -> None:
         self.flows = False
         self.complete = False
         self._response = response
+        self._decoder = None if kind == JSON else FrameDecoder()
         self._patience = patience
+        self._unfinished = 0
+        self._ended = False
 
-    async def frames(self) -> AsyncGenerator[Frame, None]:
-        """Yield the frames up to the end of the stream; an answer that is one JSON value is one."""
+    async def read(self) -> list[Frame]:
+        """Return the frames that come next, none at the end; a JSON value is one frame."""
+        if self._ended:
+            return []
         patience = self._patience
-        if content_type(self._response) == JSON:
+        decoder = self._decoder
+        if decoder is None:
+            self._ended = True
             body = await _limited(self._response, LARGEST_ANSWER, patience.first_token_s)
-            yield Frame("message", body.decode(errors="replace"))
-            return
-        decoder = FrameDecoder()
-        read = self._response.read_chunk
-        unfinished = 0
-        while part := await read(patience.silence_s if self.flows else patience.first_token_s):
-            frames = decoder.feed(part)
-            unfinished = 0 if frames else unfinished + len(part)
-            if unfinished > LARGEST_FRAME:
+            return [Frame("message", body.decode(errors="replace"))]
+        wait_s = patience.silence_s if self.flows else patience.first_token_s
+        while part := await self._response.read_chunk(wait_s):
+            if frames := decoder.feed(part):
+                self._unfinished = 0
+                return frames
+            self._unfinished += len(part)
+            if self._unfinished > LARGEST_FRAME:
                 raise failed(f"an event of more than {LARGEST_FRAME} bytes")
-            for frame in frames:
-                yield frame
+        self._ended = True
         rest = decoder.rest()
-        if rest is not None and _is_whole(rest.data):
-            yield rest
+        return [rest] if rest is not None and _is_whole(rest.data) else []
 
     async def drain(self) -> None:
         """Read the end of a complete answer, so that its connection can be used again."""
@@ -135,7 +139,7 @@ class Upstream:
         async with self._exchange("POST", path, body, headers) as response:
             if (kind := content_type(response)) not in STREAMS:
                 raise failed(f"a stream was asked for, and {kind!r} came")
-            answer = AnswerStream(response, self._patience)
+            answer = AnswerStream(response, kind, self._patience)
             yield answer
             await answer.drain()
 

@@ -175,13 +175,23 @@ class _Call(_Part):
 
 
 class Line:
-    """The queue of the parts of an answer. Each method returns the events that may be passed on."""
+    """The queue of the parts of an answer. Each method returns the events that may be passed on.
+
+    While `text_flows`, a piece of text that has no halves of characters passes as it is, and need
+    not be told to `chunk`.
+    """
 
     def __init__(self) -> None:
         self._line: deque[_Part] = deque()
         self._calls: dict[int, _Call] = {}
         self._ids: dict[str, _Call] = {}
         self._last: _Call | None = None
+        self.text_flows = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether a part has come."""
+        return bool(self._line)
 
     def chunk(self, kind: ChunkType, text: str) -> list[EngineEvent]:
         """Take a piece of text or of thinking."""
@@ -192,12 +202,15 @@ class Line:
             line.append(last)
         last.add(text)
         if len(line) > 1:
+            self.text_flows = False
             return self._pass_on()
+        self.text_flows = kind is TextChunk and not last.halves.half
         passed, last.events = last.events, []
         return passed
 
     def event(self, event: EngineEvent) -> list[EngineEvent]:
         """Take an event that is a part of its own."""
+        self.text_flows = False
         part = _Part()
         part.events.append(event)
         self._line.append(part)
@@ -232,6 +245,7 @@ class Line:
                 part.end()
                 part.check(cut=cut)
         events = [event for part in self._line for event in part.events]
+        self.text_flows = False
         self._line.clear()
         return events
 
@@ -241,6 +255,7 @@ class Line:
         return self._ids.get(call_id or "", self._last)
 
     def _begin(self, index: int | None) -> _Call:
+        self.text_flows = False
         call = self._last = _Call()
         self._calls[len(self._calls) if index is None else index] = call
         self._line.append(call)

@@ -1,7 +1,6 @@
 """vLLM's HTTP interface as a token machine."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +22,7 @@ from antiphon.engines.vllm.server_types import (
     Version,
 )
 from antiphon.engines.vllm.vocabulary import Vocabulary
+from antiphon.wire.sse import Frame
 
 PATH: Final = "/v1/completions"
 BATCH_PRIORITY: Final = 100
@@ -84,26 +84,19 @@ class VllmClient:
         )
         body = self._completion(request, salt, in_batch=in_batch)
         counted = 0
-        async with (
-            self._upstream.stream(PATH, msgspec.json.encode(body)) as stream,
-            aclosing(stream.frames()) as frames,
-        ):
-            async for frame in frames:
-                if frame.data == DONE:
-                    break
-                event = decode(frame.data, Completion)
-                if event.error is not None:
-                    raise _broken(event.error)
-                stream.flows = True
-                for choice in event.choices[:1]:
-                    counted += len(_tokens(choice))
-                    _check(event.usage, len(request.tokens), counted)
-                    for piece in _pieces(pieces, choice):
-                        yield piece
-                if pieces.ended:
-                    stream.complete = True
-                    return
-        raise failed("it ended an answer in the middle")
+        async with self._upstream.stream(PATH, msgspec.json.encode(body)) as stream:
+            while frames := await stream.read():
+                for event in _events(frames):
+                    stream.flows = True
+                    for choice in event.choices[:1]:
+                        counted += len(_tokens(choice))
+                        _check(event.usage, len(request.tokens), counted)
+                        for piece in _pieces(pieces, choice):
+                            yield piece
+                    if pieces.ended:
+                        stream.complete = True
+                        return
+        raise _unended()
 
     def _body(self, tokens: Sequence[int], salt: str, *, in_batch: bool) -> CompletionBody:
         return CompletionBody(
@@ -140,6 +133,21 @@ class VllmClient:
 async def listed_models(upstream: Upstream) -> tuple[ModelCard, ...]:
     """Return the models that a server lists. Raises `EngineError`."""
     return (await upstream.ask("GET", "/v1/models", None, ModelList)).data
+
+
+def _events(frames: Sequence[Frame]) -> Iterator[Completion]:
+    """Yield what frames say. Raises `EngineError` for an error, or an end before its time."""
+    for frame in frames:
+        if frame.data == DONE:
+            raise _unended()
+        event = decode(frame.data, Completion)
+        if event.error is not None:
+            raise _broken(event.error)
+        yield event
+
+
+def _unended() -> EngineError:
+    return failed("it ended an answer in the middle")
 
 
 def _tokens(choice: Choice) -> list[int]:

@@ -17,6 +17,7 @@ from antiphon.engines.base import (
     ToolCallStart,
 )
 from antiphon.engines.upstream.chat_completions.answer import ChatAnswer
+from antiphon.engines.upstream.chat_completions.chunks import ChunkReader
 from antiphon.wire.content import ToolUseBlock
 from antiphon.wire.sse import Frame
 from support.assembling import assembled
@@ -48,7 +49,7 @@ def usage(tokens: Any) -> dict[str, Any]:
 
 
 def read(*chunks: Any, asked: int = 100, limited: bool = False) -> list[EngineEvent]:
-    answer = ChatAnswer(asked, limited=limited)
+    answer = ChatAnswer(asked, ChunkReader(), limited=limited)
     events = [event for chunk in (*chunks, "[DONE]") for event in answer.feed(frame(chunk))]
     assert answer.done
     return [*events, *answer.end()]
@@ -104,7 +105,7 @@ def test_calls_that_interleave_come_one_after_the_other() -> None:
 
 
 def test_current_call_is_streamed() -> None:
-    answer = ChatAnswer(100, limited=False)
+    answer = ChatAnswer(100, ChunkReader(), limited=False)
     answer.feed(frame(call(0, "", "first")))
     assert answer.feed(frame(call(0, '{"a":1}'))) == [ToolCallJson('{"a":1}', 1)]
     assert answer.feed(frame(call(1, "", "second"))) == [ToolCallStart("second", 1)]

@@ -23,6 +23,7 @@ from antiphon.engines.base import (
     ToolChoice,
 )
 from antiphon.engines.upstream.chat_completions.answer import ChatAnswer
+from antiphon.engines.upstream.chat_completions.chunks import ChunkReader
 from antiphon.engines.upstream.chat_completions.engine import open_chat_completions
 from antiphon.engines.upstream.chat_completions.forced import ForcedAnswer
 from antiphon.engines.upstream.chat_completions.options import ChatOptions
@@ -57,12 +58,13 @@ def body(prompt: Prompt) -> dict[str, Any]:
 
 
 def read(choice: ToolChoice, *texts: str, finish: str = "stop", **delta: str) -> list[EngineEvent]:
-    forced = ForcedAnswer(ChatAnswer(9, limited=False), asking(choice))
+    forced = ForcedAnswer(ChatAnswer(9, ChunkReader(), limited=False), asking(choice))
     deltas = [delta, *({"content": text} for text in texts)]
     chunks: list[Any] = [{"choices": [{"index": 0, "delta": one}]} for one in deltas]
     chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
-    events = [e for chunk in chunks for e in forced.feed(Frame("message", json.dumps(chunk)))]
-    assert not forced.feed(Frame("message", "[DONE]"))
+    frames = [Frame("message", json.dumps(chunk)) for chunk in chunks]
+    events = list(forced.feed_all(frames))
+    assert not list(forced.feed_all([Frame("message", "[DONE]")]))
     assert forced.done
     return [*events, *forced.end()]
 

@@ -18,6 +18,7 @@ from antiphon.engines.base import (
     ToolCallStart,
 )
 from antiphon.engines.upstream.chat_completions.answer import ChatAnswer
+from antiphon.engines.upstream.chat_completions.chunks import ChunkReader
 from antiphon.wire.content import ToolUseBlock
 from antiphon.wire.sse import Frame
 from support.assembling import assembled
@@ -30,7 +31,7 @@ def frame(value: Any) -> Frame:
 
 
 def read(*chunks: Any, asked: int = 100, done: bool = True) -> list[EngineEvent]:
-    answer = ChatAnswer(asked, limited=False)
+    answer = ChatAnswer(asked, ChunkReader(), limited=False)
     events = [event for chunk in chunks for event in answer.feed(frame(chunk))]
     if done:
         events += answer.feed(Frame("message", "[DONE]"))
@@ -166,7 +167,7 @@ def test_calls_of_index_0_are_told_apart() -> None:
 
 
 def test_text_behind_a_call_without_a_name_waits_for_it() -> None:
-    answer = ChatAnswer(100, limited=False)
+    answer = ChatAnswer(100, ChunkReader(), limited=False)
     assert answer.feed(frame(call(index=0, function={"arguments": '{"a":1}'}))) == []
     assert answer.feed(frame(delta(content="Hi"))) == []
     assert answer.feed(frame(call(index=0, function={"name": "f"}))) == [
@@ -223,7 +224,7 @@ def test_what_says_nothing_is_passed_over(odd: Any) -> None:
 
 
 def test_done_may_have_space_around_it() -> None:
-    answer = ChatAnswer(100, limited=False)
+    answer = ChatAnswer(100, ChunkReader(), limited=False)
     answer.feed(frame(delta(content="a")))
     answer.feed(Frame("message", "[DONE] "))
     assert answer.done
@@ -378,7 +379,7 @@ def test_pieces_of_an_input_are_looked_at_a_fixed_number_of_times(
     first = call(index=0, function={"name": "f", "arguments": '{"a":"' + "x" * 50_000})
     pieces = [call(index=1, function={"name": "g", "arguments": '{"b":['})]
     pieces += [call(index=1, function={"arguments": piece}) for piece in ("[]", ",", "{}") * 500]
-    answer = ChatAnswer(100, limited=False)
+    answer = ChatAnswer(100, ChunkReader(), limited=False)
     given = [frame(chunk) for chunk in (first, *pieces)]
     for one in given:
         answer.feed(one)

@@ -8,6 +8,7 @@ was told before: its own tokens, and those of the prompt. An answer that a filte
 refusal, and so is a `refusal` in words, which becomes the answer's text.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -26,9 +27,11 @@ from antiphon.engines.upstream.chat_completions.chunks import (
     CallFunction,
     Choice,
     Chunk,
+    ChunkReader,
     ChunkUsage,
     Delta,
     chunks_of,
+    only_text,
 )
 from antiphon.engines.upstream.http import failed
 from antiphon.engines.upstream.loose import whole
@@ -44,14 +47,15 @@ PINGS: Final = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
 
 
 class ChatAnswer:
-    """One answer. Call `feed` with frames until `done`, then `end`.
+    """One answer. Call `feed_all` with frames until `done`, then `end`.
 
     `max_tokens` is the limit of the caller; `limited` is true if the context has room for less.
     """
 
-    def __init__(self, max_tokens: int, *, limited: bool) -> None:
+    def __init__(self, max_tokens: int, reader: ChunkReader, *, limited: bool) -> None:
         self._max_tokens = max_tokens
         self._limited = limited
+        self._reader = reader
         self._line = Line()
         self._index: int | None = None
         self._finish: str | None = None
@@ -70,13 +74,65 @@ class ChatAnswer:
             return []
         events: list[EngineEvent] = []
         for chunk in chunks_of(data) if data else ():
-            if chunk.is_error or frame.event == "error":
+            if frame.event == "error":
                 raise _broken(chunk)
-            if chunk.usage is not None:
-                self._usage(chunk.usage)
-            for choice in chunk.choices or ():
-                events += self._choice(choice)
+            events += self._read(chunk)
         return self._count(events)
+
+    def feed_all(self, frames: Sequence[Frame]) -> Iterator[EngineEvent]:
+        """Yield the events of the next frames, up to the end of the answer."""
+        texts = [frame.data for frame in frames if frame.event == "message"]
+        plain = len(texts) == len(frames)
+        done = plain and texts[-1:] == [DONE]
+        if done:
+            texts.pop()
+        chunks = self._reader.read_all(texts) if plain else None
+        if chunks is None:
+            for frame in frames:
+                yield from self.feed(frame)
+                if self.done:
+                    return
+            return
+        line = self._line
+        for chunk in chunks:
+            if line.text_flows and self._counted is None and (text := self._only_text(chunk)):
+                # Nearly every chunk of a stream is one of these.
+                self._reported += 1
+                yield TextChunk(text, 1)
+                continue
+            events = self._read(chunk)
+            yield from self._count(events) if events else ()
+        self.done = done
+
+    def _only_text(self, chunk: Chunk) -> str | None:
+        """Return the text of a chunk that is nothing else, and has no halves of characters."""
+        if chunk.error is not None or chunk.object == "error" or chunk.usage is not None:
+            return None
+        choices = chunk.choices
+        if choices is None or len(choices) != 1:
+            return None
+        choice = choices[0]
+        if choice.finish_reason or choice.usage is not None or (choice.index or 0) != self._index:
+            return None
+        delta = choice.delta
+        return None if delta is None else only_text(delta)
+
+    def _read(self, chunk: Chunk) -> list[EngineEvent]:
+        """Return the events of a chunk, whose tokens have not been counted."""
+        if chunk.is_error:
+            raise _broken(chunk)
+        if chunk.usage is not None:
+            self._usage(chunk.usage)
+        events: list[EngineEvent] = []
+        for choice in chunk.choices or ():
+            said = self._choice(choice)
+            events = events + said if events else said
+        return events
+
+    @property
+    def begun(self) -> bool:
+        """Whether a part of the answer has come."""
+        return self._line.begun
 
     def end(self) -> list[EngineEvent]:
         """Return the remaining events, `Finished` last. Raises for an answer without an end."""

@@ -4,6 +4,7 @@ A chunk of the types that are due is decoded at once. Any other is read value by
 be read counts as absent, and only what is no JSON object at all is a failure.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -49,6 +50,16 @@ class Delta(msgspec.Struct, frozen=True):
     refusal: str | None = None
     tool_calls: list[CallDelta] | None = None
     function_call: CallFunction | None = None
+
+
+def only_text(delta: Delta) -> str | None:
+    """Return the text of a piece that is nothing else, and has no halves of characters."""
+    text = delta.content
+    if not text or not text.isascii():
+        return None
+    thought = delta.reasoning_content or delta.reasoning
+    other = delta.refusal or delta.tool_calls or delta.function_call
+    return None if thought or other else text
 
 
 class CacheDetails(msgspec.Struct, frozen=True):
@@ -113,6 +124,23 @@ def chunks_of(text: str) -> list[Chunk]:
     except (msgspec.DecodeError, RecursionError):
         pass
     return read_each(text, lambda value: (_chunk(value),))
+
+
+class ChunkReader:
+    """Decodes the chunks of many events at once, by a decoder that is made once."""
+
+    __slots__ = ("_decode",)
+
+    def __init__(self) -> None:
+        self._decode = msgspec.json.Decoder(Chunk).decode_lines
+
+    def read_all(self, texts: Sequence[str]) -> list[Chunk] | None:
+        """Return the chunks of events, one of each; `None` if they have to be read one by one."""
+        try:
+            chunks = self._decode("\n".join(texts))
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        return chunks if len(chunks) == len(texts) else None
 
 
 def _chunk(value: dict[str, Any]) -> Chunk:

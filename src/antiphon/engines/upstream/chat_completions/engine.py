@@ -13,6 +13,7 @@ from antiphon.engines.base import (
     decode_options,
 )
 from antiphon.engines.upstream.chat_completions.answer import ChatAnswer
+from antiphon.engines.upstream.chat_completions.chunks import ChunkReader
 from antiphon.engines.upstream.chat_completions.count import Counter
 from antiphon.engines.upstream.chat_completions.forced import ForcedAnswer, is_forced
 from antiphon.engines.upstream.chat_completions.options import ChatOptions
@@ -36,6 +37,7 @@ class ChatCompletions:
         self._estimated = replace(self._exact, counts_exactly=False)
         self._options = options
         self._model = card.id
+        self._reader = ChunkReader()
         is_vllm = card.owned_by == "vllm"
         self._salted = is_vllm if options.cache_salt is None else options.cache_salt
         self._counter = Counter(upstream, options, card.id)
@@ -51,7 +53,7 @@ class ChatCompletions:
         return {}
 
     def answer(self, prompt: Prompt, *, limited: bool) -> Answering:
-        answer = ChatAnswer(prompt.max_tokens, limited=limited)
+        answer = ChatAnswer(prompt.max_tokens, self._reader, limited=limited)
         return ForcedAnswer(answer, prompt) if is_forced(prompt, self._options) else answer
 
     async def count(self, prompt: Prompt) -> int:

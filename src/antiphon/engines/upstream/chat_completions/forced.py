@@ -4,6 +4,7 @@ The prompt describes the tools in words, and the whole answer must be a call as 
 calls work with any model, even if its template has no tools.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -89,9 +90,14 @@ class ForcedAnswer:
     def done(self) -> bool:
         return self._answer.done
 
-    def feed(self, frame: Frame) -> list[EngineEvent]:
-        """Return the events of the next frame: thinking; the call is held back until the end."""
-        return self._kept(self._answer.feed(frame))
+    def feed_all(self, frames: Sequence[Frame]) -> Iterator[EngineEvent]:
+        """Yield the events of the next frames: thinking; the call is held back until the end."""
+        for event in self._answer.feed_all(frames):
+            yield from self._kept([event])
+
+    @property
+    def begun(self) -> bool:
+        return self._answer.begun
 
     def end(self) -> list[EngineEvent]:
         """Return the call and the end. A call that was cut has its certain part."""

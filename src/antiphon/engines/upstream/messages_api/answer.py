@@ -7,9 +7,11 @@ token until `message_delta` has the count of the message; `Finished` has the res
 the prompt where the upstream has reported it.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from antiphon.engines.base import (
     EngineError,
@@ -46,6 +48,7 @@ from antiphon.engines.upstream.reasons import CUT, finish_reason
 from antiphon.engines.upstream.refusals import refusal, sentence
 from antiphon.wire.sse import Frame
 
+NO_WRITES: Final = CacheWrites()
 BLOCKS: Final = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
 
 STATUSES: Final = {
@@ -73,7 +76,7 @@ class _Open:
 
 
 class UpstreamMessage:
-    """One answer. Call `feed` with frames until `done`, then `end`.
+    """One answer. Call `feed_all` with frames until `done`, then `end`.
 
     `max_tokens` is the limit of the caller; `limited` is true if the context has room for less.
     """
@@ -100,6 +103,33 @@ class UpstreamMessage:
         events = [said for event in self._reader.read(frame) for said in self._step(event)]
         self._reported += sum(one.tokens for one in events)
         return events
+
+    def feed_all(self, frames: Sequence[Frame]) -> Iterator[EngineEvent]:
+        """Yield the events of the next frames, up to the end of the answer."""
+        events = self._reader.read_all(frames)
+        if events is None:
+            for frame in frames:
+                yield from self.feed(frame)
+                if self.done:
+                    return
+            return
+        line = self._line
+        for event in events:
+            if type(event) is BlockDelta and line.text_flows and (text := _only_text(event.delta)):
+                # Nearly every event of a stream is one of these.
+                self._reported += 1
+                yield TextChunk(text, 1)
+                continue
+            for said in self._step(event):
+                self._reported += said.tokens
+                yield said
+            if self.done:
+                return
+
+    @property
+    def begun(self) -> bool:
+        """Whether a part of the answer has come."""
+        return self._line.begun
 
     def end(self) -> list[EngineEvent]:
         """Return the remaining events, `Finished` last. Raises for an answer without an end."""
@@ -208,6 +238,14 @@ class UpstreamMessage:
         return self._line.event(ThinkingSignature(self._envelope.close(block.signature)))
 
 
+def _only_text(delta: Delta) -> str | None:
+    """Return the text of a piece that is nothing else, and has no halves of characters."""
+    text = delta.text
+    if not text or delta.thinking or delta.partial_json or delta.signature or not text.isascii():
+        return None
+    return text
+
+
 def _updated(usage: EventUsage, later: EventUsage | None) -> EventUsage:
     """Return the counters of both; later ones replace earlier ones, a prompt of 0 tokens does not.
 
@@ -215,22 +253,27 @@ def _updated(usage: EventUsage, later: EventUsage | None) -> EventUsage:
     """
     if later is None:
         return usage
-    named = {name: getattr(later, name) for name in later.__struct_fields__}
-    found = {name: value for name, value in named.items() if value is not None}
-    if not later.output_tokens:
-        found.pop("output_tokens", None)
-    if _prompt(later) is None:
-        found = {name: value for name, value in found.items() if name == "output_tokens"}
-    return msgspec.structs.replace(usage, **found)
+    tokens = later.output_tokens or usage.output_tokens
+    if not _prompt_tokens(later):
+        return replace(usage, output_tokens=tokens)
+    names = later.__struct_fields__
+    found = {name: value for name in names if (value := getattr(later, name)) is not None}
+    return replace(usage, **{**found, "output_tokens": tokens})
+
+
+def _prompt_tokens(usage: EventUsage) -> int:
+    """Return the size of the prompt, 0 as long as the server has not counted it."""
+    read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
+    return (usage.input_tokens or 0) + read + written
 
 
 def _prompt(usage: EventUsage) -> Started | None:
-    """Return the size of the prompt, `None` as long as the server has not counted it."""
-    read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
-    whole = (usage.input_tokens or 0) + read + written
+    """Return the size of the prompt and its parts, `None` as long as it has not been counted."""
+    whole = _prompt_tokens(usage)
     if not whole:
         return None
-    writes = usage.cache_creation or CacheWrites()
+    read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
+    writes = usage.cache_creation or NO_WRITES
     hour = min(written, writes.ephemeral_1h_input_tokens or 0)
     return Started(
         input_tokens=whole,

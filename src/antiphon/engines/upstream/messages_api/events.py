@@ -4,6 +4,7 @@ An event of the types that are due is decoded at once. Any other is read value b
 be read counts as absent, and only what is no JSON object at all is a failure.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -142,6 +143,15 @@ class Reader:
     def __init__(self) -> None:
         self._events: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
         self._heads: msgspec.json.Decoder[_Head] = msgspec.json.Decoder(_Head)
+
+    def read_all(self, frames: Sequence[Frame]) -> list[Event] | None:
+        """Return the events of frames, one of each; `None` if they have to be read one by one."""
+        try:
+            events = self._events.decode_lines("\n".join([frame.data for frame in frames]))
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        # An event is known by its own type, so the names of the frames say nothing more.
+        return events if len(events) == len(frames) else None
 
     def read(self, frame: Frame) -> list[Event]:
         """Return the events of a frame, none for pings and unknown ones; raises `EngineError`."""
