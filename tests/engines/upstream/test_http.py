@@ -251,6 +251,25 @@ async def test_answer_ends_even_if_the_connection_stays_open(
     assert text_of(await answer(engine, ask("Hi"))) == "a"
 
 
+async def test_connection_of_an_answer_is_used_again(
+    engine: Engine, upstream: FakeUpstream, opener: OpenEngine
+) -> None:
+    # The end of the body comes a moment after all that is needed of it.
+    upstream.streams(WHOLE[opener], pause_s=0.01)
+    script, peers = upstream.script, set[Any]()
+
+    async def watched(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        peers.add(request.transport.get_extra_info("peername"))
+        return await script(request)
+
+    upstream.script = watched
+    for _ in range(4):
+        assert text_of(await answer(engine, ask("Hi"))) == "a"
+    # A machine that stands still for a moment may cost one.
+    assert len(peers) < len(upstream.asked) == 4
+
+
 async def test_proxies_of_the_environment_are_not_used(
     engine: Engine, upstream: FakeUpstream, opener: OpenEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

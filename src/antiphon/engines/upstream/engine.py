@@ -1,7 +1,7 @@
 """The engine in front of another server, for every vocabulary."""
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 from typing import Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -111,9 +111,12 @@ class UpstreamEngine:
             yield told
         gate = CheckedCalls(prompt) if prompt.max_tokens else _Silence()
         headers = self._dialect.headers(prompt)
-        async with aclosing(self._parts(body, headers, answer)) as parts:
-            async for events in parts:
-                for event in events:
+        async with self._upstream.stream(self._dialect.path, body, headers) as stream:
+            ended = False
+            while not ended:
+                frames = await stream.read()
+                ended = not frames
+                for event in answer.end() if ended else answer.feed_all(frames):
                     if type(event) is TextChunk and gate.passes_text and told is not None:
                         # Nearly every event of a stream is one of these.
                         yield event
@@ -131,6 +134,7 @@ class UpstreamEngine:
                         yield _corrected(passed, told)
                     if gate.closed:
                         return
+                stream.complete, stream.flows = answer.done, answer.begun
 
     async def aclose(self) -> None:
         await self._upstream.aclose()
@@ -147,19 +151,6 @@ class UpstreamEngine:
             if prompt_tokens is not None and prompt_tokens + prompt.max_tokens <= context:
                 return max(1, prompt.max_tokens)
         return max(1, min(prompt.max_tokens, context - await self.count_tokens(prompt)))
-
-    async def _parts(
-        self, body: bytes, headers: Mapping[str, str], answer: Answering
-    ) -> AsyncGenerator[Iterable[EngineEvent], None]:
-        """Yield the events that arrived together, which must be taken before the next ones."""
-        async with self._upstream.stream(self._dialect.path, body, headers) as stream:
-            while frames := await stream.read():
-                yield answer.feed_all(frames)
-                if answer.done:
-                    stream.complete = True
-                    break
-                stream.flows = answer.begun
-        yield answer.end()
 
 
 def _corrected(event: EngineEvent, told: Started) -> EngineEvent:

@@ -2,10 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from types import MappingProxyType
-from typing import Final, TypeVar
+from collections.abc import Mapping
+from types import MappingProxyType, TracebackType
+from typing import Final, Self, TypeVar
 
 import msgspec
 
@@ -59,20 +58,86 @@ class Patience(msgspec.Struct, frozen=True):
     silence_s: float
 
 
-class AnswerStream:
-    """A stream of an answer. The reader sets `flows` at the first token, `complete` at the end."""
+class _Exchange:
+    """A request and its answer. What goes wrong inside is an `EngineError`; leaving ends it."""
 
-    def __init__(self, response: AsyncResponseStream, kind: str, patience: Patience) -> None:
+    def __init__(self, upstream: "Upstream", request: HttpRequest) -> None:
+        self._upstream = upstream
+        self._request = request
+
+    async def open(self) -> AsyncResponseStream:
+        """Send the request, and return the answer, which is none of an error."""
+        try:
+            self._response = response = await self._upstream.send(self._request)
+        except (TransportError, OSError, ValueError) as error:
+            raise _translated(error) from error
+        if response.status != 200:  # noqa: PLR2004 - nothing else is an answer
+            await self._refuse(response)
+        return response
+
+    async def _refuse(self, response: AsyncResponseStream) -> None:
+        wait_s = self._upstream.patience.first_token_s
+        try:
+            complaint = await _limited(response, LARGEST_COMPLAINT, wait_s)
+        except (TransportError, OSError, ValueError) as error:
+            raise _translated(error) from error
+        finally:
+            response.close()
+        raise refused(response.status, complaint, seconds(response.headers.get("retry-after")))
+
+    async def __aenter__(self) -> AsyncResponseStream:
+        return await self.open()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._response.close()
+        if isinstance(error, TransportError | OSError | ValueError):
+            raise _translated(error) from error
+
+
+class AnswerStream:
+    """The stream of an answer, while its context lasts; leaving early closes the connection.
+
+    The reader sets `flows` at the first token, and `complete` when it needs no more.
+    """
+
+    def __init__(self, exchange: _Exchange, patience: Patience) -> None:
         self.flows = False
         self.complete = False
-        self._response = response
-        self._decoder = None if kind == JSON else FrameDecoder()
+        self._exchange = exchange
+        self._decoder: FrameDecoder | None = None
         self._patience = patience
         self._unfinished = 0
         self._ended = False
 
+    async def __aenter__(self) -> Self:
+        self._response = response = await self._exchange.open()
+        kind = content_type(response)
+        if kind not in STREAMS:
+            response.close()
+            raise failed(f"a stream was asked for, and {kind!r} came")
+        if kind != JSON:
+            self._decoder = FrameDecoder()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None and self.complete:
+            await self._drain()
+        await self._exchange.__aexit__(kind, error, trace)
+
     async def read(self) -> list[Frame]:
         """Return the frames that come next, none at the end; a JSON value is one frame."""
+        if self.complete:
+            await self._drain()
         if self._ended:
             return []
         patience = self._patience
@@ -93,9 +158,10 @@ class AnswerStream:
         rest = decoder.rest()
         return [rest] if rest is not None and _is_whole(rest.data) else []
 
-    async def drain(self) -> None:
+    async def _drain(self) -> None:
         """Read the end of a complete answer, so that its connection can be used again."""
-        if self.complete:
+        if not self._ended:
+            self._ended = True
             with contextlib.suppress(TransportError):
                 await self._response.read_chunk(DRAIN_S)
 
@@ -105,8 +171,9 @@ class Upstream:
 
     def __init__(self, url: str, headers: Mapping[str, str], patience: Patience) -> None:
         self._url = url.rstrip("/").removesuffix("/v1")
-        self._patience = patience
+        self.patience = patience
         self._headers = {**HEADERS, **_lower(headers)}
+        self._pairs = tuple(self._headers.items())
         limits = Limits(
             max_connections=MOST_CONNECTIONS, max_idle=MOST_CONNECTIONS, idle_s=KEEP_ALIVE_S
         )
@@ -128,58 +195,36 @@ class Upstream:
     ) -> T:
         """Send a request with `headers` of its own, and decode its answer, one JSON value."""
         async with self._exchange(method, path, body, headers) as response:
-            text = await _limited(response, LARGEST_ANSWER, self._patience.first_token_s)
+            text = await _limited(response, LARGEST_ANSWER, self.patience.first_token_s)
             return decode(text, kind, strict=False)
 
-    @asynccontextmanager
-    async def stream(
+    def stream(
         self, path: str, body: bytes, headers: Mapping[str, str] | None = None
-    ) -> AsyncIterator[AnswerStream]:
-        """Send a request, and yield its stream. Leaving early closes the connection."""
-        async with self._exchange("POST", path, body, headers) as response:
-            if (kind := content_type(response)) not in STREAMS:
-                raise failed(f"a stream was asked for, and {kind!r} came")
-            answer = AnswerStream(response, kind, self._patience)
-            yield answer
-            await answer.drain()
+    ) -> AnswerStream:
+        """Return the stream of the answer to a request, which is sent as its context begins."""
+        return AnswerStream(self._exchange("POST", path, body, headers), self.patience)
 
-    @asynccontextmanager
-    async def _exchange(
+    def _exchange(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str] | None
-    ) -> AsyncIterator[AsyncResponseStream]:
-        given = self._headers if not headers else {**self._headers, **_lower(headers)}
-        request = HttpRequest(
-            method=method,
-            url=self._url + path,
-            headers=tuple(given.items()),
-            body=body or b"",
-        )
-        try:
-            response = await self._send(request)
-            try:
-                if response.status != 200:  # noqa: PLR2004 - nothing else is an answer
-                    wait_s = self._patience.first_token_s
-                    complaint = await _limited(response, LARGEST_COMPLAINT, wait_s)
-                    wait = seconds(response.headers.get("retry-after"))
-                    raise refused(response.status, complaint, wait)
-                yield response
-            finally:
-                response.close()
-        except (TransportError, OSError, ValueError) as error:
-            raise _translated(error) from error
+    ) -> _Exchange:
+        given = self._pairs
+        if headers:
+            given = tuple({**self._headers, **_lower(headers)}.items())
+        url = self._url + path
+        return _Exchange(self, HttpRequest(method=method, url=url, headers=given, body=body or b""))
 
-    async def _send(self, request: HttpRequest) -> AsyncResponseStream:
+    async def send(self, request: HttpRequest) -> AsyncResponseStream:
+        """Send a request, a few times if its connection is lost. Raises what a transport raises."""
         # A redirect is not followed: it would send the key to another server.
-        patience = self._patience
+        patience = self.patience
         now = asyncio.get_running_loop().time
-        deadline = now() + patience.first_token_s
+        began, left = now(), patience.first_token_s
         for _ in range(TRIES - 1):
             with contextlib.suppress(ConnectionLost):
-                left = max(deadline - now(), 0.0)
                 return await self._connections.open(
                     request, connect_timeout=patience.connect_s, timeout=left
                 )
-        left = max(deadline - now(), 0.0)
+            left = max(began + patience.first_token_s - now(), 0.0)
         return await self._connections.open(
             request, connect_timeout=patience.connect_s, timeout=left
         )

@@ -177,8 +177,7 @@ class _Call(_Part):
 class Line:
     """The queue of the parts of an answer. Each method returns the events that may be passed on.
 
-    While `text_flows`, a piece of text that has no halves of characters passes as it is, and need
-    not be told to `chunk`.
+    While `text_flows`, text without halves of characters passes as it is, also without `chunk`.
     """
 
     def __init__(self) -> None:
