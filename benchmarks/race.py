@@ -3,7 +3,8 @@
 `python -m benchmarks.race` installs the others (`.cache/race`, pinned; a gigabyte), starts all, and
 asks them in turn, round after round, so that whatever else this machine does meets all alike.
 Every gateway is kept on the first core; upstream and load share the second. Each is asked as long
-as the others, not as often: the quickest answers a hundred times what the slowest does.
+as the others, not as often: the quickest answers a hundred times what the slowest does. At the end
+each is asked at half of the rate that it has shown (`benchmarks.half_load`).
 
 The others are at their quickest: they do not check keys, hold limits or write bills, unless their
 name says so, and Antiphon does all of it. A peer that cannot be had, or that does not pass messages
@@ -25,10 +26,12 @@ import uvloop
 
 from benchmarks.answers import AnswerError
 from benchmarks.entrants import Entrant, asked, check, governed, started_peer
+from benchmarks.half_load import HEAD as CALM_HEAD
+from benchmarks.half_load import MOST_ADDED_MS, Ask, Calm, calm_figures, calm_round, calm_rows
 from benchmarks.installs import CACHE, InstallError
 from benchmarks.load import Figures, LoadError, load
 from benchmarks.peers import PEERS, Peer
-from benchmarks.report import Figure, command, keep, lay_out, machine, number, positive
+from benchmarks.report import Figure, Goal, command, keep, lay_out, machine, number, positive
 from benchmarks.servers import HOST, Server, ServerError, pinned, started
 
 MOST_S = 60.0
@@ -63,8 +66,9 @@ class Kind:
     part: float = 1.0
 
 
+JSON = Kind("JSON", stream=False)
 KINDS = (
-    Kind("JSON", stream=False),
+    JSON,
     Kind("streams", stream=True),
     Kind("JSON, one at a time", stream=False, connections=1, part=0.25),
 )
@@ -83,6 +87,7 @@ class Race:
     """What the race has shown so far. `out` says why somebody does not run, or not to the end."""
 
     rounds: dict[tuple[str, str], list[Round]] = field(default_factory=lambda: defaultdict(list))
+    calm: dict[str, list[Calm]] = field(default_factory=lambda: defaultdict(list))
     memory_mb: dict[str, float] = field(default_factory=dict)
     lacks: dict[str, str] = field(default_factory=dict)
     out: dict[str, str] = field(default_factory=dict)
@@ -119,6 +124,9 @@ def run(size: Size, peers: Iterable[Peer], cache: Path = CACHE) -> Race:
         race.out |= {f"{one.name}, streams": one.no_streams for one in entrants if one.no_streams}
         stack.enter_context(pinned(1))
         uvloop.run(_all(race, entrants, upstream, size))
+        uvloop.run(_all_calm(race, entrants, size))
+        if ANTIPHON in race.out:
+            raise ServerError(f"{ANTIPHON}: {race.out[ANTIPHON]}")
         for one in entrants:
             if one.name not in race.out:
                 race.memory_mb[one.name] = one.server.rss_mb
@@ -144,8 +152,26 @@ async def _all(race: Race, entrants: Sequence[Entrant], upstream: Server, size: 
                     continue
                 if place:
                     race.rounds[key].append(measured)
-    if ANTIPHON in race.out:
-        raise ServerError(f"{ANTIPHON}: {race.out[ANTIPHON]}")
+
+
+async def _all_calm(race: Race, entrants: Sequence[Entrant], size: Size) -> None:
+    """Ask each at half of its rate, beside the upstream, which is the first of them."""
+
+    def asking(entrant: Entrant) -> Ask:
+        return lambda requests, rate: _ask(entrant, JSON, requests, rate)
+
+    direct, *gateways = entrants
+    for _ in range(size.rounds):
+        for one in gateways:
+            if one.name in race.out:
+                continue
+            rates = [done.figures.per_second for done in race.of(one.name, JSON)]
+            try:
+                done = await calm_round(asking(one), asking(direct), rates, size.seconds / 2)
+            except (LoadError, OSError) as error:
+                race.out[one.name] = str(error) or f"no end of a round in {MOST_S:.0f} s"
+                continue
+            race.calm[one.name].append(done)
 
 
 async def _requests(entrant: Entrant, kind: Kind, size: Size) -> int:
@@ -167,7 +193,7 @@ async def _round(
     return Round(figures, cpu_us)
 
 
-async def _ask(entrant: Entrant, kind: Kind, requests: int) -> Figures:
+async def _ask(entrant: Entrant, kind: Kind, requests: int, per_second: float = 0.0) -> Figures:
     async with asyncio.timeout(MOST_S):
         return await load(
             HOST,
@@ -178,19 +204,28 @@ async def _ask(entrant: Entrant, kind: Kind, requests: int) -> Figures:
             requests=requests,
             connections=kind.connections,
             stream=kind.stream,
+            per_second=per_second,
             expected=b"message_stop" if kind.stream else b"few words.",
         )
 
 
 def figures_of(race: Race) -> list[Figure]:
     """Return the figures of all who ran to the end."""
-    return [
+    found = [
         figure
         for kind in KINDS
         for name in race.memory_mb
         if race.of(name, kind)
         for figure in _figures(f"{name}: {kind.name}", race.of(name, kind))
     ]
+    for name, rounds in _calm(race):
+        goal = Goal(most=MOST_ADDED_MS) if name == ANTIPHON else None
+        found += calm_figures(name, rounds, goal)
+    return found
+
+
+def _calm(race: Race) -> list[tuple[str, list[Calm]]]:
+    return [(name, race.calm[name]) for name in race.memory_mb if name in race.calm]
 
 
 def _figures(name: str, rounds: Sequence[Round]) -> Iterator[Figure]:
@@ -205,6 +240,8 @@ def show(race: Race) -> None:
     for kind in KINDS:
         print(f"\n{kind.name}" + (", 16 connections" if kind.connections > 1 else ""))
         lay_out([HEAD, *rows(race, kind)])
+    print("\nJSON at half of the rate of each, 16 connections")
+    lay_out([CALM_HEAD, *calm_rows(_calm(race))])
     print("\nwhat each does not do, as it runs here")
     lay_out([("gateway", "memory", "does not"), *_lacks(race)])
     for name, reason in race.out.items():
