@@ -1,6 +1,6 @@
 """A server that always says the same, in both vocabularies: `python -m benchmarks.upstream`.
 
-With a number, streams of messages have so many times ten pieces of text. It costs as little as a
+With a number, streams have so many times ten pieces of text. It costs as little as a
 server can, so that what stands in front of it is what is measured: bytes that were made once, one
 protocol for each connection, no reading beyond the request's end.
 """
@@ -39,17 +39,18 @@ def _stream(events: list[bytes]) -> bytes:
     return head + b"\r\n\r\n" + b"".join(chunks) + b"0\r\n\r\n"
 
 
-def _chat_stream() -> bytes:
+def _chat_stream(times: int) -> bytes:
     base = {
         "id": "chatcmpl-1",
         "object": "chat.completion.chunk",
         "created": 0,
         "model": "constant",
     }
-    deltas: list[dict[str, Any]] = [{"index": 0, "delta": {"content": word}} for word in WORDS]
+    words = WORDS * times
+    deltas: list[dict[str, Any]] = [{"index": 0, "delta": {"content": word}} for word in words]
     deltas.append({"index": 0, "delta": {}, "finish_reason": "stop"})
     chunks = [_json({**base, "choices": [delta]}) for delta in deltas]
-    chunks.append(_json({**base, "choices": [], "usage": {"completion_tokens": len(WORDS)}}))
+    chunks.append(_json({**base, "choices": [], "usage": {"completion_tokens": len(words)}}))
     return _stream([b"data: %b\n\n" % chunk for chunk in (*chunks, b"[DONE]")])
 
 
@@ -82,7 +83,7 @@ def _messages_stream(times: int) -> bytes:
         {
             "type": "message_delta",
             "delta": {"stop_reason": "end_turn", "stop_sequence": None},
-            "usage": {"output_tokens": len(WORDS)},
+            "usage": {"output_tokens": len(WORDS) * times},
         },
         {"type": "message_stop"},
     ]
@@ -93,12 +94,12 @@ def _messages_stream(times: int) -> bytes:
 def answers(times: int = 1) -> dict[tuple[str, bool], bytes]:
     """Return what is said at each path, to who asks for a stream and to who does not.
 
-    Streams of messages have `times` times as many pieces.
+    Streams have `times` times as many pieces.
     """
     choice = {"index": 0, "message": {"role": "assistant", "content": TEXT}}
     whole = {"id": "chatcmpl-1", "choices": [{**choice, "finish_reason": "stop"}]}
     return {
-        (CHAT, True): _chat_stream(),
+        (CHAT, True): _chat_stream(times),
         (CHAT, False): _whole(_json(whole)),
         (MESSAGES, True): _messages_stream(times),
         (MESSAGES, False): _whole(_json(_message())),

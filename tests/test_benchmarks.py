@@ -31,7 +31,7 @@ LONG = [
 ]
 
 
-@pytest.mark.parametrize("name", ["schemas", "metrics", "testing", *LONG])
+@pytest.mark.parametrize("name", ["schemas", "metrics", "testing", "reading", *LONG])
 def test_benchmark_runs_and_keeps_its_figures(name: str, tmp_path: Path) -> None:
     figures, table = quick_figures(name, tmp_path)
     assert figures
