@@ -34,6 +34,27 @@ def test_caller_may_name_another_host_and_other_credentials() -> None:
     )
 
 
+def test_what_was_written_before_is_not_that_of_another_request() -> None:
+    writer, targets = HeadWriter(), [parse_target(f"http://{host}.example/") for host in "ab"]
+    some = (("x-key", "1"),), (("x-key", "2"),)
+    more = (("proxy-authorization", "Basic x"),)
+    # One field differs from each to the next; the second of a pair is what was written before.
+    for method, target, headers, ours, absolute, body in (
+        ("POST", targets[0], some[0], (), False, b"a"),
+        ("POST", targets[0], some[0], (), False, b"abc"),
+        ("POST", targets[0], some[0], (), False, b""),
+        ("POST", targets[0], some[1], (), False, b"a"),
+        ("POST", targets[1], some[1], (), False, b"a"),
+        ("DELETE", targets[1], some[1], (), False, b""),
+        ("DELETE", targets[1], some[1], (), True, b""),
+        ("DELETE", targets[1], some[1], more, True, b""),
+        ("DELETE", targets[1], some[1], more, True, b"a"),
+    ):
+        request = HttpRequest(method=method, url="", headers=headers, body=body)
+        written = writer.write(request, target, absolute=absolute, more=ours)
+        assert written == HeadWriter().write(request, target, absolute=absolute, more=ours)
+
+
 @pytest.mark.parametrize(
     ("method", "body", "told"),
     [("GET", b"", False), ("GET", b"a", True), ("POST", b"", True), ("DELETE", b"", False)],

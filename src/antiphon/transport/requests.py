@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+import msgspec
+
 from antiphon.transport.base import HttpRequest
 from antiphon.transport.targets import Target
 
@@ -14,17 +16,32 @@ _OURS: Final = frozenset({"content-length", "transfer-encoding"})
 _BODILESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 _MOST_NAMES: Final = 256
 
+Fields = tuple[tuple[str, str], ...]
+
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 """The methods that may be sent again when it is not known whether the server has read them."""
 
-Fields = tuple[tuple[str, str], ...]
+
+class _Written(msgspec.Struct, frozen=True, gc=False):
+    """What was written last, and of what."""
+
+    method: str
+    target: Target
+    headers: Fields
+    more: Fields
+    absolute: bool
+    head: bytes
 
 
 class HeadWriter:
-    """Writes the heads of requests, and remembers the names of headers that it has examined."""
+    """Writes the heads of requests, and remembers the names of headers that it has examined.
+
+    Who asks one URL again and again with one tuple of headers pays once for all but the length.
+    """
 
     def __init__(self) -> None:
         self._names: set[str] = set()
+        self._last: _Written | None = None
 
     def write(
         self, request: HttpRequest, target: Target, *, absolute: bool = False, more: Fields = ()
@@ -34,6 +51,31 @@ class HeadWriter:
         Raises `ValueError` for what would not be one request: a line break in a value, a name that
         is none, a sign that HTTP cannot carry. The text names the header and never shows its value.
         """
+        method, headers = request.method, request.headers
+        last = self._last
+        # Told by identity, as equal headers would have to be compared one by one.
+        if (
+            last is not None
+            and last.headers is headers
+            and last.target is target
+            and last.method == method
+            and last.more is more
+            and last.absolute is absolute
+        ):
+            head = last.head
+        else:
+            head = self._write(request, target, absolute=absolute, more=more)
+            # One assignment, as threads may share a writer.
+            self._last = _Written(method, target, headers, more, absolute, head)
+        body = request.body
+        if body or method not in _BODILESS:
+            return b"%bcontent-length: %d\r\n\r\n" % (head, len(body))
+        return head + b"\r\n"
+
+    def _write(
+        self, request: HttpRequest, target: Target, *, absolute: bool, more: Fields
+    ) -> bytes:
+        """Write all that is the same for a body of any length."""
         place = f"{target.origin}{target.path}" if absolute else target.path
         headers = request.headers
         given = {name.lower() for name, _ in headers}
@@ -52,11 +94,8 @@ class HeadWriter:
             raise ValueError(_fault(request))
         if "host" not in given:
             head = f"host: {target.host}\r\n{head}"
-        body = request.body
-        if body or request.method not in _BODILESS:
-            head = f"{head}content-length: {len(body)}\r\n"
         try:
-            return f"{request.method} {place} HTTP/1.1\r\n{head}\r\n".encode("latin-1")
+            return f"{request.method} {place} HTTP/1.1\r\n{head}".encode("latin-1")
         except UnicodeEncodeError:
             raise ValueError(_fault(request)) from None
 
