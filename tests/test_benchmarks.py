@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 LONG = [
     pytest.param(name, marks=pytest.mark.soak)
     for name in (
-        *("startup", "imports", "memory", "adapters", "transport"),
+        *("startup", "imports", "memory", "adapters", "transport", "steps"),
         *("limits", "batches", "console", "many_keys", "pipeline", "replicas"),
         *("sdk", "sdk_typescript"),
     )
