@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 TURN = signal.SIGUSR1
-OF_REQUESTS = ("/antiphon/server/", "/uvicorn/")
+OF_REQUESTS = ("/antiphon/server/", "/antiphon/service/answer.py", "/uvicorn/")
 """Where functions are that the loop calls for one request. It calls others for many at once."""
 
 

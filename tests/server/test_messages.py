@@ -255,13 +255,14 @@ async def test_a_slow_reader_slows_the_engine_down() -> None:
 
     made = 0
 
-    async def events():  # noqa: ANN202 - what is told is its length
+    async def generate(take) -> None:
         nonlocal made
         while True:
             made += 1
-            yield [made]
+            if (full := take([made])) is not None:
+                await full
 
-    async with Feed(events()) as feed:
+    async with Feed(generate) as feed:
         await asyncio.sleep(0.01)
         assert made == MOST_WAITING
         assert len(await feed.following(1)) == MOST_WAITING

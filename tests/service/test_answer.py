@@ -1,6 +1,6 @@
 """One answer and its bill, without a server in front of it."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from itertools import count
@@ -28,6 +28,7 @@ from antiphon.service.models import Open
 from antiphon.service.platform import Platform
 from antiphon.settings import PriceSettings
 from antiphon.store.database.tables import ledger
+from antiphon.wire.events import StreamEvent
 from antiphon.wire.fold import Fold
 from antiphon.wire.messages import CreateMessageParams
 from support.asgi import HELLO, KEY
@@ -37,6 +38,10 @@ pytestmark = pytest.mark.anyio
 
 PRICE = PriceSettings(input=Decimal(3), output=Decimal(15))
 FAILS = [{"when": "fail", "text": "one two three", "error": "overloaded", "after": 2}]
+
+
+class HungUpError(Exception):
+    """The reader of an answer takes no more of it."""
 
 
 class PlatformCaller:
@@ -74,11 +79,19 @@ def start_caller(platform: StartPlatform) -> Any:
 
 
 async def read(answer: Answer, groups: int) -> None:
-    """Read a few groups of an answer's events, and no more."""
-    events = answer.events()
-    for _ in range(groups):
-        await anext(events)
-    await events.aclose()
+    """Take a few groups of an answer's events, and then stop the engine."""
+    left = groups
+
+    async def hang_up() -> None:
+        raise HungUpError
+
+    def take(_: list[StreamEvent]) -> Coroutine[Any, Any, None] | None:
+        nonlocal left
+        left -= 1
+        return None if left else hang_up()
+
+    with pytest.raises(HungUpError):
+        await answer.generate(take)
 
 
 async def test_message_is_the_fold_of_the_events(start_caller: Any) -> None:
@@ -89,9 +102,7 @@ async def test_message_is_the_fold_of_the_events(start_caller: Any) -> None:
         assert answer.model == "scripted"
         assert answer.headers["anthropic-ratelimit-requests-limit"]
     async with caller.answer(stream=True) as answer:
-        async for group in answer.events():
-            for event in group:
-                fold.add(event)
+        await answer.generate(fold.extend)
     streamed = fold.message()
     assert msgspec.structs.replace(streamed, id=message.id) == message
     assert await caller.bills() == [("completed", 5, 4), ("completed", 5, 4)]

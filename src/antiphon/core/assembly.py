@@ -178,13 +178,14 @@ class Assembly:
             raise RuntimeError("the message has ended")
         self.output_tokens += event.tokens
         if isinstance(event, TextChunk):
-            # Nearly every event of a stream is one of these.
-            if self._plain:
-                return self._text(event.text)
+            text = event.text
+            if self._plain and text and self._open is StartedText:
+                # Nearly every event of a stream is one of these, so no function is called for it.
+                return [ContentBlockDelta(index=self._index, delta=TextDelta(text=text))]
             if (gathered := self._gathered) is not None:
-                gathered.append(event.text)
+                gathered.append(text)
                 return []
-            return self._searched(event.text)
+            return self._text(text) if self._plain else self._searched(text)
         if isinstance(event, ToolCallJson):
             return self._feed_input(event)
         if isinstance(event, Finished):
@@ -199,6 +200,8 @@ class Assembly:
         self, event: EngineEvent
     ) -> list[StreamEvent]:
         match event:
+            case Finished(reason=reason, refusal=refusal):
+                return self._end(self._reason(reason), None, refusal)
             case ThinkingChunk():
                 return self._feed_thinking(event)
             case ThinkingSignature(proof=proof):
@@ -214,8 +217,6 @@ class Assembly:
                 return self._add_result(event)
             case NextRound():
                 return self._begin_round(event)
-            case Finished(reason=reason, refusal=refusal):
-                return self._end(self._reason(reason), None, refusal)
         raise RuntimeError("the message has started")
 
     def _searched(self, text: str) -> list[StreamEvent]:
@@ -266,7 +267,7 @@ class Assembly:
             return []
         delta = TextDelta(text=text)
         if self._open is StartedText:
-            return [ContentBlockDelta(index=self._index, delta=delta)]
+            return [self._delta(delta)]
         return [*self._begin(StartedText()), self._delta(delta)]
 
     def _feed_thinking(self, event: ThinkingChunk) -> list[StreamEvent]:
@@ -378,7 +379,7 @@ class Assembly:
             details = RefusalDetails(category=said.category, explanation=said.explanation)
         return [
             *self._close(),
-            *self._without_results(),
+            *(self._without_results() if self._unanswered else ()),
             MessageDelta(
                 delta=Ending(stop_reason=reason, stop_sequence=sequence, stop_details=details),
                 usage=DeltaUsage(

@@ -68,7 +68,7 @@ class MessageEndpoints:
         if stream:
             interval = self._platform.settings.ping_interval_s
             note_cache = partial(_note_cache, exchange, answer)
-            await write_stream(exchange, answer.events(), self._encoder, interval, note_cache)
+            await write_stream(exchange, answer.generate, self._encoder, interval, note_cache)
         else:
             message = await answer.message()
             _note_cache(exchange, answer)

@@ -4,13 +4,13 @@
        │           └─ an error, a hang-up   interrupted, once anything is due
        └─ an error                          failed: free
 
-A stream writes `events`; other requests return `message`, their fold, so the two cannot differ.
+A stream writes what `generate` passes on; other requests return `message`, the fold of the same, so
+the two cannot differ.
 """
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from math import ceil
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from msgspec.structs import replace
 
@@ -35,8 +35,12 @@ from antiphon.wire.events import StreamEvent
 from antiphon.wire.fold import Fold
 from antiphon.wire.messages import Message
 
-EventGroups: TypeAlias = AsyncGenerator[list[StreamEvent], None]
-"""The events of a stream; simultaneous events form one group."""
+TakeGroup: TypeAlias = Callable[[list[StreamEvent]], Awaitable[object] | None]
+"""Takes simultaneous events of a stream. If it returns something to wait for, no event comes
+before that has ended."""
+
+Generate: TypeAlias = Callable[[TakeGroup], Coroutine[Any, Any, None]]
+"""Makes an answer; see `Answer.generate`."""
 
 
 class Answer:
@@ -121,50 +125,48 @@ class Answer:
         self._due = True
 
     async def message(self) -> Message:
-        """Return the whole answer, instead of `events`. Raises as `events` does."""
+        """Return the whole answer, instead of `generate`. Raises as `generate` does."""
         fold = Fold()
-        groups = self.events()
-        # As `aclosing` does, which is two coroutines more for every request.
-        try:
-            async for group in groups:
-                for event in group:
-                    fold.add(event)
-        finally:
-            await groups.aclose()
+        await self.generate(fold.extend)
         return fold.message()
 
-    async def events(self) -> EventGroups:
-        """Yield the stream, once. Raises `ApiError` when the engine fails, at any moment.
+    async def generate(self, take: TakeGroup) -> None:
+        """Pass the events of the answer to `take`, as they are made, once.
 
-        Closing it early stops the engine.
+        Raises `ApiError` when the engine fails, at any moment. An error of `take`, or a
+        cancellation, stops the engine.
         """
         cached = self._cached
         if cached is not None:
             await cached.admitted()
+        engine_events = self._generated()
+        # As `aclosing` does, which is two coroutines more for every request.
         try:
-            async with aclosing(self._generated()) as engine_events:
-                assembly = self._begin(await anext(engine_events, None))
-                yield [assembly.start()]
-                feed, admission, usage = assembly.feed, self._admission, assembly.usage
-                async for engine_event in engine_events:
-                    if cached is not None:
-                        # Before anything is sent: whoever has the beginning may read the entries.
-                        spec, price = self._spec, self._admission.price
-                        await cached.begun(spec.message_id, price, spec.service_tier)
-                        cached = None
-                    group = feed(engine_event)
-                    # Before the group is sent: every sent token is billed, whenever the end comes.
-                    if assembly.usage is not usage:
-                        usage = assembly.usage
-                        self._note_prompt(assembly)
-                    admission.produced(assembly.output_tokens, assembly.thinking_tokens)
-                    if group:
-                        yield group
-                        # The end of a message is a group, so an ended one does not come by here.
-                        if assembly.ended:
-                            return
+            assembly = self._begin(await anext(engine_events, None))
+            take([assembly.start()])
+            feed, admission, usage = assembly.feed, self._admission, assembly.usage
+            async for engine_event in engine_events:
+                if cached is not None:
+                    # Before anything is sent: whoever has the beginning may read the entries.
+                    spec, price = self._spec, self._admission.price
+                    await cached.begun(spec.message_id, price, spec.service_tier)
+                    cached = None
+                group = feed(engine_event)
+                # Before the group is sent: every sent token is billed, whenever the end comes.
+                if assembly.usage is not usage:
+                    usage = assembly.usage
+                    self._note_prompt(assembly)
+                admission.produced(assembly.output_tokens, assembly.thinking_tokens)
+                if group:
+                    if (full := take(group)) is not None:
+                        await full
+                    # The end of a message is a group, so an ended one does not come by here.
+                    if assembly.ended:
+                        return
         except EngineError as error:
             raise as_api_error(error) from error
+        finally:
+            await engine_events.aclose()
         raise InternalError from _failed("the answer of the engine has no end")
 
     def _generated(self) -> AsyncGenerator[EngineEvent, None]:

@@ -61,8 +61,7 @@ def fold(events: Iterable[StreamEvent]) -> Message:
     Raises `BrokenStreamError`.
     """
     folding = Fold()
-    for event in events:
-        folding.add(event)
+    folding.extend(events)
     return folding.message()
 
 
@@ -126,7 +125,7 @@ def _input(text: str) -> dict[str, Any]:
 
 
 class Fold:
-    """`fold`, one event at a time."""
+    """`fold`, some events at a time."""
 
     __slots__ = ("_block", "_blocks", "_ended", "_start", "_stopped")
 
@@ -139,12 +138,17 @@ class Fold:
 
     def add(self, event: StreamEvent) -> None:
         """Take the next event. Raises `BrokenStreamError`."""
-        if self._stopped:
-            raise BrokenStreamError("an event after message_stop")
-        take = self._TAKEN_BY.get(type(event))
-        # A ping has no content.
-        if take is not None:
-            take(self, event)
+        self.extend((event,))
+
+    def extend(self, events: Iterable[StreamEvent]) -> None:
+        """Take the next events. Raises `BrokenStreamError`."""
+        for event in events:
+            if self._stopped:
+                raise BrokenStreamError("an event after message_stop")
+            take = self._TAKEN_BY.get(type(event))
+            # A ping has no content.
+            if take is not None:
+                take(self, event)
 
     def _begin(self, event: MessageStart) -> None:
         if self._start is not None:

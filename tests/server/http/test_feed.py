@@ -6,7 +6,8 @@ import pytest
 
 from antiphon.core.errors import OverloadedError
 from antiphon.server.http.responses import EARLY_S, MOST_WAITING, Feed
-from antiphon.wire.events import Ping, StreamEvent
+from antiphon.service.answer import TakeGroup
+from antiphon.wire.events import Ping
 
 pytestmark = pytest.mark.anyio
 
@@ -23,22 +24,23 @@ class Script:
         self.closed = False
 
     def say(self, count: int | Exception | None) -> None:
-        """Yield so many events, raise an error, or end (`None`)."""
+        """Pass on so many events, raise an error, or end (`None`)."""
         self._groups.put_nowait(count)
 
-    async def events(self) -> AsyncGenerator[list[StreamEvent], None]:
+    async def generate(self, take: TakeGroup) -> None:
         try:
             while (count := await self._groups.get()) is not None:
                 if isinstance(count, Exception):
                     raise count
-                yield [Ping()] * count
+                if (full := take([Ping()] * count)) is not None:
+                    await full
         finally:
             self.closed = True
 
 
 async def test_writer_gets_the_event_that_it_waits_for() -> None:
     script = Script()
-    async with Feed(script.events()) as feed:
+    async with Feed(script.generate) as feed:
         waiting = asyncio.create_task(feed.following(LONG_S))
         await asyncio.sleep(0)
         script.say(3)
@@ -47,7 +49,7 @@ async def test_writer_gets_the_event_that_it_waits_for() -> None:
 
 async def test_writer_is_woken_after_a_pause_that_was_too_long() -> None:
     script = Script()
-    async with Feed(script.events()) as feed:
+    async with Feed(script.generate) as feed:
         assert await feed.following(SHORT_S) == []
         waiting = asyncio.create_task(feed.following(LONG_S))
         await asyncio.sleep(0)
@@ -57,7 +59,7 @@ async def test_writer_is_woken_after_a_pause_that_was_too_long() -> None:
 
 async def test_opening_waits_for_more_than_the_first_event() -> None:
     script = Script()
-    async with Feed(script.events()) as feed:
+    async with Feed(script.generate) as feed:
         waiting = asyncio.create_task(feed.opening(LONG_S))
         script.say(1)
         done, _ = await asyncio.wait([waiting], timeout=SHORT_S)
@@ -69,13 +71,13 @@ async def test_opening_waits_for_more_than_the_first_event() -> None:
 async def test_opening_returns_a_single_event_after_its_patience() -> None:
     script = Script()
     script.say(1)
-    async with Feed(script.events()) as feed:
+    async with Feed(script.generate) as feed:
         assert await feed.opening(SHORT_S) == [Ping()]
 
 
 async def test_end_wakes_the_writer() -> None:
     script = Script()
-    async with Feed(script.events()) as feed:
+    async with Feed(script.generate) as feed:
         waiting = asyncio.create_task(feed.following(LONG_S))
         await asyncio.sleep(0)
         script.say(None)
@@ -86,7 +88,7 @@ async def test_error_comes_after_the_events_before_it() -> None:
     script = Script()
     script.say(2)
     script.say(OverloadedError())
-    async with Feed(script.events()) as feed:
+    async with Feed(script.generate) as feed:
         assert await feed.following(LONG_S) == [Ping()] * 2
         with pytest.raises(OverloadedError):
             await feed.following(LONG_S)
@@ -96,7 +98,7 @@ async def test_engine_waits_for_a_writer_that_is_behind() -> None:
     script = Script()
     for count in (MOST_WAITING, 1, None):
         script.say(count)
-    async with Feed(script.events()) as feed:
+    async with Feed(script.generate) as feed:
         assert len(await feed.opening(LONG_S)) == MOST_WAITING
         assert await feed.following(LONG_S) == [Ping()]
         assert await feed.following(LONG_S) is None
@@ -104,7 +106,7 @@ async def test_engine_waits_for_a_writer_that_is_behind() -> None:
 
 async def test_leaving_stops_the_engine() -> None:
     script = Script()
-    async with Feed(script.events()) as feed:
+    async with Feed(script.generate) as feed:
         assert await feed.following(SHORT_S) == []
     assert script.closed
 
@@ -159,7 +161,7 @@ async def clock() -> HandSet:
 
 @asynccontextmanager
 async def timed(script: Script, clock: HandSet) -> AsyncGenerator[Feed]:
-    async with Feed(script.events()) as feed:
+    async with Feed(script.generate) as feed:
         feed._loop = clock  # type: ignore[assignment]
         yield feed
 
@@ -209,7 +211,7 @@ async def test_timer_that_rings_a_little_early_ends_the_wait(clock: HandSet) -> 
 
 async def test_no_patience_lets_the_engine_work_in_each_wait() -> None:
     script = Script()
-    async with Feed(script.events()) as feed:
+    async with Feed(script.generate) as feed:
         script.say(1)
         found = [await feed.following(0) for _ in range(5)]
     assert [event for events in found for event in events or ()] == [Ping()]

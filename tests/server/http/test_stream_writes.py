@@ -55,7 +55,7 @@ class Stream:
         self.task = asyncio.create_task(
             write_stream(
                 exchange,
-                self.script.events(),
+                self.script.generate,
                 EventEncoder(),
                 LONG_S,
                 lambda: exchange.headers.update({"x-note": "late"}),

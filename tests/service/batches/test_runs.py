@@ -18,7 +18,7 @@ from antiphon.core.limits.periods import day_of, midnight
 from antiphon.core.limits.spend import accounts_of
 from antiphon.core.limits.values import Balance, Scope
 from antiphon.service.access import Caller, RequestContext
-from antiphon.service.answer import Answer
+from antiphon.service.answer import Answer, TakeGroup
 from antiphon.service.batches.runs import (
     BatchRequest,
     BatchRun,
@@ -415,11 +415,11 @@ async def test_request_that_is_nested_too_deeply_is_a_result(start: Any) -> None
 async def test_engine_that_recurses_too_far_gives_a_result_that_is_free(
     start: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def events(_: Answer) -> Any:
+    async def generate(_: Answer, __: TakeGroup) -> None:
         raise RecursionError
 
     office = await start()
-    monkeypatch.setattr(Answer, "events", events)
+    monkeypatch.setattr(Answer, "generate", generate)
     run = await office.run()
     assert run.error.type == "invalid_request_error"
     assert (run.entry.costs.total, run.entry.outcome) == (0, "failed")

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
 from antiphon.server.http.exchange import Exchange
-from antiphon.service.answer import EventGroups
+from antiphon.service.answer import Generate
 from antiphon.service.background import cancelled_once
 from antiphon.wire.events import MessageStart, Ping, StreamEvent
 from antiphon.wire.sse import EventEncoder
@@ -27,8 +26,8 @@ class Feed:
     cancels the generating task.
     """
 
-    def __init__(self, groups: EventGroups) -> None:
-        self._groups = groups
+    def __init__(self, generate: Generate) -> None:
+        self._generate = generate
         self._waiting: deque[StreamEvent] = deque()
         # What the writer waits for, while it does, and until when.
         self._news: asyncio.Future[None] | None = None
@@ -40,7 +39,7 @@ class Feed:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._task = self._loop.create_task(self._generate())
+        self._task = self._loop.create_task(self._generate(self._add))
         self._task.add_done_callback(lambda _: self._tell())
         return self
 
@@ -58,16 +57,16 @@ class Feed:
         if not self._task.cancelled():
             self._task.exception()
 
-    async def _generate(self) -> None:
+    def _add(self, group: list[StreamEvent]) -> Awaitable[object] | None:
+        """Add events; return what to wait for if they are many."""
         waiting = self._waiting
-        async with aclosing(self._groups) as groups:
-            async for group in groups:
-                waiting.extend(group)
-                if self._news is not None:
-                    self._tell()
-                if len(waiting) >= MOST_WAITING:
-                    self._room.clear()
-                    await self._room.wait()
+        waiting.extend(group)
+        if self._news is not None:
+            self._tell()
+        if len(waiting) < MOST_WAITING:
+            return None
+        self._room.clear()
+        return self._room.wait()
 
     async def opening(self, patience_s: float) -> list[StreamEvent]:
         """Return the first events: more than `message_start`, or all that came in `patience_s`.
@@ -143,7 +142,7 @@ class Feed:
 
 async def write_stream(
     exchange: Exchange,
-    groups: EventGroups,
+    generate: Generate,
     encoder: EventEncoder,
     ping_interval_s: float,
     before_head: Callable[[], None],
@@ -154,7 +153,7 @@ async def write_stream(
     ordinary HTTP error, but at most `ping_interval_s`: then the stream is open, and no pause in it
     is longer than that.
     """
-    async with Feed(groups) as feed:
+    async with Feed(generate) as feed:
         events = await feed.opening(ping_interval_s)
         before_head()
         _note_first(exchange, events)
