@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from operator import attrgetter
 
 import msgspec
 from sqlalchemy import BigInteger, func, literal_column, select, text
@@ -18,14 +19,24 @@ from antiphon.store.rollups import add_rollups
 COUNTERS = ("input", "cache_write_5m", "cache_write_1h", "cache_read", "output")
 _FACTS = tuple(name for name in LedgerEntry.__struct_fields__ if name not in {"tokens", "costs"})
 
-# In the order of `_row`.
+# In the order of `_row`: what is stored as an entry has it, then what is made of it.
+_AS_THEY_ARE = (
+    *("id", "api_key_id", "workspace_id", "account_id", "service_account_id", "batch_id"),
+    *("model", "served_model", "service_tier", "context_window", "inference_geo"),
+    *("stop_reason", "error_type", "uncached_cost"),
+)
 _COLUMNS = (
-    *("id", "started_at", "first_token_at", "ended_at", "api_key_id", "workspace_id"),
-    *("account_id", "service_account_id", "batch_id", "model", "served_model", "service_tier"),
-    *("context_window", "inference_geo", "outcome", "stop_reason", "error_type"),
+    *_AS_THEY_ARE,
     *(f"{counter}_tokens" for counter in (*COUNTERS, "thinking")),
     *(f"{counter}_cost" for counter in COUNTERS),
-    *("cost", "uncached_cost", "money_us", "web_searches", "web_search_cost"),
+    *("started_at", "first_token_at", "ended_at", "outcome"),
+    *("cost", "money_us", "web_searches", "web_search_cost"),
+)
+# One call for all of them: a row is made for each request.
+_as_they_are = attrgetter(
+    *_AS_THEY_ARE,
+    *(f"tokens.{counter}" for counter in (*COUNTERS, "thinking")),
+    *(f"costs.{counter}" for counter in COUNTERS),
 )
 _ENTRIES = Target(ledger, _COLUMNS, unique=("id",), told="id")
 
@@ -87,38 +98,14 @@ async def last_started_at(connection: AsyncConnection) -> datetime | None:
 
 
 def _row(entry: LedgerEntry) -> tuple[object, ...]:
-    tokens, costs = entry.tokens, entry.costs
+    costs = entry.costs
     return (
-        entry.id,
+        *_as_they_are(entry),
         since_epoch(entry.started_at),
         stored_moment(entry.first_token_at),
         since_epoch(entry.ended_at),
-        entry.api_key_id,
-        entry.workspace_id,
-        entry.account_id,
-        entry.service_account_id,
-        entry.batch_id,
-        entry.model,
-        entry.served_model,
-        entry.service_tier,
-        entry.context_window,
-        entry.inference_geo,
         entry.outcome._value_,
-        entry.stop_reason,
-        entry.error_type,
-        tokens.input,
-        tokens.cache_write_5m,
-        tokens.cache_write_1h,
-        tokens.cache_read,
-        tokens.output,
-        tokens.thinking,
-        costs.input,
-        costs.cache_write_5m,
-        costs.cache_write_1h,
-        costs.cache_read,
-        costs.output,
         costs.total,
-        entry.uncached_cost,
         entry.money_us or None,
         entry.web_searches or None,
         costs.web_search or None,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -38,18 +39,24 @@ WINDOW: Final = 4000
 MOST_SEARCHES: Final = 50
 """Of how many indexes a page is put together; beyond them, it looks at the newest requests."""
 
+# In the order of `_row`: what is stored as a record has it, then what is made of it.
+_AS_THEY_ARE = (
+    *("id", "route", "status", "error_type", "api_key_id", "workspace_id", "account_id", "model"),
+    *("served_model", "engine", "engine_number", "streamed", "batch_id", "duration_us"),
+    *("queue_us", "money_us", "prefill_us", "decode_us", "cost"),
+)
+_TOKENS = TokenCounts.__struct_fields__
 _REQUESTS = Target(
     request_log,
     (
-        *("id", "ended_at", "route", "status", "status_class", "error_type", "api_key_id"),
-        *("workspace_id", "account_id", "model", "served_model", "engine", "engine_number"),
-        *("streamed", "batch_id", "duration_us", "queue_us", "money_us", "prefill_us"),
-        *("decode_us", "input_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"),
-        *("cache_read_tokens", "output_tokens", "thinking_tokens", "cost", "facts"),
+        *_AS_THEY_ARE,
+        *(f"{counter}_tokens" for counter in _TOKENS),
+        *("ended_at", "status_class", "facts"),
     ),
     unique=("id",),
 )
-_TOKENS = TokenCounts.__struct_fields__
+# One call for all of them: a row is made for each request.
+_as_they_are = attrgetter(*_AS_THEY_ARE, *(f"tokens.{counter}" for counter in _TOKENS))
 _columns = request_log.c
 _PLACE = (_columns.ended_at, _columns.number)
 _Places: TypeAlias = Select[tuple[datetime, int]]
@@ -86,35 +93,10 @@ async def add_requests(connection: AsyncConnection, records: Sequence[RequestRec
 
 def _row(record: RequestRecord) -> tuple[object, ...]:
     facts = record.facts
-    tokens = record.tokens
     return (
-        record.id,
+        *_as_they_are(record),
         since_epoch(record.ended_at),
-        record.route,
-        record.status,
         record.status // 100,
-        record.error_type,
-        record.api_key_id,
-        record.workspace_id,
-        record.account_id,
-        record.model,
-        record.served_model,
-        record.engine,
-        record.engine_number,
-        record.streamed,
-        record.batch_id,
-        record.duration_us,
-        record.queue_us,
-        record.money_us,
-        record.prefill_us,
-        record.decode_us,
-        tokens.input,
-        tokens.cache_write_5m,
-        tokens.cache_write_1h,
-        tokens.cache_read,
-        tokens.output,
-        tokens.thinking,
-        record.cost,
         None if facts is NO_FACTS else msgspec.json.encode(facts).decode(),
     )
 

@@ -39,7 +39,7 @@ class Bucket(msgspec.Struct, frozen=True, gc=False):
         if elapsed <= 0:
             return self.used
         left = self.used - elapsed * self.limit
-        return max(0, left)
+        return left if left > 0 else 0
 
     @property
     def full_at(self) -> int:
@@ -49,7 +49,8 @@ class Bucket(msgspec.Struct, frozen=True, gc=False):
 
 def take(bucket: Bucket | None, draw: Draw, now: int) -> Bucket:
     """Take an amount unconditionally; a negative one gives back, up to a full bucket."""
-    return _taken(_used(bucket, now), draw, now)
+    left = _used(bucket, now) + draw.amount * UNITS
+    return Bucket(max(0, left), now, draw.limit)
 
 
 def wait_ms(draw: Draw, used: int) -> int:
@@ -83,12 +84,16 @@ def decide(
     levels: list[Level] = []
     after: dict[str, Bucket] = {}
     for draw in draws:
-        bucket = buckets.get(draw.bucket)
+        name, limit, amount = draw.bucket, draw.limit, draw.amount
+        bucket = buckets.get(name)
         used = 0 if bucket is None else bucket.used_at(now)
-        if wait_ms(draw, used):
+        # What fits into the rest is granted in any case, and hardly anything does not.
+        least = amount if amount > 0 else 1
+        if used + least * UNITS > limit * UNITS and wait_ms(draw, used):
             return _refused(draws, buckets, now)
-        after[draw.bucket] = taken = _taken(used, draw, now)
-        levels.append(_level(taken.used, draw.limit))
+        left = used + amount * UNITS
+        after[name] = taken = Bucket(left if left > 0 else 0, now, limit)
+        levels.append(_level(taken.used, limit))
     return Granted(tuple(levels)), after
 
 
@@ -101,11 +106,6 @@ def _refused(
     levels = tuple([_level(used, d.limit) for d, used in zip(draws, counts, strict=True)])
     limited = Limited(waits.index(longest), longest, levels)
     return limited, _rewritten(draws, counts, buckets, now)
-
-
-def _taken(used: int, draw: Draw, now: int) -> Bucket:
-    left = used + draw.amount * UNITS
-    return Bucket(max(0, left), now, draw.limit)
 
 
 def _rewritten(

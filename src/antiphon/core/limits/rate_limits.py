@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias
+from types import MappingProxyType
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -72,6 +73,7 @@ _OWNERS = {
 
 # An amount for each type; a missing type has none.
 Amounts: TypeAlias = Mapping[LimitType, int]
+NOTHING: Final[Amounts] = MappingProxyType({})
 ScopeLimits: TypeAlias = Mapping[LimitType, int]
 # The limits of one type: each one's place among all, its amount, and the amount as text.
 _Places: TypeAlias = tuple[tuple[int, int, str], ...]
@@ -127,13 +129,16 @@ class RateLimits:
             ]
         )
 
-    def corrections(self, amounts: Amounts) -> tuple[Draw, ...]:
-        """Return the draws of later amounts: a negative one gives back, 0 draws nothing."""
+    def corrections(self, amounts: Amounts, drawn: Amounts = NOTHING) -> tuple[Draw, ...]:
+        """Return the draws of later amounts, less what is `drawn` of them already.
+
+        A negative one gives back, 0 draws nothing.
+        """
         return tuple(
             [
                 Draw(draw.bucket, draw.limit, amount)
                 for kind, draw in self._draws
-                if (amount := amounts.get(kind, 0))
+                if (amount := amounts.get(kind, 0) - drawn.get(kind, 0))
             ]
         )
 

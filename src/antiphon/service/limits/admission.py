@@ -242,13 +242,8 @@ class Admission:
 
     def undrawn(self) -> tuple[Draw, ...]:
         """Return the draws of used amounts that were not drawn yet; negative ones give back."""
-        drawn = self._drawn
-        rest = {
-            kind: more
-            for kind, amount in self._used_now().items()
-            if (more := amount - drawn.get(kind, 0))
-        }
-        return self._rates.corrections(rest) if rest else ()
+        used, drawn = self._used_now(), self._drawn
+        return () if used == drawn else self._rates.corrections(used, drawn)
 
     def mark_drawn(self) -> None:
         """Record that the used amounts have been drawn."""
@@ -281,4 +276,4 @@ def draw_together(admissions: Iterable[Admission]) -> tuple[Draw, ...]:
 
 def _limited_input(tokens: TokenCounts) -> int:
     """Return the tokens of a prompt that the limits count: reads of the prompt cache are free."""
-    return tokens.prompt - tokens.cache_read
+    return tokens.input + tokens.cache_write_5m + tokens.cache_write_1h

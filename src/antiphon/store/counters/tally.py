@@ -143,6 +143,9 @@ class Tally:
             self._settled.popitem(last=False)
 
     def _keep(self, buckets: Mapping[str, Bucket], now: int) -> None:
+        if buckets.keys() <= self._buckets.keys():
+            self._buckets.update(buckets)
+            return
         for name, bucket in buckets.items():
             if name not in self._buckets:
                 self._forget_buckets(now)
