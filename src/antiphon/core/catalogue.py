@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from antiphon.core.claude_code import claude_name
 
 # The most characters of a name that only a wildcard takes. It becomes part of the ledger.
 LONGEST_NAME = 256
+# Names for which it is kept which wildcard takes them.
+KEPT_NAMES = 256
 
 
 class Catalogue:
@@ -28,6 +31,8 @@ class Catalogue:
                 self._add(alias, model)
         for model in models:
             self._exact.setdefault(claude_name(model), model)
+        # Callers may choose any name that fits, and nearly all choose the same few.
+        self._by_wildcard = lru_cache(maxsize=KEPT_NAMES)(self._first_that_takes)
 
     def _add(self, alias: str, model: str) -> None:
         names = self._wildcards if "*" in alias or "?" in alias else self._exact
@@ -39,8 +44,10 @@ class Catalogue:
         exact = self._exact.get(name)
         if exact is not None:
             return exact
-        if len(name) > LONGEST_NAME:
-            return None
+        return None if len(name) > LONGEST_NAME else self._by_wildcard(name)
+
+    def _first_that_takes(self, name: str) -> str | None:
+        """Return the id of the first model with a wildcard that `name` fits."""
         for pattern, model in self._wildcards.items():
             if fnmatchcase(name, pattern):
                 return model

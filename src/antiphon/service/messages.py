@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from msgspec import UNSET, structs
@@ -47,7 +47,7 @@ from antiphon.service.prompt_size import count, size_to_admit, written_ttls
 from antiphon.service.server_tools.tools import ServerTools
 from antiphon.service.server_tools.web.tools import WebTools, no_web_tools
 from antiphon.wire.content import FileSource
-from antiphon.wire.messages import CountTokensParams, CreateMessageParams
+from antiphon.wire.messages import CountTokensParams, CreateMessageParams, MessageParam
 
 if TYPE_CHECKING:
     from antiphon.service.content.files import FileSources
@@ -59,6 +59,8 @@ if TYPE_CHECKING:
 THREADS = 2
 # Capabilities of engines that are kept with what this server makes of them.
 MOST_KNOWN = 64
+# Names of models, as callers write them, whose prices are kept.
+KEPT_PRICES = 256
 
 Params = TypeVar("Params", CreateMessageParams, CountTokensParams)
 
@@ -93,6 +95,8 @@ class Messages:
         self._file_sources = file_sources
         self._normalize_attribution = normalize_attribution
         self._checks = StepRunner(THREADS)
+        # Callers ask under few names, though they may choose any that a wildcard takes.
+        self._price_for = lru_cache(maxsize=KEPT_PRICES)(price_for)
         self._able: dict[int, tuple[Capabilities, Capabilities]] = {}
         self._server_tools = ServerTools(admitter, entropy, file_reader, web or no_web_tools())
 
@@ -149,7 +153,7 @@ class Messages:
             model=params.model,
             served_model=model.id,
             group=model.limit_group,
-            price=price_for(params.model, model.id, model.price),
+            price=self._price_for(params.model, model.id, model.price),
             input_tokens=size,
             exact=exact,
             caches=written_ttls(engine, prompt),
@@ -244,6 +248,9 @@ class Messages:
 
         def check(params: Params, steps: Steps | None = None) -> Prompt:
             prompt = validate(params, limits, context.version, steps)
+            if _are_strings(params.messages):
+                # None has thinking, an image or a document.
+                return prompt
             check_replay(params.messages, self._signing_key)
             # Here, as a large request is looked at in a thread.
             named[:] = blocks_from(params, FileSource)
@@ -386,8 +393,13 @@ def _has_schemas(params: Params) -> bool:
         params.tools is not UNSET
         or params.output_config is not UNSET
         or params.output_format is not None
-        or has_changes(params.messages)
+        or (not _are_strings(params.messages) and has_changes(params.messages))
     )
+
+
+def _are_strings(messages: Sequence[MessageParam]) -> bool:
+    """Return whether no message is a list of blocks."""
+    return all([isinstance(message.content, str) for message in messages])  # noqa: C419 - faster
 
 
 def _shows_thinking(params: CreateMessageParams) -> bool:

@@ -104,7 +104,9 @@ def _prompt(
     check_thinking(params)
     if params.output_config is not UNSET:
         check_format(params, turns, spots, tools.strict, steps)
-    breakpoints = breakpoints_of(params, turns)
+    # Strings have no breakpoints either.
+    marked = spots or system or params.tools or params.cache_control is not None
+    breakpoints = breakpoints_of(params, turns) if marked else ()
     if tools.changed and tools.offered is None:
         breakpoints = moved_to(breakpoints, declared_tools(params), tools.tools)
     if isinstance(params, CreateMessageParams) and not params.max_tokens:

@@ -56,7 +56,11 @@ class BodyShare:
 
     def add(self, size: int) -> None:
         """Take `size` bytes more. Raises `OverloadedError` if fewer are free."""
-        self.hold(self._size + size)
+        whole = self._size + size
+        if whole < LARGE_BODY and not self._taken:
+            self._size = whole
+        else:
+            self.hold(whole)
 
     def add_files(self, size: int) -> None:
         """Take what the files of a request need: at most all, so that one that is alone fits.
@@ -90,7 +94,8 @@ class BodyShare:
 
     def release(self) -> None:
         """Give everything back."""
-        self._budget.free += self._taken
+        if self._taken:
+            self._budget.free += self._taken
         self._size = self._taken = 0
 
 

@@ -11,7 +11,7 @@ from antiphon.server.http.body_budget import BodyBudget, BodyShare
 from antiphon.server.http.browser import check_request_of_console, session_token
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.pages import with_bound_page
-from antiphon.server.http.queries import ANY_QUERY, NOTHING, OpenQuery, Query
+from antiphon.server.http.queries import ANY_QUERY, NOTHING, Query
 from antiphon.server.http.requests import Request, read_betas, read_body, read_version
 from antiphon.server.http.routing import Reply, Route
 from antiphon.service.access import Access, Caller, NoKeyError
@@ -113,7 +113,7 @@ class Dispatcher:
         version, betas = read_version(exchange), read_betas(exchange)
         body = b"" if route.body is None else await read_body(exchange, self._settings, share)
         query = NOTHING if route.query is ANY_QUERY else Query(exchange.query(), route.query)
-        listing = query.walk(exchange.scope["path"]) if _has_pages(route) else None
+        listing = query.walk(exchange.scope["path"]) if route.has_pages else None
         params = None
         if route.body is not None:
             # An administrator may send no body if the path identifies the request.
@@ -134,12 +134,6 @@ class Dispatcher:
         # nothing, and the event loop would wait for all of them.
         async with self._decoding:
             return await asyncio.to_thread(kind.decode, body, version, betas)
-
-
-def _has_pages(route: Route) -> bool:
-    """Return whether a route answers with pages that tokens lead to."""
-    known = route.query.names if isinstance(route.query, OpenQuery) else route.query
-    return "page" in known
 
 
 async def _write(exchange: Exchange, answer: Any) -> None:

@@ -48,11 +48,22 @@ class Route:
     `name` is the method and the path: `GET /v1/models`. `key` is the kind of key that a caller
     needs; an open route needs none, and its handler gets the unread exchange. `body` is the type
     of the body; without it the body is not read. `query` names all parameters; others are refused.
+    `has_pages`: it answers with pages that tokens lead to.
     `needs` is the permission that a user of the Console needs; without it, no session is enough.
     The dispatcher calls `on_refusal` for each refused request of an authenticated caller.
     """
 
-    __slots__ = ("body", "handler", "key", "method", "needs", "on_refusal", "path", "query")
+    __slots__ = (
+        "body",
+        "handler",
+        "has_pages",
+        "key",
+        "method",
+        "needs",
+        "on_refusal",
+        "path",
+        "query",
+    )
 
     @overload
     def __init__(self, name: str, key: None, handler: OpenHandler) -> None: ...
@@ -99,6 +110,8 @@ class Route:
         self.handler = handler
         self.body = body if body is None or isinstance(body, Body) else Body(body)
         self.query = query
+        known = query.names if isinstance(query, OpenQuery) else query
+        self.has_pages = "page" in known
         self.on_refusal = on_refusal
 
     @property

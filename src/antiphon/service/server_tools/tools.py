@@ -127,6 +127,8 @@ class ServerTools:
 
 def _offered(prompt: Prompt) -> list[ServerTool]:
     """Return the tools of the server in a prompt, also those that a search may find later."""
+    if not prompt.tools and not prompt.offered and not prompt.searchable:
+        return []
     tools = (*prompt.callable_tools, *prompt.searchable)
     return [tool for tool in tools if isinstance(tool, ServerTool)]
 
