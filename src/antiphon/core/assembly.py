@@ -365,7 +365,7 @@ class Assembly:
         # Agents continue only after `tool_use`, so a call overrides the end of turn of an engine.
         if self._called and reason is FinishReason.END_TURN:
             return "tool_use"
-        return reason.value
+        return reason._value_
 
     def _end(
         self, reason: StopReason, sequence: str | None, refusal: Refusal | None = None

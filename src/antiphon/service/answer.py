@@ -50,6 +50,12 @@ class Answer:
     `entry` is the bill, from `close` on. With `rounds` tools of the server run inside of it.
     """
 
+    entry: LedgerEntry | None = None
+    # Which of a model's engines answers; 0 where there is one, or while it is not known.
+    engine_number = 0
+    _assembly: Assembly | None = None
+    _due = False
+
     def __init__(  # noqa: PLR0913 - what an answer is made of
         self,
         model: str,
@@ -69,14 +75,9 @@ class Answer:
         self._spec = spec
         self._admission = admission
         self._cached = cached
-        self._assembly: Assembly | None = None
         # Before `Started`, the size of the prompt is known only from an engine that counts exactly.
         exact = engine.capabilities.counts_exactly
         self._prompt_tokens = TokenCounts(input=admission.input_tokens if exact else 0)
-        self._due = False
-        self.entry: LedgerEntry | None = None
-        # Which of a model's engines answers; 0 where there is one, or while it is not known.
-        self.engine_number = 0
 
     @property
     def cached_tokens(self) -> tuple[int, int]:

@@ -47,7 +47,7 @@ from antiphon.service.prompt_size import count, size_to_admit, written_ttls
 from antiphon.service.server_tools.tools import ServerTools
 from antiphon.service.server_tools.web.tools import WebTools, no_web_tools
 from antiphon.wire.content import FileSource
-from antiphon.wire.messages import CountTokensParams, CreateMessageParams, MessageParam
+from antiphon.wire.messages import CountTokensParams, CreateMessageParams
 
 if TYPE_CHECKING:
     from antiphon.service.content.files import FileSources
@@ -245,10 +245,11 @@ class Messages:
         """
         limits = self._limits_of(engine)
         named: list[Wanted] = []
+        are_strings = all([isinstance(one.content, str) for one in params.messages])  # noqa: C419 - faster
 
         def check(params: Params, steps: Steps | None = None) -> Prompt:
             prompt = validate(params, limits, context.version, steps)
-            if _are_strings(params.messages):
+            if are_strings:
                 # None has thinking, an image or a document.
                 return prompt
             check_replay(params.messages, self._signing_key)
@@ -257,10 +258,12 @@ class Messages:
             return thinking_for_engine(prompt, self._signing_key)
 
         prompt = await self._checked(check, params, context.size)
-        filled, file_size = await self._filled(params, named, context)
-        if filled is not params:
-            # Content from elsewhere follows the same rules as content of the request.
-            prompt = await self._checked(check, filled, BODY_FOR_A_THREAD)
+        file_size = 0
+        if named or self._url_sources is not None:
+            filled, file_size = await self._filled(params, named, context)
+            if filled is not params:
+                # Content from elsewhere follows the same rules as content of the request.
+                prompt = await self._checked(check, filled, BODY_FOR_A_THREAD)
         if context.hints is not NO_HINTS:
             prompt = structs.replace(prompt, hints=context.hints, parking=context.ticket)
         prompt = with_constant_attribution(prompt) if self._normalize_attribution else prompt
@@ -393,13 +396,8 @@ def _has_schemas(params: Params) -> bool:
         params.tools is not UNSET
         or params.output_config is not UNSET
         or params.output_format is not None
-        or (not _are_strings(params.messages) and has_changes(params.messages))
+        or has_changes(params.messages)
     )
-
-
-def _are_strings(messages: Sequence[MessageParam]) -> bool:
-    """Return whether no message is a list of blocks."""
-    return all([isinstance(message.content, str) for message in messages])  # noqa: C419 - faster
 
 
 def _shows_thinking(params: CreateMessageParams) -> bool:

@@ -39,7 +39,7 @@ class Bucket(msgspec.Struct, frozen=True, gc=False):
         if elapsed <= 0:
             return self.used
         left = self.used - elapsed * self.limit
-        return left if left > 0 else 0
+        return max(0, left)
 
     @property
     def full_at(self) -> int:
@@ -92,7 +92,7 @@ def decide(
         if used + least * UNITS > limit * UNITS and wait_ms(draw, used):
             return _refused(draws, buckets, now)
         left = used + amount * UNITS
-        after[name] = taken = Bucket(left if left > 0 else 0, now, limit)
+        after[name] = taken = Bucket(max(0, left), now, limit)
         levels.append(_level(taken.used, limit))
     return Granted(tuple(levels)), after
 

@@ -73,9 +73,11 @@ class Dispatcher:
         await _write(exchange, answer)
 
     async def _authenticate(self, exchange: Exchange, kind: KeyKind) -> Caller:
+        key = exchange.header(b"x-api-key")
         caller = await self._access.authenticate(
-            exchange.header(b"x-api-key"),
-            exchange.header(b"authorization"),
+            key,
+            # Not looked at beside the other.
+            exchange.header(b"authorization") if key is None else None,
             exchange.header(b"anthropic-workspace-id"),
             kind,
         )

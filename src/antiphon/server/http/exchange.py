@@ -73,27 +73,16 @@ class Exchange:
     `recorded`, the request log wants its caller, its waits and its answer, or what refused it.
     """
 
-    __slots__ = (
-        "_direct",
-        "_headers",
-        "_receive",
-        "_send",
-        "answer",
-        "began",
-        "caller",
-        "fields",
-        "gone",
-        "headers",
-        "recorded",
-        "refused_by",
-        "request_id",
-        "route",
-        "scope",
-        "started",
-        "status",
-        "streaming",
-        "waits",
-    )
+    # What most requests change later, or never.
+    route: str | None = None
+    status = 0
+    started = False
+    streaming = False
+    gone = False
+    recorded = False
+    caller: Caller | None = None
+    answer: Answer | None = None
+    refused_by: RefusedBy | None = None
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         self.scope = scope
@@ -101,16 +90,7 @@ class Exchange:
         self.began = time.perf_counter()
         self.headers: dict[str, str] = {"request-id": request_id}
         self.fields: dict[str, Any] = {}
-        self.route: str | None = None
-        self.status = 0
-        self.started = False
-        self.streaming = False
-        self.gone = False
-        self.recorded = False
-        self.caller: Caller | None = None
-        self.answer: Answer | None = None
         self.waits = Waits()
-        self.refused_by: RefusedBy | None = None
         # Taken out of the scope, because it refers to the scope: a cycle lives until a collection.
         self._direct: Direct | None = scope.get("state", {}).pop(DIRECT, None)
         self._headers = _joined(scope["headers"])
