@@ -4,9 +4,9 @@ A step is one instruction of Python's bytecode in the thread of the event loop. 
 call of C is one of them, however long it takes. But their number is nearly the same on a busy
 machine, so it shows what a change saves where a clock shows noise.
 
-What the loop does for each request stands apart from what it does later for many at once, as the
-ledger and the request log do. The server has its default settings. `--beside` counts a server of
-another checkout too.
+What the loop does for each request stands apart from what it does later for many at once: the
+ledger and the request log. What runs by the clock is left out. The server has its default settings.
+`--beside` counts a server of another checkout too.
 """
 
 import asyncio

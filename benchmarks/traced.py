@@ -15,7 +15,9 @@ import msgspec
 
 TURN = signal.SIGUSR1
 OF_REQUESTS = ("/antiphon/server/", "/antiphon/service/answer.py", "/uvicorn/")
-"""Where functions are that the loop calls for one request. It calls others for many at once."""
+"""Where functions are that the loop calls for one request."""
+LATER = ("/service/delivery.py", "/service/ledger.py", "/service/request_log.py", "/log_lines.py")
+"""Where functions are that it calls for what many requests have left."""
 
 
 class Counted(msgspec.Struct):
@@ -29,8 +31,13 @@ class Counted(msgspec.Struct):
 
     @property
     def later(self) -> bool:
-        """Whether it did that for many requests at once, or for none."""
-        return not any(place in self.root for place in OF_REQUESTS)
+        """Whether it did that for many requests at once."""
+        return any(place in self.root for place in LATER)
+
+    @property
+    def counts(self) -> bool:
+        """Whether it did that for requests: what runs by the clock says nothing of them."""
+        return self.later or any(place in self.root for place in OF_REQUESTS)
 
 
 class Steps:
@@ -53,14 +60,15 @@ class Steps:
         sys.settrace(self._called)
 
     def end(self) -> list[Counted]:
-        """Stop counting, and return the counts."""
+        """Stop counting, and return the counts of what was done for requests."""
         sys.settrace(None)
-        return [
+        counts = [
             Counted(
                 root.co_filename, code.co_filename, code.co_qualname, calls, self._steps[root, code]
             )
             for (root, code), calls in self._calls.items()
         ]
+        return [one for one in counts if one.counts]
 
     def _called(self, frame: FrameType, event: str, _: Any) -> Any:
         if event != "call":

@@ -3,6 +3,8 @@
 import sys
 from threading import Thread
 
+import pytest
+
 from benchmarks.steps import Part, figures, function, package, parts
 from benchmarks.traced import Counted, Steps
 
@@ -20,8 +22,10 @@ def twice() -> None:
     once()
 
 
-def test_steps_and_calls_are_counted_by_function() -> None:
+def test_steps_and_calls_are_counted_by_function(monkeypatch: pytest.MonkeyPatch) -> None:
     counts: list[Counted] = []
+
+    monkeypatch.setattr("benchmarks.traced.OF_REQUESTS", (__file__,))
 
     def count() -> None:
         steps = Steps()
@@ -54,6 +58,13 @@ def test_what_comes_later_is_told_apart() -> None:
         "JSON: calls": 3.1,
         "JSON: steps later, for many at once": 5,
     }
+
+
+def test_what_runs_by_the_clock_does_not_count() -> None:
+    worker = "/here/src/antiphon/service/batches/worker.py"
+    assert Counted(SERVED, LEDGER, "Ledger.close", calls=1, steps=1).counts
+    assert Counted(LEDGER, LEDGER, "Ledger._keep", calls=1, steps=1).counts
+    assert not Counted(worker, LEDGER, "Ledger.release", calls=1, steps=1).counts
 
 
 def test_parts_are_those_of_both_checkouts_with_the_largest_first() -> None:

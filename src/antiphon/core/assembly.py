@@ -196,6 +196,14 @@ class Assembly:
             return rest
         return rest + self._feed_other(event)
 
+    def gather(self, event: EngineEvent) -> list[StreamEvent]:
+        """Do as `feed` does, for an answer that is not `streamed`: quicker for most events."""
+        if self._gathered is None or not isinstance(event, TextChunk):
+            return self.feed(event)
+        self.output_tokens += event.tokens
+        self._gathered.append(event.text)
+        return []
+
     def _feed_other(  # noqa: PLR0911 - a way for each kind
         self, event: EngineEvent
     ) -> list[StreamEvent]:

@@ -145,7 +145,8 @@ class Answer:
         try:
             assembly = self._begin(await anext(engine_events, None))
             take([assembly.start()])
-            feed, admission, usage = assembly.feed, self._admission, assembly.usage
+            feed = assembly.feed if self._spec.streamed else assembly.gather
+            admission, usage = self._admission, assembly.usage
             async for engine_event in engine_events:
                 if cached is not None:
                     # Before anything is sent: whoever has the beginning may read the entries.

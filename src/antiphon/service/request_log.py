@@ -77,20 +77,27 @@ class RequestLog:
 
     def add(self, record: RequestRecord) -> None:
         """Add a finished request; returns at once."""
-        if not record.admitted and record.error_type is not None:
-            self._count(record, record.error_type)
+        if not record.admitted and self._leaves_out(record):
+            return
         if not self._days:
             return
-        if record.of_nobody:
-            self._without_key += 1
-            if self._without_key > MOST_WITHOUT_KEY:
-                self._dropped += 1
-                return
         if len(self._waiting) >= MOST_WAITING:
             self._dropped += 1
             return
         self._waiting.append(record)
         self._added.set()
+
+    def _leaves_out(self, record: RequestRecord) -> bool:
+        """Count a request that was refused; return whether it is one of too many without a key."""
+        if record.error_type is not None:
+            self._count(record, record.error_type)
+        if not self._days or not record.of_nobody:
+            return False
+        self._without_key += 1
+        if self._without_key <= MOST_WITHOUT_KEY:
+            return False
+        self._dropped += 1
+        return True
 
     def _count(self, record: RequestRecord, error_type: str) -> None:
         minute = begin_of(record.ended_at, MINUTE)

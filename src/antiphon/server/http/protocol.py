@@ -184,8 +184,18 @@ class EnvelopeProtocol(HttpToolsProtocol):
             return
         if cycle is not None and cycle is self.cycle and self._in_body():
             self._check_framing(len(data), self._body_bytes - before)
-        elif self._arriving and self._received > LARGEST_HEAD:
+        elif self._arriving:
+            self._check_head()
+
+    def _check_head(self) -> None:
+        """Limit a head that has not arrived whole: its bytes, and from its first ones on its time.
+
+        The first head has its limit of time from the opening on.
+        """
+        if self._received > LARGEST_HEAD:
             self._refuse(RequestHeadTooLarge())
+        elif self._received == self._parsed and self.cycle is not None:
+            self._limit(self.patience_s)
 
     def _feed(self, data: bytes) -> None:
         """Parse bytes, which may be those of several requests; refuse what is none."""
@@ -226,9 +236,6 @@ class EnvelopeProtocol(HttpToolsProtocol):
         self._arriving = True
         self._hosts = 0
         self._received = self._parsed
-        # The first head has its limit from the opening on.
-        if self.cycle is not None:
-            self._limit(self.patience_s)
         self.url = b""
         self.headers = []
         self.expect_100_continue = False

@@ -62,7 +62,8 @@ class Tally:
             return Granted(self.levels(ask.draws, now))
         decision = admit(ask, self._buckets, self._accounts, now)
         self._keep(decision.buckets, now)
-        self._keep_accounts(decision.accounts, now)
+        if decision.accounts:
+            self._keep_accounts(decision.accounts, now)
         if type(decision.verdict) is Granted:
             self._reserve(ask, now)
         return decision.verdict
