@@ -208,14 +208,14 @@ def test_answer_that_is_not_streamed_folds_to_the_same_message(
     chunks: list[TextChunk], finished: Finished, sequences: tuple[str, ...]
 ) -> None:
     folds = []
-    for streamed in (True, False):
+    for streamed, feed in ((True, Assembly.feed), (False, Assembly.feed), (False, Assembly.gather)):
         assembly = started_assembly(*sequences, streamed=streamed)
         events: list[StreamEvent] = [assembly.start()]
         for event in (*chunks, finished):
             if not assembly.ended:
-                events += assembly.feed(event)
+                events += feed(assembly, event)
         folds.append((fold(events), assembly.output_tokens))
-    assert folds[0] == folds[1]
+    assert folds[0] == folds[1] == folds[2]
 
 
 def test_text_of_an_answer_that_is_not_streamed_is_one_piece() -> None:

@@ -110,54 +110,36 @@ class Assembly:
     of the events fed so far; `stop_reason` is set at the end.
     """
 
-    __slots__ = (
-        "_before",
-        "_called",
-        "_claims",
-        "_gathered",
-        "_index",
-        "_open",
-        "_plain",
-        "_round",
-        "_scanner",
-        "_server_tools",
-        "_spec",
-        "_thought",
-        "_unanswered",
-        "ended",
-        "output_tokens",
-        "stop_reason",
-        "thinking_tokens",
-        "usage",
-    )
+    ended = False
+    stop_reason: StopReason | None = None
+    output_tokens = 0
+    thinking_tokens = 0
+    _before: Started | None = None
+    _server_tools: ServerToolUsage | None = None
+    _scanner: StopScanner | None = None
+    _claims: ClaimScanner | None = None
+    _index = 0
+    _open: type[StartedBlock] | None = None
+    _called = False
 
     def __init__(self, spec: AnswerSpec, started: Started) -> None:
         self._spec = spec
-        self._before: Started | None = None
         self._round = started
-        self._server_tools: ServerToolUsage | None = None
         # The calls of tools of the server without a result, by their ids: their names.
         self._unanswered: dict[str, str] = {}
+        self._thought: list[str] = []
         self.usage = _usage(started, spec.service_tier)
         # Most requests have no stop sequence.
         sequences = spec.stop_sequences
-        self._scanner = StopScanner(sequences) if sequences else None
-        self._claims: ClaimScanner | None = None
+        if sequences:
+            self._scanner = StopScanner(sequences)
         if spec.sources is not None:
             self._claims = ClaimScanner(spec.sources, sequences)
         # A stop sequence must end the answer at once, so text is not gathered while one may come.
         gathers = not spec.streamed and not sequences
         self._gathered: list[str] | None = [] if gathers else None
         # Whether each piece of text is sent as it comes.
-        self._plain = not gathers and self._scanner is None and self._claims is None
-        self._index = 0
-        self._open: type[StartedBlock] | None = None
-        self._thought: list[str] = []
-        self._called = False
-        self.ended = False
-        self.stop_reason: StopReason | None = None
-        self.output_tokens = 0
-        self.thinking_tokens = 0
+        self._plain = not gathers and not sequences and self._claims is None
 
     def start(self) -> MessageStart:
         """Return the event that begins the message."""

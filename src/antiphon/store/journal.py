@@ -48,9 +48,12 @@ _INPUT, _WRITE_5M, _WRITE_1H, _READ, _OUTPUT, _THINKING = 5, 6, 7, 8, 9, 10
 _SEARCHES = 11
 _WORDS = 16
 _SLOT_WORDS = SLOT_SIZE // 8
+# What a slot is cleared of when it opens.
+_COUNTS = slice(8 * _CLOSING, 8 * _WORDS)
 _NO_COUNTS = bytes(8 * (_WORDS - _CLOSING))
 # The offsets of the texts in a slot.
 _CLOSING_AT, _OPENING_AT = 128, 640
+_LONGEST_CLOSING, _LONGEST_OPENING = _OPENING_AT - _CLOSING_AT, SLOT_SIZE - _OPENING_AT
 
 _FREE, _OPEN, _CLOSED = 0, 1, 2
 
@@ -72,9 +75,9 @@ class JournalSlot:
 
     def open(self, opening: Opening) -> None:
         text = msgspec.json.encode(opening)
-        if len(text) > SLOT_SIZE - _OPENING_AT:
+        if len(text) > _LONGEST_OPENING:
             raise ValueError(f"The request {opening.id[:64]!r} fits into no slot")
-        self._area[8 * _CLOSING : 8 * _WORDS] = _NO_COUNTS
+        self._area[_COUNTS] = _NO_COUNTS
         self._area[_OPENING_AT : _OPENING_AT + len(text)] = text
         self._words[_OPENING] = _check(text)
         self._words[_STATE] = _OPEN
@@ -102,7 +105,7 @@ class JournalSlot:
 
     def close(self, closing: Closing) -> None:
         text = msgspec.json.encode(closing)
-        if len(text) > _OPENING_AT - _CLOSING_AT:
+        if len(text) > _LONGEST_CLOSING:
             raise ValueError("The end of a request fits into no slot")
         self._area[_CLOSING_AT : _CLOSING_AT + len(text)] = text
         self._words[_CLOSING] = _check(text)

@@ -127,14 +127,13 @@ def _input(text: str) -> dict[str, Any]:
 class Fold:
     """`fold`, some events at a time."""
 
-    __slots__ = ("_block", "_blocks", "_ended", "_start", "_stopped")
+    _start: Message | None = None
+    _block: OpenBlock | None = None
+    _ended: MessageDelta | None = None
+    _stopped = False
 
     def __init__(self) -> None:
-        self._start: Message | None = None
         self._blocks: list[ContentBlock] = []
-        self._block: OpenBlock | None = None
-        self._ended: MessageDelta | None = None
-        self._stopped = False
 
     def add(self, event: StreamEvent) -> None:
         """Take the next event. Raises `BrokenStreamError`."""
@@ -156,7 +155,7 @@ class Fold:
         self._start = event.message
 
     def _begin_block(self, event: ContentBlockStart) -> None:
-        in_order = self._between_blocks() and self._ended is None
+        in_order = self._start is not None and self._block is None and self._ended is None
         if not in_order or event.index != len(self._blocks):
             raise BrokenStreamError(f"content block {event.index} starts out of order")
         self._block = OpenBlock(event.content_block)
@@ -169,7 +168,7 @@ class Fold:
         self._block = None
 
     def _end(self, event: MessageDelta) -> None:
-        if not self._between_blocks():
+        if self._start is None or self._block is not None:
             raise BrokenStreamError("message_delta is out of order")
         self._ended = event
 
@@ -180,9 +179,6 @@ class Fold:
 
     def _fail(self, event: ErrorEvent) -> None:
         raise BrokenStreamError(f"the stream ended in an error: {event.error.message}")
-
-    def _between_blocks(self) -> bool:
-        return self._start is not None and self._block is None
 
     def _open(self, index: int) -> "OpenBlock":
         if self._block is None or index != len(self._blocks):

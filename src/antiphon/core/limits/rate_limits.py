@@ -99,10 +99,7 @@ class RateLimits:
 
     def __init__(self, limits: Iterable[Applied] = ()) -> None:
         self.limits = tuple(limits)
-        self._draws = tuple(
-            (one.type, Draw(one.bucket, one.limit, 0, _TYPES[one.type].known_late))
-            for one in self.limits
-        )
+        self._draws = tuple((one.type, _draw_of_a_request(one)) for one in self.limits)
         # The types that have limits.
         self._shown: tuple[tuple[tuple[str, str, str], bool, _Places], ...] = tuple(
             (shown.headers, shown.tokens, places)
@@ -122,9 +119,9 @@ class RateLimits:
         """Return a draw from every bucket. A type that is known late needs a positive rest."""
         return tuple(
             [
-                Draw(draw.bucket, draw.limit, amount, draw.needs_positive)
-                if (amount := amounts.get(kind, 0))
-                else draw
+                draw
+                if (amount := amounts.get(kind, 0)) == draw.amount
+                else Draw(draw.bucket, draw.limit, amount, draw.needs_positive)
                 for kind, draw in self._draws
             ]
         )
@@ -178,6 +175,12 @@ def applied(scopes: Iterable[tuple[Scope, str, ScopeLimits]], group: str) -> Rat
         for scope, scope_id, limits in scopes
         for kind, limit in limits.items()
     )
+
+
+def _draw_of_a_request(limit: Applied) -> Draw:
+    """Return what each request draws, whatever its size: one of its number, no tokens yet."""
+    amount = int(limit.type is LimitType.REQUESTS)
+    return Draw(limit.bucket, limit.limit, amount, _TYPES[limit.type].known_late)
 
 
 def _least(places: _Places, levels: Sequence[Level]) -> tuple[int, int, str]:

@@ -93,12 +93,12 @@ class Admission:
     `headers` report the rest of the limits to the caller; `input_tokens` is the size of the prompt
     from the admission request. `close` ends the admission; later calls change nothing. The
     counters settle it soon after, exactly once, even if the process is killed; that of a batch,
-    once its entry is in the database. `is_parked` tells whether it stands still for others.
+    once its entry is in the database. `is_parked` tells whether it stands still for others;
+    `extensions` are the names of what the counters hold for it besides its own.
     """
 
     __slots__ = (
         "_drawn",
-        "_extensions",
         "_first_token_at",
         "_note_first_token",
         "_opening",
@@ -106,6 +106,7 @@ class Admission:
         "_record",
         "_records",
         "_used",
+        "extensions",
         "headers",
         "input_tokens",
         "is_parked",
@@ -141,7 +142,7 @@ class Admission:
         self._drawn = drawn
         self._used = dict(drawn)
         self._first_token_at: datetime | None = None
-        self._extensions: tuple[str, ...] = ()
+        self.extensions: tuple[str, ...] = ()
         self._record: Record | None = records.open(opening)
         self.produced = self._first_produced
 
@@ -152,11 +153,11 @@ class Admission:
     @property
     def reservations(self) -> tuple[str, ...]:
         """The names of what the counters hold for it: its own, then those of its extensions."""
-        return (self.id, *self._extensions)
+        return (self.id, *self.extensions)
 
     def extend(self, reservation: str) -> None:
         """Note that the counters hold more for it, under this name."""
-        self._extensions += (reservation,)
+        self.extensions += (reservation,)
 
     @property
     def opening(self) -> Opening:
@@ -180,7 +181,7 @@ class Admission:
     @property
     def reserved(self) -> bool:
         """Whether the counters hold money for it."""
-        return self._opening.price != FREE or bool(self._extensions)
+        return self._opening.price != FREE or bool(self.extensions)
 
     def expect(self) -> None:
         """Record the size of the prompt before it is read: it is due if the process dies."""

@@ -129,8 +129,8 @@ class BatchLane:
     def gate_emptied(self) -> None:
         """Note that the last interactive request of a gate has left."""
         if len(self.queues) == 1 or not self._busy:
-            self._emptied_at = self.clock()
-            self.meter.interactive_ended()
+            self._emptied_at = now = self.clock()
+            self.meter.interactive_ended(now)
 
     @property
     def makes_way(self) -> bool:

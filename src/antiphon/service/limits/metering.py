@@ -80,7 +80,7 @@ class Metering:
             for admission in ended.values():
                 admission.mark_drawn()
             # A bill has all that it cost; what was held for further rounds is only released.
-            held = [name for one in ended.values() for name in one.reservations[1:]]
+            held = [name for one in ended.values() for name in one.extensions]
             if held:
                 await self.room.settle(*(Settlement(extension, {}) for extension in held))
         except CountersError as error:

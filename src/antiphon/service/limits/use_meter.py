@@ -32,9 +32,9 @@ class UseMeter:
         """Note that an interactive request is in."""
         self._interactive.start(self._clock())
 
-    def interactive_ended(self) -> None:
-        """Note that the last interactive request has left."""
-        self._interactive.stop(self._clock())
+    def interactive_ended(self, now: float) -> None:
+        """Note that the last interactive request has left, at this time of the clock."""
+        self._interactive.stop(now)
 
     def yielded(self, requests: int, parked: int) -> None:
         """Note that batch requests were told to stop; `parked` of them will go on later."""

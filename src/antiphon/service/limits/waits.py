@@ -7,11 +7,8 @@ class Waits:
     `None` is a wait that the request did not come to.
     """
 
-    __slots__ = ("gate_s", "money_s")
-
-    def __init__(self) -> None:
-        self.gate_s: float | None = None
-        self.money_s: float | None = None
+    gate_s: float | None = None
+    money_s: float | None = None
 
     def note_money(self, seconds: float) -> None:
         """Note a wait for money."""

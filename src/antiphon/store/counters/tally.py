@@ -85,7 +85,8 @@ class Tally:
         for account, cost in settlement.costs.items():
             state = charge(self._accounts.get(account, EMPTY), cost)
             self._keep_accounts({account: state}, now)
-        self.draw(settlement.corrections, now)
+        if settlement.corrections:
+            self.draw(settlement.corrections, now)
         return True
 
     def renew(self, reservations: Iterable[str], lease_ms: int, now: int) -> None:
