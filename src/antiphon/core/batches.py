@@ -188,9 +188,10 @@ def _timestamp(moment: datetime | None) -> str | None:
 
 # How much longer the first token of an interactive request may take beside batch work.
 _SLOWER: Final = 1.05
-# The times that a judgement needs, and those that are kept.
+# The times that a judgement needs.
 _FEWEST: Final = 5
-_MOST: Final = 33
+MOST_TIMES: Final = 33
+"""The times that are kept: the last ones, of each kind."""
 # The intervals after which one more request is tried without a judgement.
 _PROBE_AFTER: Final = 10
 
@@ -218,11 +219,11 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
         `beside_batch`: whether batch work ran at any time of them.
         """
         if beside_batch:
-            times = (*self.beside, first_token_ms)[-_MOST:]
+            times = (*self.beside, first_token_ms)[-MOST_TIMES:]
             # What began before the window was closed does not put off the next try.
             waited = 0 if self.window else self.waited
             return msgspec.structs.replace(self, beside=times, waited=waited)
-        times = (*self.baseline, first_token_ms)[-_MOST:]
+        times = (*self.baseline, first_token_ms)[-MOST_TIMES:]
         return msgspec.structs.replace(self, baseline=times)
 
     def after_interval(self) -> "Pace":

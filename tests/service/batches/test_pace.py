@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from antiphon.core.batches import MOST_TIMES
 from antiphon.service.batches.pace import EVERY_S, ModelPace
 
 pytestmark = pytest.mark.anyio
@@ -61,3 +62,12 @@ async def test_first_tokens_beside_batches_are_compared_with_those_without(
     pace._sleep = again.sleep
     assert await judged(pace, again) == heard
     assert pace.window() == window
+
+
+async def test_times_that_count_are_the_last_of_each_kind() -> None:
+    seconds = Seconds(1)
+    pace = ModelPace(64, seconds.sleep)
+    for beside_s in [0.5] * 200 + [0.1] * MOST_TIMES:
+        pace.note_first_token(beside_s, beside_batches=True)
+        pace.note_first_token(0.1, beside_batches=False)
+    assert await judged(pace, seconds) == [2]
