@@ -1,5 +1,6 @@
 """One answer and its bill, without a server in front of it."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -127,6 +128,25 @@ async def test_answer_that_is_broken_off_once_it_is_due_has_used_what_was_produc
         await read(answer, 3)
         answer.mark_due()
     assert await caller.bills() == [("interrupted", 5, 0), ("interrupted", 5, 2)]
+
+
+async def test_engine_waits_for_what_takes_its_events(start_caller: Any) -> None:
+    caller = await start_caller()
+    steps: list[str] = []
+
+    async def write() -> None:
+        steps.append("begins")
+        await asyncio.sleep(0)
+        steps.append("ends")
+
+    def take(_: list[StreamEvent]) -> Coroutine[Any, Any, None]:
+        steps.append("comes")
+        return write()
+
+    async with caller.answer(stream=True) as answer:
+        await answer.generate(take)
+    # message_start, three deltas (the first with the start of the block), and the end.
+    assert steps == ["comes", "begins", "ends"] * 5
 
 
 @pytest.mark.parametrize("due", [False, True])

@@ -141,34 +141,36 @@ class Answer:
         if cached is not None:
             await cached.admitted()
         engine_events = self._generated()
-        # As `aclosing` does, which is two coroutines more for every request.
         try:
-            assembly = self._begin(await anext(engine_events, None))
-            take([assembly.start()])
-            feed = assembly.feed if self._spec.streamed else assembly.gather
-            admission, usage = self._admission, assembly.usage
-            async for engine_event in engine_events:
-                if cached is not None:
-                    # Before anything is sent: whoever has the beginning may read the entries.
-                    spec, price = self._spec, self._admission.price
-                    await cached.begun(spec.message_id, price, spec.service_tier)
-                    cached = None
-                group = feed(engine_event)
-                # Before the group is sent: every sent token is billed, whenever the end comes.
-                if assembly.usage is not usage:
-                    usage = assembly.usage
-                    self._note_prompt(assembly)
-                admission.produced(assembly.output_tokens, assembly.thinking_tokens)
-                if group:
-                    if (full := take(group)) is not None:
-                        await full
-                    # The end of a message is a group, so an ended one does not come by here.
-                    if assembly.ended:
-                        return
+            # As `aclosing` does, which is two coroutines more for every request.
+            try:
+                assembly = self._begin(await anext(engine_events, None))
+                if (full := take([assembly.start()])) is not None:
+                    await full
+                feed = assembly.feed if self._spec.streamed else assembly.gather
+                admission, usage = self._admission, assembly.usage
+                async for engine_event in engine_events:
+                    if cached is not None:
+                        # Before anything is sent: whoever has the beginning may read the entries.
+                        spec, price = self._spec, self._admission.price
+                        await cached.begun(spec.message_id, price, spec.service_tier)
+                        cached = None
+                    group = feed(engine_event)
+                    # Before the group is sent: every sent token is billed, whenever the end comes.
+                    if assembly.usage is not usage:
+                        usage = assembly.usage
+                        self._note_prompt(assembly)
+                    admission.produced(assembly.output_tokens, assembly.thinking_tokens)
+                    if group:
+                        if (full := take(group)) is not None:
+                            await full
+                        # The end of a message is a group, so an ended one does not come by here.
+                        if assembly.ended:
+                            return
+            finally:
+                await engine_events.aclose()
         except EngineError as error:
             raise as_api_error(error) from error
-        finally:
-            await engine_events.aclose()
         raise InternalError from _failed("the answer of the engine has no end")
 
     def _generated(self) -> AsyncGenerator[EngineEvent, None]:

@@ -67,8 +67,8 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def total(self) -> int:
-        tokens = self.input + self.cache_write_5m + self.cache_write_1h + self.cache_read
-        return tokens + self.output + self.web_search
+        """The sum of all of them."""
+        return sum(msgspec.structs.astuple(self))
 
 
 class Outcome(StrEnum):
