@@ -1,7 +1,7 @@
 // Builds the package into `dist`, or into the folder that is named.
 
 import { execFileSync } from "node:child_process";
-import { copyFileSync, globSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -17,7 +17,8 @@ execFileSync(process.execPath, [compiler, "-p", "tsconfig.build.json", "--outDir
   stdio: "inherit",
 });
 // The compiler turns the names of sources into those of the built files in code alone.
-for (const name of globSync("**/*.d.ts", { cwd: target })) {
+for (const name of readdirSync(target, { recursive: true, encoding: "utf-8" })) {
+  if (!name.endsWith(".d.ts")) continue;
   const path = join(target, name);
   const text = readFileSync(path, "utf-8");
   writeFileSync(path, text.replaceAll(/((?:from|import\()\s*"\.[^"]*)\.ts"/g, '$1.js"'));
