@@ -81,7 +81,7 @@ _OTHER_NAMES = {
     "NotGiven": "Omit",
     "not_given": "omit",
 }
-_MODULES = frozenset({"tools", "types"})
+_MODULES = frozenset({"testing", "tools", "types"})
 _OUTPUT = "antiphon.sdk.output"
 _PARAMETERS = "antiphon.sdk.message_parameters"
 _STREAMS = "antiphon.sdk.streams"

@@ -102,3 +102,18 @@ def test_action_stands_on_one_line_with_what_it_does(command: str) -> None:
             assert re.search(
                 rf"^    {choice.dest} +\w", PARSERS[command].format_help(), re.MULTILINE
             ), choice.dest
+
+
+def test_client_alone_says_how_the_server_is_added(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(COLUMNS))
+    for missing, told in ((False, False), (True, True)):
+        if missing:
+            monkeypatch.setitem(sys.modules, "starlette", None)
+        with pytest.raises(SystemExit):
+            main(["--help"])
+        said = capsys.readouterr().out
+        hint = "This is the client alone: pip install 'antiphon[server]'"
+        assert (hint in " ".join(said.split())) is told
+        assert max(map(len, said.splitlines())) <= COLUMNS

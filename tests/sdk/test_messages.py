@@ -87,6 +87,8 @@ def test_misspelt_parameter_is_an_error() -> None:
         client.messages.create(**ASKED, temprature=1)
     with pytest.raises(TypeError, match="`extra_body` sends what is not known here"):
         client.messages.stream(**ASKED, zzz=1)
+    with pytest.raises(TypeError, match=r"create\(\) has no output_format; `messages\.parse`"):
+        client.messages.create(**ASKED, output_format=int)
     assert not transport.requests
 
 

@@ -110,6 +110,19 @@ def test_wrong_argument_is_told(said: Mapping[str, Any], fault: str) -> None:
         options(**said)
 
 
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        ({"apikey": "k"}, "a client has no parameter apikey; did you mean api_key?"),
+        ({"http_client": 1}, "no parameter http_client; there are admin_key, api_key, auth_token"),
+        ({"timeout": "60"}, "timeout is '60'; it is a number of seconds"),
+    ],
+)
+def test_argument_of_the_wrong_name_or_kind_is_told(said: Mapping[str, Any], fault: str) -> None:
+    with pytest.raises(TypeError, match=fault.replace("?", "[?]")):
+        options(**said)
+
+
 def test_timeout_of_a_call_comes_before_the_clients() -> None:
     client = options(timeout=30.0)
     assert client.timeout == Timeout(connect=5.0, total=30.0, idle=30.0)

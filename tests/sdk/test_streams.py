@@ -77,6 +77,20 @@ def test_iteration_goes_on_where_it_was_left() -> None:
     assert next(event.type for event in stream) == "content_block_delta"
 
 
+def test_stream_that_was_not_opened_says_how_it_is() -> None:
+    client, _ = client_of()
+    for given in ({}, {"output_format": int}):
+        unopened: Any = client.messages.stream(**ASKED, **given)
+        with pytest.raises(AttributeError, match=r"text_stream is of the open stream; write `with"):
+            unopened.text_stream  # noqa: B018
+        with pytest.raises(TypeError, match=r"not open; write `with client\.messages\.stream"):
+            iter(unopened)
+        assert not hasattr(unopened, "_anything")
+        awaited: Any = async_client_of()[0].messages.stream(**ASKED, **given)
+        with pytest.raises(TypeError, match="not open; write `async with client"):
+            aiter(awaited)
+
+
 def test_leaving_a_stream_closes_its_connection() -> None:
     client, reply = client_of(frames(EVENTS[:4]), frames(EVENTS[4:]))
     with client.messages.create(stream=True, **ASKED) as stream:

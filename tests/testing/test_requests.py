@@ -55,7 +55,9 @@ def test_requests_are_found_by_their_path(server: Server) -> None:
     assert [one.status for one in server.requests[1:]] == [200]
     server.requests.assert_count(2)
     server.requests.assert_count(1, "/v1/models")
-    with pytest.raises(AssertionError, match=r"1 requests .* 2 came:\n  <POST /v1/messages → 200>"):
+    with pytest.raises(
+        AssertionError, match=r"requests: 1 expected, 2 came:\n  <POST /v1/messages → 200>"
+    ):
         server.requests.assert_count(1)
 
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from io import TextIOWrapper
 
 from antiphon import __version__
@@ -191,9 +192,12 @@ def expected_errors() -> tuple[type[Exception], ...]:
 
 def parser(wanted: Collection[str]) -> argparse.ArgumentParser:
     """Return the parser; only the wanted families have their actions and flags."""
+    description = "The Claude API on your own machines."
+    if find_spec("starlette") is None:
+        description += " This is the client alone: pip install 'antiphon[server]' adds the server."
     whole = CommandParser(
         prog="antiphon",
-        description="The Claude API on your own machines.",
+        description=description,
         epilog="`antiphon serve` starts a server. `antiphon COMMAND --help` lists the actions and "
         "flags of a command; flags stand after it. Settings can also stand in antiphon.toml and in "
         "ANTIPHON_* variables: docs/reference/settings.md.",

@@ -48,9 +48,22 @@ T = TypeVar("T")
 class Client:
     """A client of one server of the API.
 
-    Its parameters are those of `ClientParameters`. `transport` sends requests another way, as into
-    a server in the same process; the client closes only one that it made itself. A client holds
-    connections: make one, and share it.
+    A client holds connections: make one, and share it. All parameters may be left out:
+
+    `base_url`: the server; by default the one on this machine, `http://127.0.0.1:8000`.
+    `api_key`, `auth_token`: what says who asks, as `x-api-key` or as `authorization: Bearer`.
+    `admin_key`: the key of `organization`.
+    `timeout`: seconds, or an `antiphon.Timeout`; 600.
+    `max_retries`: how often a call is repeated; 2.
+    `default_headers`, `default_query`: what every request has besides.
+    `cache`: "auto", "5m" or "1h" sets breakpoints of the prompt cache.
+    `observers`: objects that see every attempt, as `antiphon.Limiter` and `antiphon.CallSpans`.
+    `environment`: in place of the variables of this process, which say addresses and keys.
+    `transport`: sends requests another way, as into a server in the same process. The client
+    closes only one that it made itself.
+    `sleep`, `now`: the clock, for tests.
+
+    Raises `TypeError` for another parameter, and `ValueError` for a wrong one.
     """
 
     def __init__(
@@ -95,6 +108,7 @@ class Client:
 
     @cached_property
     def messages(self) -> Messages:
+        """Messages: `create`, `stream`, `parse`, `run_tools`, `count_tokens`, and `batches`."""
         from antiphon.sdk.messages import Messages  # noqa: PLC0415
 
         return Messages(self)
@@ -108,6 +122,7 @@ class Client:
 
     @cached_property
     def files(self) -> Files:
+        """Files that requests name: `upload`, `list`, `download_to`, `delete` and more."""
         from antiphon.sdk.files import Files  # noqa: PLC0415
 
         return Files(self)
@@ -121,6 +136,7 @@ class Client:
 
     @cached_property
     def models(self) -> Models:
+        """What the server offers: `list`, `retrieve`."""
         from antiphon.sdk.models import Models  # noqa: PLC0415
 
         return Models(self)

@@ -158,6 +158,8 @@ def _sent_tool(one: Any) -> Any:
 def _unknown_text(operation: str, unknown: Sequence[str], known: Iterable[str]) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - 5 ms, and only for a mistake
 
+    if unknown[0] == "output_format":
+        return f"{operation}() has no output_format; `messages.parse` and `messages.stream` take it"
     close = get_close_matches(unknown[0], known, n=1)
     meant = f"did you mean {close[0]}?" if close else "`extra_body` sends what is not known here"
     return f"{operation}() has no parameter {', '.join(unknown)}; {meant}"

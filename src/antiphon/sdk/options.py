@@ -81,8 +81,11 @@ def changed_parameters(said: ClientParameters, changes: ClientParameters) -> Cli
 def client_options(**said: Unpack[ClientParameters]) -> ClientOptions:
     """Complete what a program says by the environment.
 
-    Raises `ValueError` for an address that is none, and for both a key and a token.
+    Raises `ValueError` for an address that is none, and for both a key and a token, and
+    `TypeError` for a parameter that there is not.
     """
+    if unknown := sorted(said.keys() - ClientParameters.__optional_keys__):
+        raise TypeError(_unknown_text(unknown[0]))
     environment = said.get("environment") or read_environment()
     api_key, auth_token = said.get("api_key"), said.get("auth_token")
     if api_key is not None and auth_token is not None:
@@ -117,6 +120,15 @@ def client_options(**said: Unpack[ClientParameters]) -> ClientOptions:
     )
 
 
+def _unknown_text(name: str) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - 5 ms, and only for a mistake
+
+    known = sorted(ClientParameters.__optional_keys__ - {"environment"})
+    close = get_close_matches(name, known, n=1)
+    meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+    return f"a client has no parameter {name}; {meant}"
+
+
 def timeout_of(said: float | Timeout | HttpTimeout | None, default: Timeout) -> Timeout:
     """Return the bounds of a call: a number is the total and the idle one, `None` is no bound.
 
@@ -127,6 +139,10 @@ def timeout_of(said: float | Timeout | HttpTimeout | None, default: Timeout) -> 
     if said is None:
         return Timeout(connect=default.connect, total=None, idle=None)
     if not isinstance(said, int | float):
+        if not hasattr(said, "read"):
+            raise TypeError(
+                f"timeout is {said!r}; it is a number of seconds, or an antiphon.Timeout"
+            )
         return Timeout(connect=said.connect, total=said.read, idle=said.read)
     if not said > 0:
         raise ValueError(f"timeout is {said}; it is more than 0 seconds")

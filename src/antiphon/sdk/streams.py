@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from antiphon.sdk.errors import APIError
 from antiphon.sdk.streamed import MessageEvents, StreamState
+from antiphon.sdk.unopened import Unopened
 from antiphon.transport.base import AsyncResponseStream, ResponseStream, TransportError
 
 if TYPE_CHECKING:
@@ -349,7 +350,7 @@ class AsyncTexts:
         return await self._stream._next_text()  # noqa: SLF001 - the other half of it
 
 
-class MessageStreamManager:
+class MessageStreamManager(Unopened):
     """A call that is made when its `with` begins."""
 
     def __init__(self, client: Client, call: Call[Any]) -> None:
@@ -365,8 +366,10 @@ class MessageStreamManager:
             self._stream.close()
 
 
-class AsyncMessageStreamManager:
+class AsyncMessageStreamManager(Unopened):
     """A call that is made when its `async with` begins."""
+
+    opened_by = "async with"
 
     def __init__(self, client: AsyncClient, call: Call[Any]) -> None:
         self._client, self._call = client, call

@@ -168,7 +168,7 @@ class RequestList:
         where = "" if path is None else f" to {path}"
         if len(found) != number:
             raise AssertionError(
-                f"{number} requests{where} were expected, {len(found)} came:{self._listed()}"
+                f"requests{where}: {number} expected, {len(found)} came:{self._listed()}"
             )
 
     def assert_sent(self, path: str = "/v1/messages", /, **body: Any) -> RecordedRequest:

@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
 from antiphon.cli.command import CommandError
 from antiphon.sdk.environment import LOCAL, Environment, read_environment
-from antiphon.sdk.errors import APIError, CredentialsError
+from antiphon.sdk.errors import APIConnectionError, APIError, CredentialsError
 from antiphon.settings import Settings, environment_with
 from antiphon.wire.errors import shortened
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 PROGRAM = "terminal"
 """The name of the key that these commands have on the data folder."""
+
+
+_NO_KEY: Final = "If no server runs yet, `antiphon serve` starts one, whose key is found"
+_NO_SERVER: Final = "`antiphon serve` starts a server; --base-url names one elsewhere"
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -159,10 +163,17 @@ def told_by_api(client: "Client") -> Iterator[None]:
     except CredentialsError as error:
         raise CommandError(
             f"the server at {client.options.base_url} needs a key: set ANTIPHON_API_KEY, or name "
-            "its file with --key-file"
+            f"its file with --key-file{_hint(client, _NO_KEY)}"
         ) from error
+    except APIConnectionError as error:
+        raise CommandError(told(error) + _hint(client, _NO_SERVER)) from error
     except APIError as error:
         raise CommandError(told(error)) from error
+
+
+def _hint(client: "Client", hint: str) -> str:
+    """Return what helps where nobody has named a server, and perhaps none runs."""
+    return f". {hint}" if client.options.base_url == LOCAL else ""
 
 
 def told(error: APIError) -> str:

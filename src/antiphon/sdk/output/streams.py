@@ -17,6 +17,7 @@ from antiphon.sdk.streams import (
     open_source,
 )
 from antiphon.sdk.types.derived import partial_json
+from antiphon.sdk.unopened import Unopened
 
 if TYPE_CHECKING:
     from antiphon.sdk.async_client import AsyncClient
@@ -79,7 +80,7 @@ class AsyncParsedMessageStream(AsyncMessageStream, Generic[T]):
         return self._form.parse(await super().get_final_message())
 
 
-class ParsedMessageStreamManager(Generic[T]):
+class ParsedMessageStreamManager(Unopened, Generic[T]):
     """A call that is made when its `with` begins."""
 
     def __init__(self, client: Client, call: Call[Message], form: OutputFormat[T]) -> None:
@@ -95,8 +96,10 @@ class ParsedMessageStreamManager(Generic[T]):
             self._stream.close()
 
 
-class AsyncParsedMessageStreamManager(Generic[T]):
+class AsyncParsedMessageStreamManager(Unopened, Generic[T]):
     """A call that is made when its `async with` begins."""
+
+    opened_by = "async with"
 
     def __init__(self, client: AsyncClient, call: Call[Message], form: OutputFormat[T]) -> None:
         self._client, self._call, self._form = client, call, form
