@@ -76,6 +76,16 @@ def said(started: Platform, default_folder: Path | None) -> str:
     return Welcome(started, 8000, None, None, default_folder).text()
 
 
+async def test_terminal_is_offered_if_the_line_fits(
+    platform: Callable[..., Awaitable[Platform]],
+) -> None:
+    started = await platform()
+    folder = started.settings.data_dir
+    assert "\n\nFor the terminal: `antiphon chat`\n\n" in said(started, folder)
+    # It would have to name the folder, whose name is long.
+    assert "antiphon chat" not in said(started, None)
+
+
 async def test_model_with_enough_context_is_offered_to_claude_code(
     platform: Callable[..., Awaitable[Platform]],
 ) -> None:

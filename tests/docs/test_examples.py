@@ -179,7 +179,7 @@ def exports(program: Program) -> str:
 @pytest.mark.parametrize(
     ("page", "said"),
     [
-        ("README.md", [r'"text":"H2O', r"\AH2O|\nH2O"]),
+        ("README.md", [r'"text":"H2O', r"\AH2O", r"\AH2O|\nH2O"]),
         (
             "message-batches.md",
             [

@@ -54,8 +54,9 @@ class Welcome(msgspec.Struct, frozen=True):
             self._state(),
             "\n".join(f"  {name:7}  {value}" for name, value in rows.items()),
             *(_folded(f"Note: {note}") for note in self._notes()),
-            "For the official SDKs:",
+            "For the SDKs:",
             self._exports(),
+            *self._chat(),
             *self._launch(),
             "Try it:",
             self._request(),
@@ -104,6 +105,11 @@ class Welcome(msgspec.Struct, frozen=True):
         line = as_called(f"For Claude Code: `antiphon launch claude{self._where}`")
         able = context is not None and context >= CLAUDE_CODE
         return (line,) if able and len(line) <= WIDTH else ()
+
+    def _chat(self) -> tuple[str, ...]:
+        """Return the line that talks with the model in the terminal, if it fits."""
+        line = as_called(f"For the terminal: `antiphon chat{self._where}`")
+        return (line,) if len(line) <= WIDTH else ()
 
     def _notes(self) -> tuple[str, ...]:
         settings = self.platform.settings
