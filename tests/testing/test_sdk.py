@@ -2,6 +2,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,8 @@ except MissingExtraError as error:
 def test_missing_extra_is_named() -> None:
     told = subprocess.check_output([sys.executable, "-c", WITHOUT], text=True)
     assert "pip install 'antiphon[server]'" in told
+
+
+def test_module_needs_no_import_of_its_own() -> None:
+    # Whatever has been imported before: this is what `antiphon.testing` asks for then.
+    assert antiphon.__getattr__("testing") is import_module("antiphon.testing")
