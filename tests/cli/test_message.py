@@ -101,9 +101,9 @@ def test_standard_input_stands_behind_the_words(typist: Typist) -> None:
 
 
 def test_nothing_to_ask_is_told(typist: Typist) -> None:
-    status, said, why = typist("message")
-    assert (status, said) == (1, "")
-    assert why.startswith("antiphon: there is nothing to ask: antiphon message ")
+    with pytest.raises(SystemExit) as caught:
+        typist("message")
+    assert caught.value.code == 2
 
 
 def test_answer_that_is_cut_has_a_status_of_its_own(typist: Typist) -> None:

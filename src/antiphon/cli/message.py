@@ -122,7 +122,7 @@ def _ask(arguments: argparse.Namespace, settings: Settings) -> int:
     text = _text(arguments.text)
     content = content_of(text, arguments.file, arguments.image)
     if not content:
-        raise CommandError('there is nothing to ask: antiphon message "Why is the sky blue?"')
+        arguments.parser.error('there is nothing to ask: antiphon message "Why is the sky blue?"')
     from antiphon.sdk.errors import APIError  # noqa: PLC0415 - with the client
 
     with connect(arguments, settings) as connection:
