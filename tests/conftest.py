@@ -26,6 +26,7 @@ from support.asgi import KEY, Client
 from support.databases import copy_database, sqlite_template
 from support.examples import load_profiles
 from support.memory import keep_files_in_memory
+from support.patterns import share_patterns
 from support.quick_passwords import hash_quickly, real_hashes
 from support.statements import share_statements
 from support.valkey import Server
@@ -76,6 +77,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     keep_files_in_memory()
     share_statements()
+    share_patterns()
     hash_quickly()
     if "COVERAGE_PROCESS_START" in os.environ:
         from support.measuring import OnlyWhatIsWritten  # noqa: PLC0415 - imports coverage
@@ -103,8 +105,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let the garbage collector pass over all tests and modules, which stay: it looks often."""
+    """Let the garbage collector pass over all tests and modules, which stay, and look seldom."""
     gc.freeze()
+    gc.set_threshold(20_000)
 
 
 StartPlatform: TypeAlias = Callable[..., Awaitable[Platform]]

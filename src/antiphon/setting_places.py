@@ -42,6 +42,8 @@ class Layer(msgspec.Struct, frozen=True):
 
     def has(self, path: str) -> bool:
         """Return whether this source sets what is at a path, at least its table."""
+        if not self.values:
+            return False
         key, option = [*re.split(r"[.\[]", path), ""][:2]
         table = self.values.get(key)
         # The tables of several sources are merged, so each option may come from another one.
