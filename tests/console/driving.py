@@ -12,6 +12,7 @@ from playwright.sync_api import (
     Page,
     Request,
     ViewportSize,
+    expect,
 )
 
 from support.console_app import SOURCES
@@ -71,6 +72,8 @@ class Person:
             permissions=["clipboard-read", "clipboard-write"],
             locale="en-GB",
             timezone_id="Asia/Tokyo",
+            # What moves keeps a core busy, and lets each click wait.
+            reduced_motion="reduce",
         )
         self._host = program.url
         self.context.on("console", self._heard)
@@ -197,7 +200,8 @@ def covered(page: Page) -> list[str]:
 def faults_of(page: Page, axe: str) -> list[str]:
     """Return what is wrong with a page that stands still: wide and light, dark, and on a phone.
 
-    The themes differ in their colours alone. The page stays on the phone and dark.
+    The themes differ in their colours alone, and a phone's page in its width: `faults_on_phone`
+    looks for the rest. The page stays on the phone and dark.
     """
     found = [f"light: {fault}" for fault in barriers(page, axe)]
     page.emulate_media(color_scheme="dark")
@@ -209,8 +213,13 @@ def faults_of(page: Page, axe: str) -> list[str]:
     found += [f"wide: {table} scrolls sideways" for table in sideways(page)]
     page.set_viewport_size(PHONE)
     found += [f"phone: {wide} px too wide" for wide in [too_wide(page)] if wide > 0]
-    found += [f"phone: {table} scrolls sideways" for table in sideways(page)]
-    return [*found, *(f"phone: {fault}" for fault in barriers(page, axe, ALL_BUT_COLORS))]
+    return [*found, *(f"phone: {table} scrolls sideways" for table in sideways(page))]
+
+
+def faults_on_phone(page: Page, axe: str) -> list[str]:
+    """Return the barriers of a page on a phone; its colours are those of a wide one."""
+    page.set_viewport_size(PHONE)
+    return barriers(page, axe, ALL_BUT_COLORS)
 
 
 def go_light(page: Page, address: str) -> None:
@@ -219,6 +228,25 @@ def go_light(page: Page, address: str) -> None:
     page.emulate_media(color_scheme="light")
     page.goto(address)
     settle(page)
+
+
+def lead_light(page: Page, address: str) -> None:
+    """Lead from a page to another one as `go_light` goes there, without loading the app again."""
+    page.set_viewport_size(DESK)
+    page.emulate_media(color_scheme="light")
+    heading = page.get_by_role("heading", level=1)
+    before = heading.inner_text()
+    lead(page, address)
+    expect(heading).not_to_have_text(before)
+    settle(page)
+
+
+def lead(page: Page, address: str) -> None:
+    """Lead to a page by its address, without a load of the whole app."""
+    page.evaluate(
+        "(to) => { history.pushState({}, '', to); dispatchEvent(new PopStateEvent('popstate')); }",
+        address,
+    )
 
 
 def sideways(page: Page) -> list[str]:

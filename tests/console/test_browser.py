@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -21,9 +22,12 @@ from console.driving import (
     ask_api,
     covered,
     faults_of,
+    faults_on_phone,
     fill_sign_in,
     go_light,
     join,
+    lead,
+    lead_light,
     pages,
     routes,
     settle,
@@ -420,13 +424,20 @@ CLOSED = {
 """Pages that some roles do not see, and their titles."""
 
 
+@pytest.mark.parametrize(
+    ("name", "roles"),
+    [
+        ("Tom", ("user",)),
+        pytest.param("Tim", ("developer", "billing", "user"), marks=pytest.mark.soak),
+    ],
+)
 def test_every_page_that_a_role_sees_is_allowed_and_fits_a_phone(
-    chromium: Browser, program: Program, page: Page
+    chromium: Browser, program: Program, page: Page, name: str, roles: tuple[str, ...]
 ) -> None:
     """Those of the other roles are a user's: `tests/core/test_permissions.py`."""
     page.goto("/console/members")
     person = Person(chromium, program)
-    user = join(person, page, "Tom", "developer")
+    user = join(person, page, name, "developer")
     theirs = person.page()
     refused: list[str] = []
     theirs.on(
@@ -434,7 +445,7 @@ def test_every_page_that_a_role_sees_is_allowed_and_fits_a_phone(
         lambda answer: refused.append(answer.url) if answer.status in {401, 403} else None,
     )
     wide: dict[str, bool] = {}
-    for role in ("developer", "billing", "user"):
+    for role in roles:
         ask_api(page, f"/v1/organizations/users/{user}", {"role": role})
         theirs.goto("/console/")
         theirs.get_by_role("navigation", name="Pages").wait_for()
@@ -445,7 +456,7 @@ def test_every_page_that_a_role_sees_is_allowed_and_fits_a_phone(
         for path, title in CLOSED.items():
             if path in seen:
                 continue
-            lead(theirs, path)
+            lead(theirs, f"/console{path}")
             expect(theirs.get_by_role("heading", level=1)).to_have_text(title)
             expect(theirs.get_by_role("alert").first).to_contain_text(
                 "Your role does not allow this"
@@ -453,14 +464,6 @@ def test_every_page_that_a_role_sees_is_allowed_and_fits_a_phone(
     assert not [name for name, is_wide in wide.items() if is_wide]
     assert person.faults == []
     person.close()
-
-
-def lead(page: Page, path: str) -> None:
-    """Lead to a page by its address, without a load of the whole app."""
-    page.evaluate(
-        "(to) => { history.pushState({}, '', to); dispatchEvent(new PopStateEvent('popstate')); }",
-        f"/console{path}",
-    )
 
 
 def visit_all(page: Page, wide: dict[str, bool]) -> set[str]:
@@ -690,8 +693,11 @@ def test_times_are_local_and_utc_is_a_hover_away(page: Page) -> None:
     expect(page.get_by_role("tooltip")).to_contain_text(f" · {iso[:19].replace('T', ' ')} UTC")
 
 
-def fill_with_long_names(page: Page, program: Program) -> None:
-    """Make what tables have to hold: names as long as people choose them, and large amounts."""
+@pytest.fixture(scope="module")
+def long_names(ada: Person, program: Program) -> None:
+    """What tables have to hold: names as long as people choose them, and large amounts."""
+    page = ada.tab
+    page.goto("/console/keys")
     api = "/v1/organizations"
     names = {"name": "Research and development, Copenhagen"}
     scope = {
@@ -727,20 +733,27 @@ def fill_with_long_names(page: Page, program: Program) -> None:
         page.wait_for_timeout(100)
 
 
-def test_axe_finds_nothing_serious_on_any_page_and_nothing_is_too_wide(
-    page: Page, program: Program, axe: str
-) -> None:
+def visited(page: Page) -> Iterator[str]:
+    """Lead to every page in turn, and yield its name; that of `/` is the overview."""
     page.goto("/console/keys")
-    fill_with_long_names(page, program)
-    visited = list(pages(page))
-    assert len(visited) > 14
-    found = {}
-    for name, address in visited:
-        go_light(page, address)
+    addresses = dict(pages(page))
+    assert len(addresses) > 14
+    go_light(page, addresses.pop("keys"))
+    yield "keys"
+    del addresses["home"]
+    for name, address in addresses.items():
+        lead_light(page, address)
         expect(page.get_by_role("heading", name="This page failed")).to_have_count(0)
-        if faults := faults_of(page, axe):
-            found[name] = faults
-    assert found == {}
+        yield name
+
+
+@pytest.mark.usefixtures("long_names")
+@pytest.mark.parametrize("look", [faults_of, pytest.param(faults_on_phone, marks=pytest.mark.soak)])
+def test_axe_finds_nothing_serious_on_any_page_and_nothing_is_too_wide(
+    page: Page, axe: str, look: Callable[[Page, str], list[str]]
+) -> None:
+    looked = {name: look(page, axe) for name in visited(page)}
+    assert {name: faults for name, faults in looked.items() if faults} == {}
 
 
 @pytest.mark.usefixtures("ada")

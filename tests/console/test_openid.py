@@ -95,6 +95,7 @@ def test_invited_person_joins_and_comes_back_to_the_page_of_the_link(
     assert "/console/oidc" not in theirs.url
 
 
+@pytest.mark.soak
 def test_person_signs_out_of_the_provider_too(page: Page, person: Person, issuer: str) -> None:
     link = invite(page, "carol@example.org")
     theirs = person.page()
@@ -123,6 +124,7 @@ def test_person_signs_out_of_the_provider_too(page: Page, person: Person, issuer
     expect(theirs.get_by_role("heading", name="You are signed in")).to_be_visible()
 
 
+@pytest.mark.soak
 def test_administrator_links_the_account_and_stranger_stays_outside(
     ada: Person, chromium: Browser, program: Program, issuer: str, person: Person
 ) -> None:
@@ -167,6 +169,7 @@ MADE_UP = {
 }
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("ada")
 def test_address_that_somebody_made_up_signs_nobody_in(person: Person) -> None:
     page = person.page()
@@ -180,6 +183,7 @@ def test_address_that_somebody_made_up_signs_nobody_in(person: Person) -> None:
         expect(page.get_by_role("heading", name="Sign in", exact=True)).to_be_visible()
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("ada")
 def test_provider_or_passwords_may_be_away(person: Person) -> None:
     page = person.page()
