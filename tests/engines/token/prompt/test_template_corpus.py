@@ -30,7 +30,7 @@ from antiphon.wire.content import (
 from engines.token.conftest import NOW, Clock, Compiled
 from support.conversation import turn
 from support.examples import examples
-from support.template_corpus import NAMES, template_corpus
+from support.template_corpus import NAMES, every_other, template_corpus
 from support.tool_changes import add, define, remove
 from support.word_machine import WordMachine
 
@@ -208,7 +208,7 @@ TOOLS = tuple(
 )
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=every_other(NAMES))
 def name(request: pytest.FixtureRequest) -> str:
     """Each template; all its tests run one after another, so that one worker compiles it."""
     assert isinstance(request.param, str)

@@ -9,6 +9,7 @@ from antiphon.engines.token.prompt.template import ChatTemplate
 from antiphon.wire.content import TextParam, ThinkingParam
 from engines.token.conftest import Compiled, Referenced
 from support.reasoning_of_templates import REASONING
+from support.template_corpus import every_other
 
 MODES = (Thinking(), Thinking(mode="enabled", budget=4000))
 THOUGHTS = ('Is it <b>so</b>?\n\nIt\'s "so".', "{{ why }} & how")
@@ -47,7 +48,7 @@ def messages(chat: ChatTemplate, *, ends: int) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("name", REASONING)
+@pytest.mark.parametrize("name", every_other(REASONING))
 def test_chat_is_rendered_as_by_the_reference(
     compiled: Compiled, referenced: Referenced, name: str
 ) -> None:
