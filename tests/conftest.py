@@ -97,8 +97,13 @@ BESIDE_OTHERS = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the real model: it computes on both cores (docs/decisions/0027)."""
+    """Mark tests (docs/decisions/0027): those of the real model, as it computes on both cores.
+
+    And on PostgreSQL those whose statements the tests of the store run there.
+    """
     for item in items:
+        if item.get_closest_marker("sql_elsewhere") and "postgresql" in item.name:
+            item.add_marker("soak")
         uses_model = isinstance(item, pytest.Function) and "default_model" in item.fixturenames
         if uses_model and BESIDE_OTHERS.isdisjoint({item.path.parent.name, item.path.stem}):
             item.add_marker("alone")

@@ -119,6 +119,7 @@ async def test_batch_is_created_processed_and_read(org: Organization) -> None:
     )
 
 
+@pytest.mark.sql_elsewhere
 @pytest.mark.covers("routes: GET /v1/messages/batches", "effect")
 async def test_batches_are_listed_newest_first_in_pages(org: Organization) -> None:
     made = []
@@ -135,6 +136,7 @@ async def test_batches_are_listed_newest_first_in_pages(org: Organization) -> No
     assert [one["id"] for one in before["data"]] == [middle]
 
 
+@pytest.mark.sql_elsewhere
 async def test_batches_of_all_pages_can_be_deleted_page_by_page(org: Organization) -> None:
     for _ in range(3):
         batch_id = (await org.caller.post(BATCHES, requests({}))).json["id"]
@@ -151,6 +153,7 @@ async def test_batches_of_all_pages_can_be_deleted_page_by_page(org: Organizatio
     assert unknown.error[2] == f"after_id: no such id: {last}"
 
 
+@pytest.mark.sql_elsewhere
 async def test_batch_belongs_to_its_workspace(org: Organization) -> None:
     guest, _, _ = await org.guest()
     batch_id = (await org.caller.post(BATCHES, requests({}))).json["id"]
@@ -202,6 +205,7 @@ async def claimed(org: Organization) -> int:
         return int(number or 0)
 
 
+@pytest.mark.sql_elsewhere
 async def test_running_batch_has_no_results_and_is_polled_and_not_deleted(
     org: Organization,
 ) -> None:
@@ -215,6 +219,7 @@ async def test_running_batch_has_no_results_and_is_polled_and_not_deleted(
     assert deletion.error == (400, "invalid_request_error", kept)
 
 
+@pytest.mark.sql_elsewhere
 @pytest.mark.covers("routes: POST /v1/messages/batches/{id}/cancel", "effect")
 async def test_cancelled_batch_ends_with_results(org: Organization) -> None:
     made = await org.caller.post(BATCHES, requests(*[SLOW] * 30))
@@ -231,6 +236,7 @@ async def test_cancelled_batch_ends_with_results(org: Organization) -> None:
     assert late.error[:2] == (400, "invalid_request_error")
 
 
+@pytest.mark.sql_elsewhere
 async def test_cancel_stops_running_requests_at_once_and_those_of_no_other_batch(
     org: Organization,
 ) -> None:
@@ -262,6 +268,7 @@ async def test_batch_is_cancelled_once(organization: StartOrganization) -> None:
     assert (await org.caller.post(f"{BATCHES}/{batch_id}/cancel", b"")).json == first.json
 
 
+@pytest.mark.sql_elsewhere
 @pytest.mark.covers("routes: DELETE /v1/messages/batches/{id}", "effect")
 async def test_ended_batch_is_deleted_with_its_results(org: Organization) -> None:
     batch_id = (await org.caller.post(BATCHES, requests({}))).json["id"]
@@ -272,6 +279,7 @@ async def test_ended_batch_is_deleted_with_its_results(org: Organization) -> Non
     assert (await org.caller.get(BATCHES)).json["data"] == []
 
 
+@pytest.mark.sql_elsewhere
 async def test_batch_is_billed_at_half_the_price_and_errors_are_free(org: Organization) -> None:
     batch_id = (await org.caller.post(BATCHES, requests({}, {"model": "unknown"}))).json["id"]
     await ended(org.caller, batch_id)
@@ -302,6 +310,7 @@ async def test_repeated_create_returns_the_batch_that_it_made(org: Organization)
     assert (await guest.post(BATCHES, requests({}), **name)).json["id"] != first.json["id"]
 
 
+@pytest.mark.sql_elsewhere
 @pytest.mark.parametrize(
     "changed",
     [{"anthropic_version": NEWEST}, {"anthropic_beta": CacheScope.beta}],
@@ -332,6 +341,7 @@ async def test_same_create_twice_at_once_makes_one_batch(org: Organization) -> N
     assert len((await org.caller.get(BATCHES)).json["data"]) == 1
 
 
+@pytest.mark.sql_elsewhere
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -362,6 +372,7 @@ async def test_faulty_body_is_refused_and_leaves_nothing(
     assert (await org.caller.get(BATCHES)).json["data"] == []
 
 
+@pytest.mark.sql_elsewhere
 async def test_fault_behind_many_requests_leaves_nothing(org: Organization) -> None:
     many = requests(*[{}] * 600)
     many["requests"].append({"custom_id": "r0", "params": {}})
@@ -372,6 +383,7 @@ async def test_fault_behind_many_requests_leaves_nothing(org: Organization) -> N
     assert await unfinished(org) == 0
 
 
+@pytest.mark.sql_elsewhere
 async def test_caller_that_leaves_while_the_body_arrives_leaves_nothing(org: Organization) -> None:
     text = json.dumps(requests(*[{}] * 600)).encode()
     call = org.caller.start("POST", BATCHES, [text[:-100], b""])
@@ -432,6 +444,7 @@ async def test_batch_waits_at_a_spend_limit_and_goes_on_after_its_raise(
     assert done["request_counts"] == {**COUNTS, "succeeded": 2}
 
 
+@pytest.mark.sql_elsewhere
 async def test_batch_costs_what_the_reports_say(org: Organization) -> None:
     batch_id = (await org.caller.post(BATCHES, requests({}, {"max_tokens": 3}, SLOW))).json["id"]
     other = (await org.caller.post(BATCHES, requests({"model": "unknown"}))).json["id"]
@@ -459,6 +472,7 @@ async def test_batch_costs_what_the_reports_say(org: Organization) -> None:
     )
 
 
+@pytest.mark.sql_elsewhere
 async def test_slow_batch_says_why_in_its_object_and_in_the_hint(
     settings: dict[str, Any], organization: StartOrganization
 ) -> None:
@@ -473,6 +487,7 @@ async def test_slow_batch_says_why_in_its_object_and_in_the_hint(
     assert (await org.caller.get(BATCHES)).json["data"][0]["slowed_by"] == reason
 
 
+@pytest.mark.sql_elsewhere
 async def test_requests_for_one_model_are_a_section_in_the_order_of_their_prefixes(
     organization: StartOrganization,
 ) -> None:

@@ -90,6 +90,7 @@ async def three_files(org: Organization) -> list[str]:
     return ids[::-1]
 
 
+@pytest.mark.sql_elsewhere
 @pytest.mark.covers("routes: GET /v1/files", "effect")
 async def test_listing_has_pages(on_both_databases: StartOrganization) -> None:
     org = await on_both_databases()
@@ -130,6 +131,7 @@ async def test_listing_by_ids_leaves_out_what_there_is_not(
     assert (await org.caller.get(f"{FILES}?scope_id=sesn_1")).json["data"] == []
 
 
+@pytest.mark.sql_elsewhere
 @pytest.mark.covers("routes: DELETE /v1/files/{id}", "effect")
 async def test_deleted_file_is_gone_at_once_and_its_content_soon(
     on_both_databases: StartOrganization,

@@ -70,6 +70,7 @@ async def org(organization: StartOrganization) -> Organization:
     return await organization(price=PRICE, timed=True, text="One two three END four five.")
 
 
+@pytest.mark.sql_elsewhere
 @pytest.mark.covers("administration: GET /requests", "effect")
 @pytest.mark.covers("administration: GET /requests/{request}", "effect")
 async def test_finished_requests_are_listed_newest_first_and_explained(

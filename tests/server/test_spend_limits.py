@@ -75,6 +75,7 @@ REFUSALS = {
 }
 
 
+@pytest.mark.sql_elsewhere
 @pytest.mark.parametrize("scope", SCOPES)
 async def test_spend_limit_serves_as_many_requests_as_fit_and_not_a_nano_dollar_more(
     organization: StartOrganization, settings: dict[str, Any], scope: str
@@ -108,6 +109,7 @@ async def test_request_that_might_fit_waits_and_is_served_if_it_does(
     assert await spent(org) == AT_ONCE * WHOLE_COST <= limit
 
 
+@pytest.mark.sql_elsewhere
 async def test_last_request_is_refused_if_a_nano_dollar_is_missing(
     organization: StartOrganization, settings: dict[str, Any]
 ) -> None:
@@ -118,6 +120,7 @@ async def test_last_request_is_refused_if_a_nano_dollar_is_missing(
     assert await spent(org) == (AT_ONCE - 1) * WHOLE_COST
 
 
+@pytest.mark.sql_elsewhere
 @pytest.mark.parametrize(("cap", "own"), [(77, 99), (99, 77), (77, 77)])
 async def test_cap_of_the_server_and_the_limit_below_it_are_one_account(
     organization: StartOrganization, cap: int, own: int
@@ -139,6 +142,7 @@ async def test_cap_of_the_server_and_the_limit_below_it_are_one_account(
     assert (balance["held"], balance["remaining"]) == ("0", "0")
 
 
+@pytest.mark.sql_elsewhere
 async def test_spend_limits_of_all_scopes_apply_together(
     organization: StartOrganization, settings: dict[str, Any]
 ) -> None:
@@ -212,6 +216,7 @@ async def test_cap_of_the_server_ends_with_the_month(organization: StartOrganiza
     assert (await org.caller.create(**CUT)).status == 429
 
 
+@pytest.mark.sql_elsewhere
 @pytest.mark.parametrize(
     ("period", "until", "days"), [("daily", "2026-11-24", 0.5), ("weekly", "2026-11-30", 6.5)]
 )

@@ -206,6 +206,7 @@ async def test_archived_workspace_takes_its_keys_and_no_others(
     assert not [one for one in statements if "key_secrets" in one]
 
 
+@pytest.mark.sql_elsewhere
 async def test_sign_in_reads_no_accounts_and_a_key_reads_no_sessions(
     database: Database, accounts: Accounts, statements: list[str]
 ) -> None:
@@ -232,6 +233,7 @@ async def test_sign_in_reads_no_accounts_and_a_key_reads_no_sessions(
     assert not [one for one in statements if "FROM console_sessions" in one]
 
 
+@pytest.mark.sql_elsewhere
 async def test_sessions_are_read_with_the_users_who_have_one(
     database: Database, accounts: Accounts, statements: list[str]
 ) -> None:
@@ -257,6 +259,7 @@ async def test_sessions_are_read_with_the_users_who_have_one(
     assert "users.id IN" in of_users
 
 
+@pytest.mark.sql_elsewhere
 async def test_change_that_is_not_told_is_read_as_a_whole(
     database: Database, accounts: Accounts
 ) -> None:
@@ -268,6 +271,7 @@ async def test_change_that_is_not_told_is_read_as_a_whole(
     assert set((await accounts.current()).active_secrets) == {b"one"}
 
 
+@pytest.mark.sql_elsewhere
 @pytest.mark.parametrize("kind", ["all", "what a newer release knows"])
 async def test_change_of_all_or_of_an_unknown_kind_is_read_as_a_whole(
     database: Database, accounts: Accounts, kind: str
@@ -279,6 +283,7 @@ async def test_change_of_all_or_of_an_unknown_kind_is_read_as_a_whole(
     assert set((await accounts.current()).active_secrets) == {b"one"}
 
 
+@pytest.mark.sql_elsewhere
 async def test_older_copy_of_the_database_is_read_as_a_whole(
     database: Database, accounts: Accounts
 ) -> None:

@@ -158,6 +158,7 @@ async def test_usage_report_is_the_sum_of_the_ledger_in_every_bucket_and_group(
         assert {getattr(line, name) for name in set(DIMENSIONS) - set(group_by)} <= {None}
 
 
+@pytest.mark.sql_elsewhere
 @properties
 @given(
     entries=ledgers(START, LENGTH),
@@ -274,6 +275,7 @@ async def test_pages_and_groups_divide_the_usage_and_lose_nothing_of_it(
     assert in_all == reduce(plus, expected, NOTHING)
 
 
+@pytest.mark.sql_elsewhere
 @properties
 @given(
     entries=ledgers(START, LENGTH),
@@ -336,6 +338,7 @@ async def test_cost_report_is_the_ledger_to_the_nano_dollar_however_it_is_groupe
         assert line.workspace_id in {None, "wrkspc_a", "wrkspc_b"}
 
 
+@pytest.mark.sql_elsewhere
 async def test_filter_finds_names_as_the_ledger_stores_them(
     database: Database, reports: Reports
 ) -> None:
@@ -346,6 +349,7 @@ async def test_filter_finds_names_as_the_ledger_stores_them(
     assert await usage(reports, "1d", model=[f"model-{number}" for number in range(5_000)]) == []
 
 
+@pytest.mark.sql_elsewhere
 async def test_bill_has_a_line_for_the_cost_of_each_counter(
     database: Database, reports: Reports
 ) -> None:
@@ -371,6 +375,7 @@ async def test_bill_has_a_line_for_the_cost_of_each_counter(
     }
 
 
+@pytest.mark.sql_elsewhere
 async def test_free_request_is_in_no_cost_report(database: Database, reports: Reports) -> None:
     free = an_entry(1, START, model="small")
     await write(database, [free])
@@ -378,6 +383,7 @@ async def test_free_request_is_in_no_cost_report(database: Database, reports: Re
     assert len(await usage(reports, "1h", ["model"])) == 1
 
 
+@pytest.mark.sql_elsewhere
 async def test_speed_is_reported_only_in_a_group_by_speed(
     database: Database, reports: Reports
 ) -> None:

@@ -48,6 +48,7 @@ async def test_audit_log_is_read_page_by_page(
     assert third["next_page"] is None
 
 
+@pytest.mark.sql_elsewhere
 async def test_changes_of_one_moment_are_on_one_page_each(
     on_both_databases: StartOrganization,
 ) -> None:
@@ -61,6 +62,7 @@ async def test_changes_of_one_moment_are_on_one_page_each(
     assert sorted(names) == ["default", "default", "w0", "w1", "w2", "w3", "w4"]
 
 
+@pytest.mark.sql_elsewhere
 async def test_change_without_a_difference_leaves_no_audit_entry(
     on_both_databases: StartOrganization,
 ) -> None:

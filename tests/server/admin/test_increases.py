@@ -135,6 +135,7 @@ async def test_grant_by_another_process_applies_to_the_next_request(
     }
 
 
+@pytest.mark.sql_elsewhere
 async def test_granted_spend_limit_is_the_amount_that_the_administrator_chose(
     on_both_databases: StartOrganization,
 ) -> None:
@@ -234,6 +235,7 @@ async def test_later_request_of_the_same_asker_replaces_the_earlier(
     assert ("limit_increase_request.replace", "user") in await actions(org)
 
 
+@pytest.mark.sql_elsewhere
 @pytest.mark.covers("administration: GET /limit_increase_requests", "effect")
 async def test_requests_are_listed_by_page_and_status(
     on_both_databases: StartOrganization,
@@ -268,6 +270,7 @@ async def test_requests_are_listed_by_page_and_status(
         assert (await org.refusal(f"{PATH}/{unknown}", method="GET"))[0] == 404
 
 
+@pytest.mark.sql_elsewhere
 @pytest.mark.covers("administration: GET /limit_increase_requests/{request}", "effect")
 @pytest.mark.covers("administration: POST /limit_increase_requests/{request}/withdraw", "effect")
 async def test_developer_asks_within_reach_and_sees_own_requests_only(
@@ -305,6 +308,7 @@ async def test_developer_asks_within_reach_and_sees_own_requests_only(
     assert ("limit_increase_request.withdraw", "user") in await actions(org)
 
 
+@pytest.mark.sql_elsewhere
 async def test_who_has_left_a_workspace_no_longer_sees_its_limits(
     on_both_databases: StartOrganization,
 ) -> None:
@@ -453,6 +457,7 @@ async def test_open_requests_of_one_asker_are_bounded(organization: StartOrganiz
     await org.post(PATH, asks[-1])
 
 
+@pytest.mark.sql_elsewhere
 async def test_ended_requests_are_kept_for_a_year_and_open_ones_for_longer(
     on_both_databases: StartOrganization,
 ) -> None:

@@ -11,6 +11,7 @@ from support.organization import StartOrganization
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.sql_elsewhere
 async def test_listings_are_sorted_and_filtered_by_their_parameters(
     on_both_databases: StartOrganization,
 ) -> None:
@@ -38,6 +39,7 @@ async def test_listings_are_sorted_and_filtered_by_their_parameters(
     assert await names(f"/workspaces?ending_at={since}") == ["Zebra"]
 
 
+@pytest.mark.sql_elsewhere
 @pytest.mark.parametrize(
     ("name", "part"),
     [
@@ -60,6 +62,7 @@ async def test_every_name_is_found_by_its_parts(
     assert [one["id"] for one in found["data"]] == [made["id"]]
 
 
+@pytest.mark.sql_elsewhere
 async def test_audit_log_is_filtered_by_actor_action_and_time(
     on_both_databases: StartOrganization,
 ) -> None:

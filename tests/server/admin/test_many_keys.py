@@ -18,6 +18,7 @@ ASK = {
 }
 
 
+@pytest.mark.sql_elsewhere
 async def test_pages_about_limits_do_not_read_the_secrets_of_all_keys(
     on_both_databases: StartOrganization, statements: list[str]
 ) -> None:
@@ -41,6 +42,7 @@ async def test_pages_about_limits_do_not_read_the_secrets_of_all_keys(
     assert not [one for one in statements if "FROM key_secrets" in one]
 
 
+@pytest.mark.sql_elsewhere
 async def test_archived_workspace_notes_all_of_its_keys_at_once(
     on_both_databases: StartOrganization, statements: list[str]
 ) -> None:
@@ -90,6 +92,7 @@ async def test_one_key_is_found_by_an_index(
     assert "api_keys.name =" not in found
 
 
+@pytest.mark.sql_elsewhere
 async def test_pages_about_limits_read_the_limits_that_they_show(
     on_both_databases: StartOrganization, statements: list[str]
 ) -> None:
@@ -124,6 +127,7 @@ async def test_pages_about_limits_read_the_limits_that_they_show(
     assert whole == []
 
 
+@pytest.mark.sql_elsewhere
 async def test_pages_of_levels_and_of_spend_limits_are_the_whole(
     on_both_databases: StartOrganization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +159,7 @@ async def test_pages_of_levels_and_of_spend_limits_are_the_whole(
     assert refused == (400, NOT_A_PAGE)
 
 
+@pytest.mark.sql_elsewhere
 async def test_levels_out_of_reach_are_not_walked_over(
     on_both_databases: StartOrganization, statements: list[str]
 ) -> None:

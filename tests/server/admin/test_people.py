@@ -135,6 +135,7 @@ async def test_second_invite_of_a_user_cannot_be_accepted(
     )
 
 
+@pytest.mark.sql_elsewhere
 async def test_removed_user_loses_memberships_and_its_keys_keep_working(
     on_both_databases: StartOrganization,
 ) -> None:

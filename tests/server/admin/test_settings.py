@@ -209,6 +209,7 @@ def test_address_is_shown_without_what_may_be_secret(address: str, shown: str) -
     assert without_secrets(address) == shown
 
 
+@pytest.mark.sql_elsewhere
 @pytest.mark.covers("administration: GET /settings", "effect")
 async def test_administrator_sees_what_the_server_runs_with(
     on_both_databases: StartOrganization, tmp_path: Path

@@ -119,6 +119,7 @@ async def test_workspace_beyond_a_hundred_is_refused(organization: StartOrganiza
     assert not following["has_more"]
 
 
+@pytest.mark.sql_elsewhere
 @pytest.mark.parametrize("name", ["x", "x" * 40, "研究", "naïve ✓"])
 async def test_workspace_names_are_kept_without_surrounding_spaces(
     on_both_databases: StartOrganization, name: str
@@ -146,6 +147,7 @@ async def test_paging_continues_behind_an_archived_workspace(
     assert (await org.get(f"/workspaces?before_id={rest['first_id']}"))["data"] == []
 
 
+@pytest.mark.sql_elsewhere
 async def test_archived_workspace_and_its_keys_refuse_changes(
     on_both_databases: StartOrganization,
 ) -> None:

@@ -15,6 +15,7 @@ SESSION = "/v1/console/session"
 NEW = "another battery staple"
 
 
+@pytest.mark.sql_elsewhere
 async def test_setup_makes_the_first_administrator(on_both_databases: StartOrganization) -> None:
     org = await on_both_databases()
     stranger = Browser(org.app)

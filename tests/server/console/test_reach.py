@@ -55,6 +55,7 @@ async def people(org: Organization) -> People:
     return People(admin, bob, eve, bill, eves_id, lab, hall, lab_caller, hall_caller)
 
 
+@pytest.mark.sql_elsewhere
 async def test_developer_sees_and_changes_own_keys_in_own_workspaces(
     on_both_databases: StartOrganization,
 ) -> None:
@@ -164,6 +165,7 @@ async def test_developer_sees_own_workspaces_limits_and_balances(
     assert lab in {one.get("workspace_id") for one in scopes}
 
 
+@pytest.mark.sql_elsewhere
 async def test_reports_show_what_is_within_reach(on_both_databases: StartOrganization) -> None:
     org = await on_both_databases()
     admin = await set_up(org)
@@ -266,6 +268,7 @@ async def test_requests_are_seen_within_reach(on_both_databases: StartOrganizati
     assert (why["account"], why["api_key"]) == ({"id": eves_id, "name": "Eve"}, None)
 
 
+@pytest.mark.sql_elsewhere
 async def test_activity_is_seen_within_reach(on_both_databases: StartOrganization) -> None:
     org = await on_both_databases()
     admin, bob, eve, bill, _, lab, hall, caller, hall_caller = await people(org)

@@ -134,6 +134,7 @@ async def test_limits_of_the_workspace_apply_to_a_user(organization: StartOrgani
     assert statuses == [200, 429]
 
 
+@pytest.mark.sql_elsewhere
 async def test_batch_of_a_user_has_no_key(on_both_databases: StartOrganization) -> None:
     org = await on_both_databases()
     await set_up(org)

@@ -15,6 +15,7 @@ SESSION = "/v1/console/session"
 NEW = "another battery staple"
 
 
+@pytest.mark.sql_elsewhere
 async def test_right_password_begins_a_session(on_both_databases: StartOrganization) -> None:
     org = await on_both_databases()
     await set_up(org)
@@ -196,6 +197,7 @@ async def test_oldest_of_many_sessions_ends(organization: StartOrganization) -> 
     assert statuses == [401] + [200] * 20
 
 
+@pytest.mark.sql_elsewhere
 async def test_audit_log_says_who_signed_in_and_no_secret(
     on_both_databases: StartOrganization,
 ) -> None:

@@ -85,6 +85,7 @@ async def _remove(org: Organization, browser: Browser, user_id: str) -> None:
     await org.delete(f"/users/{user_id}")
 
 
+@pytest.mark.sql_elsewhere
 @pytest.mark.parametrize("end", [_sign_out, _sign_out_elsewhere, _change_password, _remove])
 async def test_stolen_cookie_is_worthless_in_every_process(
     on_both_databases: StartOrganization, end: End

@@ -28,6 +28,7 @@ async def refused(browser: Browser, method: str, path: str, body: object = b"") 
     return answer.error[:2]
 
 
+@pytest.mark.sql_elsewhere
 @pytest.mark.parametrize("role", ["developer", "user"])
 async def test_administrator_of_a_workspace_adds_changes_and_removes_members(
     on_both_databases: StartOrganization, role: str

@@ -132,6 +132,7 @@ def owners(infos: list[BalanceInfo]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+@pytest.mark.sql_elsewhere
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
 @pytest.mark.parametrize("portion", [2, 500])
 async def test_pages_together_are_the_whole(
@@ -185,6 +186,7 @@ async def test_only_what_is_used_or_limited_is_shown(balances: Balances) -> None
     ]
 
 
+@pytest.mark.sql_elsewhere
 async def test_page_of_what_is_used_looks_at_so_many_scopes(
     balances: Balances, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +198,7 @@ async def test_page_of_what_is_used_looks_at_so_many_scopes(
     assert found[:3] == [[], [], []]
 
 
+@pytest.mark.sql_elsewhere
 async def test_reach_bounds_pages_and_their_tokens(balances: Balances) -> None:
     reach = Reach(workspaces=frozenset({"wrkspc_1"}), owner="user_1")
     found = [page async for page in pages(balances, 1, reach=reach)]
@@ -210,6 +213,7 @@ async def test_reach_bounds_pages_and_their_tokens(balances: Balances) -> None:
     assert page.data == ()
 
 
+@pytest.mark.sql_elsewhere
 @pytest.mark.parametrize("place", ["", "key", "key ", "user user_1", "key apikey_none", "key \0"])
 async def test_token_of_no_owner_is_refused(balances: Balances, place: str) -> None:
     for token in (page_token(place), place):
@@ -219,6 +223,7 @@ async def test_token_of_no_owner_is_refused(balances: Balances, place: str) -> N
         await balances.page(TokenCursor(1, page_token("key apikey_2")), "workspace")
 
 
+@pytest.mark.sql_elsewhere
 async def test_balances_of_owners_are_in_their_order(
     balances: Balances, database: Database
 ) -> None:
@@ -272,6 +277,7 @@ async def test_members_are_read_by_the_page_with_their_keys(
     assert (list(second.data), second.next_page) == (whole[4:], None)
 
 
+@pytest.mark.sql_elsewhere
 async def test_member_who_goes_between_two_pages_ends_no_listing(
     spending: MemberSpending, database: Database
 ) -> None:
@@ -282,6 +288,7 @@ async def test_member_who_goes_between_two_pages_ends_no_listing(
     assert [one.actor.user_id for one in rest.data] == ["user_1", "user_1", "user_0", "user_0"]
 
 
+@pytest.mark.sql_elsewhere
 async def test_wanted_members_and_periods_are_shown(spending: MemberSpending) -> None:
     page = await spending.page(TokenCursor(), ["user_2", "user_0"], ["monthly"])
     assert [(one.actor.user_id, one.period) for one in page.data] == [
