@@ -111,6 +111,7 @@ def test_number_of_rounds_that_is_none_is_refused(text: str) -> None:
     assert positive("1000000") == 1_000_000
 
 
+@pytest.mark.soak
 def test_forced_tools_are_counted(tiny_model: Path, tmp_path: Path) -> None:
     figures, _ = quick_figures("forced_tools", tmp_path, "--weights", str(tiny_model))
     counts = {one["what"].partition(": ")[2]: one["values"][0] for one in figures}

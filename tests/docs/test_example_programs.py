@@ -163,6 +163,7 @@ def test_agent_stays_in_its_folder(program: Program, tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.soak
 def test_agent_that_finds_no_end_is_stopped(program: Program, tmp_path: Path) -> None:
     tmp_path.joinpath("again.txt").touch()
     done = agent(program, tmp_path, "Go on.")
@@ -181,7 +182,11 @@ def test_order_is_extracted(program: Program, tmp_path: Path) -> None:
     ("command", "said"),
     [
         ("extract.py letter.txt", "The answer was cut off before its end."),
-        ("agent.py . 'say no end'", "The answer was cut off: it ended by max_tokens."),
+        pytest.param(
+            "agent.py . 'say no end'",
+            "The answer was cut off: it ended by max_tokens.",
+            marks=pytest.mark.soak,
+        ),
     ],
 )
 def test_answer_that_is_cut_off_is_told(

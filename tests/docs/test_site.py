@@ -202,6 +202,7 @@ def address(built: Path) -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.soak
 def test_page_in_a_browser_asks_nobody_else_and_finds_what_is_searched(address: str) -> None:
     path = chromium_path()
     needed = os.environ.get("CI") == "true" and os.environ.get("TESTS_BROWSER") != "none"

@@ -202,7 +202,7 @@ def replayed(streams: Iterable[list[StreamEvent]], path: Path) -> None:
 
 
 @pytest.mark.usefixtures("typescript")
-@pytest.mark.parametrize("amount", [100, pytest.param(300, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("amount", [40, pytest.param(300, marks=pytest.mark.soak)])
 def test_the_typescript_sdk_builds_the_message_that_the_fold_does(
     tmp_path: Path, amount: int
 ) -> None:

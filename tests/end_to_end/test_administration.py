@@ -285,6 +285,7 @@ def test_a_running_server_notices_every_command_at_once(tmp_path: Path) -> None:
         assert word in table
 
 
+@pytest.mark.soak
 def test_commands_work_on_postgresql(tmp_path: Path, postgres: Callable[[str], str]) -> None:
     settings = {"ANTIPHON_DATABASE_URL": postgres("postgres"), "ANTIPHON_ENGINE": "scripted"}
     with serving(tmp_path, environ={**settings, "ANTIPHON_API_KEY": KEY}) as server:

@@ -173,6 +173,7 @@ def test_model_takes_over_when_it_is_fetched_and_the_next_start_begins_with_it(
     assert mirror.ranges == [None]
 
 
+@pytest.mark.soak
 def test_recommended_model_takes_over(folder: Path, mirror: Mirror) -> None:
     """The one for this machine, of which the hub has a tiny one here."""
     settings = Settings.load({"model": "auto", "data_dir": folder}, environ={})
@@ -212,6 +213,7 @@ def test_stop_keeps_what_was_fetched_and_is_not_held_up(folder: Path, mirror: Mi
     assert mirror.ranges == [None, f"bytes={kept}-"]
 
 
+@pytest.mark.soak
 def test_model_that_is_nowhere_leaves_the_toy_and_says_why(folder: Path, unused_port: int) -> None:
     url = f"http://127.0.0.1:{unused_port}/large.gguf"
     with serving(folder, "--model", f"auto:{url}", environ=ENVIRON) as program:

@@ -93,7 +93,7 @@ def lines_of_log(program: Program) -> list[dict[str, Any]]:
     return [json.loads(line) for line in program.errors if line.startswith("{")]
 
 
-@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.parametrize("streamed", [True, pytest.param(False, marks=pytest.mark.soak)])
 def test_second_ctrl_c_tells_the_callers_of_running_requests(own: Program, streamed: bool) -> None:
     url = f"{own.url}/v1/messages"
     if streamed:

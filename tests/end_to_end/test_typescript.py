@@ -21,20 +21,25 @@ def told(program: Program) -> dict[str, str]:
     return {"ANTIPHON_URL": program.url, "ANTIPHON_KEY": KEY}
 
 
-@pytest.fixture(params=["scripted", "tiny"])
-def program(request: pytest.FixtureRequest) -> Program:
-    found: Program = request.getfixturevalue(request.param)
-    return found
-
-
 def request_line(program: Program, request: str) -> Any:
     """What the server's log says of one request; `None` as long as it runs."""
     lines = [line for line in program.errors if request in line]
     return json.loads(lines[-1]) if lines else None
 
 
-@pytest.mark.parametrize("line", ["current", "old"])
-def test_a_program_of_this_line_of_the_sdk_works(program: Program, line: str) -> None:
+@pytest.mark.parametrize(
+    ("line", "model"),
+    [
+        ("current", "tiny"),
+        ("old", "scripted"),
+        pytest.param("current", "scripted", marks=pytest.mark.soak),
+        pytest.param("old", "tiny", marks=pytest.mark.soak),
+    ],
+)
+def test_a_program_of_this_line_of_the_sdk_works(
+    request: pytest.FixtureRequest, line: str, model: str
+) -> None:
+    program: Program = request.getfixturevalue(model)
     node("--test", f"{line}.test.mjs", **told(program))
 
 

@@ -78,7 +78,9 @@ def played(seed: int, hash_seed: int, *only: str) -> list[tuple[str, ...]]:
     return re.findall(r"^(\w+) \d+: .*, told (\w+)$", done.stdout, re.MULTILINE)
 
 
-@pytest.mark.parametrize("scenario", ["two_servers", "cached"])
+@pytest.mark.parametrize(
+    "scenario", [pytest.param("two_servers", marks=pytest.mark.soak), "cached"]
+)
 def test_seed_comes_back_the_same_in_another_process(runner: Runner, scenario: str) -> None:
     here = [(scenario, runner.run(7, scenario).told)]
     assert played(7, 1, "--scenario", scenario) == here

@@ -193,7 +193,7 @@ async def test_second_migration_is_harmless(database: Database) -> None:
 
 
 @pytest.mark.empty_database
-@pytest.mark.parametrize("before", [None, "0005"])
+@pytest.mark.parametrize("before", [pytest.param(None, marks=pytest.mark.soak), "0005"])
 async def test_processes_that_migrate_at_once_do_it_once(
     url: str, opened: OpenDatabase, before: str | None
 ) -> None:

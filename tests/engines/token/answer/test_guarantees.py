@@ -28,7 +28,7 @@ from support.schemas import schemas, wild_schemas
 
 pytestmark = pytest.mark.anyio
 
-SOME = 8
+SOME = 4
 BLOCK = 25
 BLOCKS = range(1, 21)
 """A thousand schemas, of both kinds; a block is a piece of work of a minute or two."""
