@@ -1,25 +1,21 @@
 import gc
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
-from itertools import chain, count
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 from sqlalchemy import Engine, event
 
-from antiphon.core.prompt_cache import MINIMUM_TOKENS
 from antiphon.engines.base import EngineConfig
 from antiphon.engines.llama.engine import LlamaEngine, open_llama
-from antiphon.engines.registry import open_engine
 from antiphon.server.app import build_app
-from antiphon.service.models import ModelSource, Open
-from antiphon.service.platform import Platform, build_platform
-from antiphon.settings import ModelSettings, PriceSettings, Settings
+from antiphon.service.models import ModelSource
+from antiphon.service.platform import build_platform
+from antiphon.settings import Settings
 from antiphon.store.data_folder import database_path
-from antiphon.store.database.database import OpenDatabase, open_database
 from antiphon.weights.progress import open_progress
 from antiphon.weights.pull import ensure_model
 from support.asgi import KEY, Client
@@ -27,6 +23,7 @@ from support.databases import copy_database, sqlite_template
 from support.examples import load_profiles
 from support.memory import keep_files_in_memory
 from support.patterns import share_patterns
+from support.platforms import StartPlatform, starting
 from support.quick_passwords import hash_quickly, real_hashes
 from support.statements import share_statements
 from support.valkey import Server
@@ -115,7 +112,6 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000)
 
 
-StartPlatform: TypeAlias = Callable[..., Awaitable[Platform]]
 StartClient: TypeAlias = Callable[..., Awaitable[Client]]
 
 
@@ -215,53 +211,9 @@ async def multimodal_engine(
 
 
 @pytest.fixture
-async def platform(
-    tmp_path: Path,
-    sqlite_template: Path,
-) -> AsyncGenerator[StartPlatform]:
+async def platform(tmp_path: Path, sqlite_template: Path) -> AsyncGenerator[StartPlatform]:
     """Makes platforms over the scripted engine, with these of its options, and other models."""
-    async with AsyncExitStack() as stack:
-        # A server has its folder to itself: the first one the test's, others one in it.
-        folders = chain([tmp_path], (tmp_path / f"server{number}" for number in count(2)))
-
-        async def start(
-            settings: dict[str, Any] | None = None,
-            now: Callable[[], datetime] = lambda: datetime.now(UTC),
-            clock: Callable[[], int] | None = None,
-            price: PriceSettings | None = None,
-            open_engine: Open = open_engine,
-            *,
-            open_database: OpenDatabase = open_database,
-            cache_minimum_tokens: int = MINIMUM_TOKENS,
-            others: Sequence[ModelSettings] = (),
-            **options: Any,
-        ) -> Platform:
-            loaded = Settings.load(
-                {"data_dir": next(folders), "api_key": KEY, **(settings or {})}, environ={}
-            )
-            if loaded.database_url is None:
-                copy_database(sqlite_template, database_path(loaded.data_dir))
-            model = ModelSettings(
-                id="scripted",
-                engine="scripted",
-                aliases=("claude-*",),
-                price=price,
-                cache_minimum_tokens=cache_minimum_tokens,
-                options=options,
-            )
-            sources = [ModelSource(settings) for settings in (model, *others)]
-            building = build_platform(
-                loaded,
-                sources,
-                now=now,
-                clock=clock,
-                open_engine=open_engine,
-                open_database=open_database,
-            )
-            platform = await stack.enter_async_context(building)
-            await platform.models.open()
-            return platform
-
+    async with starting(tmp_path, sqlite_template) as start:
         yield start
 
 
@@ -291,6 +243,28 @@ def client(platform: StartPlatform) -> StartClient:
         return Client(build_app(await platform(settings, **options)))
 
     return start
+
+
+@pytest.fixture(scope="module")
+async def shared_client(
+    anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in
+    tmp_path_factory: pytest.TempPathFactory,
+    sqlite_template: Path,
+) -> AsyncGenerator[StartClient]:
+    """As `client`, for tests that change nothing: those of a module have one application.
+
+    To make one takes longer than most requests. Each set of options has an application of its own.
+    """
+    made: dict[str, Client] = {}
+    async with starting(tmp_path_factory.mktemp("shared"), sqlite_template) as platform:
+
+        async def start(settings: dict[str, Any] | None = None, **options: Any) -> Client:
+            name = repr((settings, options))
+            if name not in made:
+                made[name] = Client(build_app(await platform(settings, **options)))
+            return made[name]
+
+        yield start
 
 
 @pytest.fixture(scope="session")

@@ -30,9 +30,9 @@ PROTECTED = [
     ],
 )
 async def test_request_without_a_known_key_is_refused(
-    client, method, path, headers, message
+    shared_client, method, path, headers, message
 ) -> None:
-    caller: Client = await client()
+    caller: Client = await shared_client()
     answer = await caller.start(method, path, HELLO, {"x-api-key": None, **headers}).task
     assert answer.error == (401, "authentication_error", message)
     assert answer.headers["x-should-retry"] == "false"
@@ -64,8 +64,8 @@ async def test_a_key_comes_in_either_header_and_x_api_key_counts_first(client, h
         ),
     ],
 )
-async def test_absent_or_unknown_version_is_refused(client, version, message) -> None:
-    answer = await (await client()).post("/v1/messages", HELLO, anthropic_version=version)
+async def test_absent_or_unknown_version_is_refused(shared_client, version, message) -> None:
+    answer = await (await shared_client()).post("/v1/messages", HELLO, anthropic_version=version)
     assert answer.error == (400, "invalid_request_error", message)
 
 
@@ -153,8 +153,8 @@ async def test_a_model_is_found_by_its_aliases(client) -> None:
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=1001", "limit=x", "limit=-1", "after_id=nobody", "before_id=nobody"]
 )
-async def test_invalid_page_parameter_is_a_400(client, query) -> None:
-    answer = await (await client()).get(f"/v1/models?{query}")
+async def test_invalid_page_parameter_is_a_400(shared_client, query) -> None:
+    answer = await (await shared_client()).get(f"/v1/models?{query}")
     assert answer.error[0] == 400
     assert query.partition("=")[0] in answer.error[2]
 

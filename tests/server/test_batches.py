@@ -342,9 +342,8 @@ async def test_same_create_twice_at_once_makes_one_batch(org: Organization) -> N
 
 
 @pytest.mark.sql_elsewhere
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
+async def test_faulty_body_is_refused_and_leaves_nothing(org: Organization) -> None:
+    faulty: tuple[tuple[Any, str], ...] = (
         (b"{", "The request body is not valid JSON: Input data was truncated"),
         ({"requests": []}, "requests: List should have at least 1 item after validation, not 0"),
         ({}, "requests: Field required"),
@@ -363,13 +362,11 @@ async def test_same_create_twice_at_once_makes_one_batch(org: Organization) -> N
             "requests: custom_id's must be unique within a batch. Duplicate custom_id found: dup",
         ),
         ({**requests({}), "metadata": {}}, "metadata: Extra inputs are not permitted"),
-    ],
-)
-async def test_faulty_body_is_refused_and_leaves_nothing(
-    org: Organization, body: Any, said: str
-) -> None:
-    assert (await org.caller.post(BATCHES, body)).error == (400, "invalid_request_error", said)
-    assert (await org.caller.get(BATCHES)).json["data"] == []
+    )
+    for body, said in faulty:
+        refused = (await org.caller.post(BATCHES, body)).error
+        assert refused == (400, "invalid_request_error", said), body
+        assert (await org.caller.get(BATCHES)).json["data"] == [], body
 
 
 @pytest.mark.sql_elsewhere

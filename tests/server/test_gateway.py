@@ -164,9 +164,9 @@ BODIES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("part", BODIES.values(), ids=BODIES)
 async def test_every_part_of_a_body_of_claude_code_is_accepted(
-    client, part: dict[str, Any]
+    shared_client, part: dict[str, Any]
 ) -> None:
-    caller: Client = await client()
+    caller: Client = await shared_client()
     sent = {"anthropic_beta": ",".join(BETAS), "user_agent": AGENT, "x_app": "cli"}
     body = {**HELLO, "stream": True, **part}
     answer = await caller.post("/v1/messages?beta=true", body, **sent)
@@ -177,20 +177,20 @@ async def test_every_part_of_a_body_of_claude_code_is_accepted(
 
 
 @pytest.mark.parametrize("beta", BETAS)
-async def test_each_beta_alone_is_accepted(client, beta: str) -> None:
-    caller: Client = await client()
+async def test_each_beta_alone_is_accepted(shared_client, beta: str) -> None:
+    caller: Client = await shared_client()
     assert (await caller.post("/v1/messages", HELLO, anthropic_beta=beta)).status == 200
 
 
 @pytest.mark.parametrize(
     "value", ["main", "subagent", "workflow", "compaction", "auxiliary", "of-next-month", "", "é"]
 )
-async def test_no_hint_makes_a_request_fail(client, value: str) -> None:
+async def test_no_hint_makes_a_request_fail(shared_client, value: str) -> None:
     names = (
         *("request-class", "agent-type", "compaction", "context-compacted", "session-id"),
         *("agent-id", "parent-agent-id", "prev-tool-durations"),
     )
-    caller: Client = await client()
+    caller: Client = await shared_client()
     hints = {f"x-claude-code-{name}": value for name in names}
     assert (await caller.post("/v1/messages", HELLO, **hints)).status == 200
 

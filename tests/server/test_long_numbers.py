@@ -85,8 +85,8 @@ FIELDS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("digits", [20, 310, 400, 4299])
-async def test_long_integer_is_refused_or_capped(client, digits: int) -> None:
-    caller = await client(replies=[{"thinking": "Hm."}])
+async def test_long_integer_is_refused_or_capped(shared_client, digits: int) -> None:
+    caller = await shared_client(replies=[{"thinking": "Hm."}])
     for name, change in FIELDS.items():
         for number in (10 ** (digits - 1), -(10 ** (digits - 1))):
             answer = await caller.post("/v1/messages", HELLO | change(number))
@@ -95,8 +95,8 @@ async def test_long_integer_is_refused_or_capped(client, digits: int) -> None:
 
 @pytest.mark.parametrize("number", ["1e309", "-1e309", "1e99999", "9" * 5000])
 @pytest.mark.parametrize("name", ["max_tokens", "temperature", "zzz"])
-async def test_number_beyond_all_readers_is_no_json(client, name: str, number: str) -> None:
-    caller = await client(text="Hello there.")
+async def test_number_beyond_all_readers_is_no_json(shared_client, name: str, number: str) -> None:
+    caller = await shared_client(text="Hello there.")
     body = json.dumps(HELLO | {name: 0}).replace(f'"{name}": 0', f'"{name}": {number}')
     status, kind, sentence = (await caller.post("/v1/messages", body.encode())).error
     assert (status, kind) == (400, "invalid_request_error")

@@ -274,8 +274,8 @@ async def test_a_slow_reader_slows_the_engine_down() -> None:
     [b"", b"{", b"[]", b"\xff\xfe", b'{"model": 1}', b"null", b"[" * 100_000, b'"x"'],
 )
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
-async def test_a_bad_body_is_a_400_in_the_envelope(client, path, body) -> None:
-    answer = await (await client()).post(path, body)
+async def test_a_bad_body_is_a_400_in_the_envelope(shared_client, path, body) -> None:
+    answer = await (await shared_client()).post(path, body)
     assert answer.error[:2] == (400, "invalid_request_error")
 
 
@@ -360,9 +360,9 @@ async def test_ignored_parameters_change_nothing(client) -> None:
     ],
 )
 async def test_parameter_that_is_not_offered_is_refused_by_name(
-    client, name, value, sentence
+    shared_client, name, value, sentence
 ) -> None:
-    status, kind, message = (await (await client()).create(**{name: value})).error
+    status, kind, message = (await (await shared_client()).create(**{name: value})).error
     assert (status, kind) == (400, "invalid_request_error")
     assert message.startswith(sentence)
 
@@ -383,8 +383,10 @@ async def test_parameter_that_is_not_offered_is_refused_by_name(
         ("application/json; charset=", ""),
     ],
 )
-async def test_body_is_read_in_its_charset_or_as_utf_8(client, content_type, charset) -> None:
-    caller: Client = await client()
+async def test_body_is_read_in_its_charset_or_as_utf_8(
+    shared_client, content_type, charset
+) -> None:
+    caller: Client = await shared_client()
     answer = await caller.post("/v1/messages", HELLO, content_type=content_type)
     if charset is None:
         assert answer.status == 200

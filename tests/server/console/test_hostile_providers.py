@@ -107,17 +107,18 @@ def _spoilt(token: str) -> str:
     return f"{head}.{claims}.{signature[:-6]}{'AAAAAA' if signature[-6:] != 'AAAAAA' else 'BBBBBB'}"
 
 
-@pytest.mark.parametrize("make", TOKENS.values(), ids=TOKENS)
 async def test_token_that_is_not_for_this_request_opens_nothing(
-    organization: StartOrganization, there: FakeProvider, make: Callable[[dict[str, Any]], Any]
+    organization: StartOrganization, there: FakeProvider
 ) -> None:
     org = await organization(there.settings(**OPEN))
-    browser = Browser(org.app)
-    there.make_token = make
-    answer = await sign_in(there, browser)
-    assert answer.error[:2] == REFUSED
-    assert "What Example says of you is not for this sign-in" in answer.error[2]
-    assert await nobody_came_in(org, browser)
+    for number, (name, make) in enumerate(TOKENS.items()):
+        # One address may fail some times only.
+        browser = Browser(org.app, f"192.0.2.{number}")
+        there.make_token = make
+        answer = await sign_in(there, browser)
+        assert answer.error[:2] == REFUSED, name
+        assert "What Example says of you is not for this sign-in" in answer.error[2], name
+        assert await nobody_came_in(org, browser), name
 
 
 @pytest.mark.parametrize("weak", ["short", "HS256", "encryption", "other algorithm", "huge"])
@@ -360,22 +361,19 @@ BROKEN: dict[str, Callable[[], web.StreamResponse]] = {
 
 
 @pytest.mark.parametrize("page", ["/.well-known/openid-configuration", "/keys", "/token"])
-@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
 async def test_broken_answer_is_the_operators_to_mend(
-    organization: StartOrganization,
-    there: FakeProvider,
-    page: str,
-    broken: Callable[[], web.StreamResponse],
+    organization: StartOrganization, there: FakeProvider, page: str
 ) -> None:
     org = await organization(there.settings(**OPEN))
-    there.instead[page] = broken
-    browser = Browser(org.app)
-    answer = await browser.post("/v1/console/oidc")
-    if page in {"/keys", "/token"}:
-        answer = await finish(browser, there.authorize(answer.json["url"]))
-    assert answer.error[:2] == (500, "api_error")
-    assert "Its log says why" in answer.error[2]
-    assert await nobody_came_in(org, browser)
+    for name, broken in BROKEN.items():
+        there.instead[page] = broken
+        browser = Browser(org.app)
+        answer = await browser.post("/v1/console/oidc")
+        if page in {"/keys", "/token"}:
+            answer = await finish(browser, there.authorize(answer.json["url"]))
+        assert answer.error[:2] == (500, "api_error"), name
+        assert "Its log says why" in answer.error[2], name
+        assert await nobody_came_in(org, browser), name
     # It is asked again, and mended.
     del there.instead[page]
     assert (await sign_in(there, browser)).status == 200

@@ -77,8 +77,8 @@ HINTS = {
 
 
 @pytest.mark.parametrize(("path", "hint"), HINTS.items(), ids=HINTS)
-async def test_wrong_path_is_answered_with_a_hint(client, path: str, hint: str) -> None:
-    caller = await client()
+async def test_wrong_path_is_answered_with_a_hint(shared_client, path: str, hint: str) -> None:
+    caller = await shared_client()
     with capture_logs() as logs:
         call = caller.start("POST", path, HELLO, {"host": "lab:8000"})
         answer = await call.task
@@ -118,9 +118,9 @@ async def test_right_path_has_no_hint(client) -> None:
     ],
 )
 async def test_hint_names_the_host_that_the_client_used(
-    client, headers: dict[str, str], base: str
+    shared_client, headers: dict[str, str], base: str
 ) -> None:
-    caller = await client()
+    caller = await shared_client()
     call = caller.start("POST", "/v1/v1/messages", HELLO, headers)
     hint = (await call.task).headers["x-antiphon-hint"]
     assert hint.startswith(f"The base URL should be {base} without a path")
