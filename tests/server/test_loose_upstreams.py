@@ -12,7 +12,9 @@ from antiphon.server.app import build_app
 from antiphon.service.models import ModelSource
 from antiphon.service.platform import build_platform
 from antiphon.settings import ModelSettings, Settings
+from antiphon.store.data_folder import database_path
 from support.asgi import KEY, Client
+from support.databases import copy_database
 from support.organization import ADMIN, NOON, Clock, Organization
 from support.upstreams import FakeUpstream, fake_upstream
 
@@ -56,7 +58,9 @@ Start = Callable[..., Awaitable[Organization]]
 
 
 @pytest.fixture
-async def start(upstream: FakeUpstream, tmp_path: Path) -> AsyncGenerator[Start]:
+async def start(
+    upstream: FakeUpstream, tmp_path: Path, sqlite_template: Path
+) -> AsyncGenerator[Start]:
     async with AsyncExitStack() as stack:
 
         async def started(engine: str, **options: Any) -> Organization:
@@ -69,6 +73,7 @@ async def start(upstream: FakeUpstream, tmp_path: Path) -> AsyncGenerator[Start]
                 },
                 environ={},
             )
+            copy_database(sqlite_template, database_path(tmp_path))
             given = {"url": upstream.url, "model": "m", "context_tokens": 100_000, **options}
             model = ModelSettings(
                 id="up",
