@@ -10,6 +10,8 @@ BIN := .venv/bin
 # Workers have to name their tests alike, and some names come from sets: so one hash seed.
 PURE := tests/core tests/schemas tests/wire
 SHARED := PYTHONHASHSEED=0 $(BIN)/pytest --dist worksteal -n
+# What runs alone is marked there and nowhere else: to collect all other tests takes seconds.
+ALONE := tests/end_to_end tests/engines/llama
 NOT_PURE := $(addprefix --ignore=,$(PURE))
 # Without its bytecode a program takes seconds to start, and the tests start many.
 unexport PYTHONDONTWRITEBYTECODE
@@ -34,7 +36,7 @@ else
 	@$(BIN)/pytest --collect-only -qq $(NOT_PURE) >.cache/collected.log 2>&1 & \
 		$(MAKE) --no-print-directory coverage && wait
 	@$(SHARED) 6 -m "not soak and not alone" $(NOT_PURE)
-	@$(BIN)/pytest -m "alone and not soak" $(NOT_PURE)
+	@$(BIN)/pytest -m "alone and not soak" $(ALONE)
 endif
 
 coverage: .venv/dev ## the pure layers alone; fails below full line and branch coverage

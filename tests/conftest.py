@@ -93,6 +93,10 @@ BESIDE_OTHERS = {
 }
 
 
+# Where the Makefile looks for tests that run alone.
+ALONE = {Path(__file__).parent / "end_to_end", Path(__file__).parent / "engines/llama"}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests (docs/decisions/0027): those of the real model, as it computes on both cores.
 
@@ -104,6 +108,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         uses_model = isinstance(item, pytest.Function) and "default_model" in item.fixturenames
         if uses_model and BESIDE_OTHERS.isdisjoint({item.path.parent.name, item.path.stem}):
             item.add_marker("alone")
+        marked = item.get_closest_marker("alone") and not item.get_closest_marker("soak")
+        if marked and ALONE.isdisjoint(item.path.parents):
+            raise pytest.UsageError(
+                f"the Makefile runs alone what is in its ALONE, not {item.nodeid}"
+            )
 
 
 def pytest_collection_finish() -> None:

@@ -74,6 +74,8 @@ class Batch:
         return [json.loads(line) for line in answer.text.splitlines()]
 
 
+# A server on PostgreSQL is killed in test_killed.py.
+@pytest.mark.sql_elsewhere
 async def test_killed_batch_has_one_result_and_one_charge_for_each_request(
     tmp_path: Path, database: tuple[str, dict[str, str]]
 ) -> None:
