@@ -44,9 +44,8 @@ PAGES = (
 )
 
 
-@pytest.mark.parametrize("name", SETTING_NAMES)
-def test_every_setting_is_documented(name: str) -> None:
-    assert f"`{name}`" in SETTINGS
+def test_every_setting_is_documented() -> None:
+    assert [name for name in SETTING_NAMES if f"`{name}`" not in SETTINGS] == []
 
 
 @pytest.mark.parametrize(

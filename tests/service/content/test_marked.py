@@ -47,17 +47,17 @@ def prefixes_of(prompt: Prompt, marked: MarkedRequest) -> list[Prefix]:
     return prefixes([tools, turns], marked.meanings)
 
 
-@pytest.mark.parametrize("seed", range(300))
 async def test_every_breakpoint_lies_behind_the_content_that_the_caller_marked(
-    seed: int, file_reader: FileReader
+    file_reader: FileReader,
 ) -> None:
-    marked = MarkedRequest(
-        seed, hidden=lambda word: sign_omitted(KEY, word), paged=lambda word: pdf([word])
-    )
-    prompt = await prompt_of(marked, file_reader)
-    assert prefixes_of(prompt, marked) == marked.prefixes
-    carried = [mark for turn in prompt.turns for mark in msgspec.to_builtins(turn.content)]
-    assert all(block.get("cache_control") is None for block in carried)
+    for seed in range(300):
+        marked = MarkedRequest(
+            seed, hidden=lambda word: sign_omitted(KEY, word), paged=lambda word: pdf([word])
+        )
+        prompt = await prompt_of(marked, file_reader)
+        assert prefixes_of(prompt, marked) == marked.prefixes, seed
+        carried = [mark for turn in prompt.turns for mark in msgspec.to_builtins(turn.content)]
+        assert all(block.get("cache_control") is None for block in carried), seed
 
 
 async def test_text_of_a_document_is_the_same_with_a_breakpoint_inside(
