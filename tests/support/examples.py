@@ -7,7 +7,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-PROFILES = {"test": 30, "soak": 1000}
+PROFILES = {"test": 20, "soak": 1000}
 
 
 def load_profiles() -> None:
