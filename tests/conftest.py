@@ -23,12 +23,12 @@ from support.databases import copy_database, sqlite_template
 from support.examples import load_profiles
 from support.memory import keep_files_in_memory
 from support.patterns import share_patterns
-from support.platforms import StartPlatform, starting
+from support.platforms import StartPlatform, founded_template, starting
 from support.quick_passwords import hash_quickly, real_hashes
 from support.statements import share_statements
 from support.valkey import Server
 
-__all__ = ["real_hashes", "sqlite_template"]
+__all__ = ["founded_template", "real_hashes", "sqlite_template"]
 
 load_profiles()
 
@@ -220,9 +220,9 @@ async def multimodal_engine(
 
 
 @pytest.fixture
-async def platform(tmp_path: Path, sqlite_template: Path) -> AsyncGenerator[StartPlatform]:
+async def platform(tmp_path: Path, founded_template: Path) -> AsyncGenerator[StartPlatform]:
     """Makes platforms over the scripted engine, with these of its options, and other models."""
-    async with starting(tmp_path, sqlite_template) as start:
+    async with starting(tmp_path, founded_template) as start:
         yield start
 
 
@@ -258,14 +258,14 @@ def client(platform: StartPlatform) -> StartClient:
 async def shared_client(
     anyio_backend: str,  # noqa: ARG001 - tells anyio which loop this lives in
     tmp_path_factory: pytest.TempPathFactory,
-    sqlite_template: Path,
+    founded_template: Path,
 ) -> AsyncGenerator[StartClient]:
     """As `client`, for tests that change nothing: those of a module have one application.
 
     To make one takes longer than most requests. Each set of options has an application of its own.
     """
     made: dict[str, Client] = {}
-    async with starting(tmp_path_factory.mktemp("shared"), sqlite_template) as platform:
+    async with starting(tmp_path_factory.mktemp("shared"), founded_template) as platform:
 
         async def start(settings: dict[str, Any] | None = None, **options: Any) -> Client:
             name = repr((settings, options))

@@ -1,11 +1,14 @@
 """Platforms in the process of the tests."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, TypeAlias
+
+import pytest
 
 from antiphon.core.prompt_cache import MINIMUM_TOKENS
 from antiphon.engines.registry import open_engine
@@ -16,8 +19,27 @@ from antiphon.store.data_folder import database_path
 from antiphon.store.database.database import OpenDatabase, open_database
 from support.asgi import KEY
 from support.databases import copy_database
+from support.organization import NOON
 
 StartPlatform: TypeAlias = Callable[..., Awaitable[Platform]]
+
+
+@pytest.fixture(scope="session")
+def founded_template(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a database with an organization and its first key, to be copied.
+
+    A server makes them at its first start, which takes half of the statements of a start.
+    """
+    folder = tmp_path_factory.mktemp("founded")
+    copy_database(sqlite_template, database_path(folder))
+    asyncio.run(_found(folder))
+    return database_path(folder)
+
+
+async def _found(folder: Path) -> None:
+    settings = Settings.load({"data_dir": folder, "api_key": KEY}, environ={})
+    async with build_platform(settings, [], now=lambda: NOON):
+        pass
 
 
 @asynccontextmanager
@@ -25,7 +47,7 @@ async def starting(folder: Path, template: Path) -> AsyncGenerator[StartPlatform
     """Yield what makes platforms over the scripted engine; all of them end with this.
 
     A server has its folder to itself: the first one `folder`, others one in it. `template` is
-    a migrated database.
+    the database of a server that `KEY` was made for.
     """
     async with AsyncExitStack() as stack:
         folders = chain([folder], (folder / f"server{number}" for number in count(2)))
