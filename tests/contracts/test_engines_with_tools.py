@@ -89,8 +89,9 @@ NOTED = [
     noted("devstral", "unsloth-mistral-Devstral-Small-2507"),
 ]
 ENGINES: list[Open] = [llama, shared_llama, scripted, routed, vllm, *NOTED]
-# They write calls as one of the others does, in other markers, or over a socket.
-SOAK = {"glm", "deepseek", "devstral", "shared_llama"}
+# They write calls as one of the others does, in other markers, or over a socket. That each notation
+# is read as its grammar lets it be written is in tests/engines/token/notation/test_families.py.
+SOAK = {"gemma", "lfm", "glm", "deepseek", "devstral", "shared_llama"}
 
 
 @pytest.fixture(scope="module")
