@@ -167,6 +167,7 @@ def test_filters_are_in_the_address_and_find_on_the_server(page: Page, program: 
 def test_new_key_has_its_name_in_the_open_log_and_in_explanations(
     page: Page, program: Program
 ) -> None:
+    ask(program, KEY)
     page.goto("/console/requests")
     table = page.get_by_label("Requests", exact=True)
     expect(table).to_contain_text("default", timeout=20_000)
