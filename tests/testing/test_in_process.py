@@ -3,6 +3,7 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import anthropic
 import httpx2
@@ -44,6 +45,18 @@ def slowly(server: Server) -> None:
     server.answers("one two three four five six seven eight", tokens_per_second=0.5)
 
 
+def silence_of(stream: Any) -> None:
+    """Read until nothing comes for a moment that is shorter than the time between pings."""
+    while stream.read_chunk(0.02):
+        pass
+
+
+async def async_silence_of(stream: Any) -> None:
+    """As `silence_of`."""
+    while await stream.read_chunk(0.02):
+        pass
+
+
 def servers() -> set[threading.Thread]:
     """Return the threads of the servers that run."""
     return {thread for thread in threading.enumerate() if thread.name == "antiphon-testing"}
@@ -78,8 +91,7 @@ def test_late_answers_are_timeouts_and_cancel_the_request(server: Server) -> Non
     stream = opened(server, stream=True)
     stream.read_chunk(10)
     with pytest.raises(TransportTimeout, match="nothing came"):
-        while stream.read_chunk(0.02):  # a ping may come just then
-            pass
+        silence_of(stream)
     until_left(server)
 
 
@@ -109,8 +121,7 @@ async def test_asynchronous_stream_does_the_same(server: Server) -> None:
     stream = await async_opened(server, stream=True)
     await stream.read_chunk(10)
     with pytest.raises(TransportTimeout):
-        while await stream.read_chunk(0.02):  # a ping may come just then
-            pass
+        await async_silence_of(stream)
     await asyncio.to_thread(until_left, server)
     slowly(server)
     reading = asyncio.ensure_future((await async_opened(server, stream=True)).read(10))
