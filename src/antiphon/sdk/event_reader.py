@@ -7,6 +7,8 @@ line.
 
 from __future__ import annotations
 
+from typing import get_args
+
 import msgspec
 
 from antiphon.sdk.call import NOT_JSON
@@ -16,6 +18,7 @@ from antiphon.sdk.types.events import (
     CitationsDelta,
     RawContentBlockDeltaEvent,
     StreamItem,
+    UnknownEvent,
 )
 from antiphon.wire.plain_frames import plain_frames
 
@@ -25,6 +28,8 @@ LARGEST_FRAME = 64 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 DONE = b"[DONE]"
 """What streams of another vocabulary end with; some proxies write it here as well."""
+
+KNOWN = frozenset(member.__struct_config__.tag for member in get_args(StreamItem))
 
 
 class EventReader:
@@ -106,6 +111,8 @@ class EventReader:
             events: list[StreamItem] = self._decode_lines(b"\n".join(texts))
         except NOT_JSON:
             return self._one_by_one(texts)
+        if len(events) != len(texts):  # a text of spaces is none
+            return self._one_by_one(texts)
         for event, text in zip(events, texts, strict=True):
             # Nearly all events are of this kind, and are not taken apart for what is unknown.
             if type(event) is RawContentBlockDeltaEvent and type(event.delta) is not CitationsDelta:
@@ -118,6 +125,8 @@ class EventReader:
         """Decode events of which one is unknown, or none of the API."""
         events: list[StreamItem] = []
         for text in texts:
+            if text.strip() in {b"", DONE}:
+                continue
             try:
                 value = msgspec.json.decode(text)
             except NOT_JSON as error:
@@ -126,7 +135,11 @@ class EventReader:
             if not isinstance(value, dict) or not isinstance(value.get("type"), str):
                 self.fault = "an event is not an object with a type"
                 break
-            events.append(convert_member(StreamItem, value))
+            event = convert_member(StreamItem, value)
+            if isinstance(event, UnknownEvent) and event.type in KNOWN:
+                self.fault = f"an event of the type {event.type} lacks what belongs to it"
+                break
+            events.append(event)
         return events
 
     def _read_lines(self, frames: bytes) -> list[bytes]:

@@ -45,6 +45,7 @@ from antiphon.wire.partial_json import completed
 
 A = TypeVar("A", bound=Answered)
 INVALID_JSON = "INVALID_JSON"
+TEXTS = frozenset({"text", "thinking"})
 
 
 class EventOrderError(ValueError):
@@ -75,6 +76,7 @@ class OpenBlock:
     def add(self, event: RawContentBlockDeltaEvent) -> None:
         delta = event.delta
         kind = type(delta)
+        self._ended = None  # there are proxies that send more of a block behind its end
         if kind is TextDelta:
             self.pieces.append(delta.text)  # type: ignore[union-attr] # of this class
         elif kind is InputJSONDelta:
@@ -90,8 +92,15 @@ class OpenBlock:
         self.count = len(self.pieces)
 
     def _lay_over(self, delta: JsonObject) -> None:
-        """Take a delta of an unknown type as the known ones are: texts grow, all else is set."""
+        """Take a delta of an unknown type as the known ones are: texts grow, all else is set.
+
+        What this SDK works with never gets a value of another type.
+        """
         for name, value in delta.items():
+            if name in self._started.relied:
+                if isinstance(value, str) and name in TEXTS:
+                    self.pieces.append(value)
+                continue
             if name == "type":
                 continue
             before = self._changes.get(name, self._started.to_dict().get(name))
@@ -171,10 +180,9 @@ class MessageFold:
             take(self, event)
 
     def block_at(self, index: int) -> OpenBlock:
-        try:
-            return self.blocks[index]
-        except IndexError:
-            raise EventOrderError(f"content block {index} has not been started") from None
+        if not 0 <= index < len(self.blocks):
+            raise EventOrderError(f"content block {index} has not been started")
+        return self.blocks[index]
 
     def _begin(self, event: RawMessageStartEvent) -> None:
         if self._start is not None:
@@ -231,7 +239,8 @@ class MessageFold:
         written, by_lifetime = value.get("cache_creation_input_tokens"), value.get("cache_creation")
         if isinstance(written, int) and isinstance(by_lifetime, dict):
             # The last event has only the sum. What it adds was written for 5 minutes.
-            hour = min(by_lifetime.get("ephemeral_1h_input_tokens") or 0, written)
+            told = by_lifetime.get("ephemeral_1h_input_tokens")
+            hour = min(told, written) if isinstance(told, int) else 0
             value["cache_creation"] = {
                 **by_lifetime,
                 "ephemeral_5m_input_tokens": written - hour,

@@ -210,7 +210,9 @@ class StreamState:
 
     def _status_error(self, event: ErrorEvent) -> APIStatusError:
         body = msgspec.json.encode(event.to_dict())
-        return status_error(status_of(event.error.type), self.headers, body)
+        kind = getattr(event.error, "type", None)  # what some proxies send is a text
+        status = status_of(kind if isinstance(kind, str) else "api_error")
+        return status_error(status, self.headers, body)
 
     def order_error(self, error: EventOrderError) -> APIResponseValidationError:
         return self._validation_error(str(error))

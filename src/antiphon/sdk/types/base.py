@@ -46,7 +46,7 @@ class Part:
         self._whole, self._name, self._index = whole, name, index
 
     def value(self) -> Any:
-        found = value_of(self._whole)[self._name]
+        found = value_of(self._whole).get(self._name, {})  # nothing, of one that did not come
         return found if self._index is None else found[self._index]
 
 
@@ -91,6 +91,10 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True, dict=True, repr_omit_d
 
     nested: ClassVar[tuple[str, ...]] = ()
     """The fields that hold structs of answers, alone or in lists."""
+    relied: ClassVar[tuple[str, ...]] = ()
+    """The fields that this SDK itself works with: a struct never has a value of another type there.
+
+    Other fields may have one, as an answer of a newer server has it."""
 
     def to_dict(self) -> JsonObject:
         """Return all that came, also what this SDK does not know. It is the caller's own copy."""

@@ -17,6 +17,7 @@ class TextBlock(Answered, tag_field="type", tag="text", kw_only=True, frozen=Tru
     """Text, with citations if it repeats a document."""
 
     nested = ("citations",)
+    relied = ("text", "citations")
 
     type: ClassVar[Literal["text"]] = "text"
     text: str
@@ -25,6 +26,8 @@ class TextBlock(Answered, tag_field="type", tag="text", kw_only=True, frozen=Tru
 
 class ThinkingBlock(Answered, tag_field="type", tag="thinking", kw_only=True, frozen=True):
     """Thinking of the model; the signature proves that the server made it."""
+
+    relied = ("thinking",)
 
     type: ClassVar[Literal["thinking"]] = "thinking"
     thinking: str
@@ -55,6 +58,7 @@ class ToolUseBlock(Answered, tag_field="type", tag="tool_use", kw_only=True, fro
     """
 
     nested = ("caller",)
+    relied = ("id", "name", "input")
 
     type: ClassVar[Literal["tool_use"]] = "tool_use"
     id: str
@@ -69,6 +73,7 @@ class ServerToolUseBlock(
     """A call of a tool that the server runs. Nobody returns a result for it."""
 
     nested = ("caller",)
+    relied = ("id", "name", "input")
 
     type: ClassVar[Literal["server_tool_use"]] = "server_tool_use"
     id: str

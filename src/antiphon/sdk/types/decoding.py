@@ -2,7 +2,8 @@
 
 The quick way is one call of msgspec. It refuses types that it does not know and values of another
 type; then the answer is read again, step by step: an unknown type becomes an `Unknown`, and a value
-of another type stays as it came. So the answers of a newer server are read as well.
+of another type stays as it came, but for the fields that this SDK works with (`relied`). So the
+answers of a newer server are read as well.
 """
 
 from __future__ import annotations
@@ -74,12 +75,20 @@ def _is_default(struct: Answered, value: Answered) -> bool:
 def convert_struct(kind: type[A], value: dict[str, Any]) -> A:
     """Make a struct of JSON, as much of it as fits.
 
-    Raises `msgspec.ValidationError` if a required field is missing.
+    Raises `msgspec.ValidationError` if a required field is missing, or does not hold what this SDK
+    works with. A null in place of a struct is as if it were missing.
     """
     hints = _hints(kind)
-    fields = {
-        name: _convert(hints[name], value[name]) for name in kind.__struct_fields__ if name in value
-    }
+    fields = {}
+    for name in kind.__struct_fields__:
+        if name not in value:
+            continue
+        item = _convert(hints[name], value[name])
+        if name in kind.relied and not _fits(hints[name], item):
+            if item is None and _is_struct(hints[name]):
+                continue
+            raise msgspec.ValidationError(f"the value of `{name}` is of another type")
+        fields[name] = item
     try:
         made = kind(**fields)
     except TypeError as error:
@@ -115,6 +124,22 @@ def _hints(kind: type[Answered]) -> dict[str, Any]:
 
 def _is_struct(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, Answered)
+
+
+def _fits(kind: Any, item: Any) -> bool:
+    """Return whether a converted value is of its type, as far as structs and lists of them go."""
+    if isinstance(item, Answered):
+        return True
+    members = [kind, *get_args(kind)]
+    if isinstance(item, list) and any(get_origin(member) is list for member in members):
+        return all(isinstance(one, Answered) for one in item)
+    if item is None or not any(_is_struct(member) for member in members):
+        try:
+            msgspec.convert(item, kind)
+        except msgspec.ValidationError:
+            return False
+        return True
+    return False
 
 
 def _convert(kind: Any, value: Any) -> Any:

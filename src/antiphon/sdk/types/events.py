@@ -8,6 +8,8 @@ What `messages.stream` adds to them is in `derived`.
 
 from typing import Any, ClassVar, Literal, TypeAlias
 
+import msgspec
+
 from antiphon.sdk.types.base import Answered, Unknown
 from antiphon.sdk.types.blocks import ContentBlock
 from antiphon.sdk.types.citations import TextCitation
@@ -21,11 +23,15 @@ from antiphon.sdk.types.message import (
 
 
 class TextDelta(Answered, tag_field="type", tag="text_delta", kw_only=True, frozen=True):
+    relied = ("text",)
+
     type: ClassVar[Literal["text_delta"]] = "text_delta"
     text: str
 
 
 class ThinkingDelta(Answered, tag_field="type", tag="thinking_delta", kw_only=True, frozen=True):
+    relied = ("thinking",)
+
     type: ClassVar[Literal["thinking_delta"]] = "thinking_delta"
     thinking: str
 
@@ -33,12 +39,16 @@ class ThinkingDelta(Answered, tag_field="type", tag="thinking_delta", kw_only=Tr
 class SignatureDelta(Answered, tag_field="type", tag="signature_delta", kw_only=True, frozen=True):
     """The whole signature, just before its block ends."""
 
+    relied = ("signature",)
+
     type: ClassVar[Literal["signature_delta"]] = "signature_delta"
     signature: str
 
 
 class InputJSONDelta(Answered, tag_field="type", tag="input_json_delta", kw_only=True, frozen=True):
     """A piece of a call's input: JSON, cut anywhere."""
+
+    relied = ("partial_json",)
 
     type: ClassVar[Literal["input_json_delta"]] = "input_json_delta"
     partial_json: str
@@ -48,6 +58,7 @@ class CitationsDelta(Answered, tag_field="type", tag="citations_delta", kw_only=
     """One more citation of the text of its block."""
 
     nested = ("citation",)
+    relied = ("citation",)
 
     type: ClassVar[Literal["citations_delta"]] = "citations_delta"
     citation: TextCitation
@@ -68,6 +79,7 @@ class RawMessageStartEvent(
     """The message without its content."""
 
     nested = ("message",)
+    relied = ("message",)
 
     type: ClassVar[Literal["message_start"]] = "message_start"
     message: Message
@@ -79,6 +91,7 @@ class RawContentBlockStartEvent(
     """A block before its first piece; results of the server's tools are complete in it."""
 
     nested = ("content_block",)
+    relied = ("index", "content_block")
 
     type: ClassVar[Literal["content_block_start"]] = "content_block_start"
     index: int
@@ -91,6 +104,7 @@ class RawContentBlockDeltaEvent(
     """A piece of the block at `index` in the content."""
 
     nested = ("delta",)
+    relied = ("index", "delta")
 
     type: ClassVar[Literal["content_block_delta"]] = "content_block_delta"
     index: int
@@ -100,6 +114,8 @@ class RawContentBlockDeltaEvent(
 class RawContentBlockStopEvent(
     Answered, tag_field="type", tag="content_block_stop", kw_only=True, frozen=True
 ):
+    relied = ("index",)
+
     type: ClassVar[Literal["content_block_stop"]] = "content_block_stop"
     index: int
 
@@ -132,10 +148,11 @@ class RawMessageDeltaEvent(
     Answered, tag_field="type", tag="message_delta", kw_only=True, frozen=True
 ):
     nested = ("delta", "usage")
+    relied = ("delta", "usage")
 
     type: ClassVar[Literal["message_delta"]] = "message_delta"
-    delta: MessageEnd
-    usage: MessageDeltaUsage = MessageDeltaUsage()
+    delta: MessageEnd = msgspec.field(default_factory=MessageEnd)
+    usage: MessageDeltaUsage = msgspec.field(default_factory=MessageDeltaUsage)
 
 
 class RawMessageStopEvent(

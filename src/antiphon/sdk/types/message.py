@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from antiphon.sdk.types.base import Answered
 from antiphon.sdk.types.blocks import ContentBlock, TextBlock, ToolUseBlock
 
@@ -80,6 +82,7 @@ class Message(Answered, kw_only=True, frozen=True):
     """An answer of the model."""
 
     nested = ("content", "stop_details", "usage", "container", "diagnostics")
+    relied = ("role", "content", "usage")
 
     id: str
     type: str = "message"
@@ -89,7 +92,7 @@ class Message(Answered, kw_only=True, frozen=True):
     stop_reason: str | None = None
     stop_sequence: str | None = None
     stop_details: RefusalStopDetails | None = None
-    usage: Usage = Usage()
+    usage: Usage = msgspec.field(default_factory=Usage)
     container: Container | None = None
     diagnostics: Diagnostics | None = None
 
