@@ -142,6 +142,13 @@ def test_usage_of_null_is_none_at_all(place: str) -> None:
     assert message.usage.output_tokens >= 0
 
 
+def test_count_of_null_is_none_at_all() -> None:
+    usage = {"input_tokens": None, "output_tokens": 2, "cache_read_input_tokens": None}
+    answer = decode_answer(Message, msgspec.json.encode(message_json(usage=usage)))
+    assert (answer.usage.input_tokens, answer.usage.output_tokens) == (0, 2)
+    assert answer.to_dict()["usage"] == usage
+
+
 def test_error_that_is_a_text_is_an_error_of_the_server() -> None:
     raw = frame({"type": "error", "error": "upstream is gone"})
     with pytest.raises(antiphon.InternalServerError, match="upstream is gone"):

@@ -76,7 +76,7 @@ def convert_struct(kind: type[A], value: dict[str, Any]) -> A:
     """Make a struct of JSON, as much of it as fits.
 
     Raises `msgspec.ValidationError` if a required field is missing, or does not hold what this SDK
-    works with. A null in place of a struct is as if it were missing.
+    works with. A null there is as if the field were missing.
     """
     hints = _hints(kind)
     fields = {}
@@ -85,7 +85,7 @@ def convert_struct(kind: type[A], value: dict[str, Any]) -> A:
             continue
         item = _convert(hints[name], value[name])
         if name in kind.relied and not _fits(hints[name], item):
-            if item is None and _is_struct(hints[name]):
+            if item is None:
                 continue
             raise msgspec.ValidationError(f"the value of `{name}` is of another type")
         fields[name] = item

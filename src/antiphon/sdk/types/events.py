@@ -135,6 +135,12 @@ class MessageDeltaUsage(Answered, kw_only=True, frozen=True):
     """The tokens so far, of all that is counted; `None` for what is as it was."""
 
     nested = ("output_tokens_details", "server_tool_use")
+    relied = (
+        "input_tokens",
+        "cache_creation_input_tokens",
+        "cache_read_input_tokens",
+        "output_tokens",
+    )
 
     input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None

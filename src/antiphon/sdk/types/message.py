@@ -35,6 +35,12 @@ class Usage(Answered, kw_only=True, frozen=True):
     """
 
     nested = ("cache_creation", "output_tokens_details", "server_tool_use")
+    relied = (
+        "input_tokens",
+        "cache_creation_input_tokens",
+        "cache_read_input_tokens",
+        "output_tokens",
+    )
 
     input_tokens: int = 0
     cache_creation_input_tokens: int | None = None
