@@ -29,7 +29,13 @@ from antiphon.sdk.options import (
     timeout_for,
     with_environment,
 )
-from antiphon.transport.base import AsyncResponseStream, AsyncTransport, Headers, TransportError
+from antiphon.transport.base import (
+    AsyncResponseStream,
+    AsyncTransport,
+    Headers,
+    TransportError,
+    without_userinfo,
+)
 
 if TYPE_CHECKING:
     from antiphon.core.billing.pricing import Price
@@ -199,7 +205,7 @@ class AsyncClient:
         await self.close()
 
     def __repr__(self) -> str:
-        return f"AsyncClient(base_url={self.options.base_url!r})"
+        return f"AsyncClient(base_url={without_userinfo(self.options.base_url)!r})"
 
 
 async def send(transport: AsyncTransport, step: Send) -> tuple[Outcome, AsyncResponseStream | None]:

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from antiphon.sdk.errors import APIResponseValidationError
-from antiphon.transport.base import Headers
+from antiphon.transport.base import Discreet, Headers
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -77,7 +77,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         return self.headers.get("request-id")
 
 
-class Call(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+class Call(Discreet, Generic[T], frozen=True, kw_only=True):
     """One call. `path` is encoded; `body` is ready to send.
 
     `decode` makes the result of a whole answer; it raises `msgspec.DecodeError` if that is none of
@@ -91,8 +91,11 @@ class Call(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     body: bytes = b""
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
-    options: CallOptions = {}
+    options: CallOptions = {}  # noqa: RUF012 - msgspec copies it
     admin: bool = False
+
+    def _shown(self) -> dict[str, Any]:
+        return {"method": self.method, "path": self.path}
 
     def target(self) -> str:
         """Return the path with its query."""

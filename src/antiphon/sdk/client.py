@@ -29,7 +29,13 @@ from antiphon.sdk.options import (
     timeout_for,
     with_environment,
 )
-from antiphon.transport.base import Headers, ResponseStream, Transport, TransportError
+from antiphon.transport.base import (
+    Headers,
+    ResponseStream,
+    Transport,
+    TransportError,
+    without_userinfo,
+)
 
 if TYPE_CHECKING:
     from antiphon.core.billing.pricing import Price
@@ -223,7 +229,7 @@ class Client:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Client(base_url={self.options.base_url!r})"
+        return f"Client(base_url={without_userinfo(self.options.base_url)!r})"
 
 
 def send(transport: Transport, step: Send) -> tuple[Outcome, ResponseStream | None]:

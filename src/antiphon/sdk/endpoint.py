@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 import msgspec
 
 from antiphon.sdk.call import Answer, Call, result_of
+from antiphon.transport.base import Discreet
 
 if TYPE_CHECKING:
     from antiphon.sdk.async_client import AsyncClient
@@ -26,11 +27,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class RawResponse(msgspec.Struct, Generic[T], frozen=True):
+class RawResponse(Discreet, Generic[T], frozen=True):
     """An answer as it came, and what to read it with."""
 
     call: Call[T]
     answer: Answer
+
+    def _shown(self) -> dict[str, Any]:
+        return {"call": self.call, "status_code": self.status_code, "request_id": self.request_id}
 
     @property
     def status_code(self) -> int:

@@ -7,8 +7,9 @@ environment must never send private text there by itself.
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
-import msgspec
+from antiphon.transport.base import Discreet, without_userinfo
 
 LOCAL = "http://127.0.0.1:8000"
 """Where `antiphon serve` listens."""
@@ -22,7 +23,7 @@ LOG = ("ANTIPHON_SDK_LOG", "ANTHROPIC_LOG")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
-class Environment(msgspec.Struct, frozen=True, kw_only=True):
+class Environment(Discreet, frozen=True, kw_only=True):
     """What the variables say; `None` where none is set. Empty ones count as not set."""
 
     base_url: str | None = None
@@ -33,8 +34,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     log: str | None = None
     proxies: Mapping[str, str] = {}
 
-    def __repr__(self) -> str:
-        return f"Environment(base_url={self.base_url!r})"
+    def _shown(self) -> dict[str, Any]:
+        return {"base_url": None if self.base_url is None else without_userinfo(self.base_url)}
 
 
 def read_environment(variables: Mapping[str, str] | None = None) -> Environment:

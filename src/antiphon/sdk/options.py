@@ -4,8 +4,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
-import msgspec
-
 from antiphon import __version__
 from antiphon.sdk.breakpoints import CacheChoice, marked_body, ttl_of
 from antiphon.sdk.call import JSON, Call, HttpTimeout, Timeout
@@ -13,7 +11,7 @@ from antiphon.sdk.environment import LOCAL, Environment, read_environment
 from antiphon.sdk.errors import CredentialsError
 from antiphon.sdk.exchange import Conditions, Observer
 from antiphon.sdk.log import CallLog, set_up
-from antiphon.transport.base import HttpRequest
+from antiphon.transport.base import Discreet, HttpRequest, without_userinfo
 
 API_VERSION = "2023-06-01"
 """The version with the sampling parameters. Every server of the API speaks it."""
@@ -21,7 +19,7 @@ API_VERSION = "2023-06-01"
 DEFAULT_RETRIES = 2
 
 
-class ClientOptions(msgspec.Struct, frozen=True, kw_only=True):
+class ClientOptions(Discreet, frozen=True, kw_only=True):
     """What every call of a client has in common. Its text never shows a key."""
 
     base_url: str
@@ -38,8 +36,8 @@ class ClientOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the program said how long calls may take."""
     cache: CacheChoice | None = None
 
-    def __repr__(self) -> str:
-        return f"ClientOptions(base_url={self.base_url!r})"
+    def _shown(self) -> dict[str, Any]:
+        return {"base_url": without_userinfo(self.base_url)}
 
 
 class ClientParameters(TypedDict, total=False):
@@ -101,7 +99,13 @@ def client_options(**said: Unpack[ClientParameters]) -> ClientOptions:
         auth_token = None if api_key else environment.auth_token
     address = (said.get("base_url") or environment.base_url or LOCAL).rstrip("/")
     if not address.startswith(("http://", "https://")):
-        raise ValueError(f"base_url is {address!r}; it begins with http:// or https://")
+        shown = without_userinfo(address)
+        raise ValueError(f"base_url is {shown!r}; it begins with http:// or https://")
+    if "?" in address or "#" in address:
+        raise ValueError(
+            f"base_url is {without_userinfo(address)!r}; paths follow it, so it has no ? and no # "
+            "(`default_query` adds to the query of each call)"
+        )
     set_up(environment.log)
     default = Timeout()
     return ClientOptions(

@@ -6,12 +6,35 @@ once; to try again is the business of whoever calls it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 
-class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
+class Discreet(msgspec.Struct, frozen=True):
+    """A struct with secrets. Its texts, also those in a traceback of `rich`, show none of them."""
+
+    def _shown(self) -> dict[str, Any]:
+        """Return what its texts show."""
+        return {}
+
+    def __repr__(self) -> str:
+        shown = [f"{name}={value!r}" for name, value in self._shown().items()]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return list(self._shown().items())
+
+
+def without_userinfo(url: str) -> str:
+    """Return a URL, or what should be one, without a name and a password in it."""
+    scheme, separator, rest = url.rpartition("://") if "://" in url else ("", "", url)
+    end = min((at for sign in "/?#" if (at := rest.find(sign)) >= 0), default=len(rest))
+    _, at_sign, host = rest[:end].rpartition("@")
+    return f"{scheme}{separator}***@{host}{rest[end:]}" if at_sign else url
+
+
+class HttpRequest(Discreet, frozen=True, kw_only=True):
     """One request. Its body is whole, so it can be sent again.
 
     `headers` are what the caller wants to say; the transport adds `host` and `content-length`.
@@ -21,6 +44,9 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+
+    def _shown(self) -> dict[str, Any]:
+        return {"method": self.method, "url": without_userinfo(self.url)}
 
 
 class Headers:

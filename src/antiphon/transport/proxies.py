@@ -2,17 +2,20 @@
 
 import ipaddress
 from collections.abc import Mapping
+from typing import Any
 
-import msgspec
-
+from antiphon.transport.base import Discreet
 from antiphon.transport.targets import Origin, parse_proxy
 
 
-class Proxy(msgspec.Struct, frozen=True, gc=False):
+class Proxy(Discreet, frozen=True, gc=False):
     """A proxy that is reached by plain HTTP. `headers` say who asks it."""
 
     origin: Origin
     headers: tuple[tuple[str, str], ...] = ()
+
+    def _shown(self) -> dict[str, Any]:
+        return {"origin": self.origin}
 
 
 class Proxies:

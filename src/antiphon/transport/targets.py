@@ -1,10 +1,12 @@
 """Where a request goes: a URL taken apart."""
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import httptools
 import msgspec
+
+from antiphon.transport.base import Discreet
 
 _PORTS: Final = {"http": 80, "https": 443}
 _LONGEST: Final = 8 * 1024
@@ -36,7 +38,7 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
         return f"{self.scheme}://{bracketed(self.host)}{port}"
 
 
-class Target(msgspec.Struct, frozen=True, gc=False):
+class Target(Discreet, frozen=True, gc=False):
     """A URL as a request needs it: `host` is the header's value, `path` has the query.
 
     `authorization` is what a name and a password in the URL become.
@@ -46,6 +48,9 @@ class Target(msgspec.Struct, frozen=True, gc=False):
     host: str
     path: str
     authorization: str | None = None
+
+    def _shown(self) -> dict[str, Any]:
+        return {"origin": self.origin, "path": self.path}
 
 
 def parse_target(url: str) -> Target:

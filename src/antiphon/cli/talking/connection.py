@@ -14,6 +14,7 @@ from antiphon.cli.command import CommandError
 from antiphon.sdk.environment import LOCAL, Environment, read_environment
 from antiphon.sdk.errors import APIConnectionError, APIError, CredentialsError
 from antiphon.settings import Settings, environment_with
+from antiphon.transport.base import without_userinfo
 from antiphon.wire.errors import shortened
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def _environment() -> Environment:
 
 def _models(client: "Client") -> tuple[Model, ...]:
     """Ask for the models. Raises `CommandError`."""
-    url = client.options.base_url
+    url = without_userinfo(client.options.base_url)
     with told_by_api(client):
         models = tuple(
             Model(model.id, model.max_input_tokens, model.max_tokens)
