@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -84,6 +85,48 @@ def test_child_of_a_fork_uses_none_of_its_parents_connections() -> None:
         assert os.waitpid(child, 0)[1] == 0
         assert get(connections, server.url) == TEXT
         assert server.connections == 2
+
+
+def test_child_of_a_fork_that_closes_leaves_its_parents_answer_alone() -> None:
+    def in_two(peer: Peer) -> None:
+        peer.request()
+        peer.send(SIZED[:-5])
+        forked.wait(10)
+        peer.send(SIZED[-5:])
+
+    forked = threading.Event()
+    with raw_server(in_two) as server, Connections() as connections:
+        request = HttpRequest(method="GET", url=server.url)
+        answer = connections.open(request, connect_timeout=PATIENCE_S, timeout=PATIENCE_S)
+        if not (child := os.fork()):
+            connections.close()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        forked.set()
+        assert answer.read(PATIENCE_S) == TEXT
+
+
+def test_child_of_a_fork_waits_for_no_thread_of_its_parent() -> None:
+    with raw_server(answering(SIZED)) as server, Connections() as connections:
+        # Another thread is in the middle of something.
+        held, go_on = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with connections._free, connections._ways._lock:
+                held.set()
+                go_on.wait(10)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait(10)
+        if not (child := os.fork()):
+            signal.alarm(10)
+            same = get(connections, server.url) == TEXT
+            connections._ways.context()
+            os._exit(0 if same else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        go_on.set()
+        thread.join()
 
 
 @pytest.mark.parametrize("factory", [None, uvloop.new_event_loop])

@@ -39,13 +39,13 @@ class Connections:
         self._limits = limits or Limits()
         self._ways = Ways(verify, proxy)
         self._now = now
-        # Its lock can be taken twice: the end of an answer that is forgotten may come at any time.
-        self._free = threading.Condition(threading.RLock())
+        self._free = _condition()
         self._idle: IdleConnections[Channel] = IdleConnections()
         self._busy: set[Channel] = set()
         self._count = 0
         self._closed = False
         self._process = os.getpid()
+        self._births: dict[int, threading.Lock] = {}
 
     def open(
         self, request: HttpRequest, *, connect_timeout: float | None, timeout: float | None
@@ -74,6 +74,7 @@ class Connections:
 
     def close(self) -> None:
         """Close every connection. What is open ends with `ConnectionLost`."""
+        self._notice_fork()
         with self._free:
             self._closed = True
             idle, busy = self._idle.clear(), list(self._busy)
@@ -99,8 +100,10 @@ class Connections:
 
     def _channel(self, way: Way, timeout: float | None, *, kept: bool = True) -> Channel:
         """Return a connection that was `kept`, if one may be used, or a new one."""
+        self._notice_fork()
         with self._free:
-            self._begin()
+            if self._closed:
+                raise texts.already_closed()
             deadline = None if timeout is None else self._now() + timeout
             self._sweep()
             while (channel := self._kept(way.origin) if kept else None) is None:
@@ -137,16 +140,26 @@ class Connections:
         self.end(channel)
         raise texts.already_closed()
 
-    def _begin(self) -> None:
-        if self._closed:
-            raise texts.already_closed()
-        if self._process != os.getpid():
-            # A fork: the connections are the parent's, who goes on to use them.
-            self._process = os.getpid()
-            for channel in (*self._idle.clear(), *self._busy):
-                channel.close()  # its descriptor here; the parent's stays open
+    def _notice_fork(self) -> None:
+        """Begin anew in a process that was forked: the connections are the parent's, who uses them.
+
+        They are closed without a word to the server. The lock may be held by a thread that there
+        is only in the parent, so it is another one from here on.
+        """
+        process = os.getpid()
+        if self._process == process:
+            return
+        with self._births.setdefault(process, threading.Lock()):
+            if self._process == process:
+                return  # another thread of this process was first
+            inherited = (*self._idle.clear(), *self._busy)
             self._busy.clear()
             self._count = 0
+            self._free = _condition()
+            self._ways.notice_fork()
+            self._process = process
+        for channel in inherited:
+            channel.close()  # its descriptor here; the parent's stays open
 
     def _wait(self, deadline: float | None, timeout: float | None) -> None:
         """Wait until a connection is given back, or ends."""
@@ -176,6 +189,7 @@ class Connections:
         if not channel.reusable:
             self.end(channel)
             return
+        self._notice_fork()
         with self._free:
             if channel not in self._busy:
                 channel.close()
@@ -193,6 +207,7 @@ class Connections:
 
     def end(self, channel: Channel) -> None:
         """Close a connection."""
+        self._notice_fork()
         with self._free:
             if channel in self._busy:
                 self._busy.discard(channel)
@@ -264,3 +279,8 @@ class Answer(Head):
 
     def __del__(self) -> None:
         self.close()
+
+
+def _condition() -> threading.Condition:
+    # Its lock can be taken twice: the end of an answer that is forgotten may come at any time.
+    return threading.Condition(threading.RLock())

@@ -85,6 +85,10 @@ class Ways:
             return self._writer.write(request, way.target)
         return self._writer.write(request, way.target, absolute=True, more=way.proxy.headers)
 
+    def notice_fork(self) -> None:
+        """Let go of a lock that a thread of another process may hold."""
+        self._lock = threading.Lock()
+
     def context(self) -> "ssl.SSLContext":
         """Return the one context of all secure connections."""
         with self._lock:  # the system's certificates take a hundredth of a second
