@@ -202,6 +202,15 @@ def test_wait_that_ends_too_late_is_not_begun() -> None:
     ]
 
 
+@pytest.mark.parametrize("said", ["1000000000", "1e300"])
+def test_wait_of_years_is_not_begun_by_a_call_without_bounds(said: str) -> None:
+    with pytest.raises(antiphon.RateLimitError) as caught:
+        drive([answer(429, retry_after=said)], total=None)
+    assert caught.value.__dict__["pauses"] == []
+    assert "the server asks for a wait of" in caught.value.__notes__[0]
+    assert drive([answer(429, retry_after="86400"), answer()], total=None)[1] == [86400.0]
+
+
 def test_observer_may_delay_a_call_several_times() -> None:
     first, second = Watcher(1.0, 2.0), Watcher(0.0, 3.0)
     _, pauses = drive([answer(500), answer()], observers=[first, second])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.sdk.call import Call, CallOptions, Timeout
+from antiphon.sdk.call import Call, CallOptions, Timeout, json_body
 from antiphon.sdk.environment import LOCAL, Environment, read_environment
 from antiphon.sdk.errors import CredentialsError
 from antiphon.sdk.options import (
@@ -133,6 +133,33 @@ def test_timeout_of_a_call_comes_before_the_clients() -> None:
     assert timeout_for(call(timeout=None), client) == Timeout(connect=5.0, total=None, idle=None)
     own = Timeout(idle=1.0)
     assert timeout_for(call(timeout=own), client) is own
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), 1e300, 1e10])
+def test_bound_that_no_clock_counts_to_is_none(seconds: float) -> None:
+    assert timeout_of(seconds, Timeout()) == Timeout(total=None, idle=None)
+    assert Timeout(connect=seconds).connect is None
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
+def test_bound_in_the_past_is_none_of_a_timeout(seconds: float) -> None:
+    with pytest.raises(ValueError, match="the idle timeout is"):
+        Timeout(idle=seconds)
+
+
+@pytest.mark.parametrize(
+    ("extra", "path"),
+    [
+        ({"temperature": float("nan")}, "temperature"),
+        ({"tools": [{"name": "n"}, {"input_schema": {"minimum": float("-inf")}}]}, "tools.1.input"),
+    ],
+)
+def test_number_that_json_does_not_have_is_not_sent_as_null(extra: Any, path: str) -> None:
+    with pytest.raises(ValueError, match=f"the value of `{path}"):
+        json_body({"model": "m"}, {"extra_body": extra})
+    assert json_body({"a": None, "b": [1.5, {"c": "null"}]}, {}) == (
+        b'{"a":null,"b":[1.5,{"c":"null"}]}'
+    )
 
 
 @given(st.floats(0.001, 1e6))

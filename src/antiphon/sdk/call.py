@@ -6,6 +6,7 @@ is for asyncio, and neither knows what a call asks. So an operation is written o
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from math import isfinite
 from typing import Any, Generic, Protocol, TypedDict, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -19,6 +20,8 @@ T_co = TypeVar("T_co", covariant=True)
 
 JSON = "application/json"
 MOST_SHOWN = 200
+LONGEST_BOUND_S = 10 * 365 * 86_400
+"""Clocks of the system count no further than some hundred years."""
 NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are no JSON, or none of the asked type."""
 
@@ -34,6 +37,19 @@ class Timeout(msgspec.Struct, frozen=True, kw_only=True):
     connect: float | None = 5.0
     total: float | None = 600.0
     idle: float | None = 600.0
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            said = getattr(self, name)
+            if said is not None:
+                msgspec.structs.force_setattr(self, name, _seconds(name, said))
+
+
+def _seconds(name: str, said: float) -> float | None:
+    """Return a bound of a time; one of more than ten years is none. Raises `ValueError`."""
+    if not said > 0:
+        raise ValueError(f"the {name} timeout is {said}; it is more than 0 seconds, or None")
+    return None if said > LONGEST_BOUND_S else float(said)
 
 
 class HttpTimeout(Protocol):
@@ -137,9 +153,33 @@ def _query_text(value: Any) -> str:
 
 
 def json_body(parameters: Mapping[str, Any], options: CallOptions) -> bytes:
-    """Return a body in JSON, with `extra_body` over it. Values may be structs."""
+    """Return a body in JSON, with `extra_body` over it. Values may be structs.
+
+    Raises `ValueError` for a number that is none, and for text that is no Unicode.
+    """
     extra = options.get("extra_body")
-    return msgspec.json.encode({**parameters, **extra} if extra else parameters)
+    value = {**parameters, **extra} if extra else parameters
+    body = msgspec.json.encode(value)
+    if b"null" in body and (path := _not_finite(value)) is not None:
+        # It would be sent as null, which says that the default is wanted.
+        raise ValueError(f"the value of `{path}` is no finite number, which JSON does not have")
+    return body
+
+
+def _not_finite(value: Any, path: str = "") -> str | None:
+    """Return where a value has a number that is none in JSON."""
+    if isinstance(value, float):
+        return None if isfinite(value) else path
+    if isinstance(value, Mapping):
+        inner: Any = value.items()
+    elif isinstance(value, list | tuple):
+        inner = enumerate(value)
+    else:
+        return None
+    for name, item in inner:
+        if (found := _not_finite(item, f"{path}.{name}" if path else str(name))) is not None:
+            return found
+    return None
 
 
 @lru_cache(maxsize=64)

@@ -35,6 +35,8 @@ RETRIED = frozenset({408, 409, 429})
 RETRIED_FROM = 500
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 8.0
+LONGEST_SAID_S = 86_400.0
+"""A server that asks for a longer wait is not waited for, whatever bounds the call has."""
 JITTER = 0.25
 LONGEST_TEXT = 2000
 
@@ -224,6 +226,9 @@ def _refuse_late(
     wait: float, deadline: float | None, conditions: Conditions, error: APIError
 ) -> None:
     """Raise if a wait ends after the deadline of its call: what is known now is all there is."""
+    if wait > LONGEST_SAID_S:
+        error.add_note(f"Not repeated: the server asks for a wait of {wait:g} s.")
+        raise error
     if deadline is not None and conditions.now() + wait > deadline:
         error.add_note(
             f"Not repeated: the wait of {wait:g} s ends after the {conditions.timeout.total:g} s "
