@@ -111,6 +111,12 @@ class Terminal(io.StringIO):
         return True
 
 
+def test_message_controls_no_terminal() -> None:
+    said = "the server says \x1b]52;c;aGk=\x07 and \x9b2J"
+    assert shown_on(Terminal(), said) == r"the server says \x1b]52;c;aGk=\x07 and \x9b2J"
+    assert shown_on(io.StringIO(), said) == said
+
+
 def test_terminal_gets_lines_of_whole_words_and_keeps_empty_ones() -> None:
     text = f"\n{'word ' * 30}end.\n  {'x' * 100}\n"
     shown = shown_on(Terminal(), text)

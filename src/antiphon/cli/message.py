@@ -112,7 +112,7 @@ def parameters(
         "messages": messages,
     }
     if arguments.system:
-        asked["system"] = arguments.system
+        asked["system"] = sendable(arguments.system)
     if arguments.temperature is not None:
         asked["temperature"] = arguments.temperature
     return asked
@@ -176,9 +176,14 @@ def writer(stream: Any) -> Callable[[str], None]:
     return write
 
 
+def sendable(text: str) -> str:
+    """Return a text that was typed as Unicode: bytes that are none of it become `\ufffd`."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _text(words: Sequence[str]) -> str:
     """Return what is asked: the words, and behind them the standard input if it is no terminal."""
-    parts = [" ".join(words)] if words and words != ["-"] else []
+    parts = [sendable(" ".join(words))] if words and words != ["-"] else []
     if not sys.stdin.isatty():
         raw = sys.stdin.buffer.read(LARGEST_INPUT + 1)
         if len(raw) > LARGEST_INPUT:

@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
+from antiphon.cli.talking.terminal_text import harmless
+
 PROGRAM = "antiphon"
 # The columns of a terminal.
 WIDTH = 80
@@ -44,11 +46,14 @@ def as_called(text: str, invoked: str | None = None, search_path: str | None = N
 def shown_on(stream: TextIO, text: str) -> str:
     """Return a message as a stream shows it: commands as the reader can call them.
 
-    A terminal gets lines of whole words. Elsewhere a message stays one line, for programs.
+    A terminal gets lines of whole words, and nothing that controls it. Elsewhere a message stays
+    one line, for programs.
     """
     called = as_called(text)
     if not stream.isatty():
         return called
+    # It may repeat what a server says, or a file is called.
+    called = harmless(called)
     return "\n".join(folded(line) for line in called.split("\n"))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from antiphon.cli.command import CommandError
 from antiphon.cli.talking import attachments
-from antiphon.cli.talking.attachments import file_block, image_block
+from antiphon.cli.talking.attachments import file_block, image_block, path_of
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 8
 
@@ -69,6 +69,14 @@ def test_missing_file_and_folder_are_told(tmp_path: Path) -> None:
         file_block(tmp_path / "missing")
     with pytest.raises(CommandError, match=r"Is a directory"):
         file_block(tmp_path)
+
+
+def test_path_that_is_none_is_told() -> None:
+    with pytest.raises(CommandError, match="no such home"):
+        path_of("~nobody-has-this-name/a.txt")
+    with pytest.raises(CommandError, match="zero byte"):
+        path_of("a\0b")
+    assert path_of("~/a.txt") == Path.home() / "a.txt"
 
 
 def test_large_file_is_refused_before_it_is_read(

@@ -36,7 +36,7 @@ class Stream:
         return Message(
             id="msg_1",
             model="m",
-            content=(TextBlock(text=text),),
+            content=(TextBlock(text=text),) if text else (),
             stop_reason="end_turn",
             stop_sequence=None,
             usage=Usage(input_tokens=10, output_tokens=5),
@@ -121,6 +121,37 @@ def test_question_without_an_answer_is_asked_again_or_replaced() -> None:
         [("user", "first")],
         [("user", "second")],
     ]
+
+
+def test_notes_control_no_terminal() -> None:
+    said = talk(Asked([[APIConnectionError("gone \x1b[2J")]]), "first", "/\x1b[2J")
+    assert "\x1b" not in said
+    assert r"gone \x1b[2J. /retry asks again." in said
+
+
+def test_conversation_survives_what_cannot_be_done() -> None:
+    asked = Asked([["one"]])
+    said = talk(asked, "/file ~nobody-has-this-name/a", "/save ~nobody-has-this-name/a", "a\udcffb")
+    assert said.count("no such home") == 2
+    assert roles(asked.requests[0]) == [("user", "a\ufffdb")]
+
+
+def test_question_goes_on_when_the_server_is_gone() -> None:
+    class Gone(Asked):
+        @property
+        def models(self) -> Any:
+            raise APIConnectionError("no server")
+
+    asked = Gone([["one"]])
+    said = talk(asked, "/model alias", "first")
+    assert "no server" in said
+    assert roles(asked.requests[0]) == [("user", "first")]
+
+
+def test_answer_of_nothing_is_no_turn() -> None:
+    asked = Asked([[], ["two"]])
+    talk(asked, "first", "second")
+    assert roles(asked.requests[1]) == [("user", "second")]
 
 
 def test_retry_takes_the_answer_away() -> None:

@@ -37,6 +37,17 @@ def file_block(path: Path) -> dict[str, Any]:
     return {"type": "document", "title": path.name, "source": source}
 
 
+def path_of(typed: str) -> Path:
+    """Return the path that a person typed; `~` is a home. Raises `CommandError`."""
+    try:
+        path = Path(typed).expanduser()
+    except RuntimeError as error:
+        raise CommandError(f"{typed}: there is no such home") from error
+    if "\0" in typed:
+        raise CommandError("a path has no zero byte")
+    return path
+
+
 def image_block(path: Path) -> dict[str, Any]:
     """Return the block of a picture: PNG, JPEG, GIF or WebP. Raises `CommandError`."""
     data = _read(path)

@@ -90,6 +90,8 @@ class Connection(msgspec.Struct, frozen=True):
             near = get_close_matches(wanted, ids, 1, 0.5)
             meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(ids)}"
             raise CommandError(f"there is no model {shortened(wanted)!r}; {meant}") from error
+        except APIError as error:
+            raise CommandError(told(error)) from error
         return Model(found.id, found.max_input_tokens, found.max_tokens)
 
 

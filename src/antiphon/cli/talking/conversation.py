@@ -4,13 +4,12 @@ import argparse
 from collections.abc import Callable
 from contextlib import suppress
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, Final
 
 from antiphon.cli.command import CommandError
-from antiphon.cli.message import parameters
+from antiphon.cli.message import parameters, sendable
 from antiphon.cli.new_file import new_file
-from antiphon.cli.talking.attachments import file_block, image_block
+from antiphon.cli.talking.attachments import file_block, image_block, path_of
 from antiphon.cli.talking.connection import Connection, Model, told
 from antiphon.cli.talking.lines import Lines
 from antiphon.cli.talking.terminal_text import DIM, PLAIN, MarkdownWriter, harmless
@@ -69,7 +68,7 @@ class Conversation:
 
     def run(self) -> int:
         """Talk until the end; return the status of the command."""
-        self._note(f"{harmless(self._model.id)}. /help says what can be typed; Ctrl-D ends.")
+        self._note(f"{self._model.id}. /help says what can be typed; Ctrl-D ends.")
         interrupted = False
         while True:
             try:
@@ -88,7 +87,7 @@ class Conversation:
             interrupted = False
             if turn.strip() in _ENDS:
                 break
-            self._take(turn)
+            self._take(sendable(turn))
         if self._used.answers:
             self._note(self._used.summary())
         return 0
@@ -98,15 +97,15 @@ class Conversation:
         stripped = turn.strip()
         if not stripped:
             return
-        if stripped.startswith("/") and not stripped.startswith("//"):
-            word, _, rest = stripped.partition(" ")
-            try:
+        try:
+            if stripped.startswith("/") and not stripped.startswith("//"):
+                word, _, rest = stripped.partition(" ")
                 self._command(word, rest.strip())
-            except CommandError as error:
-                self._note(str(error))
-            return
-        # Two slashes begin a question that begins with one.
-        self._question(stripped[1:] if stripped.startswith("//") else turn)
+            else:
+                # Two slashes begin a question that begins with one.
+                self._question(stripped[1:] if stripped.startswith("//") else turn)
+        except CommandError as error:
+            self._note(str(error))
 
     def _command(self, word: str, rest: str) -> None:  # noqa: C901 - one line for each
         if word == "/help":
@@ -118,7 +117,7 @@ class Conversation:
         elif word == "/system":
             if rest:
                 self._arguments.system = rest
-            self._note(harmless(self._arguments.system or "The model is told nothing before."))
+            self._note(self._arguments.system or "The model is told nothing before.")
         elif word in {"/file", "/image"}:
             self._attach_path(word, rest)
         elif word == "/retry":
@@ -137,24 +136,23 @@ class Conversation:
             near = get_close_matches(word, COMMANDS, 1, 0.5)
             meant = f"did you mean {near[0]}?" if near else "/help lists what there is"
             raise CommandError(
-                f"there is no {harmless(word[:40])}; {meant} A question that begins with a slash "
-                "has two"
+                f"there is no {word[:40]}; {meant} A question that begins with a slash has two"
             )
 
     def _choose_model(self, wanted: str) -> None:
         if wanted:
             self._model = self._connection.model(wanted)
             self._arguments.model = self._model.id
-            self._note(f"{harmless(self._model.id)} answers from here on.")
+            self._note(f"{self._model.id} answers from here on.")
             return
         for model in self._connection.models:
             mark = "*" if model.id == self._model.id else " "
-            self._note(f"{mark} {harmless(model.id)}")
+            self._note(f"{mark} {model.id}")
 
     def _attach_path(self, word: str, rest: str) -> None:
         if not rest:
             raise CommandError(f"{word} needs the path of a file")
-        path = Path(rest).expanduser()
+        path = path_of(rest)
         self._attached.append(file_block(path) if word == "/file" else image_block(path))
         self._note(f"{path.name} goes with the next question.")
 
@@ -214,7 +212,8 @@ class Conversation:
             self._keep("".join(came))
             return
         self._end(shown)
-        self._messages.append({"role": "assistant", "content": message.content})
+        if message.content:  # a server takes no turn of nothing
+            self._messages.append({"role": "assistant", "content": message.content})
         dollars = self._connection.dollars(asked["model"], message)
         self._used.add(message.usage, self._now() - begun, dollars)
         if why := _CUT.get(message.stop_reason or ""):
@@ -232,7 +231,7 @@ class Conversation:
     def _save(self, rest: str) -> None:
         if not rest:
             raise CommandError("/save needs the name of a new file")
-        path = Path(rest).expanduser()
+        path = path_of(rest)
         try:
             with new_file(path) as file:
                 file.write(transcript(self._messages).encode())
@@ -242,6 +241,7 @@ class Conversation:
 
     def _note(self, text: str) -> None:
         with suppress(BrokenPipeError):
+            text = harmless(text)
             self._write(f"{DIM}{text}{PLAIN}\n" if self._styled else f"{text}\n")
 
 
