@@ -285,3 +285,69 @@ def test_any_bytes_survive_the_file(
 def test_words_that_look_like_the_end_of_a_key_stay() -> None:
     text = "a task-oriented-things-of-every-day, sk-short and desk-lamps-of-the-whole-house"
     assert Secrets().removed({text: [text]}) == {text: [text]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"a":NaN}',
+        b'{"a":-Infinity}',
+        rb'{"a":"\ud800"}',
+        b"[" * 5000 + b"]" * 5000,
+        b"[" * 400 + b"]" * 400,
+        b'{"a":1' + b"0" * 400 + b"}",
+        b'{"a":' + b"9" * 5000 + b"}",
+    ],
+    ids=["nan", "infinity", "surrogate", "deep", "less deep", "large", "larger"],
+)
+def test_json_that_cannot_be_written_is_kept_as_it_came(path: Path, content: bytes) -> None:
+    secrets = Secrets()
+    asked = request_of("POST", "http://a/v1/messages", [], content, secrets)
+    told = {"content-type": "application/json"}
+    answer = answer_of(200, told.items(), [content], secrets, organization=False, cut=False)
+    write_tape(path, [Exchange(asked, answer)])
+    (read,) = read_tape(path)
+    assert b"".join(read.answer.content()) == content
+    assert canonical(read.request) == canonical(asked)
+
+
+@pytest.mark.parametrize("place", [0, 1, 9, 30])
+def test_secret_that_is_cut_into_chunks_comes_into_no_file(place: int) -> None:
+    text = f"my key is {KEY}, and my word is s3cret w/rd+ü".encode()
+    chunks = [text[: 10 + place], text[10 + place : -4], text[-4:]]
+    secrets = Secrets(["s3cret w/rd+ü"])
+    answer = answer_of(200, [], chunks, secrets, organization=False, cut=False)
+    assert b"".join(answer.content()) == b"my key is sk-removed, and my word is sk-removed"
+    assert answer_of(200, [], [b"a", b"b"], secrets, organization=False, cut=False).chunks == [
+        "a",
+        "b",
+    ]
+
+
+def test_secret_of_bytes_and_of_a_query_comes_into_no_file() -> None:
+    secrets = Secrets(["s3cret w/rd"])
+    asked = request_of(
+        "POST",
+        "http://a/v1/files?x=s3cret+w%2Frd",
+        [],
+        b"\xff s3cret w/rd " + KEY.encode(),
+        secrets,
+    )
+    assert asked.path == "/v1/files?x=sk-removed"
+    assert asked.body == {"base64": "/yBzay1yZW1vdmVkIHNrLXJlbW92ZWQ="}
+
+
+def test_file_that_cannot_be_written_leaves_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tape(path, [])
+    before = path.read_bytes()
+
+    def full(_: Path, _to: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        write_tape(path, [])
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    assert path.read_bytes() == before

@@ -24,6 +24,7 @@ _SECRET_HEADERS: Final = frozenset({"x-api-key", "authorization", "cookie", "pro
 _KEY: Final = re.compile(r"(?<![A-Za-z0-9_-])sk-[A-Za-z0-9_-]{20,}")
 _BOUNDARY: Final = re.compile(r'boundary="?([^";,]+)"?')
 _SHORTEST_SECRET = 8
+_DEEPEST = 64
 
 
 class CassetteError(ValueError):
@@ -93,11 +94,23 @@ class Secrets:
             for secret in self._values:
                 value = value.replace(secret, REMOVED)
             return _KEY.sub(REMOVED, value)
+        if isinstance(value, bytes):  # each byte is a character here, and all become bytes again
+            hidden: str = self._encoded().removed(value.decode("latin-1"))
+            return hidden.encode("latin-1")
         if isinstance(value, Mapping):
             return {self.removed(name): self.removed(one) for name, one in value.items()}
         if isinstance(value, list | tuple):
             return [self.removed(one) for one in value]
         return value
+
+    def of_chunks(self, chunks: Sequence[bytes]) -> list[bytes]:
+        """Return chunks in which no secret is; one that has a cut in it makes them one chunk."""
+        each = [bytes(self.removed(one)) for one in chunks]
+        whole = bytes(self.removed(b"".join(chunks)))
+        return each if whole == b"".join(each) else [whole]
+
+    def _encoded(self) -> "Secrets":
+        return Secrets(value.encode().decode("latin-1") for value in self._values)
 
 
 def request_of(
@@ -106,7 +119,8 @@ def request_of(
     """Return what is compared of a request. The server that it goes to is not."""
     secrets.learn(headers)
     parts = urlsplit(url)
-    query = urlencode(sorted(parse_qsl(parts.query, keep_blank_values=True)))
+    pairs = secrets.removed(parse_qsl(parts.query, keep_blank_values=True))
+    query = urlencode(sorted(map(tuple, pairs)))
     told = {name.lower(): value for name, value in headers}
     kind = told.get("content-type", "")
     if found := _BOUNDARY.search(kind):
@@ -115,7 +129,9 @@ def request_of(
         told["content-type"] = _BOUNDARY.sub("boundary=boundary", kind)
     asked = {name: told[name] for name in _ASKED if name in told}
     path = f"{parts.path}?{query}" if query else parts.path
-    return TapeRequest(method, secrets.removed(path), asked, secrets.removed(_json_or_text(body)))
+    return TapeRequest(
+        method, secrets.removed(path), asked, secrets.removed(_json_or_text(body, secrets))
+    )
 
 
 def answer_of(  # noqa: PLR0913 - what an answer is made of
@@ -137,12 +153,11 @@ def answer_of(  # noqa: PLR0913 - what an answer is made of
     }
     if not cut and "json" in told.get("content-type", ""):
         whole = b"".join(chunks)
-        body = _json_or_text(whole)
+        body = _json_or_text(whole, secrets)
         if body is not None and not isinstance(body, str | bytes):
             return TapeAnswer(status, told, body=secrets.removed(body))
-    return TapeAnswer(
-        status, told, chunks=[secrets.removed(_text_of(one)) for one in chunks], cut=cut
-    )
+    kept = [_text_of(one) for one in secrets.of_chunks(chunks)]
+    return TapeAnswer(status, told, chunks=kept, cut=cut)
 
 
 def read_tape(path: Path) -> list[Exchange]:
@@ -178,8 +193,12 @@ def write_tape(path: Path, exchanges: Sequence[Exchange]) -> None:
     lines += [_compact(msgspec.to_builtins(one)) for one in exchanges]
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.new")
-    unfinished.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    unfinished.replace(path)
+    try:
+        unfinished.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        unfinished.replace(path)
+    except OSError:  # as of a full disk
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def _compact(value: Any) -> str:
@@ -192,13 +211,27 @@ def canonical(request: TapeRequest) -> str:
     return json.dumps(parts, sort_keys=True, separators=(",", ":"))
 
 
-def _json_or_text(content: bytes) -> Any:
+def _json_or_text(content: bytes, secrets: Secrets) -> Any:
+    """Return a body as JSON, if what is written of it reads the same."""
     if not content:
         return None
     try:
-        return json.loads(content)
-    except ValueError:
-        return _text_of(content)
+        value = json.loads(content)
+        if not _is_deep(value) and msgspec.json.decode(_compact(value).encode()) == value:
+            return value
+    except (ValueError, RecursionError):
+        pass
+    return _text_of(secrets.removed(content))
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST):
+        inner = [one.values() if isinstance(one, dict) else one for one in level]
+        level = [item for one in inner for item in one if isinstance(item, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def _text_of(content: bytes) -> Any:
