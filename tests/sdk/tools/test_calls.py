@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from antiphon.sdk.tools.async_calls import run_calls_async
-from antiphon.sdk.tools.calls import run_calls
+from antiphon.sdk.tools.calls import MOST_TOGETHER, run_calls
 from antiphon.sdk.tools.definition import tool
 from antiphon.sdk.tools.loop import ToolLoop
 from antiphon.sdk.tools.options import RunOptions
@@ -306,3 +307,55 @@ def test_interrupt_is_no_result(count: int) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         run_blocking([call(stop)] * count, {})
+
+
+@BOTH
+def test_as_many_calls_as_a_model_likes_run_a_few_at_a_time(run: Run) -> None:
+    lock, running, most = threading.Lock(), 0, 0
+
+    @tool
+    def count(number: int) -> int:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        with lock:
+            running -= 1
+        return number
+
+    results = run([call(count, number=number) for number in range(300)], {})
+    assert [one.content for one in results] == [str(number) for number in range(300)]
+    assert most <= MOST_TOGETHER
+
+
+@BOTH
+def test_tool_that_finds_nothing_in_an_iterator_fails(run: Run) -> None:
+    @tool
+    def first(of: list[str]) -> str:
+        return next(iter(of))
+
+    results = run([call(first, of=["a"]), call(first, of=[])], {})
+    assert results[0].content == "a"
+    assert results[1].is_error
+    assert "StopIteration" in results[1].content
+
+
+def test_tool_that_waits_for_what_was_cancelled_fails_alone() -> None:
+    @tool
+    async def waits(for_it: bool) -> str:
+        if for_it:
+            inner = asyncio.ensure_future(asyncio.sleep(100))
+            inner.cancel()
+            await inner
+        return "done"
+
+    results = run_on_a_loop([call(waits, for_it=True), call(waits, for_it=False)], {})
+    assert [one.content for one in results] == ["RuntimeError: the tool was cancelled", "done"]
+
+
+def test_result_that_is_no_unicode_can_be_sent() -> None:
+    content = [{"type": "text", "text": "a\udcffb\U0001f600"}]
+    for told in ("a\udcffb\U0001f600", content):
+        sent = ToolResult(call=call(echo, text=""), content=told).to_dict()
+        assert "a\\ufffdb\\U0001f600" in ascii(sent["content"])
+        msgspec.json.encode(sent)

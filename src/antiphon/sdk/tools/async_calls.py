@@ -7,7 +7,7 @@ import inspect
 import time
 from typing import Any
 
-from antiphon.sdk.tools.calls import ended, late, refusal, replaced
+from antiphon.sdk.tools.calls import MOST_TOGETHER, ended, late, refusal, replaced
 from antiphon.sdk.tools.loop import ToolLoop
 from antiphon.sdk.tools.options import RunOptions
 from antiphon.sdk.tools.results import ToolCall, ToolResult, content_of
@@ -45,8 +45,14 @@ async def _answer(value: Any) -> Any:
 async def _run(calls: list[ToolCall], options: RunOptions) -> list[ToolResult]:
     if not options.get("parallel_calls", True):
         return [await _run_call(one, options) for one in calls]
+    free = asyncio.Semaphore(MOST_TOGETHER)
+
+    async def in_turn(call: ToolCall) -> ToolResult:
+        async with free:
+            return await _run_call(call, options)
+
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_run_call(one, options)) for one in calls]
+        tasks = [group.create_task(in_turn(one)) for one in calls]
     return [task.result() for task in tasks]
 
 
@@ -61,10 +67,29 @@ async def _run_call(call: ToolCall, options: RunOptions) -> ToolResult:
         if isinstance(error, TimeoutError) and timeout.expired():
             return late(call, seconds)
         return ended(call, error, begun, tracebacks=options.get("tracebacks", False))
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # It was not this task that was cancelled, but something that the tool waited for.
+        return ended(call, RuntimeError("the tool was cancelled"), begun, tracebacks=False)
     return ToolResult(call=call, content=content, seconds=time.monotonic() - begun)
 
 
 async def _called(call: ToolCall) -> Any:
     if call.tool.is_async:
         return await call.tool.call(call.input)
-    return await _answer(await asyncio.to_thread(call.tool.call, call.input))
+    value, error = await asyncio.to_thread(_outcome, call)
+    if error is not None:
+        raise error
+    return await _answer(value)
+
+
+def _outcome(call: ToolCall) -> tuple[Any, Exception | None]:
+    """Run a call in a thread. A `StopIteration` that a future is given ends no wait for it."""
+    try:
+        return call.tool.call(call.input), None
+    except StopIteration as error:
+        wrapped = RuntimeError("the tool raised StopIteration")
+        wrapped.__cause__ = error
+        return None, wrapped

@@ -13,6 +13,8 @@ from antiphon.sdk.tools.loop import ToolLoop
 from antiphon.sdk.tools.options import RunOptions
 from antiphon.sdk.tools.results import ToolCall, ToolError, ToolResult, content_of, failed
 
+MOST_TOGETHER = 32
+"""The most calls that run at once. A model may ask for as many as it likes."""
 REFUSED = "The user has refused this call."
 
 
@@ -64,11 +66,11 @@ def _run(calls: list[ToolCall], options: RunOptions) -> list[ToolResult]:
     if not together and timeout is None:
         # In the thread of the caller: an interrupt reaches the tool, and so do its own locals.
         return [run_call(one, tracebacks=tracebacks) for one in calls]
-    if together:
-        return _collected([_Thread(one, tracebacks=tracebacks) for one in calls], timeout)
+    most = MOST_TOGETHER if together else 1
     results: list[ToolResult] = []
-    for one in calls:
-        results.extend(_collected([_Thread(one, tracebacks=tracebacks)], timeout))
+    for at in range(0, len(calls), most):
+        threads = [_Thread(one, tracebacks=tracebacks) for one in calls[at : at + most]]
+        results.extend(_collected(threads, timeout))
     return results
 
 

@@ -59,8 +59,19 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
         """Return the `tool_result` block."""
         block: dict[str, Any] = {"type": "tool_result", "tool_use_id": self.call.id}
         if self.content is not None:
-            block["content"] = self.content
+            block["content"] = _sendable(self.content)
         return {**block, "is_error": True} if self.is_error else block
+
+
+def _sendable(content: Any) -> Any:
+    """Return a content with `\ufffd` for what is no Unicode, as names of files may be."""
+    if isinstance(content, str):
+        return content.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(content, Mapping):
+        return {name: _sendable(one) for name, one in content.items()}
+    if isinstance(content, list | tuple):
+        return [_sendable(one) for one in content]
+    return content
 
 
 def content_of(value: Any) -> Any:
