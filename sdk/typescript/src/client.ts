@@ -208,7 +208,7 @@ export class Antiphon {
     const conditions = {
       fetch: this.#fetch,
       fetchOptions: this.#options.fetchOptions ?? {},
-      timeout: options.timeout === undefined ? this.timeout : options.timeout,
+      timeout: options.timeout === undefined ? this.timeout : orDefault(options.timeout),
       maxRetries: options.maxRetries ?? this.maxRetries,
       clock: this.clock,
       random: this.random,
@@ -234,10 +234,19 @@ export class Antiphon {
         "no key: give `apiKey` to the client, or set ANTIPHON_API_KEY (or ANTHROPIC_API_KEY)",
       );
     }
-    const json =
-      body && JSON.stringify(options.extraBody ? { ...body, ...options.extraBody } : body);
+    const json = body && jsonOf(options.extraBody ? { ...body, ...options.extraBody } : body);
     return { method, url: this.baseURL + target, headers, body: form ?? json };
   }
+}
+
+/** Return JSON. Throws `TypeError` for a number that is none: `null` asks for the default. */
+function jsonOf(value: object): string {
+  const written = JSON.stringify(value);
+  if (!written.includes("null")) return written;
+  return JSON.stringify(value, (name, item: unknown) => {
+    if (typeof item !== "number" || Number.isFinite(item)) return item;
+    throw new TypeError(`the value of \`${name}\` is no finite number, which JSON does not have`);
+  });
 }
 
 function orDefault(ms: number | null | undefined): number | null {
@@ -247,8 +256,16 @@ function orDefault(ms: number | null | undefined): number | null {
 }
 
 function addressOf(said: string): string {
+  const [, shown] = /^(?:[^/?#]*:\/\/)?[^/?#]*@(.*)$/s.exec(said) ?? [];
+  // `fetch` refuses credentials, and shows them.
+  if (shown !== undefined) {
+    throw new TypeError(`baseURL has a name or a password before "${shown}"; give the key apart`);
+  }
   if (!/^https?:\/\//.test(said)) {
     throw new TypeError(`baseURL is "${said}"; it begins with http:// or https://`);
+  }
+  if (/[?#]/.test(said)) {
+    throw new TypeError(`baseURL is "${said}"; paths follow it, so it has no ? and no #`);
   }
   return said.replace(/\/+$/, "").replace(/\/v1$/, "");
 }

@@ -15,6 +15,9 @@ import {
 import type { Logger } from "./log.ts";
 import { mayPass, pauseMs } from "./retries.ts";
 
+/** A server that asks for a longer wait is not waited for, whatever bounds the call has. */
+const LONGEST_PAUSE_MS = 86_400_000;
+
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
 /** One request. Its body is whole, so it can be sent again. */
@@ -120,6 +123,9 @@ export async function exchange<T>(
     const { headers, again, fail } = outcome;
     if (!again || retries >= maxRetries) throw fail();
     const pause = pauseMs(headers, retries, clock.wall(), conditions.random());
+    if (pause > LONGEST_PAUSE_MS) {
+      throw fail(`. Not repeated: the server asks for a wait of ${pause / 1000} s`);
+    }
     if (clock.now() + pause > deadline) {
       const seconds = `${pause / 1000} s ends after the ${(timeout ?? 0) / 1000} s`;
       throw fail(`. Not repeated: the wait of ${seconds} that the call may take (\`timeout\`)`);

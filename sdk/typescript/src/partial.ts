@@ -16,11 +16,44 @@ export function partialJson(text: string): unknown {
   return value === NOTHING ? undefined : value;
 }
 
-/** Return a whole JSON text as the input of a tool, which is an object. */
+/** The name of an input that is none: its value is what the model wrote. */
+export const INVALID_JSON = "INVALID_JSON";
+
+/**
+ * Return what a model wrote as the input of a tool, which is an object.
+ *
+ * Of one that was cut off, as at `max_tokens`, there is the part that is certain; one that is no
+ * JSON is `{ INVALID_JSON: text }`.
+ */
 export function inputOf(text: string): Record<string, unknown> {
   if (!text) return {};
-  const value: unknown = JSON.parse(text);
-  return isRecord(value) ? value : {};
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    value = partialInput(text);
+  }
+  return isRecord(value) ? value : { [INVALID_JSON]: text };
+}
+
+/** Return the certain part of an input that is not whole; `undefined` if nothing is certain. */
+export function inputSoFar(text: string): unknown {
+  try {
+    return partialJson(text);
+  } catch {
+    return { [INVALID_JSON]: text };
+  }
+}
+
+/** Return the certain part of an input, or `null` if it is not the beginning of one. */
+function partialInput(text: string): unknown {
+  try {
+    const reader = new Reader(text);
+    const value = reader.value();
+    return reader.isAtEnd ? value : null;
+  } catch {
+    return null; // A word that is none, or deeper than the stack.
+  }
 }
 
 class Reader {
@@ -29,6 +62,10 @@ class Reader {
 
   constructor(text: string) {
     this.#text = text;
+  }
+
+  get isAtEnd(): boolean {
+    return this.#next() === "";
   }
 
   value(): unknown {

@@ -18,6 +18,11 @@ export class EventDecoder {
     return this.#read(this.#utf8.decode(bytes, { stream: true }));
   }
 
+  /** Return the data of an event that was left without its last line break. */
+  end(): string[] {
+    return this.#read("\n\n");
+  }
+
   #read(text: string): string[] {
     const events: string[] = [];
     let start = 0;

@@ -1,9 +1,16 @@
 // A message as it is made: its events one by one, its texts, and the whole at the end.
 
 import type { Clock } from "./clock.ts";
-import { APIConnectionError, APIConnectionTimeoutError, APIError, eventError } from "./errors.ts";
+import {
+  APIConnectionError,
+  APIConnectionTimeoutError,
+  APIError,
+  APIResponseValidationError,
+  eventError,
+  isRecord,
+} from "./errors.ts";
 import { type Ending, lost, type Reply, userAbort } from "./exchange.ts";
-import { Folded } from "./fold.ts";
+import { EventOrderError, Folded } from "./fold.ts";
 import { keepRequestId } from "./request_id.ts";
 import { EventDecoder } from "./sse.ts";
 import type { Message, MessageStreamEvent, TextCitation } from "./wire.ts";
@@ -12,6 +19,9 @@ type Reader = ReadableStreamDefaultReader<Uint8Array>;
 
 /** How long a connection may take to end behind its message. */
 const DRAIN_MS = 1000;
+
+/** What streams of another vocabulary end with; some proxies write it here as well. */
+const DONE = "[DONE]";
 
 /** What `on` tells of. Each is told when somebody reads the stream. */
 export interface Told {
@@ -200,24 +210,54 @@ export class MessageStream implements AsyncIterable<MessageStreamEvent> {
   /** Read one piece of the body; return whether it brought content. */
   async #readPiece(): Promise<boolean> {
     const { done, value } = await (this.#body as Reader).read();
-    if (done) {
-      throw new APIConnectionError("the stream ended before its message did", this.requestId);
-    }
     let hasContent = false;
-    for (const data of this.#decoder.push(value)) {
-      const event = JSON.parse(data) as MessageStreamEvent;
+    for (const data of done ? this.#decoder.end() : this.#decoder.push(value)) {
+      // Nothing is of the message behind its last event.
+      if (this.#isOver) break;
+      if (!data.trim() || data === DONE) continue;
+      const event = this.#decoded(data);
       if (event.type === "ping") continue;
       hasContent = true;
       this.#take(event);
       // A listener may have ended it.
       if (this.#means.ending.error) throw this.#means.ending.error;
     }
+    if (done && !this.#isOver) {
+      throw new APIConnectionError("the stream ended before its message did", this.requestId);
+    }
     return hasContent;
+  }
+
+  #decoded(data: string): MessageStreamEvent {
+    let event: unknown;
+    try {
+      event = JSON.parse(data);
+    } catch {
+      throw this.#invalid("an event is not JSON");
+    }
+    if (!isRecord(event) || typeof event.type !== "string") {
+      throw this.#invalid("an event is not an object with a type");
+    }
+    return event as unknown as MessageStreamEvent;
+  }
+
+  #invalid(why: string): APIResponseValidationError {
+    const { status } = (this.#reply as Reply<Response>).response;
+    return new APIResponseValidationError(
+      `the stream is none of the API: ${why}`,
+      status,
+      this.requestId,
+    );
   }
 
   #take(event: MessageStreamEvent): void {
     if (event.type === "error") throw eventError(event, (this.#reply as Reply<Response>).response);
-    this.#folded.add(event);
+    try {
+      this.#folded.add(event);
+    } catch (error) {
+      const isOrder = error instanceof EventOrderError;
+      throw this.#invalid(isOrder ? error.message : `${event.type} lacks what belongs to it`);
+    }
     if (event.type === "message_start") keepRequestId(this.snapshot as Message, this.requestId);
     for (const queue of this.#readers) queue.push(event);
     try {
