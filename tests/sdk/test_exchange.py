@@ -193,6 +193,18 @@ def test_total_bounds_each_wait_for_an_answer() -> None:
     assert sent[0].timeout is None
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_call_that_is_sent_on_is_not_followed(streamed: bool) -> None:
+    headers = Headers([("location", "http://user:s3cret@other/v1")])
+    sent_on = Opened(307, headers) if streamed else replace(answer(307), headers=headers)
+    with pytest.raises(antiphon.APIConnectionError) as caught:
+        drive([sent_on], streamed=streamed)
+    assert str(caught.value) == (
+        "POST /v1/messages: the server sends on with 307 to 'http://***@other/v1'; give that "
+        "address as `base_url`"
+    )
+
+
 def test_wait_that_ends_too_late_is_not_begun() -> None:
     with pytest.raises(antiphon.RateLimitError) as caught:
         drive([answer(429, retry_after="100")], total=60.0)

@@ -124,3 +124,18 @@ def test_level_that_is_none_changes_nothing(logger: logging.Logger) -> None:
     set_up("warn")
     set_up(None)
     assert logger.level == before
+
+
+def test_log_controls_no_terminal(logger: logging.Logger, caplog: pytest.LogCaptureFixture) -> None:
+    logger.setLevel(logging.DEBUG)
+    hostile = "a\x9b2J\x1b[2J\nb"
+    headers = {"request-id": hostile, "server": hostile}
+    chunks = (frames(events_of("Hi")),)
+    client = client_of(Reply(200, headers, json=message_json()), Reply(200, headers, chunks=chunks))
+    client.messages.create(**ASKED)
+    with client.messages.stream(**ASKED) as stream:
+        stream.until_done()
+    assert len(caplog.messages) == 3
+    for message in caplog.messages:
+        assert message.isprintable()
+        assert r"a\x9b2J\x1b[2J\nb" in message

@@ -459,3 +459,25 @@ def test_forgotten_async_stream_needs_no_loop(recwarn: pytest.WarningsRecorder) 
     del left
     gc.collect()
     assert not recwarn.list
+
+
+class FailingObserver:
+    def before(self, _call: Any, _attempt: int) -> float:
+        return 0.0
+
+    def after(self, _call: Any, _attempt: int, _outcome: Any) -> None:
+        raise LookupError("an observer fails")
+
+
+def test_stream_that_an_observer_fails_at_is_closed() -> None:
+    client, reply = client_of(frames(EVENTS), observers=[FailingObserver()])
+    with pytest.raises(LookupError):
+        client.messages.create(stream=True, **ASKED)
+    assert reply.closed
+
+
+def test_async_stream_that_an_observer_fails_at_is_closed() -> None:
+    client, reply = async_client_of(frames(EVENTS), observers=[FailingObserver()])
+    with pytest.raises(LookupError):
+        asyncio.run(client.messages.create(stream=True, **ASKED))
+    assert reply.closed

@@ -169,6 +169,11 @@ class AsyncClient:
                 step = steps.send(outcome)
             except StopIteration as ended:
                 return ended.value, stream
+            except BaseException:
+                # A stream that is refused, or one that an observer fails at.
+                if stream is not None:
+                    stream.close()
+                raise
             if isinstance(step, Pause):
                 await self._sleep(step.seconds)
                 outcome = None

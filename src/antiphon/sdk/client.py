@@ -198,6 +198,12 @@ class Client:
                     outcome, stream = send(self.transport, step)
         except StopIteration as ended:
             return ended.value, stream
+        except BaseException:
+            # A stream that is refused, or one that an observer fails at.
+            if stream is not None:
+                with suppress(TransportError):
+                    stream.close()
+            raise
 
     def cost(self, message: Message, prices: Mapping[str, Price] | None = None) -> Cost:
         """Return what a message costs, exactly (`antiphon.sdk.cost`). Nothing is asked for."""

@@ -27,9 +27,16 @@ from antiphon.sdk.errors import (
     APITimeoutError,
     class_of,
 )
-from antiphon.transport.base import Headers, HttpRequest, TransportError, TransportTimeout
+from antiphon.transport.base import (
+    Headers,
+    HttpRequest,
+    TransportError,
+    TransportTimeout,
+    without_userinfo,
+)
 
 T = TypeVar("T")
+REDIRECTS_FROM = 300
 ERRORS_FROM = 400
 RETRIED = frozenset({408, 409, 429})
 RETRIED_FROM = 500
@@ -159,6 +166,8 @@ def exchange(
         for observer in conditions.observers:
             observer.after(call, attempt, outcome)
         if not isinstance(outcome, TransportError) and outcome.status < ERRORS_FROM:
+            if outcome.status >= REDIRECTS_FROM:
+                raise _redirected(call, outcome)
             if attempt and isinstance(outcome, Answer):
                 return msgspec.structs.replace(outcome, retries=attempt)
             return outcome
@@ -235,6 +244,15 @@ def _refuse_late(
             "that the call may take (`timeout`)."
         )
         raise error
+
+
+def _redirected(call: Call[Any], outcome: Answer | Opened) -> APIError:
+    """Return the error of a call that is sent on: the key would go along, so it is not."""
+    place = without_userinfo(outcome.headers.get("location") or "")
+    return APIConnectionError(
+        f"{call.method} {call.path}: the server sends on with {outcome.status}"
+        f"{f' to {place[:200]!r}' if place else ''}; give that address as `base_url`"
+    )
 
 
 def _cause(outcome: Outcome) -> TransportError | None:

@@ -40,7 +40,7 @@ class CallLog:
             what += f", attempt {attempt + 1}"
         if not isinstance(outcome, TransportError) and logger.isEnabledFor(LEVELS["debug"]):
             what += f"; headers: {shown(outcome.headers)}"
-        logger.log(level, "%s", what)
+        logger.log(level, "%s", _harmless(what))
 
     def ended(self, call: Call[Any], stream: StreamEnd) -> None:
         level = LEVELS["debug" if stream.error is None else "info"]
@@ -51,14 +51,20 @@ class CallLog:
         if stream.error is not None:
             how = f"failed ({type(stream.error).__name__})"
         told = f"{call.method} {call.path}: the stream{_request(stream.headers)} {how}"
-        logger.log(level, "%s after %.3f s", told, stream.elapsed)
+        logger.log(level, "%s after %.3f s", _harmless(told), stream.elapsed)
 
 
 def shown(headers: Headers) -> str:
     """Return headers as one text, without secrets."""
     return ", ".join(
-        f"{name}: {'<redacted>' if name in SECRET else value}" for name, value in headers.items()
+        f"{name}: {'<redacted>' if name in SECRET else _harmless(value)}"
+        for name, value in headers.items()
     )
+
+
+def _harmless(text: str) -> str:
+    """Return a text of a server without what controls a terminal, which shows the log."""
+    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def set_up(level: str | None) -> None:
