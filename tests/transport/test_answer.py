@@ -214,3 +214,17 @@ def test_headers_have_no_case_and_repeated_ones_are_joined() -> None:
 def test_no_bytes_do_anything_but_answer_or_be_refused(raw: bytes, headed: bool) -> None:
     with contextlib.suppress(ProtocolError):
         read(b"HTTP/1.1 200 OK\r\n" + raw if headed else raw, ends=True)
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("place", ["on_message_begin", "on_header", "on_body"])
+def test_interrupt_in_the_middle_of_an_answer_is_no_fault_of_it(
+    interrupt: type[BaseException], place: str
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise interrupt
+
+    reader = type("Interrupted", (AnswerReader,), {place: interrupted})()
+    reader.begin("GET")
+    with pytest.raises(interrupt):
+        reader.feed(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nab")

@@ -169,6 +169,9 @@ class AnswerReader:
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            inner = error.__context__
+            if inner is not None and not isinstance(inner, Exception):
+                raise inner from None  # an interrupt that came while the parser called back
             if self.complete and self._fault is None:
                 self.excess = True
                 return

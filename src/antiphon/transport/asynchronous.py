@@ -164,6 +164,7 @@ class AsyncAnswer(Head):
         self._pool.give_back(link)
 
     def __del__(self) -> None:
-        link, self._link = self._link, None
+        link = getattr(self, "_link", None)  # its making may have been interrupted
         if link is not None:
+            self._link = None
             self._pool.forget(link)

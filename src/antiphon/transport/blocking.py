@@ -278,7 +278,8 @@ class Answer(Head):
         self._connections.give_back(channel)
 
     def __del__(self) -> None:
-        self.close()
+        if hasattr(self, "_channel"):  # its making may have been interrupted
+            self.close()
 
 
 def _condition() -> threading.Condition:
