@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import json
 import threading
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from typing import Any
 import anthropic
 import httpx2
 import pytest
+from msgspec import structs
 
 from antiphon import testing
 from antiphon.settings import SettingsError
@@ -229,3 +231,42 @@ async def test_application_answers_a_client_that_calls_one(server: Server) -> No
         page = await client.models.list(limit=1)
     assert [one.id for one in page.data] == ["scripted"]
     assert server.requests.last.query == "limit=1"
+
+
+@pytest.mark.parametrize(
+    "header", [("x-mine", "a\r\nb: c"), ("x-mine", "\N{EURO SIGN}"), ("not a name", "a")]
+)
+def test_request_that_no_network_would_carry_is_refused(
+    server: Server, header: tuple[str, str]
+) -> None:
+    sent = structs.replace(request(server, body=HELLO), headers=(header,))
+    with pytest.raises(ValueError, match="header"):
+        server.transport().open(sent, connect_timeout=None, timeout=10)
+    with pytest.raises(ValueError, match="header"):
+        asyncio.run(server.async_transport().open(sent, connect_timeout=None, timeout=10))
+
+
+def test_call_from_the_servers_own_loop_is_told_so(server: Server) -> None:
+    client, errors = server.client(max_retries=0, timeout=60), []
+
+    def asks_again(_: object) -> str:
+        try:
+            client.models.list()
+        except RuntimeError as error:
+            errors.append(str(error))
+        return "after all"
+
+    server.answers(asks_again)
+    assert said(server) == "after all"
+    assert errors == ["a function of the test runs in the loop of the server"]
+
+
+def test_asynchronous_stream_that_is_forgotten_is_cancelled(server: Server) -> None:
+    async def forget() -> None:
+        stream = await async_opened(server, stream=True)
+        await stream.read_chunk(10)
+
+    slowly(server)
+    asyncio.run(forget())
+    gc.collect()
+    assert server.requests[-1].left.wait(10)

@@ -21,6 +21,8 @@ from antiphon.transport.base import (
     TransportError,
     TransportTimeout,
 )
+from antiphon.transport.requests import HeadWriter
+from antiphon.transport.targets import parse_target
 
 HOST: Final = "antiphon.testing"
 BASE_URL: Final = f"http://{HOST}"
@@ -130,11 +132,15 @@ class Call:
             self._inbox.put(message)
 
 
-def _check_url(url: str) -> None:
-    if urlsplit(url).netloc != HOST:
+def _check(request: HttpRequest) -> None:
+    """Refuse what would not be one request over a network. Raises `ValueError`, `ConnectError`."""
+    target = parse_target(request.url)
+    if target.host != HOST:
         raise ConnectError(
-            f"this transport reaches the server for tests alone, at {BASE_URL}, and not {url[:200]}"
+            f"this transport reaches the server for tests alone, at {BASE_URL}, and not "
+            f"{str(target.origin)[:200]}"
         )
+    HeadWriter().write(request, target)
 
 
 class _Body:
@@ -175,6 +181,11 @@ class _Body:
         if not self._over and self._error is None:
             self._error = ConnectionLost("the answer was closed")
             self._call.hang_up()
+
+    def __del__(self) -> None:
+        # One that is forgotten costs its connection, as over a network.
+        if hasattr(self, "_error"):
+            self.close()
 
 
 class _Queue:
@@ -231,7 +242,10 @@ class InProcess:
     ) -> ResponseStream:
         """As in `Transport`; nothing is connected, so `connect_timeout` bounds nothing."""
         del connect_timeout
-        _check_url(request.url)
+        _check(request)
+        if asyncio._get_running_loop() is self._loop:  # noqa: SLF001 - documented, raises nothing
+            # It would wait for itself.
+            raise RuntimeError("a function of the test runs in the loop of the server")
         inbox = _Queue()
         call = Call(self._app, request, inbox)
         call.start(self._loop)
@@ -322,7 +336,7 @@ class AsyncInProcess:
     ) -> AsyncResponseStream:
         """As in `AsyncTransport`; nothing is connected, so `connect_timeout` bounds nothing."""
         del connect_timeout
-        _check_url(request.url)
+        _check(request)
         inbox = _LoopQueue()
         call = Call(self._app, request, inbox)
         call.start(self._loop)
