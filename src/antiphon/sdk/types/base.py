@@ -46,7 +46,7 @@ class Part:
         self._whole, self._name, self._index = whole, name, index
 
     def value(self) -> Any:
-        found = value_of(self._whole).get(self._name, {})  # nothing, of one that did not come
+        found = value_of(self._whole)[self._name]
         return found if self._index is None else found[self._index]
 
 

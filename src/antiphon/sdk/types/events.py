@@ -8,8 +8,6 @@ What `messages.stream` adds to them is in `derived`.
 
 from typing import Any, ClassVar, Literal, TypeAlias
 
-import msgspec
-
 from antiphon.sdk.types.base import Answered, Unknown
 from antiphon.sdk.types.blocks import ContentBlock
 from antiphon.sdk.types.citations import TextCitation
@@ -157,8 +155,8 @@ class RawMessageDeltaEvent(
     relied = ("delta", "usage")
 
     type: ClassVar[Literal["message_delta"]] = "message_delta"
-    delta: MessageEnd = msgspec.field(default_factory=MessageEnd)
-    usage: MessageDeltaUsage = msgspec.field(default_factory=MessageDeltaUsage)
+    delta: MessageEnd = MessageEnd()
+    usage: MessageDeltaUsage = MessageDeltaUsage()
 
 
 class RawMessageStopEvent(

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import msgspec
-
 from antiphon.sdk.types.base import Answered
 from antiphon.sdk.types.blocks import ContentBlock, TextBlock, ToolUseBlock
 
@@ -98,7 +96,7 @@ class Message(Answered, kw_only=True, frozen=True):
     stop_reason: str | None = None
     stop_sequence: str | None = None
     stop_details: RefusalStopDetails | None = None
-    usage: Usage = msgspec.field(default_factory=Usage)
+    usage: Usage = Usage()
     container: Container | None = None
     diagnostics: Diagnostics | None = None
 
