@@ -65,7 +65,7 @@ class MapFile:
         self._name = "a temporary file" if path is None else os.fspath(path)
         self._descriptor = CLOSED
         self._held = bytearray()
-        self._end = 0
+        self._flushed = 0
         self._requests = array("q")
         self._results = array("q")
         self._result_parts = array("i")
@@ -183,21 +183,21 @@ class MapFile:
 
     def _write(self, line: Line) -> int:
         """Append a line; return where it stands."""
-        at = self._end
-        encoded = self._encoder.encode(line)
-        self._held += encoded
-        self._held += b"\n"
-        self._end += len(encoded) + 1
+        at = self._flushed + len(self._held)
+        self._held += self._encoder.encode(line) + b"\n"
         if len(self._held) >= HELD:
             self._flush()
         return at
 
     def _flush(self) -> None:
+        """Write what is held. After an error or an interrupt all of it is still held."""
         view = memoryview(bytes(self._held))
-        os.lseek(self._descriptor, self._end - len(view), os.SEEK_SET)
-        self._held.clear()
+        end, nothing = self._flushed + len(view), bytearray()
+        os.lseek(self._descriptor, self._flushed, os.SEEK_SET)
         while view:
             view = view[os.write(self._descriptor, view) :]
+        # No interrupt comes between two attributes that are set.
+        self._held, self._flushed = nothing, end
 
     def _line(self, at: int) -> Line:
         if self._held:
@@ -222,18 +222,18 @@ class MapFile:
             for line in file:
                 number += 1
                 if not line.endswith(b"\n"):
-                    os.ftruncate(self._descriptor, self._end)
+                    os.ftruncate(self._descriptor, self._flushed)
                     break
                 try:
-                    self._know(self._decoder.decode(line), self._end, first=number == 1)
+                    self._know(self._decoder.decode(line), self._flushed, first=number == 1)
                 except (msgspec.DecodeError, IndexError) as error:
                     raise MapFileError(
                         f"{self._name}: line {number} is none of the file of a map: {error}"
                     ) from error
-                self._end += len(line)
+                self._flushed += len(line)
 
     def _begin(self) -> None:
-        if not self._end:
+        if not self._flushed:
             self.header = Header(version=VERSION, id=self._new_id, server=self._server)
             self._write(self.header)
             self.sync()
