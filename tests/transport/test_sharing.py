@@ -235,6 +235,17 @@ def test_answer_that_is_forgotten_in_the_middle_of_anything_is_ended() -> None:
         assert connections._count == 0
 
 
+def fewest_queues(numbers: list[int]) -> int:
+    """Return into how many rising sequences numbers can be parted, at the least."""
+    ends: list[int] = []
+    for number in numbers:
+        behind = max((end for end in ends if end < number), default=None)
+        if behind is not None:
+            ends.remove(behind)
+        ends.append(number)
+    return len(ends)
+
+
 @pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
 def test_waiters_for_a_connection_are_served_in_turn(kind: str) -> None:
     limits = Limits(max_connections=2)
@@ -251,7 +262,9 @@ def test_waiters_for_a_connection_are_served_in_turn(kind: str) -> None:
     with raw_server(answering(SIZED)) as server, sender(kind, limits=limits) as sends:
         done = sends.run(several(server.url))
         assert sorted(done) == list(range(40))
-        assert all(abs(number - place) < 8 for place, number in enumerate(done))
+        # Each connection takes the first who waits, so each has done its own in their order. How
+        # quick it is beside the other one is not said.
+        assert fewest_queues(done) <= 2
         assert server.connections == 2
 
 
