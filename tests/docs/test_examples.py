@@ -61,6 +61,7 @@ NOT_RUN = {
     "vllm serve": "needs a GPU; tests/soak/test_vllm.py runs it without one",
     "for n in 0 1 2 3; do": "needs eight GPUs",
     "ray start": "needs several machines",
+    "pip install 'ray[serve]": "fetches from the package index; tests/soak/test_ray.py runs it",
     "from ray import": "needs several machines",
 }
 CONFIG = """
