@@ -1,3 +1,5 @@
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -226,10 +228,13 @@ def test_text_of_an_answer_that_is_not_streamed_is_one_piece() -> None:
     assert fold(events).content == (TextBlock(text="Hello you"),)
 
 
-def test_cost_of_an_answer_that_is_not_streamed_is_known_at_any_moment() -> None:
+@pytest.mark.parametrize("feed", [Assembly.feed, Assembly.gather])
+def test_cost_of_an_answer_that_is_not_streamed_is_known_at_any_moment(feed: Any) -> None:
     assembly = started_assembly(streamed=False)
-    assert assembly.feed(TextChunk("Hello", 2)) == []
+    assert feed(assembly, TextChunk("Hello", 2)) == []
     assert assembly.output_tokens == 2
+    assert feed(assembly, Finished(FinishReason.END_TURN))
+    assert assembly.ended
 
 
 PIECES = st.lists(
