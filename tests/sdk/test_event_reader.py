@@ -154,3 +154,10 @@ def test_event_without_an_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     assert reader.waiting == 95
     reader.feed(b"a" * 10)
     assert reader.fault == "an event has more than 100 bytes"
+
+
+def test_frame_with_two_events_does_not_stand_for_an_empty_one() -> None:
+    ping = b'data: {"type": "ping"}\n'
+    reader = EventReader()
+    assert reader.feed(ping + ping + b"\ndata:  \n\n") == []
+    assert reader.fault is not None

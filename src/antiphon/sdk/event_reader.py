@@ -107,8 +107,11 @@ class EventReader:
         self._begun = True
         if not texts:
             return []
+        joined = b"\n".join(texts)
+        if joined.count(b"\n") >= len(texts):  # a text of several lines
+            return self._one_by_one(texts)
         try:
-            events: list[StreamItem] = self._decode_lines(b"\n".join(texts))
+            events: list[StreamItem] = self._decode_lines(joined)
         except NOT_JSON:
             return self._one_by_one(texts)
         if len(events) != len(texts):  # a text of spaces is none

@@ -153,6 +153,15 @@ def lines(events: tuple[Any, ...]) -> str:
     return "\n".join(map(json.dumps, events))
 
 
+def test_frame_with_two_events_does_not_stand_for_an_empty_one() -> None:
+    two = "\n".join(json.dumps(one) for one in (piece(0, text="a"), {"type": "message_stop"}))
+    frames = [Frame("ping", two), Frame("ping", "")]
+    assert together(message(), frames, 2) == one_by_one(message(), frames)
+    two = "\n".join(json.dumps(delta(0, "stop", content=text)) for text in "ab")
+    frames = [Frame("message", two), Frame("message", "")]
+    assert together(chat(), frames, 2) == one_by_one(chat(), frames)
+
+
 @given(said(EVENTS), st.integers(1, 13))
 def test_events_that_come_together_say_the_same(frames: list[Frame], size: int) -> None:
     assert together(message(), frames, size) == one_by_one(message(), frames)

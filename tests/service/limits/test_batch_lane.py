@@ -313,17 +313,17 @@ async def test_interactive_request_never_waits_at_the_gate_for_batches() -> None
 
 async def test_batch_work_of_a_machine_begins_after_a_pause_of_interactive_requests() -> None:
     gate = Gate(concurrent=4, queued=0)
-    gate.batches.join(BatchLane(exclusive=True, quiet_s=0.08))
+    gate.batches.join(BatchLane(exclusive=True, quiet_s=0.4))
     batches = Batches(gate)
     await gate.enter()
     await batches.enter(2)
     gate.leave()
-    await anyio.sleep(0.05)
+    await anyio.sleep(0.25)
     await gate.enter()
     gate.leave()  # the pause begins anew
-    await anyio.sleep(0.05)
+    await anyio.sleep(0.25)
     assert batches.inside == []
-    await anyio.sleep(0.06)
+    await anyio.sleep(0.25)
     assert batches.inside == [0, 1]
 
 

@@ -136,8 +136,12 @@ class ChunkReader:
 
     def read_all(self, texts: Sequence[str]) -> list[Chunk] | None:
         """Return the chunks of events, one of each; `None` if they have to be read one by one."""
+        joined = "\n".join(texts)
+        if joined.count("\n") >= len(texts):
+            # A text of several lines: one with two chunks beside one with none would not be seen.
+            return None
         try:
-            chunks = self._decode("\n".join(texts))
+            chunks = self._decode(joined)
         except (msgspec.DecodeError, RecursionError):
             return None
         return chunks if len(chunks) == len(texts) else None

@@ -146,8 +146,12 @@ class Reader:
 
     def read_all(self, frames: Sequence[Frame]) -> list[Event] | None:
         """Return the events of frames, one of each; `None` if they have to be read one by one."""
+        joined = "\n".join([frame.data for frame in frames])
+        if joined.count("\n") >= len(frames):
+            # A frame of several lines: one with two events beside one with none would not be seen.
+            return None
         try:
-            events = self._events.decode_lines("\n".join([frame.data for frame in frames]))
+            events = self._events.decode_lines(joined)
         except (msgspec.DecodeError, RecursionError):
             return None
         # An event is known by its own type, so the names of the frames say nothing more.
