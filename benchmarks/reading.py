@@ -22,6 +22,7 @@ from antiphon.engines.upstream.messages_api.engine import open_messages_api
 from antiphon.wire.content import TextParam
 from benchmarks.report import Figure, Goal, command, finish, lay_out, positive
 from benchmarks.servers import HOST, started
+from benchmarks.traced import stepping
 from benchmarks.upstream import WORDS
 
 ENGINES = {"messages_api": open_messages_api, "chat_completions": open_chat_completions}
@@ -49,15 +50,7 @@ class Steps:
         code = frame.f_code
         if event != "call" or PACKAGE not in code.co_filename:
             return None
-        frame.f_trace_lines, frame.f_trace_opcodes = False, True
-        counts = self.counts
-
-        def stepped(_frame: FrameType, event: str, _: Any) -> Any:
-            if event == "opcode":
-                counts[code] += 1
-            return stepped
-
-        return stepped
+        return stepping(frame, self.counts, code)
 
 
 async def counted(url: str, name: str, answers: int) -> dict[str, float]:

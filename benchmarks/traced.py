@@ -9,9 +9,11 @@ import sys
 from collections import Counter
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
+
+K = TypeVar("K")
 
 TURN = signal.SIGUSR1
 OF_REQUESTS = ("/antiphon/server/", "/antiphon/service/answer.py", "/uvicorn/")
@@ -38,6 +40,18 @@ class Counted(msgspec.Struct):
     def counts(self) -> bool:
         """Whether it did that for requests: what runs by the clock says nothing of them."""
         return self.later or any(place in self.root for place in OF_REQUESTS)
+
+
+def stepping(frame: FrameType, steps: Counter[K], key: K) -> Any:
+    """Return what traces a frame that was called: it counts each step of it under a key."""
+    frame.f_trace_lines, frame.f_trace_opcodes = False, True
+
+    def stepped(_frame: FrameType, event: str, _: Any) -> Any:
+        if event == "opcode":
+            steps[key] += 1
+        return stepped
+
+    return stepped
 
 
 class Steps:
@@ -75,17 +89,9 @@ class Steps:
             return None
         if frame.f_back is self._loop or self._root is None:
             self._root = frame.f_code
-        frame.f_trace_lines, frame.f_trace_opcodes = False, True
         key = self._root, frame.f_code
         self._calls[key] += 1
-        steps = self._steps
-
-        def stepped(_frame: FrameType, event: str, _: Any) -> Any:
-            if event == "opcode":
-                steps[key] += 1
-            return stepped
-
-        return stepped
+        return stepping(frame, self._steps, key)
 
 
 def _loop_below(frame: FrameType) -> FrameType:

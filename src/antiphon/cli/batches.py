@@ -14,7 +14,7 @@ from antiphon.cli.command import (
     add_command,
     add_confirmation,
 )
-from antiphon.cli.listing_flags import number_up_to
+from antiphon.cli.listing_flags import add_limit
 from antiphon.cli.talking.connection import add_connection
 from antiphon.core.validation.bodies import BETA_NAME, VERSIONS
 from antiphon.core.validation.versions import OLDEST
@@ -63,13 +63,7 @@ def add_to(family: argparse.ArgumentParser) -> None:
         help="a word of yours: for 24 hours the same file with it is the same batch",
     )
     listing = add_command(actions, "list", _via("list"), "list the batches, the newest first")
-    listing.add_argument(
-        "--limit",
-        type=number_up_to(MOST_LISTED),
-        default=20,
-        metavar="N",
-        help=f"at most so many, up to {MOST_LISTED}; default: 20",
-    )
+    add_limit(listing, MOST_LISTED)
     listing.add_argument("--after", metavar="ID", help="only batches behind this one in the list")
     watching = add_command(
         actions, "watch", _via("watch"), "show the progress of a batch until its end"

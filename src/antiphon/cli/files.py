@@ -20,7 +20,7 @@ from antiphon.cli.command import (
     confirm,
     repeated_flags,
 )
-from antiphon.cli.listing_flags import looked_in, number_up_to, workspace_of
+from antiphon.cli.listing_flags import add_limit, looked_in, workspace_of
 from antiphon.cli.local_file import LocalFile, opened_file, pieces
 from antiphon.cli.new_file import new_file
 from antiphon.cli.output import day, decimal_size, hint, print_change, say
@@ -77,13 +77,7 @@ def add_to(family: argparse.ArgumentParser) -> None:
         help="when it is removed: 24h, 7d, or a time; from an hour to 90 days; default: never",
     )
     listing = add_command(actions, "list", _list, "list the files, the newest first")
-    listing.add_argument(
-        "--limit",
-        type=number_up_to(MOST_LISTED),
-        default=20,
-        metavar="N",
-        help=f"at most so many, up to {MOST_LISTED}; default: 20",
-    )
+    add_limit(listing, MOST_LISTED)
     listing.add_argument("--after", metavar="ID", help="only files behind this one in the list")
     download = add_command(
         actions, "download", _download, "write a file that may be downloaded", json=False

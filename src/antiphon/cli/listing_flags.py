@@ -26,6 +26,17 @@ def number_up_to(most: int) -> Callable[[str], int]:
     return read
 
 
+def add_limit(command: argparse.ArgumentParser, most: int, what: str = "at most so many") -> None:
+    """Add the flag that says how many are listed, from 1 to `most`; 20 without it."""
+    command.add_argument(
+        "--limit",
+        type=number_up_to(most),
+        default=20,
+        metavar="N",
+        help=f"{what}, up to {most}; default: 20",
+    )
+
+
 async def workspace_of(session: "AdminSession", named: str | None, *, adds: bool) -> str | None:
     """Return the id of the workspace that is named, as its objects have it.
 

@@ -8,7 +8,7 @@ from typing import Any
 from antiphon.cli.admin_session import AdminSession, open_session
 from antiphon.cli.amounts import cents_as_dollars, rate_name, spend_name
 from antiphon.cli.command import CommandError, actions_of, add_command
-from antiphon.cli.listing_flags import number_up_to
+from antiphon.cli.listing_flags import add_limit
 from antiphon.cli.output import say, say_json
 from antiphon.cli.tables import TableForm, print_listing
 from antiphon.cli.times import DurationOrTime, duration_or_time, moment_before
@@ -32,13 +32,7 @@ def add_to(family: argparse.ArgumentParser) -> None:
     """Add the actions."""
     actions = actions_of(family)
     listing = add_command(actions, "list", _list, "list finished requests, the newest first")
-    listing.add_argument(
-        "--limit",
-        type=number_up_to(MOST),
-        default=20,
-        metavar="N",
-        help=f"how many requests, up to {MOST}; default: 20",
-    )
+    add_limit(listing, MOST, "how many requests")
     listing.add_argument(
         "--since",
         type=duration_or_time,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from asyncio import sleep as async_sleep
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
+from antiphon.sdk.any_client import AnyClient
 from antiphon.sdk.call import Answer, Call, result_of
 from antiphon.sdk.client import _draw, any_call
 from antiphon.sdk.exchange import (
@@ -20,38 +21,31 @@ from antiphon.sdk.exchange import (
     exchange,
 )
 from antiphon.sdk.options import (
-    ClientOptions,
     ClientParameters,
     changed_parameters,
     client_options,
     conditions_of,
     requests_of,
-    timeout_for,
     with_environment,
 )
 from antiphon.transport.base import (
     AsyncResponseStream,
     AsyncTransport,
-    Headers,
     TransportError,
     without_userinfo,
 )
 
 if TYPE_CHECKING:
-    from antiphon.core.billing.pricing import Price
     from antiphon.sdk.beta import AsyncBeta
-    from antiphon.sdk.cost import Cost
     from antiphon.sdk.files import AsyncFiles
     from antiphon.sdk.messages import AsyncMessages
     from antiphon.sdk.models import AsyncModels
     from antiphon.sdk.organization.async_resource import AsyncOrganization
-    from antiphon.sdk.streamed import StreamState
-    from antiphon.sdk.types.message import Message
 
 T = TypeVar("T")
 
 
-class AsyncClient:
+class AsyncClient(AnyClient):
     """As `Client`, for asyncio. To close it is polite, not needed: nothing waits for a loop."""
 
     def __init__(
@@ -63,7 +57,7 @@ class AsyncClient:
         **parameters: Unpack[ClientParameters],
     ) -> None:
         self._parameters = with_environment(parameters)
-        self.options: ClientOptions = client_options(**self._parameters)
+        self.options = client_options(**self._parameters)
         self._parent: Self | None = None
         self.now = now
         self._own_transport = transport is None
@@ -139,19 +133,6 @@ class AsyncClient:
         assert stream is not None  # noqa: S101 - what a streamed call ends with
         return stream
 
-    def stream_state(self, call: Call[Any], headers: Headers, begun: float) -> StreamState:
-        """Return the state of a stream that a call has opened, which was asked for at `begun`."""
-        from antiphon.sdk.streamed import StreamState  # noqa: PLC0415
-
-        return StreamState(
-            call,
-            headers,
-            begun=begun,
-            idle=timeout_for(call, self.options).idle,
-            now=self.now,
-            observers=self.options.observers,
-        )
-
     async def _drive(
         self, call: Call[Any], *, streamed: bool
     ) -> tuple[Answer | Opened, AsyncResponseStream | None]:
@@ -179,12 +160,6 @@ class AsyncClient:
                 outcome = None
             else:
                 outcome, stream = await send(self.transport, step)
-
-    def cost(self, message: Message, prices: Mapping[str, Price] | None = None) -> Cost:
-        """Return what a message costs, exactly (`antiphon.sdk.cost`). Nothing is asked for."""
-        from antiphon.sdk.cost import cost_of  # noqa: PLC0415
-
-        return cost_of(message, prices)
 
     async def get(self, path: str, *, cast_to: type[T], **options: Any) -> T:
         """Call any path that this SDK does not know; `query` and the options of calls apply."""

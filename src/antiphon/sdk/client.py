@@ -9,6 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from weakref import finalize
 
+import msgspec
+
+from antiphon.sdk.any_client import AnyClient
 from antiphon.sdk.call import Answer, Call, json_body, query_pairs, result_of
 from antiphon.sdk.exchange import (
     ERRORS_FROM,
@@ -20,17 +23,14 @@ from antiphon.sdk.exchange import (
     exchange,
 )
 from antiphon.sdk.options import (
-    ClientOptions,
     ClientParameters,
     changed_parameters,
     client_options,
     conditions_of,
     requests_of,
-    timeout_for,
     with_environment,
 )
 from antiphon.transport.base import (
-    Headers,
     ResponseStream,
     Transport,
     TransportError,
@@ -38,20 +38,16 @@ from antiphon.transport.base import (
 )
 
 if TYPE_CHECKING:
-    from antiphon.core.billing.pricing import Price
     from antiphon.sdk.beta import Beta
-    from antiphon.sdk.cost import Cost
     from antiphon.sdk.files import Files
     from antiphon.sdk.messages import Messages
     from antiphon.sdk.models import Models
     from antiphon.sdk.organization.resource import Organization
-    from antiphon.sdk.streamed import StreamState
-    from antiphon.sdk.types.message import Message
 
 T = TypeVar("T")
 
 
-class Client:
+class Client(AnyClient):
     """A client of one server of the API.
 
     A client holds connections: make one, and share it. All parameters may be left out:
@@ -81,7 +77,7 @@ class Client:
         **parameters: Unpack[ClientParameters],
     ) -> None:
         self._parameters = with_environment(parameters)
-        self.options: ClientOptions = client_options(**self._parameters)
+        self.options = client_options(**self._parameters)
         self._parent: Self | None = None
         self.now = now
         self._own_transport = transport is None
@@ -163,19 +159,6 @@ class Client:
         assert stream is not None  # noqa: S101 - what a streamed call ends with
         return stream
 
-    def stream_state(self, call: Call[Any], headers: Headers, begun: float) -> StreamState:
-        """Return the state of a stream that a call has opened, which was asked for at `begun`."""
-        from antiphon.sdk.streamed import StreamState  # noqa: PLC0415
-
-        return StreamState(
-            call,
-            headers,
-            begun=begun,
-            idle=timeout_for(call, self.options).idle,
-            now=self.now,
-            observers=self.options.observers,
-        )
-
     def _drive(
         self, call: Call[Any], *, streamed: bool
     ) -> tuple[Answer | Opened, ResponseStream | None]:
@@ -204,12 +187,6 @@ class Client:
                 with suppress(TransportError):
                     stream.close()
             raise
-
-    def cost(self, message: Message, prices: Mapping[str, Price] | None = None) -> Cost:
-        """Return what a message costs, exactly (`antiphon.sdk.cost`). Nothing is asked for."""
-        from antiphon.sdk.cost import cost_of  # noqa: PLC0415
-
-        return cost_of(message, prices)
 
     def get(self, path: str, *, cast_to: type[T], **options: Any) -> T:
         """Call any path that this SDK does not know; `query` and the options of calls apply."""
@@ -275,12 +252,11 @@ def any_call(
     method: str, path: str, cast_to: type[T], body: Any, options: Mapping[str, Any]
 ) -> Call[T]:
     """Return the call of a path that no operation of this SDK has."""
-    import msgspec  # noqa: PLC0415
-
     known = {"timeout", "max_retries", "extra_headers", "extra_query", "extra_body", "query"}
     if unknown := set(options) - known:
         raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
     own: Any = {name: value for name, value in options.items() if name != "query"}
+    # A type that a program gives need not be one that can be remembered, as `decoded` does.
     decoder = msgspec.json.Decoder(cast_to)
     return Call(
         method=method,
