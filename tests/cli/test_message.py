@@ -193,6 +193,12 @@ def test_key_that_cannot_be_sent_is_not_shown(
     assert secret not in why
 
 
+def test_password_of_an_address_is_not_shown(typist: Typist) -> None:
+    status, _, why = typist("message", "hi", "--base-url", "http://me:secret@127.0.0.1:9")
+    assert status == 1
+    assert "the server at http://***@127.0.0.1:9 needs a key" in why
+
+
 def test_server_that_does_not_answer_is_named(
     typist: Typist, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -164,8 +164,9 @@ def told_by_api(client: "Client") -> Iterator[None]:
     try:
         yield
     except CredentialsError as error:
+        url = without_userinfo(client.options.base_url)
         raise CommandError(
-            f"the server at {client.options.base_url} needs a key: set ANTIPHON_API_KEY, or name "
+            f"the server at {url} needs a key: set ANTIPHON_API_KEY, or name "
             f"its file with --key-file{_hint(client, _NO_KEY)}"
         ) from error
     except APIConnectionError as error:
