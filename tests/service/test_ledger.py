@@ -13,7 +13,7 @@ from sqlalchemy import select
 from antiphon.core.billing.ledger import Closing, LedgerEntry, Opening, entry_of
 from antiphon.core.billing.price_list import LIST_PRICES
 from antiphon.core.billing.usage import Outcome, TokenCounts
-from antiphon.service.delivery import MOST_AT_ONCE, Delivery, Pace, TakeEntries
+from antiphon.service.delivery import ENDED_AT_ONCE, Delivery, Pace, TakeEntries
 from antiphon.service.ledger import (
     MOST_KEPT,
     MOST_SAVED_AT_ONCE,
@@ -239,15 +239,15 @@ async def test_large_batch_lets_others_run_before_all_its_slots_are_free() -> No
     async def take(_: Sequence[LedgerEntry]) -> None:
         asyncio.get_running_loop().call_soon(lambda: seen.append(len(done)))
 
-    pace = Pace(0, 3 * MOST_AT_ONCE)
+    pace = Pace(0, 3 * ENDED_AT_ONCE)
     delivery = Delivery(
         "database", lambda _: an_entry(), take, lambda number, _: done.append(number), pace
     )
-    for number in range(2 * MOST_AT_ONCE):
+    for number in range(2 * ENDED_AT_ONCE):
         delivery.add(number)
     await delivery.deliver()
-    assert done == list(range(2 * MOST_AT_ONCE))
-    assert seen == [MOST_AT_ONCE]
+    assert done == list(range(2 * ENDED_AT_ONCE))
+    assert seen == [ENDED_AT_ONCE]
 
 
 async def test_closed_entries_are_delivered_without_a_flush(

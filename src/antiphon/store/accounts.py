@@ -274,6 +274,8 @@ async def note_use_before_charge(connection: AsyncConnection, uses: Mapping[str,
     It stands in the transaction that charges the keys, before what is charged: so a key to which
     anything was charged was used, whatever dies. Later uses are stored together, now and then.
     """
+    if not uses:
+        return
     columns = api_keys.c
     older = or_(columns.last_used_at.is_(None), columns.last_used_at < bindparam("before"))
     one = update(api_keys).where(columns.id == bindparam("key"), older)
@@ -281,8 +283,7 @@ async def note_use_before_charge(connection: AsyncConnection, uses: Mapping[str,
         {"key": key_id, "at": at, "before": at - AT_MOST_BEHIND}
         for key_id, at in sorted(uses.items())
     ]
-    if rows:
-        await connection.execute(one.values(last_used_at=bindparam("at")), rows)
+    await connection.execute(one.values(last_used_at=bindparam("at")), rows)
 
 
 async def count_keys(connection: AsyncConnection, kind: KeyKind = KeyKind.API) -> int:

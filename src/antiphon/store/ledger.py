@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from operator import attrgetter
 
 import msgspec
-from sqlalchemy import BigInteger, func, literal_column, select, text
+from sqlalchemy import BigInteger, func, literal_column, select
 
 from antiphon.core.billing.ledger import LedgerEntry
 from antiphon.core.billing.usage import Costs, Outcome, TokenCounts
@@ -54,9 +54,9 @@ async def add_entries(connection: AsyncConnection, entries: Sequence[LedgerEntry
     if connection.dialect.name == "sqlite":
         # Nobody else writes meanwhile, and no entry is ever removed: what is new is behind the
         # last.
-        last = await connection.scalar(text("SELECT coalesce(max(rowid), 0) FROM ledger"))
+        last = await connection.exec_driver_sql("SELECT coalesce(max(rowid), 0) FROM ledger")
         await add_rows(connection, _ENTRIES, rows)
-        await add_rollups(connection, "ledger.rowid > ?", (last,))
+        await add_rollups(connection, "ledger.rowid > ?", (last.scalar_one(),))
     else:
         new = await add_rows(connection, _ENTRIES, rows)
         await add_rollups(connection, "ledger.id = ANY($1)", (new,))

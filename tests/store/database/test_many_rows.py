@@ -1,6 +1,8 @@
 """Rows are added in groups, as they would be one by one."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +12,7 @@ from sqlalchemy import text
 from antiphon.store.database.connection import AsyncConnection
 from antiphon.store.database.database import Database
 from antiphon.store.database.log_tables import refusal_rollups
-from antiphon.store.database.many_rows import ROWS_AT_ONCE, Target, add_rows
+from antiphon.store.database.many_rows import MADE_AT_ONCE, ROWS_AT_ONCE, Target, add_rows
 from support.examples import examples
 
 pytestmark = pytest.mark.anyio
@@ -73,3 +75,24 @@ async def test_rows_are_made_as_they_are_sent_by_few_statements(
         assert calls == [(ROWS_AT_ONCE, 5), (whole, 1), (whole, 1), (whole, 4)]
     else:
         assert calls == [(ROWS_AT_ONCE, 1), (whole, 1)]
+
+
+@pytest.mark.parametrize("count", [0, 1, MADE_AT_ONCE, MADE_AT_ONCE + 1, 2 * ROWS_AT_ONCE])
+async def test_others_run_while_many_rows_are_made(database: Database, count: int) -> None:
+    made: list[int] = []
+    seen: list[int] = []
+
+    def rows() -> Iterator[tuple[object, ...]]:
+        for number in range(count):
+            if number % MADE_AT_ONCE == 0:
+                asyncio.get_running_loop().call_soon(lambda: seen.append(len(made)))
+            made.append(number)
+            yield a_row(number)
+
+    async with database.write() as connection:
+        await add_rows(connection, TARGET, rows())
+        assert await stored(connection) == [(number, 1) for number in range(count)]
+    await asyncio.sleep(0)
+    steps = [after - before for before, after in pairwise([0, *seen])]
+    assert sum(steps) == count
+    assert all(step <= MADE_AT_ONCE for step in steps)
