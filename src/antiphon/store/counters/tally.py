@@ -82,9 +82,13 @@ class Tally:
         if settlement.id in self._settled:
             return False
         self._remember(settlement.id)
-        for account, cost in settlement.costs.items():
-            state = charge(self._accounts.get(account, EMPTY), cost)
-            self._keep_accounts({account: state}, now)
+        if settlement.costs:
+            known = self._accounts
+            charged = {
+                account: charge(known.get(account, EMPTY), cost)
+                for account, cost in settlement.costs.items()
+            }
+            self._keep_accounts(charged, now)
         if settlement.corrections:
             self.draw(settlement.corrections, now)
         return True
@@ -163,6 +167,9 @@ class Tally:
                 del self._buckets[name]
 
     def _keep_accounts(self, accounts: Mapping[Account, AccountState], now: int) -> None:
+        if accounts.keys() <= self._accounts.keys():
+            self._accounts.update(accounts)
+            return
         for account, state in accounts.items():
             if account not in self._accounts and (found := lifetime(account)) is not None:
                 # The caller's clock may have been set back: a used account must not expire.
