@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import antiphon
 from antiphon.sdk.call import Call, CallOptions, Timeout, json_body
 from antiphon.sdk.environment import LOCAL, Environment, read_environment
 from antiphon.sdk.errors import CredentialsError
@@ -57,9 +58,56 @@ def test_variables_of_antiphon_come_first() -> None:
         headers=(("X-One", "1"), ("X-Two", "a: b")),
         log="debug",
         proxies={"HTTPS_PROXY": "http://small", "HTTP_PROXY": "http://http"},
+        foreign={
+            "api_key": "ANTHROPIC_API_KEY",
+            "auth_token": "ANTHROPIC_AUTH_TOKEN",
+            "headers": "ANTHROPIC_CUSTOM_HEADERS",
+        },
     )
-    assert "key" not in repr(found)
+    assert "key" not in repr(found).replace("api_key", "")
     assert read_environment({}) == NOWHERE
+
+
+THEIRS = {
+    "ANTHROPIC_API_KEY": "of-hosted",
+    "ANTHROPIC_AUTH_TOKEN": "of-hosted",
+    "ANTHROPIC_ADMIN_KEY": "of-hosted",
+    "ANTHROPIC_CUSTOM_HEADERS": "x-api-key: of-hosted",
+}
+
+
+@pytest.mark.parametrize("theirs", [THEIRS, *[{name: THEIRS[name]} for name in THEIRS]])
+def test_key_of_others_is_not_sent_to_a_server_that_nobody_named(theirs: dict[str, str]) -> None:
+    unnamed = client_options(environment=read_environment(theirs))
+    assert unnamed.base_url == LOCAL
+    for admin in (False, True):
+        with pytest.raises(CredentialsError, match=f"no key for {LOCAL}: give") as caught:
+            requests_of(call(admin=admin), unnamed)
+        assert all(name in str(caught.value) for name in (*theirs, "ANTHROPIC_BASE_URL"))
+        assert "of-hosted" not in str(caught.value)
+
+
+def test_key_of_others_is_sent_to_a_server_that_somebody_named() -> None:
+    by_variable = client_options(
+        environment=read_environment({**THEIRS, "ANTIPHON_BASE_URL": LOCAL})
+    )
+    by_program = client_options(environment=read_environment(THEIRS), base_url=LOCAL)
+    for named in (by_variable, by_program):
+        assert headers_of(call(), named)["x-api-key"] == "of-hosted"
+        assert named.admin_key == "of-hosted"
+
+
+def test_own_key_is_for_the_server_on_this_machine() -> None:
+    ours = {"ANTIPHON_API_KEY": "ours", "ANTIPHON_ADMIN_KEY": "our-admin"}
+    found = client_options(environment=read_environment({**THEIRS, **ours}))
+    assert headers_of(call(), found)["x-api-key"] == "ours"
+    assert headers_of(call(admin=True), found)["x-api-key"] == "our-admin"
+
+
+def test_client_with_another_address_has_the_keys_that_were_kept_back() -> None:
+    client = antiphon.Client(environment=read_environment(THEIRS))
+    named = client.with_options(base_url="https://api.example")
+    assert headers_of(call(), named.options)["x-api-key"] == "of-hosted"
 
 
 def test_proxy_of_a_callers_header_is_not_taken() -> None:

@@ -23,7 +23,10 @@ const LONGEST_SHOWN = 200;
 
 /** How a client is set up. Times are milliseconds, and `null` is no bound. */
 export interface ClientOptions {
-  /** Default: `ANTIPHON_API_KEY`, then `ANTHROPIC_API_KEY`. `null`: calls have no key. */
+  /**
+   * Default: `ANTIPHON_API_KEY`, then `ANTHROPIC_API_KEY`, which needs a named address. `null`:
+   * calls have no key.
+   */
   apiKey?: string | null | undefined;
   /** A token in place of a key, sent as a bearer. Default: `ANTHROPIC_AUTH_TOKEN`. */
   authToken?: string | null | undefined;
@@ -122,10 +125,12 @@ export class Antiphon {
   readonly #options: ClientOptions;
   readonly #headers: Record<string, string>;
   readonly #adminHeaders: Record<string, string>;
+  readonly #keptBack: string[];
   readonly #fetch: Fetch;
 
   constructor(options: ClientOptions = {}) {
-    const said = readEnvironment(processVariables());
+    const said = readEnvironment(processVariables(), options.baseURL !== undefined);
+    this.#keptBack = said.keptBack;
     this.#options = options;
     this.baseURL = addressOf(options.baseURL ?? said.baseURL ?? LOCAL);
     this.maxRetries = options.maxRetries ?? DEFAULT_RETRIES;
@@ -230,13 +235,21 @@ export class Antiphon {
     if (options.idempotencyKey) own["idempotency-key"] = options.idempotencyKey;
     headers = merged(headers, own, options.headers);
     if (this.#options.apiKey !== null && !headers["x-api-key"] && !headers.authorization) {
-      throw new CredentialsError(
-        "no key: give `apiKey` to the client, or set ANTIPHON_API_KEY (or ANTHROPIC_API_KEY)",
-      );
+      throw new CredentialsError(noKey(this.#keptBack));
     }
     const json = body && jsonOf(options.extraBody ? { ...body, ...options.extraBody } : body);
     return { method, url: this.baseURL + target, headers, body: form ?? json };
   }
+}
+
+function noKey(keptBack: string[]): string {
+  const how = "give `apiKey` to the client, or set ANTIPHON_API_KEY";
+  if (!keptBack.length) return `no key: ${how} (or ANTHROPIC_API_KEY)`;
+  return (
+    `no key for ${LOCAL}: ${how}. ${keptBack.join(" and ")} ${keptBack[1] ? "are" : "is"} not ` +
+    "sent to a server that nobody has named: if it is meant, give `baseURL`, or set " +
+    "ANTIPHON_BASE_URL or ANTHROPIC_BASE_URL"
+  );
 }
 
 /** Return JSON. Throws `TypeError` for a number that is none: `null` asks for the default. */

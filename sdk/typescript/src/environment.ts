@@ -1,6 +1,8 @@
 // The variables that a client reads, and the only reader of them in the SDK.
 //
 // `ANTIPHON_*` come before `ANTHROPIC_*`, and what the program itself says comes before both.
+// What `ANTHROPIC_*` says of the caller goes only to an address that somebody named: a key of the
+// hosted API is not for whatever listens on this machine.
 
 /** Where `antiphon serve` listens. A client speaks to no other address unless it is told one. */
 export const LOCAL = "http://127.0.0.1:8000";
@@ -12,6 +14,8 @@ export interface Environment {
   adminKey: string | undefined;
   headers: Record<string, string>;
   log: string | undefined;
+  /** The variables whose keys are not sent, as nobody has named the address. */
+  keptBack: string[];
 }
 
 export type Variables = Readonly<Record<string, string | undefined>>;
@@ -22,8 +26,11 @@ export function processVariables(): Variables {
   return process?.env ?? {};
 }
 
-/** Read the variables. Empty ones count as not set; so do those that a runtime does not let read. */
-export function readEnvironment(variables: Variables): Environment {
+/**
+ * Read the variables. Empty ones count as not set; so do those that a runtime does not let read.
+ * `isNamed` tells whether the program says the address itself.
+ */
+export function readEnvironment(variables: Variables, isNamed: boolean): Environment {
   const first = (...names: string[]): string | undefined => {
     for (const name of names) {
       const value = read(variables, name)?.trim();
@@ -31,13 +38,22 @@ export function readEnvironment(variables: Variables): Environment {
     }
     return undefined;
   };
+  const baseURL = first("ANTIPHON_BASE_URL", "ANTHROPIC_BASE_URL");
+  const keptBack: string[] = [];
+  const secret = (theirs: string, ours?: string): string | undefined => {
+    const own = ours === undefined ? undefined : first(ours);
+    if (own !== undefined || isNamed || baseURL !== undefined) return own ?? first(theirs);
+    if (first(theirs) !== undefined) keptBack.push(theirs);
+    return undefined;
+  };
   return {
-    baseURL: first("ANTIPHON_BASE_URL", "ANTHROPIC_BASE_URL"),
-    apiKey: first("ANTIPHON_API_KEY", "ANTHROPIC_API_KEY"),
-    authToken: first("ANTHROPIC_AUTH_TOKEN"),
-    adminKey: first("ANTIPHON_ADMIN_KEY", "ANTHROPIC_ADMIN_KEY"),
-    headers: headersOf(first("ANTHROPIC_CUSTOM_HEADERS") ?? ""),
+    baseURL,
+    apiKey: secret("ANTHROPIC_API_KEY", "ANTIPHON_API_KEY"),
+    authToken: secret("ANTHROPIC_AUTH_TOKEN"),
+    adminKey: secret("ANTHROPIC_ADMIN_KEY", "ANTIPHON_ADMIN_KEY"),
+    headers: headersOf(secret("ANTHROPIC_CUSTOM_HEADERS") ?? ""),
     log: first("ANTIPHON_SDK_LOG", "ANTHROPIC_LOG"),
+    keptBack,
   };
 }
 

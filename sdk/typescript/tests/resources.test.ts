@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { readEnvironment } from "../src/environment.ts";
 import * as sdk from "../src/index.ts";
 import { levelled } from "../src/log.ts";
@@ -203,17 +203,46 @@ describe("files", () => {
 
 describe("the environment", () => {
   test("of ours comes before that of others", () => {
-    const said = readEnvironment({
-      ANTIPHON_API_KEY: "ours",
-      ANTHROPIC_API_KEY: "theirs",
-      ANTIPHON_BASE_URL: " ",
-      ANTHROPIC_BASE_URL: "http://x/v1/",
-      ANTHROPIC_CUSTOM_HEADERS: "X-A: 1\n\nx-b:2: 3",
-    });
+    const said = readEnvironment(
+      {
+        ANTIPHON_API_KEY: "ours",
+        ANTHROPIC_API_KEY: "theirs",
+        ANTIPHON_BASE_URL: " ",
+        ANTHROPIC_BASE_URL: "http://x/v1/",
+        ANTHROPIC_CUSTOM_HEADERS: "X-A: 1\n\nx-b:2: 3",
+      },
+      false,
+    );
     expect(said.apiKey).toBe("ours");
     expect(said.headers).toEqual({ "x-a": "1", "x-b": "2: 3" });
     expect(new sdk.Antiphon({ baseURL: said.baseURL, apiKey: "k" }).baseURL).toBe("http://x");
-    expect(() => readEnvironment({ ANTHROPIC_CUSTOM_HEADERS: "secret" })).toThrow(/line 1 is not/);
+    const noHeader = { ANTHROPIC_CUSTOM_HEADERS: "secret" };
+    expect(() => readEnvironment(noHeader, true)).toThrow(/line 1 is not/);
+  });
+
+  test("of others says no key to a server that nobody named", async () => {
+    const theirs = {
+      ANTHROPIC_API_KEY: "theirs",
+      ANTHROPIC_AUTH_TOKEN: "theirs",
+      ANTHROPIC_ADMIN_KEY: "theirs",
+      ANTHROPIC_CUSTOM_HEADERS: "x-api-key: theirs",
+    };
+    const unnamed = readEnvironment({ ...theirs, ANTIPHON_ADMIN_KEY: "ours" }, false);
+    expect(JSON.stringify(unnamed)).not.toContain("theirs");
+    expect(unnamed.adminKey).toBe("ours");
+    for (const named of [
+      readEnvironment(theirs, true),
+      readEnvironment({ ...theirs, ANTHROPIC_BASE_URL: "http://x" }, false),
+    ]) {
+      expect([named.apiKey, named.adminKey, named.keptBack]).toEqual(["theirs", "theirs", []]);
+    }
+    vi.stubEnv("ANTHROPIC_API_KEY", "theirs");
+    const sent = vi.fn<typeof fetch>();
+    await expect(new sdk.Antiphon({ fetch: sent }).models.list()).rejects.toThrow(
+      /ANTHROPIC_API_KEY is not sent to a server that nobody has named/,
+    );
+    expect(sent).not.toHaveBeenCalled();
+    vi.unstubAllEnvs();
   });
 
   test("that must not be read counts as empty", () => {
@@ -225,7 +254,7 @@ describe("the environment", () => {
         },
       },
     );
-    expect(readEnvironment(closed).apiKey).toBeUndefined();
+    expect(readEnvironment(closed, true).apiKey).toBeUndefined();
   });
 });
 

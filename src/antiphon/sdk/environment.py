@@ -2,12 +2,15 @@
 
 `ANTIPHON_*` come before `ANTHROPIC_*`, and what the program itself says comes before both. Without
 an address a client speaks to a server on this machine: a key of the hosted API that lies in the
-environment must never send private text there by itself.
+environment must never send private text there by itself. Nor is that key for whatever listens on
+this machine: what `ANTHROPIC_*` says of the caller goes only to an address that somebody named.
 """
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
+
+import msgspec
 
 from antiphon.transport.base import Discreet, without_userinfo
 
@@ -24,7 +27,11 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
 class Environment(Discreet, frozen=True, kw_only=True):
-    """What the variables say; `None` where none is set. Empty ones count as not set."""
+    """What the variables say; `None` where none is set. Empty ones count as not set.
+
+    `foreign` has, by the field, the variables that say who the caller is and are not
+    Antiphon's own.
+    """
 
     base_url: str | None = None
     api_key: str | None = None
@@ -33,6 +40,14 @@ class Environment(Discreet, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
     log: str | None = None
     proxies: Mapping[str, str] = {}
+    foreign: Mapping[str, str] = {}
+
+    def for_unnamed_address(self) -> Self:
+        """Return what is left for a server that nobody has named: Antiphon's own keys."""
+        nothing: dict[str, Any] = dict.fromkeys(self.foreign)
+        if "headers" in nothing:
+            nothing["headers"] = ()
+        return msgspec.structs.replace(self, **nothing)
 
     def _shown(self) -> dict[str, Any]:
         return {"base_url": None if self.base_url is None else without_userinfo(self.base_url)}
@@ -44,22 +59,36 @@ def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
     Raises `ValueError` for a line of `ANTHROPIC_CUSTOM_HEADERS` that is not `Name: value`.
     """
     variables = os.environ if variables is None else variables
+    headers = _first(variables, CUSTOM_HEADERS) or ""
+    said = {
+        "api_key": API_KEY, "auth_token": AUTH_TOKEN, "admin_key": ADMIN_KEY,
+        "headers": CUSTOM_HEADERS,
+    }  # fmt: skip
+    found = {field: _first_name(variables, names) for field, names in said.items()}
     return Environment(
         base_url=_first(variables, BASE_URL),
         api_key=_first(variables, API_KEY),
         auth_token=_first(variables, AUTH_TOKEN),
         admin_key=_first(variables, ADMIN_KEY),
-        headers=tuple(_headers(_first(variables, CUSTOM_HEADERS) or "")),
+        headers=tuple(_headers(headers)),
         log=_first(variables, LOG),
         proxies=_proxies(variables),
+        foreign={
+            field: name
+            for field, name in found.items()
+            if name is not None and not name.startswith("ANTIPHON_")
+        },
     )
 
 
 def _first(variables: Mapping[str, str], names: tuple[str, ...]) -> str | None:
-    for name in names:
-        if value := variables.get(name, "").strip():
-            return value
-    return None
+    name = _first_name(variables, names)
+    return None if name is None else variables[name].strip()
+
+
+def _first_name(variables: Mapping[str, str], names: tuple[str, ...]) -> str | None:
+    """Return the first of these variables that is set to more than blanks."""
+    return next((name for name in names if variables.get(name, "").strip()), None)
 
 
 def _headers(lines: str) -> list[tuple[str, str]]:

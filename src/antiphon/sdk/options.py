@@ -35,6 +35,8 @@ class ClientOptions(Discreet, frozen=True, kw_only=True):
     own_timeout: bool
     """Whether the program said how long calls may take."""
     cache: CacheChoice | None = None
+    kept_back: Sequence[str] = ()
+    """The variables whose keys are not sent, as nobody has named the address."""
 
     def _shown(self) -> dict[str, Any]:
         return {"base_url": without_userinfo(self.base_url)}
@@ -85,6 +87,10 @@ def client_options(**said: Unpack[ClientParameters]) -> ClientOptions:
     if unknown := sorted(said.keys() - ClientParameters.__optional_keys__):
         raise TypeError(_unknown_text(unknown[0]))
     environment = said.get("environment") or read_environment()
+    kept_back: tuple[str, ...] = ()
+    if not (said.get("base_url") or environment.base_url):
+        kept_back = tuple(environment.foreign.values())
+        environment = environment.for_unnamed_address()
     api_key, auth_token = said.get("api_key"), said.get("auth_token")
     if api_key is not None and auth_token is not None:
         raise ValueError("give `api_key` or `auth_token`, not both")
@@ -121,6 +127,7 @@ def client_options(**said: Unpack[ClientParameters]) -> ClientOptions:
         proxies=environment.proxies,
         cache=said.get("cache"),
         own_timeout="timeout" in said,
+        kept_back=kept_back,
     )
 
 
@@ -237,6 +244,16 @@ def credential_of(call: Call[Any], options: ClientOptions) -> dict[str, str]:
     own = {name.lower() for name in (*options.headers, *call.options.get("extra_headers", {}))}
     if own & {"x-api-key", "authorization"}:
         return {}
-    raise CredentialsError(
-        "no key: give `api_key` to the client, or set ANTIPHON_API_KEY (or ANTHROPIC_API_KEY)"
+    raise CredentialsError(_no_key(options))
+
+
+def _no_key(options: ClientOptions) -> str:
+    how = "give `api_key` to the client, or set ANTIPHON_API_KEY"
+    if not options.kept_back:
+        return f"no key: {how} (or ANTHROPIC_API_KEY)"
+    verb = "is" if len(options.kept_back) == 1 else "are"
+    return (
+        f"no key for {LOCAL}: {how}. {' and '.join(options.kept_back)} {verb} not sent "
+        "to a server that nobody has named: if it is meant, give `base_url`, or set "
+        "ANTIPHON_BASE_URL or ANTHROPIC_BASE_URL"
     )

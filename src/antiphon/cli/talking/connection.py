@@ -130,7 +130,7 @@ def open_client(arguments: argparse.Namespace, settings: Settings) -> "Client":
     elsewhere = arguments.base_url or environment.base_url
     if elsewhere is None:
         # A key of the hosted API is not for whatever listens on this machine.
-        environment = msgspec.structs.replace(environment, api_key=None, auth_token=None)
+        environment = environment.for_unnamed_address()
     url, key = _address_and_key(arguments, settings, elsewhere)
     for secret in (key, environment.api_key, environment.auth_token):
         if secret is not None and not (secret.isascii() and secret.isprintable()):
