@@ -389,6 +389,7 @@ def example_folder(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     settings = {"BASE_URL": url, "API_KEY": KEY, "ADMIN_KEY": ADMIN}
     for name, value in settings.items():
         monkeypatch.setenv(f"ANTIPHON_{name}", value)
+    tmp_path.joinpath("report.pdf").write_bytes(b"%PDF-1.7")
     return tmp_path
 
 

@@ -12,6 +12,7 @@ from antiphon.transport.base import (
     ResponseStream,
     TransportError,
     TransportTimeout,
+    whole,
 )
 
 Chunk = bytes | TransportError
@@ -141,7 +142,7 @@ class ScriptedTransport:
         self.closed = True
 
     def body(self, number: int = -1) -> Any:
-        return msgspec.json.decode(self.requests[number].body)
+        return msgspec.json.decode(whole(self.requests[number].body))
 
     def headers(self, number: int = -1) -> dict[str, str]:
         return dict(self.requests[number].headers)

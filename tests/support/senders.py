@@ -8,7 +8,7 @@ from typing import Any
 import uvloop
 
 from antiphon.transport import AsyncConnections, Connections
-from antiphon.transport.base import AsyncResponseStream, Headers, HttpRequest, ResponseStream
+from antiphon.transport.base import AsyncResponseStream, Body, Headers, HttpRequest, ResponseStream
 
 PATIENCE_S = 10.0
 KINDS = ("blocking", "asyncio", "uvloop")
@@ -52,7 +52,7 @@ class Sender:
         url: str,
         method: str = "POST",
         *,
-        body: bytes = b"",
+        body: Body = b"",
         headers: tuple[tuple[str, str], ...] = (),
         timeout: float | None = PATIENCE_S,
         connect_timeout: float | None = PATIENCE_S,

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from antiphon.sdk.errors import APIResponseValidationError
-from antiphon.transport.base import Discreet, Headers
+from antiphon.transport.base import Discreet, Headers, Pieces
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -97,7 +97,8 @@ class Call(Discreet, Generic[T], frozen=True, kw_only=True):
     """One call. `path` is encoded; `body` is ready to send.
 
     `decode` makes the result of a whole answer; it raises `msgspec.DecodeError` if that is none of
-    the API. `admin` calls are sent with the admin key, if the client has one.
+    the API. `admin` calls are sent with the admin key, if the client has one. `upload` takes the
+    place of a `body` that is too long to be held in memory.
     """
 
     method: str
@@ -105,6 +106,7 @@ class Call(Discreet, Generic[T], frozen=True, kw_only=True):
     decode: Callable[[Answer], T]
     query: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    upload: Pieces | None = None
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
     options: CallOptions = {}  # noqa: RUF012 - msgspec copies it

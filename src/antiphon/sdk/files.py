@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import IO, TYPE_CHECKING, Any, Self, TypeAlias, Unpack
+from errno import EFBIG
+from typing import IO, TYPE_CHECKING, Self, TypeAlias, Unpack
 
 from antiphon.sdk.call import Answer, Call, CallOptions, path_of
 from antiphon.sdk.endpoint import AsyncEndpoint, AsyncResource, Endpoint, Resource
@@ -12,15 +13,15 @@ from antiphon.sdk.lines import idle_of, read_error
 from antiphon.sdk.pages import AsyncPageEndpoint, PageCall, PageEndpoint, page_call, page_of
 from antiphon.sdk.types.base import Answered
 from antiphon.sdk.types.decoding import answered
+from antiphon.sdk.uploads import file_form
 from antiphon.transport.base import TransportError
 
 if TYPE_CHECKING:
-    Content: TypeAlias = bytes | IO[bytes] | os.PathLike[str]
+    Content: TypeAlias = bytes | IO[bytes] | str | os.PathLike[str]
 
 FileInput: TypeAlias = "Content | tuple[str | None, Content] | tuple[str | None, Content, str]"
 """A path, an open file or bytes; or a name, one of these, and perhaps a type."""
 
-BINARY = "application/octet-stream"
 FILES = "files"
 
 
@@ -49,19 +50,19 @@ def upload_file(
     workspace_id: str | None = None,
     **options: Unpack[CallOptions],
 ) -> Call[FileMetadata]:
-    """Upload a file. It is held in memory until it is sent, so that it can be sent again.
+    """Upload a file. It is read while it is sent, and again if the call is repeated.
 
-    Raises `OSError` for one that cannot be read.
+    Only what cannot be read again, as a pipe, is held in memory. Raises `OSError` for a file that
+    cannot be read, or becomes shorter meanwhile.
     """
-    name, content, mime = _read(file)
     fields = {} if expires_in_seconds is None else {"expires_in_seconds": str(expires_in_seconds)}
-    body, content_type = form(name, content, mime, fields)
+    form = file_form(file, fields)
     return Call(
         method="POST",
         path=path_of(FILES),
         decode=answered(FileMetadata),
-        body=body,
-        content_type=content_type,
+        upload=form,
+        content_type=form.content_type,
         headers=_of_workspace(workspace_id),
         options=options,
     )
@@ -131,17 +132,24 @@ class Files(Resource):
     download = Endpoint(file_content)
 
     def download_to(
-        self, file_id: str, path: str | os.PathLike[str], **options: Unpack[CallOptions]
+        self,
+        file_id: str,
+        path: str | os.PathLike[str],
+        *,
+        most_bytes: int | None = None,
+        workspace_id: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> int:
         """Write the content of a file to a path as it comes; return its bytes.
 
-        A file that was there is replaced when all has come. Raises `APIError`, `OSError`.
+        A file that was there is replaced when all has come, and stays as it was if not all comes.
+        Raises `APIError`, and `OSError`, also for more than `most_bytes`.
         """
-        call = file_content(file_id, **options)
+        call = file_content(file_id, workspace_id=workspace_id, **options)
         idle = idle_of(call, self._client.options)
         stream = self._client.open(call)
         try:
-            with _Arriving(path) as arriving:
+            with _Arriving(path, most_bytes) as arriving:
                 while chunk := stream.read_chunk(idle):
                     arriving.write(chunk)
                 return arriving.finish()
@@ -161,14 +169,20 @@ class AsyncFiles(AsyncResource):
     download = AsyncEndpoint(file_content)
 
     async def download_to(
-        self, file_id: str, path: str | os.PathLike[str], **options: Unpack[CallOptions]
+        self,
+        file_id: str,
+        path: str | os.PathLike[str],
+        *,
+        most_bytes: int | None = None,
+        workspace_id: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> int:
         """Write the content of a file to a path as it comes; as of `Client`."""
-        call = file_content(file_id, **options)
+        call = file_content(file_id, workspace_id=workspace_id, **options)
         idle = idle_of(call, self._client.options)
         stream = await self._client.open(call)
         try:
-            with _Arriving(path) as arriving:
+            with _Arriving(path, most_bytes) as arriving:
                 while chunk := await stream.read_chunk(idle):
                     arriving.write(chunk)
                 return arriving.finish()
@@ -181,9 +195,12 @@ class AsyncFiles(AsyncResource):
 class _Arriving:
     """A file beside the one that it becomes. What was not finished leaves nothing behind."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], most: int | None) -> None:
         self._path = os.fspath(path)
-        self._beside = f"{self._path}.{os.urandom(4).hex()}.part"
+        folder, name = os.path.split(self._path)
+        # Names have a length, in bytes, so not all of it is used.
+        self._beside = os.path.join(folder, f"{name[:40]}.{os.urandom(4).hex()}.part")  # noqa: PTH118 - a path of any kind
+        self._most = most
         self._size = 0
         self._finished = False
 
@@ -193,6 +210,8 @@ class _Arriving:
 
     def write(self, chunk: bytes) -> None:
         self._size += len(chunk)
+        if self._most is not None and self._size > self._most:
+            raise OSError(EFBIG, f"the file has more than {self._most} bytes", self._path)
         self._file.write(chunk)
 
     def finish(self) -> int:
@@ -205,51 +224,6 @@ class _Arriving:
         self._file.close()
         if not self._finished:
             os.unlink(self._beside)  # noqa: PTH108 - a path of any kind
-
-
-def form(name: str | None, content: bytes, mime: str, fields: dict[str, str]) -> tuple[bytes, str]:
-    """Return a form with a file and fields, and its content type."""
-    boundary = f"antiphon-{os.urandom(16).hex()}"
-    head = f"--{boundary}\r\ncontent-disposition: form-data; name="
-    parts = [f'{head}"{field}"\r\n\r\n{value}\r\n' for field, value in fields.items()]
-    # These three would end the name; browsers write them so as well.
-    shown = (name or "file").replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
-    parts.append(f'{head}"file"; filename="{shown}"\r\ncontent-type: {mime}\r\n\r\n')
-    body = b"".join(["".join(parts).encode(), content, f"\r\n--{boundary}--\r\n".encode()])
-    return body, f"multipart/form-data; boundary={boundary}"
-
-
-def _read(file: Any) -> tuple[str | None, bytes, str]:
-    """Return the name, the content and the type of what is uploaded."""
-    name: str | None = None
-    mime: str | None = None
-    if isinstance(file, tuple):
-        name, file, *rest = file
-        mime = rest[0] if rest else None
-    if isinstance(file, os.PathLike):
-        name = name or os.path.basename(os.fspath(file))  # noqa: PTH119 - a path of any kind
-        with open(file, "rb") as opened:  # noqa: PTH123 - a path of any kind
-            content = opened.read()
-    elif isinstance(file, bytes | bytearray | memoryview):
-        content = bytes(file)
-    elif hasattr(file, "read"):
-        content = file.read()
-        own = getattr(file, "name", None)
-        if name is None and isinstance(own, str):
-            name = os.path.basename(own)  # noqa: PTH119 - a path of any kind
-    else:
-        raise TypeError(f"a file is a path, an open file or bytes, not {type(file).__name__}")
-    if not isinstance(content, bytes):
-        raise TypeError("a file is opened for reading bytes: open(path, 'rb')")
-    return name, content, mime or _mime_of(name)
-
-
-def _mime_of(name: str | None) -> str:
-    if name is None:
-        return BINARY
-    from mimetypes import guess_type  # noqa: PLC0415 - 4 ms, and only an upload needs it
-
-    return guess_type(name)[0] or BINARY
 
 
 def _whole(answer: Answer) -> bytes:

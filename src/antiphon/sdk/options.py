@@ -194,11 +194,12 @@ def requests_of(call: Call[Any], options: ClientOptions) -> Callable[[int], Http
 
         extra = urlencode(list(options.query.items()))
         target = f"{target}{'&' if '?' in target else '?'}{extra}"
+    body = call.body if options.cache is None else marked_body(call, options.cache)
     first = HttpRequest(
         method=call.method,
         url=options.base_url + target,
         headers=tuple(headers_of(call, options).items()),
-        body=call.body if options.cache is None else marked_body(call, options.cache),
+        body=body if call.upload is None else call.upload,
     )
 
     def request(attempt: int) -> HttpRequest:
@@ -221,7 +222,7 @@ def headers_of(call: Call[Any], options: ClientOptions) -> dict[str, str]:
         "anthropic-version": API_VERSION,
         **credential_of(call, options),
     }
-    if call.body:
+    if call.body or call.upload is not None:
         headers["content-type"] = call.content_type
     headers.update((name.lower(), value) for name, value in options.headers.items())
     headers.update((name.lower(), value) for name, value in call.headers)

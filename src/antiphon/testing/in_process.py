@@ -20,6 +20,7 @@ from antiphon.transport.base import (
     ResponseStream,
     TransportError,
     TransportTimeout,
+    whole,
 )
 from antiphon.transport.requests import HeadWriter
 from antiphon.transport.targets import parse_target
@@ -122,7 +123,7 @@ class Call:
     async def _receive(self) -> Message:
         if not self._given:
             self._given = True
-            return {"type": "http.request", "body": self._request.body, "more_body": False}
+            return {"type": "http.request", "body": whole(self._request.body), "more_body": False}
         await self._left.wait()
         return {"type": "http.disconnect"}
 

@@ -17,7 +17,7 @@ from antiphon.testing.tape_file import (
     request_of,
     write_tape,
 )
-from antiphon.transport.base import AsyncTransport, HttpRequest, Transport
+from antiphon.transport.base import AsyncTransport, HttpRequest, Transport, whole
 
 if TYPE_CHECKING:
     from antiphon.sdk.async_client import AsyncClient
@@ -128,7 +128,8 @@ class Cassette:
 
         Raises `CassetteMismatchError` for an unknown request that is not to be recorded.
         """
-        asked = request_of(request.method, request.url, request.headers, request.body, self.secrets)
+        body = whole(request.body)
+        asked = request_of(request.method, request.url, request.headers, body, self.secrets)
         text = canonical(asked)
         with self._lock:
             if text in self._waiting:

@@ -6,7 +6,7 @@ once; to try again is the business of whoever calls it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -34,8 +34,27 @@ def without_userinfo(url: str) -> str:
     return f"{scheme}{separator}***@{host}{rest[end:]}" if at_sign else url
 
 
+class Pieces(Protocol):
+    """A body that nobody holds in memory: it is read, piece by piece, while it is sent.
+
+    Its length is known before. Each iteration begins anew, so it can be sent again, and gives
+    exactly so many bytes. It raises `OSError` if they cannot be read.
+    """
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[bytes]: ...
+
+
+Body: TypeAlias = bytes | Pieces
+
+
+def whole(body: Body) -> bytes:
+    """Return all of a body. Raises `OSError`."""
+    return body if isinstance(body, bytes) else b"".join(body)
+
+
 class HttpRequest(Discreet, frozen=True, kw_only=True):
-    """One request. Its body is whole, so it can be sent again.
+    """One request, which can be sent again.
 
     `headers` are what the caller wants to say; the transport adds `host` and `content-length`.
     """
@@ -43,7 +62,7 @@ class HttpRequest(Discreet, frozen=True, kw_only=True):
     method: str
     url: str
     headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
+    body: Body = b""
 
     def _shown(self) -> dict[str, Any]:
         return {"method": self.method, "url": without_userinfo(self.url)}

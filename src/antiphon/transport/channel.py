@@ -2,12 +2,12 @@
 
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from antiphon.transport import texts
 from antiphon.transport.answer import AnswerReader, tunnel_fault
-from antiphon.transport.base import ConnectionLost, ProtocolError
+from antiphon.transport.base import Body, ConnectionLost, Pieces, ProtocolError
 from antiphon.transport.requests import write_connect
 from antiphon.transport.sockets import Watch, addresses, new_socket
 from antiphon.transport.targets import Origin
@@ -56,8 +56,11 @@ class Channel:
             pass
         return False
 
-    def ask(self, head: bytes, method: str, body: bytes, timeout: float | None) -> None:
-        """Send a request and wait until the head of its answer has come."""
+    def ask(self, head: bytes, method: str, body: Body, timeout: float | None) -> None:
+        """Send a request and wait until the head of its answer has come.
+
+        Raises `OSError` for a body that cannot be read.
+        """
         self._kept, self._used = self._used, True
         reader = self.reader
         reader.begin(method)
@@ -74,6 +77,8 @@ class Channel:
             if texts.ran_out(error):
                 raise texts.no_answer(self.origin, timeout) from None
             raise self._lost(error) from error
+        except _UnreadableError as error:
+            raise error.reason from None
 
     def next_piece(self, timeout: float | None) -> bytes:
         """Return bytes of the body, or `b""` at its end."""
@@ -134,16 +139,18 @@ class Channel:
         except ProtocolError as error:
             raise texts.broken(self.origin, error) from None
 
-    def _send(self, head: bytes, body: bytes, deadline: float | None) -> None:
-        small = len(body) <= AT_ONCE
-        data = head + body if small else head
+    def _send(self, head: bytes, body: Body, deadline: float | None) -> None:
+        small = isinstance(body, bytes) and len(body) <= AT_ONCE
+        data = head + body if small and isinstance(body, bytes) else head
         try:
             sent = self._socket.send(data)
             if sent == len(data) and small:
                 return
             self._wait_at_most(0)
             if self._send_rest(memoryview(data)[sent:], deadline) and not small:
-                self._send_rest(memoryview(body), deadline)
+                for piece in (body,) if isinstance(body, bytes) else _read(body):
+                    if not self._send_rest(memoryview(piece), deadline):
+                        return
         except ConnectionError:
             # What the server said before it closed the connection may still be there.
             self._written = False
@@ -192,6 +199,21 @@ class Channel:
     def _lost(self, error: OSError | None) -> ConnectionLost:
         begun = self.reader.begun
         return texts.lost(self.origin, error, begun=begun, kept=self._kept and not begun)
+
+
+class _UnreadableError(Exception):
+    """A body could not be read. The socket has nothing to do with it."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+def _read(body: Pieces) -> Iterator[bytes]:
+    try:
+        yield from body
+    except OSError as error:
+        raise _UnreadableError(error) from error
 
 
 def connect(

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from antiphon.transport import texts
 from antiphon.transport.answer import AnswerReader
-from antiphon.transport.base import ConnectionLost, ProtocolError
+from antiphon.transport.base import Body, ConnectionLost, Pieces, ProtocolError
 from antiphon.transport.sockets import Watch
 from antiphon.transport.targets import Origin
 
@@ -23,6 +23,8 @@ class _Want(Enum):
     HEAD = 0
     SOME = 1
     ALL = 2
+    ROOM = 3
+    """To write more of a body."""
 
 
 class Link(asyncio.Protocol):
@@ -50,6 +52,7 @@ class Link(asyncio.Protocol):
         self._fault: ProtocolError | None = None
         self._error: Exception | None = None
         self._over = self._paused = self._long = False
+        self._full = self._unsent = False
         self._kept = self._used = False
 
     @property
@@ -57,6 +60,7 @@ class Link(asyncio.Protocol):
         return (
             self.reader.reusable
             and not self._over
+            and not self._unsent
             # A long body may still be on its way when the answer is complete.
             and not (self._long and self._transport.get_write_buffer_size())
         )
@@ -67,25 +71,44 @@ class Link(asyncio.Protocol):
             return False
         return self._watch is None or not self._watch.has_news()
 
-    async def ask(self, head: bytes, method: str, body: bytes, timeout: float | None) -> None:  # noqa: ASYNC109
-        """Send a request and wait until the head of its answer has come."""
+    async def ask(self, head: bytes, method: str, body: Body, timeout: float | None) -> None:  # noqa: ASYNC109
+        """Send a request and wait until the head of its answer has come.
+
+        Raises `OSError` for a body that cannot be read.
+        """
         self._kept, self._used, self.idle_until = self._used, True, None
         if timeout is not None and timeout <= 0:
             raise texts.no_answer(self.origin, timeout)
         reader = self.reader
         reader.begin(method)
-        self._long = len(body) > AT_ONCE
-        if self._long:
-            self._transport.write(head)
-            self._transport.write(body)
-        else:
-            self._transport.write(head + body)
         deadline = None if timeout is None else self._loop.time() + timeout
+        self._long = len(body) > AT_ONCE
         try:
+            if not isinstance(body, bytes):
+                self._transport.write(head)
+                await self._write_pieces(body, deadline)
+            elif self._long:
+                self._transport.write(head)
+                self._transport.write(body)
+            else:
+                self._transport.write(head + body)
             while not reader.head_ready:
                 await self._more(_Want.HEAD, deadline)
         except TimeoutError:
             raise texts.no_answer(self.origin, timeout) from None
+
+    async def _write_pieces(self, body: Pieces, deadline: float | None) -> None:
+        """Write a body as it is read, until the server answers, and no further than it reads."""
+        pieces = iter(body)
+        self._long = self._unsent = True
+        # What is read may be on a disk that takes its time.
+        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+            while self._full and not self.reader.head_ready:
+                await self._more(_Want.ROOM, deadline)
+            if self._over or self.reader.head_ready:
+                return
+            self._transport.write(piece)
+        self._unsent = False
 
     async def next_piece(self, timeout: float | None) -> bytes:  # noqa: ASYNC109
         """Return bytes of the body, or `b""` at its end."""
@@ -133,6 +156,14 @@ class Link(asyncio.Protocol):
         self._wake()
 
     # What asyncio calls.
+
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        if self._want is _Want.ROOM:
+            self._wake()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -196,7 +227,7 @@ class Link(asyncio.Protocol):
         reader = self.reader
         if reader.complete or self._paused:
             return True
-        if self._want is _Want.HEAD:
+        if self._want in {_Want.HEAD, _Want.ROOM}:
             return reader.head_ready
         return self._want is _Want.SOME and reader.size > 0
 
