@@ -145,21 +145,22 @@ class AsyncClient(AnyClient):
         )
         outcome: Outcome | None = None
         stream: AsyncResponseStream | None = None
-        while True:
-            try:
+        try:
+            while True:
                 step = steps.send(outcome)
-            except StopIteration as ended:
-                return ended.value, stream
-            except BaseException:
-                # A stream that is refused, or one that an observer fails at.
-                if stream is not None:
-                    stream.close()
-                raise
-            if isinstance(step, Pause):
-                await self._sleep(step.seconds)
-                outcome = None
-            else:
-                outcome, stream = await send(self.transport, step)
+                if isinstance(step, Pause):
+                    await self._sleep(step.seconds)
+                    outcome = None
+                else:
+                    outcome, stream = await send(self.transport, step)
+        except StopIteration as ended:
+            return ended.value, stream
+        except BaseException:
+            steps.close()
+            # A stream that is refused, or one that an observer fails at.
+            if stream is not None:
+                stream.close()
+            raise
 
     async def get(self, path: str, *, cast_to: type[T], **options: Any) -> T:
         """Call any path that this SDK does not know; `query` and the options of calls apply."""

@@ -182,6 +182,7 @@ class Client(AnyClient):
         except StopIteration as ended:
             return ended.value, stream
         except BaseException:
+            steps.close()
             # A stream that is refused, or one that an observer fails at.
             if stream is not None:
                 with suppress(TransportError):

@@ -93,7 +93,8 @@ class Observer(Protocol):
         """Take note of how an attempt went, and of its `elapsed` seconds.
 
         An `Opened` stream goes on after it. An observer that also has the method `ended` of
-        `StreamObserver` is told of its end.
+        `StreamObserver` is told of its end; one with `given_up`, which takes the call, of each call
+        that ends with an error, as by a task that was cancelled before its answer came.
         """
         ...
 
@@ -144,8 +145,26 @@ def exchange(
 ) -> Steps:
     """Yield what to do for a call; return its answer, or the head of a stream.
 
-    `request` makes the request of an attempt. Raises `APIStatusError`, `APIConnectionError`.
+    `request` makes the request of an attempt. Who does not drive it to its end closes it. Raises
+    `APIStatusError`, `APIConnectionError`.
     """
+    try:
+        return (yield from _attempts(call, request, conditions, streamed=streamed))
+    except BaseException:
+        for observer in conditions.observers:
+            given_up: Callable[[Call[Any]], None] | None = getattr(observer, "given_up", None)
+            if given_up is not None:
+                given_up(call)
+        raise
+
+
+def _attempts(
+    call: Call[Any],
+    request: Callable[[int], HttpRequest],
+    conditions: Conditions,
+    *,
+    streamed: bool,
+) -> Steps:
     total = conditions.timeout.total
     deadline = None if total is None else conditions.now() + total
     attempt = 0

@@ -13,17 +13,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from math import isfinite
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 
-from antiphon.sdk.call import Answer, Call
+from antiphon.sdk.call import NOT_JSON, Answer, Call
 from antiphon.sdk.errors import APITimeoutError
 from antiphon.sdk.exchange import ERRORS_FROM, Opened, Outcome, StreamEnd
 from antiphon.sdk.pacing import INPUT, KINDS, OUTPUT, REQUESTS, Queue, Told, Waiter
 from antiphon.transport.base import Headers, TransportError
 
 REFUSED: Final = 429
+FAILED_FROM: Final = 500
+LARGEST_LIMIT: Final = 1e12
+NOTHING_USED: Final[Mapping[str, float]] = MappingProxyType({INPUT: 0.0, OUTPUT: 0.0})
 MESSAGES: Final = "/v1/messages"
 OTHERS: Final = {
     "/v1/messages/count_tokens": "count_tokens",
@@ -52,6 +57,11 @@ class _Usage(msgspec.Struct):
     input_tokens: int = 0
     cache_creation_input_tokens: int | None = None
     output_tokens: int = 0
+
+    @property
+    def is_nonsense(self) -> bool:
+        counts = self.input_tokens, self.cache_creation_input_tokens or 0, self.output_tokens
+        return min(counts) < 0
 
 
 class _Message(msgspec.Struct):
@@ -138,9 +148,10 @@ class Limiter:
             raise ValueError(f"burst is {burst}; it is more than 0 and at most 1")
         self._limits, self._burst, self._timeout = said, burst, timeout
         self._group_of, self._now = group, now
-        self._lock = threading.Lock()
+        # One that can be taken twice: a call may be given up at any time, by being collected.
+        self._lock = threading.RLock()
         self._groups: dict[str, _Group] = {}
-        # By the identity of their calls. One that was given up leaves a few numbers behind.
+        # By the identity of their calls.
         self._known: dict[int, _Sent] = {}
         self._streams: dict[int, _Sent] = {}
 
@@ -159,8 +170,7 @@ class Limiter:
             if wait > 0 and self._timeout is not None:
                 whole = sent.group.queue.wait(sent.waiter, now)
                 if now - sent.waiter.since + whole > self._timeout:
-                    sent.group.queue.leave(sent.waiter, now)
-                    del self._known[id(call)]
+                    self.given_up(call)
                     raise LimiterTimeoutError(
                         f"{call.method} {call.path}: its turn would come in {whole:.0f} s, and the "
                         f"limiter allows {self._timeout:g} s (`timeout`)"
@@ -176,13 +186,18 @@ class Limiter:
                 return
             now, queue = self._now(), sent.group.queue
             if isinstance(outcome, TransportError):
-                queue.answered(sent.waiter, {}, {}, now)
+                queue.lose()
                 return
             told = read_limits(outcome.headers)
             if not sent.is_message:
                 told = {kind: said for kind, said in told.items() if kind == REQUESTS}
             if outcome.status == REFUSED:
                 queue.refused(sent.waiter, told, _retry_s(outcome.headers), now)
+                return
+            if outcome.status >= FAILED_FROM and not told:
+                # Perhaps a proxy says it, and the limits are still unknown.
+                queue.lose()
+                queue.correct(sent.waiter, NOTHING_USED, now)
                 return
             queue.answered(sent.waiter, told, self._used(sent, outcome), now)
             if isinstance(outcome, Opened) and sent.is_message:
@@ -196,9 +211,20 @@ class Limiter:
                 return
             message = stream.start.get("message")
             usage = _usage_of(message if isinstance(message, dict) else {}, stream.end)
-            if usage is not None and stream.whole:
+            if usage is not None and stream.whole and not usage.is_nonsense:
                 used = sent.group.sizes.learn(sent.size, usage)
                 sent.group.queue.correct(sent.waiter, used, self._now())
+
+    def given_up(self, call: Call[Any]) -> None:
+        """Take the turn or the place of a call back that ends without an answer."""
+        with self._lock:
+            sent = self._known.pop(id(call), None)
+            if sent is None:
+                return
+            if sent.waiter.sent_at is None:
+                sent.group.queue.leave(sent.waiter)
+            else:
+                sent.group.queue.lose()
 
     def _entered(self, call: Call[Any], now: float) -> _Sent | None:
         """Give a call its place; `None` for one that no limit is known for."""
@@ -225,27 +251,32 @@ class Limiter:
             group=group, waiter=group.queue.enter(costs, now), size=size, is_message=is_message
         )
 
-    def _used(self, sent: _Sent, outcome: Outcome) -> dict[str, float]:
+    def _used(self, sent: _Sent, outcome: Outcome) -> Mapping[str, float]:
         """Return what an answer has used. A stream says it at its end."""
         if not isinstance(outcome, Answer) or not sent.is_message:
             return {}
         if outcome.status >= ERRORS_FROM:
-            return {INPUT: 0.0, OUTPUT: 0.0}
+            return NOTHING_USED
         try:
             usage = msgspec.json.decode(outcome.body, type=_Message).usage
-        except msgspec.DecodeError:
+        except NOT_JSON:
             return {}
-        return {} if usage is None else sent.group.sizes.learn(sent.size, usage)
+        return (
+            {} if usage is None or usage.is_nonsense else sent.group.sizes.learn(sent.size, usage)
+        )
 
 
 def read_limits(headers: Headers) -> dict[str, Told]:
-    """Return what the headers of an answer say of the limits; of some, or of none."""
+    """Return what the headers of an answer say of the limits; of some, or of none.
+
+    What can be no limit is left out: waiting for it might have no end.
+    """
     found = {}
     for kind in KINDS:
         limit = _number(headers.get(f"anthropic-ratelimit-{kind}-limit"))
         remaining = _number(headers.get(f"anthropic-ratelimit-{kind}-remaining"))
-        if limit is not None and limit > 0 and remaining is not None:
-            found[kind] = Told(limit, remaining)
+        if limit is not None and 1 <= limit <= LARGEST_LIMIT and remaining is not None:
+            found[kind] = Told(limit, min(max(remaining, 0.0), limit))
     return found
 
 
@@ -265,7 +296,7 @@ def _usage_of(*events: Mapping[str, Any]) -> _Usage | None:
 def _body_of(call: Call[Any]) -> _Body:
     try:
         return msgspec.json.decode(call.body, type=_Body)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         # The server will say what is wrong with it.
         return _Body()
 
@@ -277,6 +308,7 @@ def _retry_s(headers: Headers) -> float:
 
 def _number(text: str | None) -> float | None:
     try:
-        return float(text) if text is not None else None
+        number = float(text or "")
     except ValueError:
         return None
+    return number if isfinite(number) else None

@@ -10,7 +10,8 @@ at its own moment, and what turns out cheaper than it was taken for moves the fr
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -27,6 +28,15 @@ ASKED_AGAIN_S: Final = 5.0
 
 GONE_S: Final = 30.0
 """A call that has not asked again for so long was given up, and gives its place back."""
+
+LOOKED_S: Final = 10.0
+"""How often such calls are looked for: for each that waits it is a step."""
+
+MOVED_UP_S: Final = 0.25
+"""Those behind a call that left move up at most so often: for each of them it is a step."""
+
+LONGEST_HOLD_S: Final = 60.0
+"""A refusal holds the others no longer: in a minute every limit has come back."""
 
 LEFT_BY_A_STOP: Final = 0.7
 SMALLEST_SHARE: Final = 0.05
@@ -98,9 +108,20 @@ class Line:
         self._sent_places.append(self._sent)
 
     def give_back(self, amount: float, now: float) -> None:
-        """Move the front by what was taken and not used; a negative amount moves it back."""
+        """Move the front by what was sent and not used; a negative amount moves it back.
+
+        A full bucket gets no fuller.
+        """
         self._move(now)
-        self._front += amount
+        moved = self._front + amount
+        full = self._sent + self._held + self._late
+        self._front = moved if self._limit is None else min(moved, max(self._front, full))
+
+    def close_gaps(self, gaps: Sequence[tuple[float, float]]) -> None:
+        """Forget places, and what they cost, that were left before their calls were sent."""
+        self.taken -= sum(cost for _, cost in gaps)
+        # Calls behind them may have been sent already.
+        self._sent -= sum(cost for place, cost in gaps if place < self._sent)
 
     def learn(self, told: Told, sent_at: float, now: float) -> None:
         """Take over what an answer says of the limit, of about the moment when its call was sent.
@@ -184,6 +205,8 @@ class Queue:
         self._has_answer = any(line.is_known for line in self.lines.values())
         self._held_until = now
         self._looked_at = now
+        self._left: list[Waiter] = []
+        self._moved_up_at = now
 
     def enter(self, costs: Mapping[str, float], now: float) -> Waiter:
         """Let a call take its places behind all others."""
@@ -207,6 +230,7 @@ class Queue:
     def ask(self, waiter: Waiter, now: float) -> float:
         """Return 0 if a call is to be sent now, else the seconds after which it asks again."""
         self._drop_gone(now)
+        self._move_up(now)
         # One that was taken for gone has lost its places, and comes back behind the others.
         if id(waiter) not in self._waiting:
             again = self.enter(waiter.costs, now)
@@ -229,16 +253,20 @@ class Queue:
             line.send(waiter.places[kind], now)
         return 0.0
 
-    def leave(self, waiter: Waiter, now: float) -> None:
-        """Give the places of a waiting call back."""
+    def leave(self, waiter: Waiter) -> None:
+        """Give the places of a waiting call back, to those behind it."""
         if self._waiting.pop(id(waiter), None) is not None:
-            for kind, line in self.lines.items():
-                line.give_back(waiter.costs[kind], now)
+            self._left.append(waiter)
+
+    def lose(self) -> None:
+        """Note that a call that was sent gets no answer. What it may have used stays taken."""
+        self._running = max(0, self._running - 1)
 
     def refused(self, waiter: Waiter, told: Mapping[str, Told], retry_s: float, now: float) -> None:
         """Note a refusal for a limit: it was not charged, and nobody else is sent for a while."""
-        self._end()
-        self._held_until = max(self._held_until, now + retry_s)
+        self.lose()
+        self._has_answer = True
+        self._held_until = max(self._held_until, now + min(retry_s, LONGEST_HOLD_S))
         self._learn(waiter, told, now)
         for kind, line in self.lines.items():
             line.give_back(waiter.costs[kind], now)
@@ -249,7 +277,8 @@ class Queue:
         self, waiter: Waiter, told: Mapping[str, Told], used: Mapping[str, float], now: float
     ) -> None:
         """Note an answer, and what it has used of the limits of which it says that."""
-        self._end()
+        self.lose()
+        self._has_answer = True
         self.correct(waiter, used, now)
         self._learn(waiter, told, now)
 
@@ -258,18 +287,30 @@ class Queue:
         for kind, amount in used.items():
             self.lines[kind].give_back(waiter.costs[kind] - amount, now)
 
-    def _end(self) -> None:
-        self._running = max(0, self._running - 1)
-        self._has_answer = True
-
     def _learn(self, waiter: Waiter, told: Mapping[str, Told], now: float) -> None:
         sent_at = now if waiter.sent_at is None else waiter.sent_at
         for kind, said in told.items():
             self.lines[kind].learn(said, sent_at, now)
 
     def _drop_gone(self, now: float) -> None:
-        if now - self._looked_at >= 1:
+        if now - self._looked_at >= LOOKED_S:
             self._looked_at = now
             for waiter in list(self._waiting.values()):
                 if now - waiter.asks_at > GONE_S:
-                    self.leave(waiter, now)
+                    self.leave(waiter)
+
+    def _move_up(self, now: float) -> None:
+        """Let those behind a call that left move up. Those before it have nothing of that."""
+        if not self._left or now - self._moved_up_at < MOVED_UP_S:
+            return
+        self._moved_up_at = now
+        left, self._left = self._left, []
+        waiting = list(self._waiting.values())
+        for kind, line in self.lines.items():
+            gaps = sorted((waiter.places[kind], waiter.costs[kind]) for waiter in left)
+            line.close_gaps(gaps)
+            closed, rest = 0.0, deque(gaps)
+            for waiter in waiting:
+                while rest and rest[0][0] < waiter.places[kind]:
+                    closed += rest.popleft()[1]
+                waiter.places[kind] -= closed
