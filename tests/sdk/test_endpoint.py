@@ -67,6 +67,41 @@ def test_raw_answer_has_headers_and_result() -> None:
         assert answer.parse().id == "m"
 
 
+PAGE = {"data": [MODEL], "has_more": True, "first_id": "m", "last_id": "m"}
+
+
+def test_list_has_the_same_forms_as_other_calls() -> None:
+    replies = [Reply(200, {"request-id": "req_1"}, json=PAGE) for _ in range(3)]
+    client, _ = client_of(*replies)
+    answer = client.models.with_raw_response.list(limit=1)
+    assert (answer.request_id, [model.id for model in answer.parse().data]) == ("req_1", ["m"])
+    assert client.models.list.raw(limit=1).parse().has_next_page()
+    with client.models.with_streaming_response.list(limit=1) as response:
+        assert response.json() == PAGE
+
+
+def test_list_of_an_async_client_has_the_same_forms() -> None:
+    async def ask() -> list[str]:
+        client, _ = async_client_of(*[Reply(json=PAGE) for _ in range(3)])
+        answer = await client.models.with_raw_response.list(limit=1)
+        page = await answer.parse()
+        short = await client.models.list.raw(limit=1)
+        async with client.models.with_streaming_response.list(limit=1) as response:
+            streamed = await response.parse()
+        return [page.data[0].id, short.parse().data[0].id, streamed.data[0].id]
+
+    assert asyncio.run(ask()) == ["m", "m", "m"]
+
+
+@pytest.mark.parametrize("more", [{}, {"next_page": "p", "has_more": False}])
+def test_list_that_does_not_end_is_told(more: dict[str, Any]) -> None:
+    pages = [Reply(json=PAGE | more) for _ in range(3)]
+    client, transport = client_of(*pages)
+    with pytest.raises(antiphon.APIResponseValidationError, match="the list does not end"):
+        list(client.models.list())
+    assert len(transport.requests) == 2
+
+
 def test_async_raw_answer_has_the_same() -> None:
     async def ask() -> str:
         client, _ = async_client_of(Reply(json=MODEL))

@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,8 +9,16 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import antiphon
 from antiphon.sdk.tracing import NS
-from antiphon.transport.base import ConnectError
-from support.sdk import FakeClock, Reply, ScriptedTransport, events_of, frames, message_json
+from antiphon.transport.base import ConnectError, ConnectionLost
+from support.sdk import (
+    FakeClock,
+    Interrupt,
+    Reply,
+    ScriptedTransport,
+    events_of,
+    frames,
+    message_json,
+)
 
 ASKED: Any = {
     "model": "m",
@@ -131,3 +140,50 @@ def test_answer_of_something_else_is_a_span_too() -> None:
         with pytest.raises(antiphon.APIResponseValidationError):
             traced.client.messages.create(**ASKED)
     assert "gen_ai.response.id" not in traced.attributes()
+
+
+def test_body_that_is_read_as_it_comes_is_a_span(tmp_path: Path) -> None:
+    def body(*chunks: Any) -> Reply:
+        return Reply(200, HEADERS, chunks=chunks, seconds=2.0)
+
+    lost = ConnectionLost("lost")
+    traced = Traced(body(b"{}"), body(b"x"), body(b"x", lost), body(b"x"), body(b"x"))
+    client = traced.client
+    with client.messages.with_streaming_response.create(**ASKED) as response:
+        response.read()
+    assert client.files.download_to("file_1", tmp_path / "a") == 1
+    with pytest.raises(antiphon.APIConnectionError):
+        client.files.download_to("file_1", tmp_path / "a")
+    # What is left early ends there, once.
+    with client.messages.batches.results("msgbatch_1"):
+        pass
+    with client.models.with_streaming_response.list() as response:
+        next(response.iter_bytes())
+        response.close()
+    told = [
+        (span.name, span.attributes.get("error.type"), span.end_time - span.start_time)
+        for span in traced.spans
+    ]
+    assert told == [
+        ("chat m", None, 2 * NS),
+        ("GET", None, 2 * NS),
+        ("GET", "APIConnectionError", 4 * NS),
+        ("GET", None, 0),
+        ("GET", None, 2 * NS),
+    ]
+
+
+def test_call_that_is_given_up_is_a_span_with_that_as_its_error() -> None:
+    traced = Traced(Reply(interrupt=True), Reply(json={"data": []}))
+    with pytest.raises(Interrupt):
+        traced.client.messages.create(**ASKED)
+    traced.client.models.list()
+    assert [span.attributes.get("error.type") for span in traced.spans] == ["given_up", None]
+    assert [span.status.is_unset for span in traced.spans] == [False, True]
+
+
+def test_number_that_cannot_be_exported_is_left_out() -> None:
+    traced = Traced(Reply(json=message_json(usage={"input_tokens": 2**63, "output_tokens": -1})))
+    traced.client.messages.create(**ASKED)
+    assert traced.attributes()["gen_ai.usage.input_tokens"] == 0
+    assert traced.attributes()["gen_ai.usage.output_tokens"] == 0

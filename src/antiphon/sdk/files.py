@@ -9,11 +9,12 @@ from typing import IO, TYPE_CHECKING, Self, TypeAlias, Unpack
 
 from antiphon.sdk.call import Answer, Call, CallOptions, path_of
 from antiphon.sdk.endpoint import AsyncEndpoint, AsyncResource, Endpoint, Resource
-from antiphon.sdk.lines import idle_of, read_error
+from antiphon.sdk.lines import idle_of
 from antiphon.sdk.pages import AsyncPageEndpoint, PageCall, PageEndpoint, page_call, page_of
 from antiphon.sdk.types.base import Answered
 from antiphon.sdk.types.decoding import answered
 from antiphon.sdk.uploads import file_form
+from antiphon.sdk.watched import open_async_watched, open_watched, read_error
 from antiphon.transport.base import TransportError
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class Files(Resource):
         """
         call = file_content(file_id, workspace_id=workspace_id, **options)
         idle = idle_of(call, self._client.options)
-        stream = self._client.open(call)
+        stream = open_watched(self._client, call)
         try:
             with _Arriving(path, most_bytes) as arriving:
                 while chunk := stream.read_chunk(idle):
@@ -180,7 +181,7 @@ class AsyncFiles(AsyncResource):
         """Write the content of a file to a path as it comes; as of `Client`."""
         call = file_content(file_id, workspace_id=workspace_id, **options)
         idle = idle_of(call, self._client.options)
-        stream = await self._client.open(call)
+        stream = await open_async_watched(self._client, call)
         try:
             with _Arriving(path, most_bytes) as arriving:
                 while chunk := await stream.read_chunk(idle):

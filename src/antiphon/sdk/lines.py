@@ -7,14 +7,16 @@ from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 from antiphon.sdk.call import Call
-from antiphon.sdk.errors import APIConnectionError, APIResponseValidationError, APITimeoutError
+from antiphon.sdk.errors import APIResponseValidationError
 from antiphon.sdk.options import conditions_of
-from antiphon.transport.base import (
-    AsyncResponseStream,
-    ResponseStream,
-    TransportError,
-    TransportTimeout,
+from antiphon.sdk.watched import (
+    AsyncWatchedStream,
+    WatchedStream,
+    open_async_watched,
+    open_watched,
+    read_error,
 )
+from antiphon.transport.base import TransportError
 
 if TYPE_CHECKING:
     from antiphon.sdk.async_client import AsyncClient
@@ -61,7 +63,7 @@ class Lines:
         self._call, self._idle = call, idle_of(call, client.options)
         self._splitter = LineSplitter()
         self._ready: Iterator[bytes] = iter(())
-        self._stream: ResponseStream | None = client.open(call)
+        self._stream: WatchedStream | None = open_watched(client, call)
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -100,14 +102,14 @@ class AsyncLines:
         self._client, self._call, self._idle = client, call, idle_of(call, client.options)
         self._splitter = LineSplitter()
         self._ready: Iterator[bytes] = iter(())
-        self._stream: AsyncResponseStream | None = None
+        self._stream: AsyncWatchedStream | None = None
         self._opened = False
 
     async def open(self) -> None:
         """Ask for the answer, if that has not happened yet. Raises `APIError`."""
         if not self._opened:
             self._opened = True
-            self._stream = await self._client.open(self._call)
+            self._stream = await open_async_watched(self._client, self._call)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -140,12 +142,6 @@ class AsyncLines:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
-
-
-def read_error(call: Call[Any], error: TransportError) -> APIConnectionError:
-    """Return the error of an answer that broke off while it was read."""
-    kind = APITimeoutError if isinstance(error, TransportTimeout) else APIConnectionError
-    return kind(f"{call.method} {call.path}: {error}")
 
 
 def _lines_of(call: Call[Any], splitter: LineSplitter, chunk: bytes) -> list[bytes]:

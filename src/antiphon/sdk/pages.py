@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 import msgspec
 
 from antiphon.sdk.call import Answer, Call, CallOptions, query_pairs
+from antiphon.sdk.endpoint import Method, RawResponse
+from antiphon.sdk.errors import APIResponseValidationError
 from antiphon.sdk.types.base import Answered
 from antiphon.sdk.types.decoding import decode_answer
 
@@ -67,7 +69,8 @@ class PageCall(msgspec.Struct, Generic[T], frozen=True):
     def next_after(self, page: PageBody[T]) -> PageCall[T] | None:
         """Return the call of the page behind this one, or `None` behind the last.
 
-        A list that was asked for backwards (`before_id`) goes on backwards.
+        A list that was asked for backwards (`before_id`) goes on backwards. Raises
+        `APIResponseValidationError` if the next page would be this one.
         """
         query = self.call.query
         if page.next_page is not None:
@@ -80,6 +83,13 @@ class PageCall(msgspec.Struct, Generic[T], frozen=True):
             place = ("after_id", page.last_id)
         else:
             return None
+        if place in query:
+            raise APIResponseValidationError(
+                f"GET {self.call.path}: the list does not end: behind the page of {place[0]} "
+                f"{place[1]!r} comes the same one",
+                status_code=200,
+                request_id=None,
+            )
         kept = tuple(pair for pair in query if pair[0] not in PLACES)
         return PageCall(msgspec.structs.replace(self.call, query=(*kept, place)))
 
@@ -146,9 +156,9 @@ class _AnyPage(Generic[T]):
 class Page(_AnyPage[T]):
     """A page. Iterating begins with its own objects and fetches the pages behind it."""
 
-    def __init__(self, client: Client, call: PageCall[T]) -> None:
+    def __init__(self, client: Client, call: PageCall[T], body: PageBody[T]) -> None:
         self._client = client
-        super().__init__(call, client.run(call.call))
+        super().__init__(call, body)
 
     def __iter__(self) -> Iterator[T]:
         page: Page[T] | None = self
@@ -159,7 +169,16 @@ class Page(_AnyPage[T]):
     def get_next_page(self) -> Page[T] | None:
         """Fetch the page behind this one; `None` behind the last."""
         following = self._call.next_after(self._body)
-        return None if following is None else Page(self._client, following)
+        return None if following is None else self._client.run(_shown_by(self._client, following))
+
+
+def _shown_by(client: Client, call: PageCall[T]) -> Call[Page[T]]:
+    """Return the call of a page whose result is that page."""
+    inner = call.call
+    decode = lambda answer: Page(client, call, inner.decode(answer))  # noqa: E731
+    shown: Any = msgspec.structs.replace(inner, decode=decode)
+    found: Call[Page[T]] = shown
+    return found
 
 
 class AsyncPage(_AnyPage[T]):
@@ -181,7 +200,16 @@ class AsyncPage(_AnyPage[T]):
         following = self._call.next_after(self._body)
         if following is None:
             return None
-        return AsyncPage(self._client, following, await self._client.run(following.call))
+        return await self._client.run(_async_shown_by(self._client, following))
+
+
+def _async_shown_by(client: AsyncClient, call: PageCall[T]) -> Call[AsyncPage[T]]:
+    """As `_shown_by`, for asyncio."""
+    inner = call.call
+    decode = lambda answer: AsyncPage(client, call, inner.decode(answer))  # noqa: E731
+    shown: Any = msgspec.structs.replace(inner, decode=decode)
+    found: Call[AsyncPage[T]] = shown
+    return found
 
 
 class AsyncPages(Generic[T]):
@@ -198,7 +226,7 @@ class AsyncPages(Generic[T]):
             yield item
 
     async def _first(self) -> AsyncPage[T]:
-        return AsyncPage(self._client, self._call, await self._client.run(self._call.call))
+        return await self._client.run(_async_shown_by(self._client, self._call))
 
 
 class PageEndpoint(Generic[P, T]):
@@ -211,18 +239,35 @@ class PageEndpoint(Generic[P, T]):
     @overload
     def __get__(self, resource: None, owner: type[Any]) -> PageEndpoint[P, T]: ...
     @overload
-    def __get__(self, resource: Resource, owner: type[Any]) -> Callable[P, Page[T]]: ...
+    def __get__(self, resource: Resource, owner: type[Any]) -> Method[P, Page[T]]: ...
     def __get__(
         self, resource: Resource | None, owner: type[Any]
-    ) -> PageEndpoint[P, T] | Callable[P, Page[T]]:
+    ) -> PageEndpoint[P, T] | Method[P, Page[T]]:
         if resource is None:
             return self
         client = resource._client  # noqa: SLF001
 
-        def listed(*args: P.args, **kwargs: P.kwargs) -> Page[T]:
-            return Page(client, self.make(*args, **kwargs))
+        def call_of(*args: P.args, **kwargs: P.kwargs) -> Call[Page[T]]:
+            return _shown_by(client, self.make(*args, **kwargs))
 
-        return listed
+        return Method(client, call_of)
+
+
+class AsyncPageMethod(Generic[P, T]):
+    """An operation that lists, of an async client."""
+
+    def __init__(self, client: AsyncClient, make: Callable[P, PageCall[T]]) -> None:
+        self._client, self._make = client, make
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> AsyncPages[T]:
+        return AsyncPages(self._client, self._make(*args, **kwargs))
+
+    def call_of(self, *args: P.args, **kwargs: P.kwargs) -> Call[AsyncPage[T]]:
+        return _async_shown_by(self._client, self._make(*args, **kwargs))
+
+    async def raw(self, *args: P.args, **kwargs: P.kwargs) -> RawResponse[AsyncPage[T]]:
+        call = self.call_of(*args, **kwargs)
+        return RawResponse(call, await self._client.answer(call))
 
 
 class AsyncPageEndpoint(Generic[P, T]):
@@ -235,15 +280,10 @@ class AsyncPageEndpoint(Generic[P, T]):
     @overload
     def __get__(self, resource: None, owner: type[Any]) -> AsyncPageEndpoint[P, T]: ...
     @overload
-    def __get__(self, resource: AsyncResource, owner: type[Any]) -> Callable[P, AsyncPages[T]]: ...
+    def __get__(self, resource: AsyncResource, owner: type[Any]) -> AsyncPageMethod[P, T]: ...
     def __get__(
         self, resource: AsyncResource | None, owner: type[Any]
-    ) -> AsyncPageEndpoint[P, T] | Callable[P, AsyncPages[T]]:
+    ) -> AsyncPageEndpoint[P, T] | AsyncPageMethod[P, T]:
         if resource is None:
             return self
-        client = resource._client  # noqa: SLF001
-
-        def listed(*args: P.args, **kwargs: P.kwargs) -> AsyncPages[T]:
-            return AsyncPages(client, self.make(*args, **kwargs))
-
-        return listed
+        return AsyncPageMethod(resource._client, self.make)  # noqa: SLF001

@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 import msgspec
 
 from antiphon.sdk.call import Answer, result_of
-from antiphon.sdk.errors import APIConnectionError, APITimeoutError
 from antiphon.sdk.options import timeout_for
-from antiphon.transport.base import TransportError, TransportTimeout
+from antiphon.sdk.watched import open_async_watched, open_watched, read_error
+from antiphon.transport.base import TransportError
 
 if TYPE_CHECKING:
     from antiphon.sdk.async_client import AsyncClient
     from antiphon.sdk.call import Call
     from antiphon.sdk.client import Client
     from antiphon.sdk.endpoint import AsyncResource, Resource
-    from antiphon.transport.base import AsyncResponseStream, Headers, ResponseStream
+    from antiphon.sdk.watched import AsyncWatchedStream, WatchedStream
+    from antiphon.transport.base import Headers
 
 
 class Streamed:
@@ -62,7 +63,7 @@ class _Head:
     """What an answer says before its body."""
 
     call: Call[Any]
-    stream: ResponseStream | AsyncResponseStream
+    stream: WatchedStream | AsyncWatchedStream
 
     @property
     def status_code(self) -> int:
@@ -80,8 +81,7 @@ class _Head:
         return Answer(status=self.stream.status, headers=self.headers, body=body)
 
     def _fail(self, error: TransportError) -> NoReturn:
-        kind = APITimeoutError if isinstance(error, TransportTimeout) else APIConnectionError
-        raise kind(f"{self.call.method} {self.call.path}: {error}") from error
+        raise read_error(self.call, error) from error
 
 
 class StreamedResponse(_Head):
@@ -90,10 +90,10 @@ class StreamedResponse(_Head):
     def __init__(self, client: Client, call: Call[Any]) -> None:
         self.call = call
         self._client = client
-        self.stream: ResponseStream
+        self.stream: WatchedStream
 
     def __enter__(self) -> Self:
-        self.stream = self._client.open(self.call)
+        self.stream = open_watched(self._client, self.call)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -149,10 +149,10 @@ class AsyncStreamedResponse(_Head):
     def __init__(self, client: AsyncClient, call: Call[Any]) -> None:
         self.call = call
         self._client = client
-        self.stream: AsyncResponseStream
+        self.stream: AsyncWatchedStream
 
     async def __aenter__(self) -> Self:
-        self.stream = await self._client.open(self.call)
+        self.stream = await open_async_watched(self._client, self.call)
         return self
 
     async def __aexit__(self, *_: object) -> None:

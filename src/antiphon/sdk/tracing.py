@@ -2,10 +2,12 @@
 
     client = antiphon.Client(observers=[antiphon.CallSpans()])
 
-Each attempt of a call is one span, and a stream is one from its request to its end. They are made
-when it has ended, of what is known then, below the span that is current there, and have the names
-of the conventions for generative AI. Never a prompt, an answer or a key. The package of the API of
-OpenTelemetry is needed: `pip install 'antiphon[otel]'`.
+Each attempt of a call is one span, and an answer that is read as it comes is one from its request
+to its end; one that is neither read to its end nor closed has none. An attempt that is given up, as
+by a task that was cancelled, has the error `given_up`. Spans are made at the end, of what is known
+then, below the span that is current there, and have the names of the conventions for generative AI.
+Never a prompt, an answer or a key. The package of the API of OpenTelemetry is needed:
+`pip install 'antiphon[otel]'`.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 Attributes: TypeAlias = dict[str, Any]
 NS = 1_000_000_000
+LARGEST = 2**63 - 1
+"""A larger number would fail the export of all spans beside it."""
 NEEDS = "spans need the package: pip install 'antiphon[otel]'"
 
 
@@ -60,11 +64,20 @@ class CallSpans:
         self._tracer = get_tracer("antiphon.sdk", __version__, tracer_provider=provider)
         self._client, self._error = SpanKind.CLIENT, StatusCode.ERROR
         self._now_ns = now_ns
+        # When an attempt began, by the identity of its call. Each one ends, or is given up.
+        self._begun: dict[int, int] = {}
 
-    def before(self, _call: Call[Any], _attempt: int) -> float:
+    def before(self, call: Call[Any], _attempt: int) -> float:
+        self._begun[id(call)] = self._now_ns()
         return 0.0
 
+    def given_up(self, call: Call[Any]) -> None:
+        begun = self._begun.pop(id(call), None)
+        if begun is not None:
+            self._make(_of_request(call), (self._now_ns() - begun) / NS, "given_up")
+
     def after(self, call: Call[Any], attempt: int, outcome: Outcome) -> None:
+        self._begun.pop(id(call), None)
         if isinstance(outcome, Opened):
             return  # its span is made when the stream ends
         error: str | None = None
@@ -169,7 +182,7 @@ def _of_message(message: Mapping[str, Any], usage: Mapping[str, Any]) -> Attribu
 
     def count(name: str) -> int:
         value = usage.get(name)
-        return value if isinstance(value, int) else 0
+        return value if isinstance(value, int) and 0 <= value <= LARGEST else 0
 
     read, written = count("cache_read_input_tokens"), count("cache_creation_input_tokens")
     found: Attributes = {}
