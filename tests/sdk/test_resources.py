@@ -5,7 +5,7 @@ import inspect
 import re
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,6 +24,8 @@ from antiphon.sdk.organization import keys, people, reports
 from antiphon.sdk.organization import types as admin_types
 from antiphon.sdk.pages import PageCall
 from antiphon.sdk.types.base import Answered
+from antiphon.transport import Connections
+from antiphon.transport.base import ConnectionLost, HttpRequest
 from antiphon.wire import batches as wire_batches
 from antiphon.wire import files as wire_files
 from antiphon.wire.admin import increases, limits, organizations, requests
@@ -279,6 +281,55 @@ def test_keys_are_made_rotated_and_archived(client: antiphon.Client, url: str) -
     assert api_keys.archive(key.id).status == "archived"
 
 
+class Losing(Connections):
+    """Connections that lose the first answer to each `POST`, when the server has done its work."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lost: set[str] = set()
+
+    def open(self, request: HttpRequest, **bounds: Any) -> Any:
+        answer = super().open(request, **bounds)
+        if request.method == "POST" and request.url not in self.lost:
+            self.lost.add(request.url)
+            answer.read(None)
+            raise ConnectionLost("the answer was lost")
+        return answer
+
+
+def test_call_whose_answer_was_lost_has_one_effect(url: str) -> None:
+    with Losing() as transport:
+        client = antiphon.Client(
+            base_url=url, api_key=KEY, admin_key=ADMIN, transport=transport, sleep=lambda _: None
+        )
+        api_keys, batches = client.organization.api_keys, client.messages.batches
+        key = api_keys.create(name="made once")
+        assert [one.id for one in api_keys.list() if one.name == "made once"] == [key.id]
+        rotated = api_keys.rotate(key.id, grace_period_seconds=0)
+        with antiphon.Client(base_url=url, api_key=rotated.secret, max_retries=0) as own:
+            own.models.list()
+        before = len(list(batches.list()))
+        batches.create(requests=[{"custom_id": "a", "params": ASKED}])
+        assert len(list(batches.list())) == before + 1
+        assert len(transport.lost) == 3
+
+
+@pytest.mark.parametrize("odd", ["../../me", "a/b", "%2e%2e", "\u00fc\n\0", "?x=1#", " "])
+def test_id_of_any_signs_names_nothing_else(client: antiphon.Client, odd: str) -> None:
+    organization = client.organization
+    for call in (
+        organization.users.retrieve,
+        organization.api_keys.rotate,
+        organization.workspaces.archive,
+        organization.invites.delete,
+        client.files.delete,
+        client.messages.batches.cancel,
+        client.models.retrieve,
+    ):
+        with pytest.raises(antiphon.NotFoundError):
+            call(odd)
+
+
 def test_people_and_workspaces_are_managed(client: antiphon.Client) -> None:
     organization = client.organization
     invite = organization.invites.create(email="ada@example.org", role="developer")
@@ -314,7 +365,8 @@ def test_limits_are_set_and_spending_is_shown(client: antiphon.Client) -> None:
 
 def test_reports_are_flat_rows(client: antiphon.Client) -> None:
     message = client.messages.create(model="claude-x", max_tokens=9, messages=ASKED["messages"])
-    since = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    ago = datetime.now(UTC) - timedelta(hours=1)
+    since = ago.isoformat()
     organization = client.organization
     assert message.request_id is not None
     deadline = time.monotonic() + 30
@@ -339,7 +391,12 @@ def test_reports_are_flat_rows(client: antiphon.Client) -> None:
     day = since[:10]
     costs = organization.cost_report(starting_at=f"{day}T00:00:00Z", group_by=["description"])
     assert all(bucket.rows() is not None for bucket in costs)
-    assert organization.activity(starting_at=since, bucket_width="1h").total
+    elsewhere = ago.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    assert organization.activity(starting_at=elsewhere, bucket_width="1h").total
+    weeks = organization.cost_report(starting_at=elsewhere - timedelta(days=60))
+    assert len({bucket.starting_at for bucket in weeks}) in {61, 62}
+    with pytest.raises(antiphon.BadRequestError, match="timezone"):
+        organization.activity(starting_at=ago.replace(tzinfo=None))
     assert organization.retrieve().name
     assert organization.requests.list(limit=1).data is not None
 

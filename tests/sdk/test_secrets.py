@@ -8,6 +8,7 @@ import pytest
 import antiphon
 from antiphon.sdk.environment import read_environment
 from antiphon.sdk.options import requests_of
+from antiphon.sdk.organization.types import APIKey, Invite
 from antiphon.transport.proxies import Proxies
 from antiphon.transport.targets import Origin, parse_target
 from antiphon.transport.ways import Way
@@ -46,4 +47,29 @@ def test_texts_of_parts_have_no_secret() -> None:
 def test_address_that_is_refused_is_shown_without_its_password(address: str) -> None:
     with pytest.raises(ValueError, match="base_url is") as caught:
         antiphon.Client(base_url=address)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        APIKey(id="apikey_1", secret=SECRET, partial_key_hint=SECRET),
+        Invite(id="invite_1", link=SECRET),
+    ],
+)
+def test_texts_of_answers_have_no_secret(answer: Any) -> None:
+    assert answer.id in repr(answer)
+    assert SECRET not in repr([answer])
+    assert SECRET not in repr(list(answer.__rich_repr__()))
+
+
+@pytest.mark.parametrize("body", [b'{"secret":"s3cret"}', b'{"secret":"s3cret","id":"api', b"[]"])
+def test_answer_with_a_secret_that_cannot_be_read_is_not_shown(body: bytes) -> None:
+    client = antiphon.Client(
+        api_key="k",
+        environment=read_environment({}),
+        transport=ScriptedTransport(Reply(chunks=[body])),
+    )
+    with pytest.raises(antiphon.APIResponseValidationError) as caught:
+        client.organization.api_keys.create(name="a")
     assert SECRET not in str(caught.value)

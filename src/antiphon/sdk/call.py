@@ -7,6 +7,7 @@ is for asyncio, and neither knows what a call asks. So an operation is written o
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from math import isfinite
+from os import urandom
 from typing import Any, Generic, Protocol, TypedDict, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -184,6 +185,11 @@ def _not_finite(value: Any, path: str = "") -> str | None:
     return None
 
 
+def idempotent(key: str | None) -> tuple[tuple[str, str], ...]:
+    """Return the header by which a server tells a repetition from another call, with a new key."""
+    return (("idempotency-key", urandom(16).hex() if key is None else key),)
+
+
 @lru_cache(maxsize=64)
 def decoded(kind: type[T]) -> Callable[[Answer], T]:
     """Return what decodes an answer of this struct. It is kept: to make it takes long."""
@@ -199,10 +205,12 @@ def result_of(call: Call[T], answer: Answer) -> T:
     try:
         return call.decode(answer)
     except NOT_JSON as error:
-        shown = answer.body[:MOST_SHOWN].decode("utf-8", "replace")
+        told = f"the answer to {call.method} {call.path} is none of the API: {error}"
+        if not call.admin:  # whose answers have secrets
+            shown = answer.body[:MOST_SHOWN].decode("utf-8", "replace")
+            told = f"{told}. It begins with: {shown!r}"
         raise APIResponseValidationError(
-            f"the answer to {call.method} {call.path} is none of the API: {error}. It begins with: "
-            f"{shown!r}",
+            told,
             status_code=answer.status,
             request_id=answer.request_id,
         ) from error

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Unpack
 
 from antiphon.sdk.batches.types import DeletedMessageBatch, MessageBatch
-from antiphon.sdk.call import Answer, Call, CallOptions, json_body, path_of
+from antiphon.sdk.call import Answer, Call, CallOptions, idempotent, json_body, path_of
 from antiphon.sdk.pages import PageCall, page_call, page_of
 from antiphon.sdk.sent import sent_params
 from antiphon.sdk.types.decoding import answered
@@ -22,8 +22,8 @@ def create_batch(
 ) -> Call[MessageBatch]:
     """Make a batch of requests, each with a `custom_id` and its `params`.
 
-    With an `idempotency_key` Antiphon makes one batch, however often the call is sent within a day;
-    the hosted API ignores it.
+    Antiphon makes one batch of an `idempotency_key`, however often the call is sent within a day;
+    the hosted API ignores it. Without one each call has its own, so that its repetitions make one.
     """
     sent = [{**request, "params": sent_params(request["params"])} for request in requests]
     return Call(
@@ -31,7 +31,7 @@ def create_batch(
         path=path_of(*PATH),
         decode=answered(MessageBatch),
         body=json_body({"requests": sent}, options),
-        headers=_idempotent(idempotency_key),
+        headers=idempotent(idempotency_key),
         options=options,
     )
 
@@ -43,13 +43,9 @@ def create_encoded(body: bytes, idempotency_key: str, options: CallOptions) -> C
         path=path_of(*PATH),
         decode=answered(MessageBatch),
         body=body,
-        headers=_idempotent(idempotency_key),
+        headers=idempotent(idempotency_key),
         options=options,
     )
-
-
-def _idempotent(key: str | None) -> tuple[tuple[str, str], ...]:
-    return () if key is None else (("idempotency-key", key),)
 
 
 def retrieve_batch(batch_id: str, **options: Unpack[CallOptions]) -> Call[MessageBatch]:

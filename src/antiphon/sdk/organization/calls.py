@@ -5,7 +5,8 @@ a value.
 """
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any, TypeAlias, TypeVar
 
 from antiphon.sdk.call import Call, CallOptions, json_body, path_of, query_pairs
 from antiphon.sdk.pages import PageCall, page_call, page_of
@@ -13,6 +14,9 @@ from antiphon.sdk.types.base import Answered
 from antiphon.sdk.types.decoding import answered
 
 A = TypeVar("A", bound=Answered)
+Moment: TypeAlias = str | datetime
+"""A time of RFC 3339, with its zone."""
+
 ROOT = "organizations"
 
 
@@ -31,7 +35,11 @@ def shown(
 
 
 def sent(
-    kind: type[A], *steps: str, options: CallOptions, body: Mapping[str, Any] | None = None
+    kind: type[A],
+    *steps: str,
+    options: CallOptions,
+    body: Mapping[str, Any] | None = None,
+    headers: tuple[tuple[str, str], ...] = (),
 ) -> Call[A]:
     """Return the call that makes or changes an object."""
     given = {name: value for name, value in (body or {}).items() if value is not None}
@@ -40,6 +48,7 @@ def sent(
         path=path_of(ROOT, *steps),
         decode=answered(kind),
         body=json_body(given, options),
+        headers=headers,
         options=options,
         admin=True,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
-from antiphon.sdk.call import Call, CallOptions
+from antiphon.sdk.call import Call, CallOptions, idempotent
 from antiphon.sdk.organization.calls import listed, removed, sent, shown
 from antiphon.sdk.organization.types import (
     APIKey,
@@ -46,11 +46,13 @@ def create_key(
     scope: Mapping[str, Any] | None = None,
     expires_in_seconds: int | None = None,
     created_by_user_id: str | None = None,
+    idempotency_key: str | None = None,
     **options: Unpack[CallOptions],
 ) -> Call[APIKey]:
     """Make a key; its `secret` is in this answer alone. Of Antiphon: the hosted API makes none.
 
-    `scope` is `{"type": "workspace", "workspace_id": …}` or `{"type": "organization"}`.
+    `scope` is `{"type": "workspace", "workspace_id": …}` or `{"type": "organization"}`. A call that
+    is repeated makes one key; so do several within a day that have the same `idempotency_key`.
     """
     body = {
         "name": name,
@@ -58,7 +60,8 @@ def create_key(
         "expires_in_seconds": expires_in_seconds,
         "created_by_user_id": created_by_user_id,
     }
-    return sent(APIKey, "api_keys", body=body, options=options)
+    headers = idempotent(idempotency_key)
+    return sent(APIKey, "api_keys", body=body, headers=headers, options=options)
 
 
 def show_key(api_key_id: str, **options: Unpack[CallOptions]) -> Call[APIKey]:
@@ -87,14 +90,17 @@ def rotate_key(
     api_key_id: str,
     *,
     grace_period_seconds: int | None = None,
+    idempotency_key: str | None = None,
     **options: Unpack[CallOptions],
 ) -> Call[APIKey]:
     """Give a key another secret, which is in this answer alone. Of Antiphon alone.
 
-    The secrets of before hold for the grace period, a day if none is said; 0 ends them now.
+    The secrets of before hold for the grace period, a day if none is said; 0 ends them now. A call
+    that is repeated rotates once, as do several within a day with the same `idempotency_key`.
     """
+    steps = ("api_keys", api_key_id, "rotate")
     body = {"grace_period_seconds": grace_period_seconds}
-    return sent(APIKey, "api_keys", api_key_id, "rotate", body=body, options=options)
+    return sent(APIKey, *steps, body=body, headers=idempotent(idempotency_key), options=options)
 
 
 def list_rate_limits(

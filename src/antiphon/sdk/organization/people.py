@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
 from antiphon.sdk.call import Call, CallOptions
-from antiphon.sdk.organization.calls import listed, removed, sent, shown
+from antiphon.sdk.organization.calls import Moment, listed, removed, sent, shown
 from antiphon.sdk.organization.types import (
     AuditEntry,
     Invite,
@@ -139,8 +139,8 @@ def list_audit_entries(  # noqa: PLR0913 - the parameters of the list
     object_id: str | None = None,
     actor_id: str | None = None,
     action: str | None = None,
-    starting_at: str | None = None,
-    ending_at: str | None = None,
+    starting_at: Moment | None = None,
+    ending_at: Moment | None = None,
     limit: int | None = None,
     page: str | None = None,
     **options: Unpack[CallOptions],

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Unpack
 
 from antiphon.sdk.call import Call, CallOptions
-from antiphon.sdk.organization.calls import listed, shown
+from antiphon.sdk.organization.calls import Moment, listed, shown
 from antiphon.sdk.organization.types import (
     ActivityReport,
     Facts,
@@ -16,8 +16,8 @@ from antiphon.sdk.pages import PageCall
 
 def usage_report(  # noqa: PLR0913 - the parameters of the report
     *,
-    starting_at: str,
-    ending_at: str | None = None,
+    starting_at: Moment,
+    ending_at: Moment | None = None,
     bucket_width: str | None = None,
     group_by: Sequence[str] | None = None,
     models: Sequence[str] | None = None,
@@ -56,8 +56,8 @@ def usage_report(  # noqa: PLR0913 - the parameters of the report
 
 def cost_report(  # noqa: PLR0913 - the parameters of the report
     *,
-    starting_at: str,
-    ending_at: str | None = None,
+    starting_at: Moment,
+    ending_at: Moment | None = None,
     bucket_width: str | None = None,
     group_by: Sequence[str] | None = None,
     limit: int | None = None,
@@ -81,8 +81,8 @@ def cost_report(  # noqa: PLR0913 - the parameters of the report
 
 def show_activity(  # noqa: PLR0913 - the parameters of the report
     *,
-    starting_at: str,
-    ending_at: str | None = None,
+    starting_at: Moment,
+    ending_at: Moment | None = None,
     bucket_width: str | None = None,
     group_by: str | None = None,
     models: Sequence[str] | None = None,
@@ -114,8 +114,8 @@ def list_requests(  # noqa: PLR0913 - the parameters of the list
     workspace_id: str | None = None,
     error_type: str | None = None,
     status_class: str | None = None,
-    starting_at: str | None = None,
-    ending_at: str | None = None,
+    starting_at: Moment | None = None,
+    ending_at: Moment | None = None,
     limit: int | None = None,
     page: str | None = None,
     **options: Unpack[CallOptions],
@@ -185,8 +185,8 @@ def list_cache_entries(
 
 def cache_report(  # noqa: PLR0913 - the parameters of the report
     *,
-    starting_at: str,
-    ending_at: str | None = None,
+    starting_at: Moment,
+    ending_at: Moment | None = None,
     bucket_width: str | None = None,
     group_by: Sequence[str] | None = None,
     models: Sequence[str] | None = None,

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 from antiphon.sdk.types.base import Answered
+
+
+class Secretive(Answered, kw_only=True, frozen=True):
+    """An answer with secrets. Its texts, also those of `rich`, show some of its other fields."""
+
+    in_texts: ClassVar[tuple[str, ...]] = ("id",)
+
+    def __repr__(self) -> str:
+        shown = [f"{name}={value!r}" for name, value in self.__rich_repr__()]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [(name, getattr(self, name)) for name in self.in_texts]
 
 
 class Organization(Answered, kw_only=True, frozen=True):
@@ -44,8 +57,10 @@ class SignedOut(Answered, kw_only=True, frozen=True):
     sessions: int = 0
 
 
-class Invite(Answered, kw_only=True, frozen=True):
+class Invite(Secretive, kw_only=True, frozen=True):
     """An invitation. Antiphon shows the `link` once, to whoever creates it."""
+
+    in_texts = ("id", "email", "role", "status", "expires_at")
 
     id: str
     type: str = "invite"
@@ -97,8 +112,10 @@ class Removed(Answered, kw_only=True, frozen=True):
     type: str
 
 
-class APIKey(Answered, kw_only=True, frozen=True):
+class APIKey(Secretive, kw_only=True, frozen=True):
     """A key. `secret` is there only in the answer that creates or rotates it: keep it then."""
+
+    in_texts = ("id", "name", "status")
 
     id: str
     type: str = "api_key"
@@ -112,9 +129,6 @@ class APIKey(Answered, kw_only=True, frozen=True):
     principal: dict[str, Any] | None = None
     scope: dict[str, Any] = msgspec.field(default_factory=dict)
     secret: str | None = None
-
-    def __repr__(self) -> str:
-        return f"APIKey(id={self.id!r}, name={self.name!r}, status={self.status!r})"
 
 
 class LimitValue(Answered, kw_only=True, frozen=True):
