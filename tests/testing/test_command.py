@@ -107,7 +107,9 @@ def test_control_sets_limits_and_forgets(told: dict[str, str]) -> None:
     [
         ("answers", {"txt": "x"}, "txt"),
         ("answers", {"text": "x", "times": 0}, "times"),
+        ("answers", {"when": "("}, "no regular expression"),
         ("failures", {"type": "none_error"}, "none_error"),
+        ("failures", {"type": "raw", "headers": {"a": "\u4e2d"}}, "cannot carry"),
         ("limits", {"requests": 1}, "requests"),
     ],
 )

@@ -1,5 +1,8 @@
 """The databases of servers for tests: what makes them quick, and what stays as it is elsewhere."""
 
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -10,7 +13,7 @@ from antiphon.store.data_folder import database_path
 from antiphon.store.database.database import Database, open_database, sqlite_url
 from antiphon.store.database.errors import StoreError
 from antiphon.store.organizations import find_organization
-from antiphon.testing.database import Kit, kit, new_folder
+from antiphon.testing.database import Kit, kit, new_folder, remove_orphans
 from support.in_process import create
 
 pytestmark = pytest.mark.anyio
@@ -77,9 +80,8 @@ async def test_databases_share_statements_and_no_rows(shared: Kit, tmp_path: Pat
 
 
 def test_nothing_is_left_of_a_server() -> None:
-    folder = new_folder()
-    before, threads = set(folder.parent.iterdir()), set(threading.enumerate())
-    folder.rmdir()
+    with new_folder() as folder:
+        before, threads = set(folder.parent.iterdir()), set(threading.enumerate())
     with testing.server() as server:
         assert create(server)[0] == 200
     left = {one for one in folder.parent.iterdir() if one.name.startswith(folder.name[:17])}
@@ -88,3 +90,29 @@ def test_nothing_is_left_of_a_server() -> None:
         # A thread of anyio has been told to end, and nobody waits for it.
         thread.join(10)
         assert not thread.is_alive()
+
+
+KILLED = """
+import os, signal
+from antiphon import testing
+with testing.server() as server:
+    print(server.key, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(os.name != "posix", reason="no locks of this kind")
+def test_process_that_is_killed_leaves_nothing_for_long(shared: Kit) -> None:
+    del shared  # the folder of this process's own kit is gone already
+    with new_folder() as alive:
+        places = alive.parent
+        before = set(places.glob(f"{alive.name[:17]}*"))
+        subprocess.run([sys.executable, "-c", KILLED], check=False, stdout=subprocess.DEVNULL)
+        (killed,) = set(places.glob(f"{alive.name[:17]}*")) - before
+        assert (killed / "lock").exists()
+        subprocess.run([sys.executable, "-c", KILLED], check=False, stdout=subprocess.DEVNULL)
+        assert not killed.exists()
+        assert alive.exists()
+    remove_orphans()
+    assert not set(places.glob(f"{alive.name[:17]}*")) - before

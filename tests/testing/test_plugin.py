@@ -92,6 +92,39 @@ def test_cassette_stands_beside_its_test(pytester: pytest.Pytester) -> None:
     pytester.runpytest_inprocess(*PLUGIN, "--antiphon-cassettes=none").assert_outcomes(passed=1)
 
 
+def test_every_test_has_a_cassette_of_its_own(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_it="""
+        import pytest
+
+        def test_x(antiphon_cassette):
+            pass
+
+        ODD = ["\u00fc", "\u00e9", "a/b", "a-b", "a b", "x" * 5000, "../../a"]
+
+        @pytest.mark.parametrize("odd", ODD)
+        def test_x_of(antiphon_cassette, odd):
+            print("PATH", antiphon_cassette.path)
+
+        class TestOne:
+            def test_x(self, antiphon_cassette):
+                print("PATH", antiphon_cassette.path)
+
+        class TestTwo:
+            def test_x(self, antiphon_cassette):
+                print("PATH", antiphon_cassette.path)
+        """
+    )
+    result = pytester.runpytest_inprocess(*PLUGIN, "-s", "--antiphon-cassettes=once")
+    result.assert_outcomes(passed=10)
+    paths = {line.partition("PATH ")[2] for line in result.outlines if "PATH " in line}
+    assert len(paths) == 9
+    assert {Path(path).parent for path in paths} == {pytester.path / "cassettes" / "test_it"}
+    names = {Path(path).name for path in paths}
+    assert {"TestOne.test_x.jsonl", "test_x_of-a-b.jsonl"} <= names
+    assert max(map(len, names)) < 150
+
+
 @pytest.mark.parametrize(
     ("ini", "told"),
     [

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -9,7 +10,7 @@ import pytest
 from antiphon import testing
 from antiphon.testing import Clock, Server, refusal, thinking, tool_call
 from antiphon.testing.failures import ERRORS
-from antiphon.transport.base import ConnectionLost
+from antiphon.transport.base import ConnectError, ConnectionLost
 from support.in_process import create, events, get, opened, request, said
 
 NO_TYPES = {"type": "object"}
@@ -309,3 +310,36 @@ def test_clock_of_the_test_ends_delays_and_renews_limits() -> None:
         assert create(server)[0] == 429
         clock.advance(61)
         assert said(server) == "Hi"
+
+
+@pytest.mark.parametrize(
+    "headers", [{"a\r\nb": "c"}, {"a": "b\r\nc: d"}, {"a": "\u4e2d"}, {"": "a"}]
+)
+def test_failure_with_headers_that_http_cannot_carry_is_refused(headers: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="headers: "):
+        testing.overloaded_error(headers=headers)
+    with pytest.raises(ValueError, match="headers: "):
+        testing.raw(headers=headers)
+    with pytest.raises(ValueError, match="headers: "):
+        testing.raw(content_type="a\nb")
+
+
+def test_pattern_that_is_none_is_refused_when_it_is_said(server: Server) -> None:
+    with pytest.raises(ValueError, match=r"when: '[(]' is no regular expression: missing"):
+        server.answers("x", when="(")
+    assert said(server, "Three") == "Three"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_forked_process_is_told_where_the_server_is(server: Server) -> None:
+    child = os.fork()
+    if child == 0:
+        try:
+            said(server, "Hi")
+        except ConnectError as error:
+            os._exit(0 if "in its parent" in str(error) else 2)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert said(server, "Hi") == "Hi"

@@ -14,12 +14,13 @@ import os
 import secrets
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from shutil import disk_usage, rmtree
-from typing import Any
+from typing import IO, Any
 
 import aiosqlite
 import msgspec
@@ -35,6 +36,8 @@ from antiphon.store.database.database import Database, open_database
 # A file system in memory, where Linux has one; a container may have 64 MB of it.
 _MEMORY = Path("/dev/shm")  # noqa: S108 - what is made in it has names of its own
 _ROOM = 16 * 2**20
+_PREFIX = "antiphon-testing-"
+_LOCK = "lock"
 
 
 class Template(msgspec.Struct, frozen=True):
@@ -86,6 +89,7 @@ class Kit(msgspec.Struct, frozen=True):
 def kit() -> Kit:
     """Return the kit of this process, which is made by the first server."""
     databases = Databases()
+    remove_orphans()
     # A thread has no event loop yet, whatever runs here.
     return Kit(databases, asyncio.run(_template(databases)))
 
@@ -93,8 +97,7 @@ def kit() -> Kit:
 async def _template(databases: Databases) -> Template:
     """Found an installation as a server does, with a key and an admin key, and read its files."""
     key, admin_key = (f"sk-antiphon-testing-{secrets.token_urlsafe(24)}" for _ in range(2))
-    folder = new_folder()
-    try:
+    with new_folder() as folder:
         settings = Settings.load({"data_dir": folder, "engine": "scripted"}, environ={})
         async with opened_database(settings, open_database=databases.open) as database:
             await signing_key_of(database, os.urandom)
@@ -102,15 +105,45 @@ async def _template(databases: Databases) -> Template:
             keys = KeyRing(AdminTransactions(database, os.urandom, now))
             await keys.first(SERVER, admin_key, KeyKind.ADMIN)
             await keys.first(SERVER, key, KeyKind.API)
-        names = [path.name for path in folder.iterdir() if path.is_file()]
+        names = [path.name for path in folder.iterdir() if path.is_file() and path.name != _LOCK]
         return Template({name: (folder / name).read_bytes() for name in names}, key, admin_key)
+
+
+@contextmanager
+def new_folder() -> Iterator[Path]:
+    """Make a folder for the data of one server, in memory, where that is possible; remove it.
+
+    A process that is killed removes nothing. Its folders have no lock any more, by which the next
+    process with a server knows them.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_memory()))
+    try:
+        with (folder / _LOCK).open("wb") as lock:
+            _is_locked(lock)
+            yield folder
     finally:
         rmtree(folder, ignore_errors=True)
 
 
-def new_folder() -> Path:
-    """Make a folder for the data of one server: in memory, where that is possible."""
-    return Path(tempfile.mkdtemp(prefix="antiphon-testing-", dir=_memory()))
+def remove_orphans() -> None:
+    """Remove the folders of processes that were killed."""
+    for lock in Path(_memory() or tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
+        with suppress(OSError), lock.open("rb") as file:
+            if _is_locked(file):
+                rmtree(lock.parent, ignore_errors=True)
+
+
+def _is_locked(file: IO[bytes]) -> bool:
+    """Lock a file until it is closed, or return that another process has it."""
+    try:
+        import fcntl  # noqa: PLC0415 - not on every system
+    except ImportError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _memory() -> Path | None:

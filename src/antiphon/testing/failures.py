@@ -1,5 +1,6 @@
 """What a test has the server do instead of an answer: errors of every type, and broken ones."""
 
+import re
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
@@ -30,8 +31,11 @@ class ApiFailure(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=T
         after: str | None = None,
         delay: float | None = None,
     ) -> "ApiFailure":
-        """Return the same error with other details. `retry_after` is in seconds."""
-        told = {**self.headers, **{name.lower(): text for name, text in (headers or {}).items()}}
+        """Return the same error with other details. `retry_after` is in seconds.
+
+        Raises `ValueError` for headers that HTTP cannot carry.
+        """
+        told = {**self.headers, **_headers(headers)}
         if retry_after is not None:
             told["retry-after"] = f"{retry_after:g}"
         return ApiFailure(
@@ -105,6 +109,7 @@ ERRORS: Final = {
 }
 """Every type of error of the API, with its usual status."""
 
+_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _PAGE: Final = (
     "<html><head><title>502 Bad Gateway</title></head>"
     "<body><center><h1>502 Bad Gateway</h1></center></body></html>"
@@ -121,10 +126,19 @@ def raw(
 ) -> RawFailure:
     """Return an answer with any body; by default the page of a proxy that reaches no server.
 
-    With status 200 and `content_type="text/event-stream"` the body is a stream as it stands.
+    With status 200 and `content_type="text/event-stream"` the body is a stream as it stands. Raises
+    `ValueError` for headers that HTTP cannot carry.
     """
-    told = {name.lower(): text for name, text in (headers or {}).items()}
+    told = _headers({"content-type": content_type, **(headers or {})})
     content = body.encode() if isinstance(body, str) else body
-    return RawFailure(
-        status=status, body=content, headers={"content-type": content_type, **told}, delay=delay
-    )
+    return RawFailure(status=status, body=content, headers=told, delay=delay)
+
+
+def _headers(given: Mapping[str, str] | None) -> dict[str, str]:
+    """Return headers by their names in small letters. Raises `ValueError` for what is none."""
+    for name, text in (given or {}).items():
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"headers: {name!r} is no name of a header")
+        if any(sign in "\r\n\0" or sign > "\xff" for sign in text):
+            raise ValueError(f"headers: HTTP cannot carry the value of {name!r}: {text!r}")
+    return {name.lower(): text for name, text in (given or {}).items()}

@@ -5,6 +5,7 @@ sends goes through a queue between the two threads.
 """
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -38,6 +39,9 @@ App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 # What a reader gets: the message of an application, or why there are no more.
 _Piece: TypeAlias = Message | TransportError
 _CLOSED = "the server for tests is closed"
+_FORKED = (
+    "this process was forked: the server for tests runs in its parent, and answers at its `url`"
+)
 
 
 class Inbox(Protocol):
@@ -133,8 +137,13 @@ class Call:
             self._inbox.put(message)
 
 
-def _check(request: HttpRequest) -> None:
-    """Refuse what would not be one request over a network. Raises `ValueError`, `ConnectError`."""
+def _check(request: HttpRequest, process: int) -> None:
+    """Refuse what would not be one request over a network, or gets no answer in this process.
+
+    Raises `ValueError`, `ConnectError`.
+    """
+    if os.getpid() != process:
+        raise ConnectError(_FORKED)
     target = parse_target(request.url)
     if target.host != HOST:
         raise ConnectError(
@@ -232,18 +241,19 @@ class Answered(_Body):
 
 
 class InProcess:
-    """A `Transport` to an application that runs in the loop of another thread."""
+    """A `Transport` to an application in the loop of another thread of a process, by its id."""
 
-    def __init__(self, app: App, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, app: App, loop: asyncio.AbstractEventLoop, process: int) -> None:
         self._app = app
         self._loop = loop
+        self._process = process
 
     def open(
         self, request: HttpRequest, *, connect_timeout: float | None, timeout: float | None
     ) -> ResponseStream:
         """As in `Transport`; nothing is connected, so `connect_timeout` bounds nothing."""
         del connect_timeout
-        _check(request)
+        _check(request, self._process)
         if asyncio._get_running_loop() is self._loop:  # noqa: SLF001 - documented, raises nothing
             # It would wait for itself.
             raise RuntimeError("a function of the test runs in the loop of the server")
@@ -322,11 +332,12 @@ class AsyncAnswered(_Body):
 
 
 class AsyncInProcess:
-    """An `AsyncTransport` to an application that runs in the loop of another thread."""
+    """An `AsyncTransport` to such an application."""
 
-    def __init__(self, app: App, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, app: App, loop: asyncio.AbstractEventLoop, process: int) -> None:
         self._app = app
         self._loop = loop
+        self._process = process
 
     async def open(
         self,
@@ -337,7 +348,7 @@ class AsyncInProcess:
     ) -> AsyncResponseStream:
         """As in `AsyncTransport`; nothing is connected, so `connect_timeout` bounds nothing."""
         del connect_timeout
-        _check(request)
+        _check(request, self._process)
         inbox = _LoopQueue()
         call = Call(self._app, request, inbox)
         call.start(self._loop)

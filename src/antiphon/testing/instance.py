@@ -169,14 +169,14 @@ class Server:
         from antiphon.testing.in_process import InProcess  # noqa: PLC0415
 
         parts = self._started.parts
-        return InProcess(parts.app, parts.loop)
+        return InProcess(parts.app, parts.loop, parts.process)
 
     def async_transport(self) -> "AsyncInProcess":
         """Return a transport to this server for clients with an event loop."""
         from antiphon.testing.in_process import AsyncInProcess  # noqa: PLC0415
 
         parts = self._started.parts
-        return AsyncInProcess(parts.app, parts.loop)
+        return AsyncInProcess(parts.app, parts.loop, parts.process)
 
     def client(self, **options: Any) -> "Client":
         """Return a client of the SDK that calls this server in process, with both keys.

@@ -21,6 +21,7 @@ _MARK = "antiphon"
 _STRICT = "antiphon_strict"
 _SETTINGS = "antiphon_settings"
 _MODE = "antiphon_cassettes"
+_LONGEST_NAME = 120
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -113,6 +114,22 @@ def antiphon_cassette(request: pytest.FixtureRequest) -> Iterator["Cassette"]:
     if mode not in MODES:
         raise pytest.UsageError(f"{_MODE}: no mode of cassettes is called {mode!r}")
     path = Path(request.path)
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", request.node.name).strip("-")
+    name = _file_name(request.node.nodeid.partition("::")[2])
     with cassette(path.parent / "cassettes" / path.stem / f"{name}.jsonl", mode) as tape:
         yield tape
+
+
+def _file_name(test: str) -> str:
+    """Return a name for the cassette of a test of a file, which no other test has.
+
+    `TestA::test_one[small]` is `TestA.test_one-small`. A name with other signs, or a long one, gets
+    a digest.
+    """
+    usual = re.fullmatch(r"([A-Za-z0-9_:]+)(?:\[([A-Za-z0-9_.-]+)\])?", test)
+    if usual is not None and len(test) <= _LONGEST_NAME:
+        return usual[1].replace("::", ".") + ("" if usual[2] is None else f"-{usual[2]}")
+    from hashlib import sha256  # noqa: PLC0415 - few tests have such a name
+
+    shown = re.sub(r"[^A-Za-z0-9_.-]+", "-", test.replace("::", ".")).strip("-")
+    digest = sha256(test.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{shown[:_LONGEST_NAME]}-{digest[:8]}"

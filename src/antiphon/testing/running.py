@@ -1,6 +1,7 @@
 """Runs a whole server in a thread of its own, with a database of its own, without a port."""
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from concurrent.futures import Future
@@ -8,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from shutil import rmtree
 from threading import Thread, current_thread
 from typing import Any, TypeVar
 
@@ -48,6 +48,7 @@ class Parts(msgspec.Struct, frozen=True):
     app: Front
     stop: asyncio.Event
     kit: Kit
+    process: int
 
 
 class Running:
@@ -113,15 +114,14 @@ class Running:
     def _check_thread(self) -> None:
         if current_thread() is self._thread:
             raise RuntimeError("a function of the test runs in the loop of the server")
+        if os.getpid() != self.parts.process:
+            raise RuntimeError("this process was forked: the server for tests is its parent's")
 
     def _run(self) -> None:
         try:
-            folder = new_folder()
-            try:
-                with asyncio.Runner(loop_factory=_new_loop) as runner:
-                    runner.run(self._serve(folder, kit()))
-            finally:
-                rmtree(folder, ignore_errors=True)
+            shared = kit()
+            with new_folder() as folder, asyncio.Runner(loop_factory=_new_loop) as runner:
+                runner.run(self._serve(folder, shared))
         except BaseException as error:
             if self._started.done():
                 raise
@@ -142,7 +142,7 @@ class Running:
             )
             stop = asyncio.Event()
             loop = asyncio.get_running_loop()
-            self._started.set_result(Parts(loop, platform, front, stop, shared))
+            self._started.set_result(Parts(loop, platform, front, stop, shared, os.getpid()))
             await stop.wait()
             platform.stopping.set()
             await front.aclose()

@@ -27,7 +27,8 @@ Deed: TypeAlias = "Answer | Failure | Callable[[RecordedRequest], object]"
 class Step(msgspec.Struct, eq=False):
     """One deed for so many requests (`None`: for all), of those to `path` that `when` accepts.
 
-    `path` is a pattern with `*`. `when` is searched in the last text of the user, or asked.
+    `path` is a pattern with `*`. `when` is searched in the last text of the user, or asked. Raises
+    `ValueError` for one that is no regular expression.
     """
 
     deed: Deed
@@ -36,6 +37,15 @@ class Step(msgspec.Struct, eq=False):
     when: When = None
     left: int | None = 1
     done: int = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.when, str):
+            try:
+                re.compile(self.when, re.DOTALL)
+            except re.error as error:
+                raise ValueError(
+                    f"when: {self.when!r} is no regular expression: {error}"
+                ) from error
 
     def takes(self, request: RecordedRequest) -> bool:
         if self.method not in (None, request.method) or not fnmatchcase(request.path, self.path):
