@@ -42,7 +42,7 @@ class Connections:
         self._free = _condition()
         self._idle: IdleConnections[Channel] = IdleConnections()
         self._busy: set[Channel] = set()
-        self._count = 0
+        self._connecting: set[int] = set()
         self._closed = False
         self._process = os.getpid()
         self._births: dict[int, threading.Lock] = {}
@@ -53,23 +53,17 @@ class Connections:
         """As in `Transport`. Raises `ValueError` for a request that cannot be written."""
         way = self._ways.to(request.url)
         head = self._ways.head(request, way)
-        channel = self._channel(way, connect_timeout)
+        # An interrupt may come anywhere. Whatever was taken until then stands here.
+        taken: list[Channel] = []
         try:
-            self._ask(channel, head, request, timeout)
-        except ConnectionLost as lost:
-            if not lost.kept or request.method not in IDEMPOTENT:
-                raise
-            channel = self._channel(way, connect_timeout, kept=False)
-            self._ask(channel, head, request, timeout)
-        return Answer(self, channel)
-
-    def _ask(
-        self, channel: Channel, head: bytes, request: HttpRequest, timeout: float | None
-    ) -> None:
-        try:
-            channel.ask(head, request.method, request.body, timeout)
+            channel = self._channel(way, connect_timeout, taken)
+            if not _is_read(channel, head, request, timeout):
+                self.end(channel)
+                channel = self._channel(way, connect_timeout, taken, kept=False)
+                channel.ask(head, request.method, request.body, timeout)
+            return Answer(self, channel)
         except BaseException:
-            self.end(channel)
+            self._give_up(taken)
             raise
 
     def close(self) -> None:
@@ -78,7 +72,6 @@ class Connections:
         with self._free:
             self._closed = True
             idle, busy = self._idle.clear(), list(self._busy)
-            self._count -= len(idle)
             self._free.notify_all()
         for channel in idle:
             channel.close()
@@ -98,47 +91,60 @@ class Connections:
 
     # Connections that are taken, given back and ended.
 
-    def _channel(self, way: Way, timeout: float | None, *, kept: bool = True) -> Channel:
-        """Return a connection that was `kept`, if one may be used, or a new one."""
+    @property
+    def _count(self) -> int:
+        """How many connections there are. Nothing has to be counted down, or is when it should."""
+        return len(self._idle) + len(self._busy) + len(self._connecting)
+
+    def _channel(
+        self, way: Way, timeout: float | None, taken: list[Channel], *, kept: bool = True
+    ) -> Channel:
+        """Return a connection that was `kept`, if one may be used, or a new one; `taken` has it."""
         self._notice_fork()
         with self._free:
             if self._closed:
                 raise texts.already_closed()
             deadline = None if timeout is None else self._now() + timeout
             self._sweep()
-            while (channel := self._kept(way.origin) if kept else None) is None:
+            while (channel := self._kept(way.origin, taken) if kept else None) is None:
                 if self._count < self._limits.max_connections:
                     break
                 if (other := self._idle.oldest()) is not None:
-                    self._drop(other)
+                    other.close()
                 else:
                     self._wait(deadline, timeout)
             if channel is not None:
                 return channel
-            self._count += 1
-        return self._new(way, timeout, deadline)
+            self._connecting.add(id(taken))
+        channel = connect(way, self._ways, timeout, deadline, self._now)
+        with self._free:
+            taken.append(channel)
+            self._busy.add(channel)
+            self._connecting.discard(id(taken))
+            if self._closed:
+                raise texts.already_closed()
+            return channel
 
-    def _kept(self, origin: Origin) -> Channel | None:
+    def _kept(self, origin: Origin, taken: list[Channel]) -> Channel | None:
         while (channel := self._idle.take(origin)) is not None:
+            taken.append(channel)
             if channel.alive():
                 self._busy.add(channel)
                 return channel
-            self._drop(channel)
+            taken.pop().close()
         return None
 
-    def _new(self, way: Way, timeout: float | None, deadline: float | None) -> Channel:
-        try:
-            channel = connect(way, self._ways, timeout, deadline, self._now)
-        except BaseException:
-            with self._free:
-                self._leave()
-            raise
+    def _give_up(self, taken: list[Channel]) -> None:
+        """Close what a request has taken that ends without an answer."""
+        self._notice_fork()
         with self._free:
-            self._busy.add(channel)
-            if not self._closed:
-                return channel
-        self.end(channel)
-        raise texts.already_closed()
+            self._connecting.discard(id(taken))
+            self._busy.difference_update(taken)
+            for channel in taken:
+                self._idle.discard(channel)
+            self._free.notify()
+        for channel in taken:
+            channel.close()
 
     def _notice_fork(self) -> None:
         """Begin anew in a process that was forked: the connections are the parent's, who uses them.
@@ -154,7 +160,7 @@ class Connections:
                 return  # another thread of this process was first
             inherited = (*self._idle.clear(), *self._busy)
             self._busy.clear()
-            self._count = 0
+            self._connecting = set()
             self._free = _condition()
             self._ways.notice_fork()
             self._process = process
@@ -173,16 +179,7 @@ class Connections:
         if len(self._idle):
             now = self._now()
             while (channel := self._idle.expired(now)) is not None:
-                self._drop(channel)
-
-    def _drop(self, channel: Channel) -> None:
-        """Close a connection that was idle."""
-        self._count -= 1
-        channel.close()
-
-    def _leave(self) -> None:
-        self._count -= 1
-        self._free.notify()
+                channel.close()
 
     def give_back(self, channel: Channel) -> None:
         """Take a connection back whose answer has been read to its end."""
@@ -196,13 +193,13 @@ class Connections:
                 return
             self._busy.discard(channel)
             if self._closed:
-                self._leave()
+                self._free.notify()
                 channel.close()
                 return
             self._idle.put(channel.origin, channel, self._now() + self._limits.idle_s)
             too_many = len(self._idle) > self._limits.max_idle
             if too_many and (other := self._idle.oldest()) is not None:
-                self._drop(other)
+                other.close()
             self._free.notify()
 
     def end(self, channel: Channel) -> None:
@@ -211,7 +208,9 @@ class Connections:
         with self._free:
             if channel in self._busy:
                 self._busy.discard(channel)
-                self._leave()
+                self._free.notify()
+            else:
+                self._idle.discard(channel)
         channel.close()
 
     @property
@@ -225,10 +224,10 @@ class Answer(Head):
     __slots__ = ("_channel", "_connections", "_rest")
 
     def __init__(self, connections: Connections, channel: Channel) -> None:
-        super().__init__(channel.reader)
         self._connections = connections
-        self._channel: Channel | None = channel
         self._rest: bytes | None = b""
+        self._channel: Channel | None = channel
+        super().__init__(channel.reader)
         if channel.reader.complete and not channel.reader.compressed:
             # All has come in one read: the connection need not wait for whoever reads it.
             self._rest = channel.reader.take()
@@ -274,12 +273,24 @@ class Answer(Head):
         return data
 
     def _done(self, channel: Channel) -> None:
-        self._channel = None
+        # In this order: whoever is interrupted between them still has what is to be closed.
         self._connections.give_back(channel)
+        self._channel = None
 
     def __del__(self) -> None:
         if hasattr(self, "_channel"):  # its making may have been interrupted
             self.close()
+
+
+def _is_read(channel: Channel, head: bytes, request: HttpRequest, timeout: float | None) -> bool:
+    """Send a request; return whether it has an answer, and not to be sent on a new connection."""
+    try:
+        channel.ask(head, request.method, request.body, timeout)
+    except ConnectionLost as lost:
+        if not lost.kept or request.method not in IDEMPOTENT:
+            raise
+        return False
+    return True
 
 
 def _condition() -> threading.Condition:

@@ -11,7 +11,9 @@ C = TypeVar("C")
 class IdleConnections(Generic[C]):
     """Keeps idle connections, each until its time. Closes none itself, and needs a lock around it.
 
-    Of several to one server the newest is taken, so that the others can grow old.
+    Of several to one server the newest is taken, so that the others can grow old. An interrupt in
+    the middle of a change may leave a connection in one of the two tables alone, so nothing relies
+    on both having it.
     """
 
     def __init__(self) -> None:
@@ -23,8 +25,8 @@ class IdleConnections(Generic[C]):
 
     def put(self, origin: Origin, connection: C, until: float) -> None:
         """Keep a connection `until` a time of the clock, which is later than those before it."""
-        self._by_origin.setdefault(origin, {})[connection] = None
         self._all[connection] = (origin, until)
+        self._by_origin.setdefault(origin, {})[connection] = None
 
     def take(self, origin: Origin) -> C | None:
         """Take the newest connection to a server."""
@@ -33,8 +35,8 @@ class IdleConnections(Generic[C]):
             return None
         connection, _ = idle.popitem()
         if not idle:
-            del self._by_origin[origin]
-        del self._all[connection]
+            self._by_origin.pop(origin, None)
+        self._all.pop(connection, None)
         return connection
 
     def discard(self, connection: C) -> bool:
@@ -42,10 +44,10 @@ class IdleConnections(Generic[C]):
         entry = self._all.pop(connection, None)
         if entry is None:
             return False
-        idle = self._by_origin[entry[0]]
-        del idle[connection]
+        idle = self._by_origin.get(entry[0], {})
+        idle.pop(connection, None)
         if not idle:
-            del self._by_origin[entry[0]]
+            self._by_origin.pop(entry[0], None)
         return True
 
     def oldest(self) -> C | None:
