@@ -201,6 +201,23 @@ describe("files", () => {
   });
 });
 
+describe("keys", () => {
+  test("are created and rotated once, also by a call that is repeated", async () => {
+    const key = () => json({ id: "k" });
+    const lost = () => failure(500, "x");
+    const { client, sent, clock } = served([lost(), key(), lost(), key(), key()]);
+    const { apiKeys } = client.organization;
+    await clock.until(apiKeys.create({ name: "a" }));
+    await clock.until(apiKeys.rotate("k"));
+    await apiKeys.create({ name: "a" }, { idempotencyKey: "mine" });
+    const keys = sent.map(({ headers }) => headers.get("idempotency-key"));
+    expect(keys[1]).toBe(keys[0]);
+    expect(keys[3]).toBe(keys[2]);
+    expect(new Set(keys).size).toBe(3);
+    expect(keys[4]).toBe("mine");
+  });
+});
+
 describe("the environment", () => {
   test("of ours comes before that of others", () => {
     const said = readEnvironment(

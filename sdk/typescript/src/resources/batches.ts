@@ -5,6 +5,7 @@ import type { Antiphon, CallOptions } from "../client.ts";
 import { sleep } from "../clock.ts";
 import { APIConnectionError, APIStatusError, NotFoundError } from "../errors.ts";
 import { Ending } from "../exchange.ts";
+import { idempotent } from "../idempotent.ts";
 import { jsonLines } from "../lines.ts";
 import { Pages } from "../pages.ts";
 import { pathOf } from "../query.ts";
@@ -41,12 +42,8 @@ export class Batches {
   }
 
   /** Create a batch. A repetition after a lost answer creates no second one on Antiphon. */
-  create(params: BatchCreateParams, options: CallOptions = {}): Call<MessageBatch> {
-    const idempotencyKey = options.idempotencyKey ?? crypto.randomUUID();
-    return this.#client.request(
-      { method: "POST", path: PATH, body: params },
-      { ...options, idempotencyKey },
-    );
+  create(params: BatchCreateParams, options?: CallOptions): Call<MessageBatch> {
+    return this.#client.request({ method: "POST", path: PATH, body: params }, idempotent(options));
   }
 
   retrieve(id: string, options?: CallOptions): Call<MessageBatch> {

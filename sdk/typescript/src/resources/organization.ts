@@ -2,6 +2,7 @@
 
 import type { Call } from "../call.ts";
 import type { Antiphon, CallOptions } from "../client.ts";
+import { idempotent } from "../idempotent.ts";
 import type { Pages } from "../pages.ts";
 import type * as wire from "../wire.ts";
 import { AdminCalls } from "./admin.ts";
@@ -133,9 +134,9 @@ export class ApiKeys {
     this.#calls = calls;
   }
 
-  /** Create a key. Its `secret` is in this answer alone. */
+  /** Create a key. Its `secret` is in this answer alone. A repetition creates no second key. */
   create(params: wire.ApiKeyCreateParams, options?: CallOptions): Call<wire.ApiKey> {
-    return this.#calls.post(["api_keys"], params, options);
+    return this.#calls.post(["api_keys"], params, idempotent(options));
   }
 
   list(query?: wire.ApiKeysQuery, options?: CallOptions): Pages<wire.ApiKey> {
@@ -150,13 +151,16 @@ export class ApiKeys {
     return this.#calls.post(["api_keys", id], params, options);
   }
 
-  /** Give a key a new secret. The old one stays valid for a time, a day by default. */
+  /**
+   * Give a key a new secret, once, also if the call is repeated. The old one stays valid for a
+   * time, a day by default.
+   */
   rotate(
     id: string,
     params: wire.ApiKeyRotateParams = {},
     options?: CallOptions,
   ): Call<wire.ApiKey> {
-    return this.#calls.post(["api_keys", id, "rotate"], params, options);
+    return this.#calls.post(["api_keys", id, "rotate"], params, idempotent(options));
   }
 
   /** End a key for good. */
