@@ -11,6 +11,9 @@ from antiphon.wire.sse import FrameDecoder
 SECRET_HEADERS = frozenset({"x-api-key", "authorization", "cookie", "proxy-authorization"})
 REMOVED = "…"
 _SHOWN = 3000
+_ALIKE = 200
+"""Of texts that begin with so many equal signs those are left out, but the last `_BEFORE`."""
+_BEFORE = 20
 
 
 class RecordedRequest:
@@ -221,6 +224,12 @@ def differences(
         ]
     if wanted == found:
         return []
+    if isinstance(wanted, str) and isinstance(found, str):
+        shorter = min(len(wanted), len(found))
+        pairs = enumerate(zip(wanted, found, strict=False))
+        at = next((at for at, (left, right) in pairs if left != right), shorter) - _BEFORE
+        if at > _ALIKE:
+            path, wanted, found = f"{path}[{at}:]", wanted[at:], found[at:]
     return [f"{path}: {shown(wanted)} {one}, {shown(found)} {other}"]
 
 
