@@ -7,8 +7,10 @@ import pytest
 
 import antiphon
 from antiphon.sdk.environment import read_environment
+from antiphon.sdk.files import upload_file
 from antiphon.sdk.options import requests_of
 from antiphon.sdk.organization.types import APIKey, Invite
+from antiphon.sdk.uploads import FileForm
 from antiphon.transport.proxies import Proxies
 from antiphon.transport.targets import Origin, parse_target
 from antiphon.transport.ways import Way
@@ -30,6 +32,8 @@ def parts() -> Iterator[Any]:
     yield from (environment, client, client.options, call, requests_of(call, client.options)(1))
     yield from (target, proxy, Way(target, proxy))
     yield antiphon.AsyncClient(environment=environment)
+    form = upload_file(file=SECRET.encode()).upload
+    yield from (form, form.source if isinstance(form, FileForm) else form)
     yield raw
 
 

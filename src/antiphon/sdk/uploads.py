@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from typing import IO, Any, Final, TypeAlias
 
-import msgspec
+from antiphon.transport.base import Discreet
 
 BINARY: Final = "application/octet-stream"
 PIECE: Final = 1024 * 1024
@@ -16,7 +16,7 @@ PIECE: Final = 1024 * 1024
 Source: TypeAlias = "_InMemory | _OnDisk | _Opened"
 
 
-class FileForm(msgspec.Struct, frozen=True):
+class FileForm(Discreet, frozen=True):
     """The body of an upload, as a transport takes it: fields and one file, in a form.
 
     Each iteration reads the file from where it began, so the form can be sent again.
@@ -67,7 +67,7 @@ def file_form(file: Any, fields: Mapping[str, str]) -> FileForm:
     )
 
 
-class _InMemory(msgspec.Struct, frozen=True):
+class _InMemory(Discreet, frozen=True):
     content: bytes | memoryview
 
     @property
@@ -80,7 +80,7 @@ class _InMemory(msgspec.Struct, frozen=True):
             yield bytes(view[start : start + PIECE])
 
 
-class _OnDisk(msgspec.Struct, frozen=True):
+class _OnDisk(Discreet, frozen=True):
     """A file that is opened anew each time it is sent."""
 
     path: str | bytes
@@ -91,7 +91,7 @@ class _OnDisk(msgspec.Struct, frozen=True):
             yield from _pieces_of(file, self.size)
 
 
-class _Opened(msgspec.Struct, frozen=True):
+class _Opened(Discreet, frozen=True):
     """A file that the program has opened, from where it stood when the call was made."""
 
     file: IO[bytes]
