@@ -532,3 +532,14 @@ def test_missing_package_of_an_extra_is_told(
     monkeypatch.setattr(command, "find_spec", lambda name: None if name == "valkey" else object())
     one = doctor.only_problem()
     assert (one.text, one.mend) == ("not installed: valkey", "pip install 'antiphon[valkey]'")
+
+
+def test_missing_package_of_an_engine_is_told(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import antiphon.cli.doctor as command  # noqa: PLC0415 - what is replaced in it
+
+    monkeypatch.setenv("ANTIPHON_ENGINE", "vllm")
+    monkeypatch.setattr(command, "find_spec", lambda name: None if name == "tokenizers" else name)
+    one = doctor.only_problem()
+    assert (one.text, one.mend) == ("not installed: tokenizers", "pip install 'antiphon[vllm]'")

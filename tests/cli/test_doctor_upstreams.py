@@ -12,7 +12,7 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from antiphon.cli.doctor.finding import Finding
-from antiphon.cli.doctor.upstreams import check_vllm
+from antiphon.cli.doctor.upstreams import check_server
 from support.hf_folder import write_folder
 from support.simulated_vllm import SimulatedVllm, running
 
@@ -45,7 +45,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 def found(server: SimulatedVllm, tmp_path: Path, **options: Any) -> Finding:
-    return check_vllm("m", {"url": server.url, **options}, tmp_path / "engines")
+    return checked({"url": server.url, **options}, tmp_path / "engines")
+
+
+def checked(options: dict[str, Any], state_dir: Path) -> Finding:
+    one = check_server("vllm", "m", options, state_dir)
+    assert one is not None
+    return one
 
 
 def test_server_that_does_what_it_has_to_is_ok(folder: Path, tmp_path: Path) -> None:
@@ -82,9 +88,9 @@ def test_wrong_server_is_a_problem(
 
 def test_server_that_is_away_is_a_problem_or_a_note(folder: Path, tmp_path: Path) -> None:
     away = {"url": "http://127.0.0.1:9"}
-    assert check_vllm("m", away, tmp_path).state == "problem"
+    assert checked(away, tmp_path).state == "problem"
     known = {**away, "model": "m", "context_tokens": 1024, "tokenizer": str(folder)}
-    one = check_vllm("m", known, tmp_path)
+    one = checked(known, tmp_path)
     assert (one.state, one.text) == ("note", "m: its vLLM server is away")
 
 
@@ -100,3 +106,7 @@ def test_tokenizer_that_would_be_fetched_is_not(
         one = found(server, tmp_path, tokenizer="Qwen/Qwen3-8B")
     assert one.state == "ok"
     assert "not here yet; the first start fetches it" in one.text
+
+
+def test_engine_that_asks_no_server_has_nothing_to_examine(tmp_path: Path) -> None:
+    assert check_server("scripted", "m", {}, tmp_path) is None

@@ -225,15 +225,36 @@ CheckConfig: TypeAlias = Callable[[EngineConfig], None]
 Opened = TypeVar("Opened", bound=Engine)
 
 
+class Examined(msgspec.Struct, frozen=True):
+    """What an engine has found out about what it needs, as a sentence; `mend` if it lacks any."""
+
+    text: str
+    mend: str | None = None
+
+
+ExamineConfig: TypeAlias = Callable[[EngineConfig], Awaitable[Examined]]
+
+
+class Packages(msgspec.Struct, frozen=True):
+    """The modules that an engine imports, and the extra of Antiphon with which they come."""
+
+    extra: str
+    modules: tuple[str, ...]
+
+
 class CheckedOpener(msgspec.Struct, Generic[Opened], frozen=True):
     """Opens an engine, and can check its options before the files of the model are there.
 
     `check` gets the configuration without `weights` and raises `EngineStartError`. A server calls
-    it before it fetches the files of any model.
+    it before it fetches the files of any model. `antiphon doctor` calls `examine`, for an engine
+    that asks a server: it raises `EngineStartError` for what keeps the engine from opening, and
+    changes nothing. `packages` are those that not every server has.
     """
 
     open: Callable[[EngineConfig], Awaitable[Opened]]
     check: CheckConfig
+    examine: ExamineConfig | None = None
+    packages: Packages | None = None
 
     def __call__(self, config: EngineConfig) -> Awaitable[Opened]:
         return self.open(config)
@@ -241,11 +262,14 @@ class CheckedOpener(msgspec.Struct, Generic[Opened], frozen=True):
 
 def checked(
     check: CheckConfig,
+    *,
+    examine: ExamineConfig | None = None,
+    packages: Packages | None = None,
 ) -> Callable[[Callable[[EngineConfig], Awaitable[Opened]]], CheckedOpener[Opened]]:
     """Decorate the function that opens an engine with the check of its options."""
 
     def decorate(function: Callable[[EngineConfig], Awaitable[Opened]]) -> CheckedOpener[Opened]:
-        return CheckedOpener(function, check)
+        return CheckedOpener(function, check, examine, packages)
 
     return decorate
 

@@ -7,7 +7,9 @@ from antiphon.engines.base import (
     Engine,
     EngineConfig,
     EngineStartError,
+    Examined,
     OpenEngine,
+    Packages,
 )
 
 PACKAGE = "antiphon"
@@ -32,6 +34,29 @@ def check_engine(name: str, config: EngineConfig) -> None:
     opener = _opener(name, config)
     if isinstance(opener, CheckedOpener):
         opener.check(config)
+
+
+async def examine_engine(name: str, config: EngineConfig) -> Examined | None:
+    """Return what an engine says of what it needs; `None` if it examines nothing.
+
+    Raises `EngineStartError` if the engine could not be opened.
+    """
+    opener = _opener(name, config)
+    if not isinstance(opener, CheckedOpener) or opener.examine is None:
+        return None
+    return await opener.examine(config)
+
+
+def packages_of(name: str) -> Packages | None:
+    """Return the packages that an engine needs beside those of every server, if there are any.
+
+    An engine that cannot be loaded has none: `check_engine` tells of it.
+    """
+    try:
+        opener = _opener(name, EngineConfig(name))
+    except EngineStartError:
+        return None
+    return opener.packages if isinstance(opener, CheckedOpener) else None
 
 
 def _entry_points(name: str) -> EntryPoints:

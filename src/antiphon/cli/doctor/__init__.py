@@ -83,8 +83,14 @@ def _wanted(settings: Settings) -> dict[str, tuple[str, ...]]:
         wanted["oidc"] = ("jwt", "cryptography")
     if settings.web.search is not None:
         wanted["web"] = ("cryptography",)
-    if any(one.engine == "vllm" for model in settings.served() for one in model.runs_on()):
-        wanted["vllm"] = ("tokenizers",)
+    if not all(find_spec(one) for one in _SERVER):
+        return wanted
+    # It imports packages of every server.
+    from antiphon.engines.registry import packages_of  # noqa: PLC0415
+
+    for engine in {one.engine for model in settings.served() for one in model.runs_on()}:
+        if (needs := packages_of(engine)) is not None:
+            wanted[needs.extra] = needs.modules
     return wanted
 
 

@@ -8,6 +8,7 @@ from antiphon.cli.checked_model import Checked
 from antiphon.cli.command import CommandError
 from antiphon.cli.doctor.finding import Finding, note, ok, problem, told
 from antiphon.cli.doctor.machine import Device, check_gpu, devices
+from antiphon.cli.doctor.upstreams import check_server
 from antiphon.cli.model_check import check
 from antiphon.cli.output import decimal_size
 from antiphon.cli.recommended import recommended_here, serve_command
@@ -75,14 +76,13 @@ def _model(model: ModelSettings, data_dir: Path, *, has_gpu: bool) -> Iterator[F
     files = list(_local(model))
     for source, options in files:
         yield from check_file(model.id, source, options, data_dir, has_gpu=has_gpu)
-    for one in model.runs_on():
-        if one.engine == "vllm":
-            from antiphon.cli.doctor.upstreams import check_vllm  # noqa: PLC0415 - 0.2 s
-
-            yield check_vllm(model.id, one.options, data_dir / ENGINES_FOLDER)
-    elsewhere = [
-        one.engine for one in model.runs_on() if one.source is None and one.engine != "vllm"
-    ]
+    elsewhere = []
+    for one in (one for one in model.runs_on() if one.source is None):
+        found = check_server(one.engine, model.id, one.options, data_dir / ENGINES_FOLDER)
+        if found is None:
+            elsewhere.append(one.engine)
+        else:
+            yield found
     if elsewhere:
         yield ok("model", f"{model.id}: {', '.join(elsewhere)}, without a file")
 

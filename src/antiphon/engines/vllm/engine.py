@@ -10,6 +10,8 @@ from antiphon.engines.base import (
     EngineError,
     EngineErrorKind,
     EngineStartError,
+    Examined,
+    Packages,
     checked,
     decode_options,
 )
@@ -27,7 +29,7 @@ from antiphon.engines.upstream.http import Upstream
 from antiphon.engines.vllm.client import VllmClient, listed_models
 from antiphon.engines.vllm.examination import Examination
 from antiphon.engines.vllm.machine import VllmMachine
-from antiphon.engines.vllm.model_files import ModelFiles, folder_of, read_files
+from antiphon.engines.vllm.model_files import ModelFiles, NotHereError, folder_of, read_files
 from antiphon.engines.vllm.options import VllmOptions
 from antiphon.engines.vllm.server_types import ModelCard
 from antiphon.engines.vllm.vocabulary import Vocabulary, open_vocabulary
@@ -39,6 +41,9 @@ NO_TEMPLATE: Final = (
     ' `chat_template = "./my-template.jinja"` in the options of the model.'
 )
 
+START: Final = "start it, or correct `url`: docs/how-to/vllm.md"
+TELLS: Final = "start it with --enable-prefix-caching --enable-prompt-tokens-details"
+
 VllmEngine: TypeAlias = TokenEngine[VllmMachine]
 
 
@@ -49,7 +54,23 @@ def check_vllm(config: EngineConfig) -> None:
         open_template(config.model, options, "", bos="", eos="")
 
 
-@checked(check_vllm)
+async def examine_vllm(config: EngineConfig) -> Examined:
+    """Examine the server as the start does, and fetch nothing. Raises `EngineStartError`."""
+    try:
+        engine = await opened(config, fetches=False)
+    except NotHereError as error:
+        return Examined(str(error).removeprefix("Model ").rstrip("."))
+    await engine.aclose()
+    limits = engine.capabilities
+    if not engine.machine.examined:
+        return Examined(f"{config.model}: its vLLM server is away", START)
+    text = f"{config.model}: vllm, {limits.context_tokens:,} tokens of context"
+    if not limits.keeps_prefixes:
+        return Examined(f"{text}; its server reports nothing of its prefix cache", TELLS)
+    return Examined(text)
+
+
+@checked(check_vllm, examine=examine_vllm, packages=Packages("vllm", ("tokenizers",)))
 async def open_vllm(config: EngineConfig) -> VllmEngine:
     """Open a model that a vLLM server runs. Raises `EngineStartError`.
 
