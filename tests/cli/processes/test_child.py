@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from msgspec.structs import replace
 
-from antiphon.cli.processes.child import settings_of
+from antiphon.cli.processes.child import check_schema, settings_of
 from antiphon.cli.processes.hosted import needs_host
 from antiphon.cli.processes.reports import Start
-from antiphon.settings import Settings
+from antiphon.settings import Settings, SettingsError
+from antiphon.store.database.migrations import NEWEST
 
 Begin: TypeAlias = Callable[..., Settings]
 
@@ -57,6 +59,24 @@ def test_settings_are_read_anew_for_each_process(start: Begin, tmp_path: Path) -
     assert start(1).ping_interval_s == 2
     (tmp_path / "antiphon.toml").write_text("ping_interval_s = 3\n")
     assert start(1).ping_interval_s == 3
+
+
+def test_process_that_would_migrate_the_database_below_others_does_not_start() -> None:
+    one = Start(
+        number=1,
+        of=2,
+        overseer=1,
+        flags={},
+        config=None,
+        listener=3,
+        address="127.0.0.1:1",
+        engines=None,
+        counters_url=None,
+    )
+    for schema in ("", NEWEST):
+        check_schema(replace(one, schema=schema))
+    with pytest.raises(SettingsError, match=f"from schema 0001 to {NEWEST}: back it up"):
+        check_schema(replace(one, schema="0001"))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from antiphon import __version__
 from antiphon.core.errors import OverloadedError
 from antiphon.core.prompt import (
     Breakpoint,
@@ -140,7 +141,8 @@ class Hosting:
             self.places -= 1
 
     def running(self) -> "AsyncExitStack":
-        return EngineHost(self.find, self.enter, 0.01).listening(self.socket)  # type: ignore[return-value]
+        self.host = EngineHost(self.find, self.enter, 0.01)
+        return self.host.listening(self.socket)  # type: ignore[return-value]
 
 
 @pytest.fixture
@@ -234,7 +236,7 @@ async def test_connection_of_a_prompt_lives_as_long_as_the_prompt(shared: Shared
 async def test_question_that_comes_before_the_last_reply_is_taken_whole(hosting: Hosting) -> None:
     async with hosting.running():
         reader, writer = await asyncio.open_unix_connection(hosting.socket)
-        call = frame(Call("m", 1, packed_prompt(prompt())))
+        call = frame(Call("m", 1, packed_prompt(prompt()), __version__))
         writer.write(call + 3 * frame(Ask("measure")) + frame(Ask("generate")))
         for _ in range(3):
             assert await read_reply(reader) == Sized(PromptSize(5, (3,)))
@@ -265,6 +267,66 @@ async def test_host_that_ends_breaks_answers_off_and_is_waited_for(hosting: Host
         await engine.aclose()
 
 
+async def test_answer_that_has_not_begun_is_asked_of_the_next_host(hosting: Hosting) -> None:
+    hosting.engine.events, hosting.engine.hangs = [], True
+    async with hosting.running():
+        engine = await open_shared(hosting.socket, EngineConfig("m", number=1))
+        asked = prompt()
+        assert await engine.count_tokens(asked) == 5
+        answer = asyncio.create_task(all_of(engine, asked))
+        await eventually(lambda: hosting.places == 1)
+    # The first one has ended; the next one has the prompt anew, and answers it once.
+    hosting.engine = Computing()
+    async with hosting.running():
+        assert await answer == hosting.engine.events
+        assert len(hosting.engine.prompts) == 1
+        await engine.aclose()
+
+
+async def test_host_that_drains_ends_with_the_last_answer_and_takes_no_other(
+    hosting: Hosting,
+) -> None:
+    idle = asyncio.Event()
+    async with hosting.running():
+        engine = await open_shared(hosting.socket, EngineConfig("m", number=1))
+        counted = prompt("counted")
+        assert await engine.count_tokens(counted) == 5
+        hosting.engine.events, hosting.engine.hangs = [STARTED], True
+        async with aclosing(engine.generate(prompt())) as events:
+            assert await anext(events) == STARTED
+            hosting.host.drain(idle.set)
+            # On a connection that it has, and on a new one.
+            waiting = [
+                asyncio.create_task(engine.count_tokens(one)) for one in (counted, prompt("new"))
+            ]
+            await asyncio.sleep(0.05)
+            assert not any(one.done() for one in waiting)
+            assert not idle.is_set()
+        await eventually(idle.is_set)
+        assert len(hosting.engine.prompts) == 2
+    hosting.engine = Computing()
+    async with hosting.running():
+        assert await asyncio.gather(*waiting) == [5, 5]
+        await engine.aclose()
+
+
+async def test_host_without_work_drains_at_once(hosting: Hosting) -> None:
+    ended: list[bool] = []
+    async with hosting.running():
+        hosting.host.drain(lambda: ended.append(True))
+    assert ended == [True]
+
+
+async def test_prompt_of_another_release_is_an_overload(
+    hosting: Hosting, shared: SharedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "__version__", "9.9.9")
+    with pytest.raises(EngineError, match="of another release") as raised:
+        await shared.count_tokens(prompt())
+    assert raised.value.kind is EngineErrorKind.OVERLOADED
+    assert hosting.engine.prompts == []
+
+
 async def test_host_that_stays_away_is_an_overload(tmp_path: Path) -> None:
     engine = SharedEngine(tmp_path / "none.sock", "m", 1, wait_s=0)
     with pytest.raises(EngineError) as raised:
@@ -275,7 +337,7 @@ async def test_host_that_stays_away_is_an_overload(tmp_path: Path) -> None:
 async def test_engine_that_the_host_does_not_have_does_not_open(hosting: Hosting) -> None:
     async with hosting.running():
         engine = SharedEngine(hosting.socket, "another", 0)
-        with pytest.raises(EngineStartError, match=r"another is not loaded\. It changes with"):
+        with pytest.raises(EngineStartError, match=r"another is not loaded\. A reload"):
             await engine.open(0.05)
 
 

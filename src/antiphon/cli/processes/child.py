@@ -18,8 +18,10 @@ from msgspec.structs import replace
 
 from antiphon.children import claim_stdout, die_with_parent
 from antiphon.cli import expected_errors
+from antiphon.cli.doctor.machine import devices
 from antiphon.cli.processes.hosted import is_hosted
-from antiphon.cli.processes.reports import HAND_OVER, PING, Report, Start
+from antiphon.cli.processes.looking import host_parts, look
+from antiphon.cli.processes.reports import DRAIN, HAND_OVER, PING, Found, Report, Start
 from antiphon.cli.serve import are_missing, run_in_loop, sources_of, welcome_of
 from antiphon.engines.base import Engine, EngineConfig, EngineError, EngineErrorKind
 from antiphon.engines.registry import open_engine
@@ -38,7 +40,9 @@ from antiphon.server.traces import tracing
 from antiphon.service.models import ModelSource
 from antiphon.service.platform import Platform, build_platform
 from antiphon.service.process_place import ProcessPlace
+from antiphon.service.rehearsal import check_engines
 from antiphon.settings import Settings, SettingsError
+from antiphon.store.database.migrations import NEWEST
 from antiphon.weights.hub_access import hub_of
 
 
@@ -54,8 +58,15 @@ def main() -> None:
     try:
         settings = settings_of(start)
         set_up_logs(settings.log_level, settings.log_format)
+        check_schema(start)
+        sources = _sources(settings)
+        if start.looks:
+            check_engines(settings.served())
+            found = look(_loaded(start), sources, has_gpu=_has_gpu)
+            report(Report(state="found", found=found))
+            return
         work = _hosting if start.number == 0 else _answering
-        run_in_loop(work(start, settings, _sources(settings), report))
+        run_in_loop(work(start, settings, sources, report))
     except expected_errors() as error:
         report(Report(state="failed", error=str(error)))
         sys.exit(1)
@@ -66,8 +77,7 @@ def settings_of(start: Start) -> Settings:
 
     Workers on batches are with the engine host, where the models are, or spread over the processes.
     """
-    config = None if start.config is None else Path(start.config)
-    settings = Settings.load(start.flags, config=config)
+    settings = _loaded(start)
     if start.engines is not None:
         workers = settings.workers if start.number == 0 else 0
     else:
@@ -78,13 +88,31 @@ def settings_of(start: Start) -> Settings:
     return replace(settings, workers=workers, counters_url=counters)
 
 
+def _loaded(start: Start) -> Settings:
+    config = None if start.config is None else Path(start.config)
+    return Settings.load(start.flags, config=config)
+
+
+def check_schema(start: Start) -> None:
+    """Raise `SettingsError` for a database that this process would migrate below the others."""
+    if start.schema not in ("", NEWEST):
+        raise SettingsError(
+            f"the installed release brings the database from schema {start.schema} to {NEWEST}: "
+            "back it up, then restart the whole server"
+        )
+
+
+def _has_gpu() -> bool:
+    return any(one.is_gpu for one in devices())
+
+
 def _sources(settings: Settings) -> Sequence[ModelSource]:
     """Return the models with their files, which the overseer has fetched."""
     models = settings.served()
     if are_missing(models, settings.data_dir):
         raise SettingsError(
-            "a model of the settings is not here: a changed model needs a restart of the whole "
-            "server, not a reload"
+            "a model of the settings is not here: fetch it with `antiphon models pull`, then "
+            "reload again"
         )
     return sources_of(models, settings.data_dir, hub_of(settings))
 
@@ -159,6 +187,8 @@ async def _hosting(
     share_interpreter(loop)
     return_freed_memory()
     process = ProcessPlace(0, start.of)
+    # Before the models are loaded: what changes meanwhile is then another reload's.
+    found = Found(host=await asyncio.to_thread(host_parts, _loaded(start), sources))
     async with (
         build_platform(settings, sources, process=process) as platform,
         _Metrics() as metrics,
@@ -170,8 +200,17 @@ async def _hosting(
         settle_memory()
         host = EngineHost(partial(_find, platform), partial(_place, platform))
         async with host.listening(Path(start.engines or "")):
-            _Orders(report).begin(lambda: None)
-            report(Report(state="ready"))
+
+            def give_way() -> None:
+                platform.hand_over()
+                metrics.end()
+
+            def drain() -> None:
+                give_way()
+                host.drain(stopping.set)
+
+            _Orders(report).begin(give_way, drain)
+            report(Report(state="ready", found=found))
             await stopping.wait()
         platform.stopping.set()
 
@@ -204,10 +243,12 @@ class _Orders:
     def __init__(self, report: Callable[[Report], None]) -> None:
         self._report = report
         self._rest = b""
-        self._hand_over: Callable[[], None] = lambda: None
+        self._acts: dict[bytes, Callable[[], None]] = {}
 
-    def begin(self, hand_over: Callable[[], None]) -> None:
-        self._hand_over = hand_over
+    def begin(
+        self, hand_over: Callable[[], None], drain: Callable[[], None] = lambda: None
+    ) -> None:
+        self._acts = {HAND_OVER: hand_over, DRAIN: drain, PING: self._tell_alive}
         os.set_blocking(0, False)
         asyncio.get_running_loop().add_reader(0, self._read)
 
@@ -218,10 +259,11 @@ class _Orders:
             os._exit(1)
         *lines, self._rest = (self._rest + found).split(b"\n")
         for line in lines:
-            if line + b"\n" == PING:
-                self._report(Report(state="alive"))
-            elif line + b"\n" == HAND_OVER:
-                self._hand_over()
+            if (act := self._acts.get(line + b"\n")) is not None:
+                act()
+
+    def _tell_alive(self) -> None:
+        self._report(Report(state="alive"))
 
 
 def _report(descriptor: int, report: Report) -> None:

@@ -2,18 +2,21 @@
 
 start ─► first process, then all others ─► ready
 a process ends, or hangs ─► another in its place, after a pause that doubles
-SIGHUP ─► for one process after the other: a new one is ready ─► the old one hands over
+SIGHUP ─► the engine host, if what it depends on has changed (hosts.py)
+       ─► for one process after the other: a new one is ready ─► the old one hands over
 SIGTERM ─► all answer what they have, then end; a second signal ends them now
 """
 
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
 import msgspec
 
+from antiphon.cli.processes.hosts import Change, HostSeat, Seat, change_of
+from antiphon.cli.processes.reports import Found
 from antiphon.cli.processes.run import ProcessStartError, Run
 from antiphon.logs import EventLog
 
@@ -35,47 +38,48 @@ class Clockwork(msgspec.Struct, frozen=True):
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
-class Seat:
-    """The place of one process, in which one run follows the other."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.run: Run | None = None
-        self.crashes = 0
-
-
 class Overseer:
     """Runs `number` processes that answer requests, and an engine host (0) if `hosted`.
 
-    `begin` starts the process of a number. `grace_s` is what running requests get at the end.
+    `begin` starts the process of a number, which has, or asks, the engine host of a generation.
+    `look` says what the settings and the code are now, and raises `ProcessStartError`. `grace_s` is
+    what running requests get at the end.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last one is for tests
         self,
-        begin: Callable[[int], Awaitable[Run]],
+        begin: Callable[[int, int], Awaitable[Run]],
         number: int,
         *,
         hosted: bool,
         grace_s: float,
+        look: Callable[[], Awaitable[Found]],
         clockwork: Clockwork | None = None,
     ) -> None:
         self._begin = begin
-        self._host = Seat(0) if hosted else None
+        self._look = look
+        self._host = HostSeat(0) if hosted else None
+        self._old_hosts: list[HostSeat] = []
+        self._draining: set[Run] = set()
+        self._generation = 0
         self._seats = [Seat(one) for one in range(1, number + 1)]
         self._grace_s = grace_s
         self._time = clockwork or Clockwork()
         self._stopping = False
         self._leaving: set[Run] = set()
+        self._generations: dict[Run, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._rolling = asyncio.Lock()
+        self._fixed: dict[str, str] = {}
         self._log = EventLog(__name__)
 
-    async def start(self) -> str:
+    async def start(self, fixed: Mapping[str, str] | None = None) -> str:
         """Start all processes; return the welcome of the first. Raises `ProcessStartError`.
 
         The engine host comes first, as the others need it, and then one other, which makes the
-        database and the first key.
+        database and the first key. `fixed` are the settings that no reload changes.
         """
+        self._fixed = dict(fixed or {})
         first, *others = self._seats
         if self._host is not None:
             await self._fill(self._host)
@@ -94,18 +98,92 @@ class Overseer:
     async def restart(self) -> None:
         """Replace one process after the other: a new one is ready before the old one hands over.
 
-        Of a new one that does not start the old one stays, and so do all behind it.
+        The engine host is the first, if what it depends on has changed. Of a new one that does not
+        start the old one stays, and so do all behind it.
         """
         async with self._rolling:
-            for seat in self._seats:
-                if self._stopping:
-                    return
-                try:
-                    await self._replace(seat)
-                except (ProcessStartError, OSError) as error:
-                    self._log.error("restart given up", number=seat.number, reason=str(error))
-                    return
-            self._log.info("all processes restarted", processes=len(self._seats))
+            try:
+                await self._replace_all()
+            except (ProcessStartError, OSError) as error:
+                self._log.error("restart given up", reason=str(error))
+            self._end_idle_hosts()
+
+    async def _replace_all(self) -> None:
+        running = None if self._host is None else self._host.found
+        change = change_of(await self._look(), running, self._fixed)
+        if change.refused:
+            self._log.error("reload refused: restart the whole server", settings=change.refused)
+            return
+        if change.kept:
+            self._log.warning("only a restart of the whole server changes", settings=change.kept)
+        if self._host is not None and change.host:
+            await self._change_host(self._host, change)
+        for seat in self._seats:
+            if self._stopping:
+                return
+            await self._replace(seat)
+        for host in self._old_hosts:
+            if host.run is not None and not host.parts:
+                host.parts = True
+                host.run.hand_over()
+        self._log.info("all processes restarted", processes=len(self._seats))
+
+    async def _change_host(self, old: HostSeat, change: Change) -> None:
+        """Put another engine host in the place of the old one. Raises as `_fill`."""
+        self._log.info("engine host is replaced", changed=change.host, beside=not change.alone)
+        if not change.alone:
+            self._generation += 1
+            new = HostSeat(self._generation)
+            await self._fill(new)
+            # Those that ask the old one do so until they have handed over.
+            self._host = new
+            self._old_hosts.append(old)
+            return
+        self._log.warning("requests wait while the model is loaded", reason=change.alone)
+        draining, old.run = old.run, None
+        if draining is not None:
+            self._draining.add(draining)
+            draining.drain()
+            await self._ended(draining)
+            self._draining.discard(draining)
+        try:
+            await self._fill(old)
+        except (ProcessStartError, OSError):
+            self._spawn(self._fill_again(old))
+            raise
+
+    async def _fill_again(self, seat: Seat) -> None:
+        """Try to start a process until there is one, also by another restart."""
+        while not (seat.is_filled() or self._stopping):
+            seat.crashes += 1
+            await self._time.sleep(pause_after(seat.crashes))
+            async with self._rolling:
+                if not (seat.is_filled() or self._stopping):
+                    await self._try(seat)
+
+    async def _try(self, seat: Seat) -> None:
+        try:
+            await self._fill(seat)
+        except (ProcessStartError, OSError) as error:
+            self._log.error("process not started", number=seat.number, reason=str(error))
+
+    def _end_idle_hosts(self) -> None:
+        """End each engine host that no process asks, but for the one that new ones ask.
+
+        That is the old one again if no new process has come so far as to ask the new one.
+        """
+        asked = {self._generations.get(run) for run in self.working()}
+        if self._host is not None and self._old_hosts and self._host.generation not in asked:
+            before = self._old_hosts[-1]
+            if before.generation in asked and not before.parts:
+                self._old_hosts[-1], self._host = self._host, before
+        for host in [one for one in self._old_hosts if one.generation not in asked]:
+            self._old_hosts.remove(host)
+            old, host.run = host.run, None
+            if old is not None:
+                self._log.info("engine host is not needed any more", pid=old.pid)
+                old.send(signal.SIGTERM)
+                self._spawn(self._ended(old))
 
     async def stop(self, *, now: bool = False) -> None:
         """End all processes, the engine host last; return when they have ended.
@@ -117,9 +195,11 @@ class Overseer:
         for run in runs:
             run.send(signal.SIGINT if now else signal.SIGTERM)
         await asyncio.gather(*(self._ended(run) for run in runs))
-        if self._host is not None and self._host.run is not None:
-            self._host.run.send(signal.SIGTERM)
-            await self._ended(self._host.run)
+        hosts = [one for one in (self._host, *self._old_hosts) if one is not None]
+        ending = [*(host.run for host in hosts if host.run is not None), *self._draining]
+        for run in ending:
+            run.send(signal.SIGTERM)
+        await asyncio.gather(*(self._ended(run) for run in ending))
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -144,13 +224,17 @@ class Overseer:
         later one gives way.
         """
         before = seat.run
-        run = await self._begin(seat.number)
+        host = seat if isinstance(seat, HostSeat) else self._host
+        generation = 0 if host is None else host.generation
+        run = await self._begin(seat.number, generation)
+        self._generations[run] = generation
         # One that does not get ready is ended with all others.
         self._leaving.add(run)
         try:
             welcome = await run.until_ready()
         except BaseException:
             run.send(signal.SIGKILL)
+            del self._generations[run]
             raise
         finally:
             self._leaving.discard(run)
@@ -176,7 +260,10 @@ class Overseer:
     async def _forget(self, old: Run) -> None:
         code = await old.wait()
         self._leaving.discard(old)
+        self._generations.pop(old, None)
         self._log.info("process handed over", pid=old.pid, exit_code=code)
+        if not self._rolling.locked():
+            self._end_idle_hosts()
 
     async def _keep(self, seat: Seat, run: Run) -> None:
         """Wait for the end of a process, and put another one in its place, unless one is there."""
@@ -186,17 +273,17 @@ class Overseer:
         listening.cancel()
         if seat.run is not run or self._stopping:
             return
+        self._generations.pop(run, None)
         self._log.error("process ended", number=seat.number, pid=run.pid, exit_code=code)
+        if isinstance(seat, HostSeat) and seat.parts:
+            return
         if self._time.now() - began >= STABLE_S:
             seat.crashes = 0
         while seat.run is run and not self._stopping:
             seat.crashes += 1
             await self._time.sleep(pause_after(seat.crashes))
             if seat.run is run and not self._stopping:
-                try:
-                    await self._fill(seat)
-                except (ProcessStartError, OSError) as error:
-                    self._log.error("process not started", number=seat.number, reason=str(error))
+                await self._try(seat)
 
     async def _listen(self, seat: Seat, run: Run) -> None:
         """End a process that gives no sign of life. Pings are counted, as clocks go on in sleep."""

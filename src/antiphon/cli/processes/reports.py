@@ -6,6 +6,8 @@ import msgspec
 
 PING: Final = b"ping\n"
 HAND_OVER: Final = b"hand over\n"
+DRAIN: Final = b"drain\n"
+"""Tells an engine host to take no new call, and to end when the running ones have."""
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,7 +18,9 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     inherits, `address` where that listens, `metrics` the descriptor at which its metrics are read.
     `engines` is the socket of the engine host, if there is one, `counters_url` the Valkey server
     that the overseer runs, if it runs one. `welcomes` is asked of one process, once: a welcome
-    replaces a first key that nobody has used.
+    replaces a first key that nobody has used. `schema` is the schema of the database that the
+    running processes know; a process that would migrate it does not start. One that only `looks`
+    reads the settings, reports what it has `found`, and ends.
     """
 
     number: int
@@ -30,16 +34,34 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     engines: str | None
     counters_url: str | None
     welcomes: bool = False
+    schema: str = ""
+    looks: bool = False
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the settings and the code are now, as far as the whole server depends on them.
+
+    `host` has a digest of each thing that the engine host depends on, by its name. `fixed` are the
+    settings that a reload cannot change, by their names, without secrets. `alone` says why a second
+    engine host cannot run beside the first; it is empty if one can.
+    """
+
+    host: dict[str, str] = {}
+    fixed: dict[str, str] = {}
+    alone: str = ""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a process says of itself.
 
     `ready` comes with the welcome of the server, and with why every request is refused, if one is.
-    `stopping` has the number of running requests. `error` is why it cannot start, for people.
+    That of an engine host comes with what it has `found`, and so does the report of a process that
+    only looks. `stopping` has the number of running requests. `error` is why it cannot start, for
+    people.
     """
 
-    state: Literal["ready", "alive", "stopping", "failed"]
+    state: Literal["ready", "alive", "stopping", "failed", "found"]
     welcome: str = ""
     left: int = 0
     error: str = ""
+    found: Found | None = None

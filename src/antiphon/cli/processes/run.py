@@ -9,10 +9,12 @@ from typing import Final, Protocol
 
 import msgspec
 
-from antiphon.cli.processes.reports import HAND_OVER, PING, Report, Start
+from antiphon.cli.processes.reports import DRAIN, HAND_OVER, PING, Found, Report, Start
 
 MODULE: Final = "antiphon.cli.processes.child"
 LONGEST_REPORT: Final = 1 << 20
+LOOK_S: Final = 120.0
+"""How long a process may look; to ask llama.cpp for its devices takes a second or two."""
 
 
 class ProcessStartError(Exception):
@@ -30,6 +32,11 @@ class Run(Protocol):
         """The requests that ran at the signal to stop; `None` if it has not said."""
         ...
 
+    @property
+    def found(self) -> Found | None:
+        """What an engine host depends on, once it is ready."""
+        ...
+
     async def until_ready(self) -> str:
         """Wait until it answers requests; return its welcome. Raises `ProcessStartError`."""
         ...
@@ -44,6 +51,8 @@ class Run(Protocol):
 
     def hand_over(self) -> None: ...
 
+    def drain(self) -> None: ...
+
     def send(self, number: signal.Signals) -> None: ...
 
 
@@ -55,6 +64,7 @@ class ChildRun:
         self._ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._alive = asyncio.Event()
         self.left: int | None = None
+        self.found: Found | None = None
         self._reading = asyncio.create_task(self._read(), name="antiphon-reports")
 
     @property
@@ -77,6 +87,9 @@ class ChildRun:
     def hand_over(self) -> None:
         self._tell(HAND_OVER)
 
+    def drain(self) -> None:
+        self._tell(DRAIN)
+
     def send(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
@@ -97,8 +110,9 @@ class ChildRun:
             self._fail("a process of the server ended before it was ready; its log says why")
 
     def _note(self, report: Report) -> None:
+        self.found = report.found or self.found
         match report.state:
-            case "ready" if not self._ready.done():
+            case "ready" | "found" if not self._ready.done():
                 self._ready.set_result(report.welcome)
             case "failed" if not self._ready.done():
                 self._fail(report.error)
@@ -113,6 +127,24 @@ class ChildRun:
         self._ready.set_exception(ProcessStartError(reason))
         # It may be that nobody waits for it.
         self._ready.exception()
+
+
+async def look_with(
+    start: Start, program: Sequence[str] = (sys.executable, "-P", "-m", MODULE)
+) -> Found:
+    """Have a new process look, and end. Raises `ProcessStartError` with what it cannot read."""
+    run = await start_run(start, (), program)
+    try:
+        async with asyncio.timeout(LOOK_S):
+            await run.until_ready()
+    except TimeoutError as error:
+        raise ProcessStartError(f"a new process says nothing within {LOOK_S:g} s") from error
+    finally:
+        run.send(signal.SIGKILL)
+        await run.wait()
+    if run.found is None:
+        raise ProcessStartError("the installed release cannot say what it depends on")
+    return run.found
 
 
 async def start_run(

@@ -15,12 +15,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
+from msgspec.structs import replace
+
 from antiphon.cli.command import CommandError
 from antiphon.cli.output import hint, say
 from antiphon.cli.processes.hosted import needs_host
+from antiphon.cli.processes.looking import fixed_parts
 from antiphon.cli.processes.overseer import Overseer
-from antiphon.cli.processes.reports import Start
-from antiphon.cli.processes.run import ProcessStartError, Run, start_run
+from antiphon.cli.processes.reports import Found, Start
+from antiphon.cli.processes.run import ProcessStartError, Run, look_with, start_run
 from antiphon.cli.processes.valkey import OwnValkey, valkey_program
 from antiphon.cli.serve import (
     are_missing,
@@ -37,9 +40,11 @@ from antiphon.service.rehearsal import check_engines, rehearse
 from antiphon.settings import Settings
 from antiphon.store.data_folder import open_data_folder
 from antiphon.store.database.instance_lock import lock_data_dir
+from antiphon.store.database.migrations import NEWEST
 from antiphon.weights.hub_access import hub_of
 
-ENGINES: Final = "engines.sock"
+ENGINES: Final = "engines-{}.sock"
+"""The socket of the engine host of a generation."""
 SAY_WITHIN_S: Final = 1.0
 """How long the processes have to say how many requests they still answer."""
 
@@ -129,6 +134,7 @@ class _Several:
             settings.processes,
             hosted=self._hosted,
             grace_s=settings.shutdown_grace_s,
+            look=self._look,
         )
 
     async def serve(self) -> None:
@@ -152,7 +158,7 @@ class _Several:
 
     async def _start(self) -> str:
         try:
-            return await self._overseer.start()
+            return await self._overseer.start(fixed_parts(self._settings))
         except ProcessStartError as error:
             raise CommandError(str(error)) from error
 
@@ -185,14 +191,17 @@ class _Several:
         elif not self._stopping.is_set():
             self._restarting = asyncio.create_task(self._overseer.restart())
 
-    async def _begin(self, number: int) -> Run:
-        start = self._start_of(number)
+    async def _look(self) -> Found:
+        return await look_with(replace(self._start_of(0, 0), looks=True))
+
+    async def _begin(self, number: int, generation: int) -> Run:
+        start = self._start_of(number, generation)
         # The engine host answers no requests.
         passed = [] if number == 0 else [start.listener]
         passed += [] if start.metrics is None else [start.metrics]
         return await start_run(start, passed)
 
-    def _start_of(self, number: int) -> Start:
+    def _start_of(self, number: int, generation: int) -> Start:
         """Return how a process begins. Each reads the settings as they are then."""
         welcomes = number == 1 and not self._welcomed
         self._welcomed = self._welcomed or welcomes
@@ -202,7 +211,7 @@ class _Several:
             if (value := getattr(self._arguments, name, None)) is not None
         }
         config = self._arguments.config
-        metrics = self._listeners.metrics[number]
+        metrics = self._listeners.metrics.get(number)
         return Start(
             number=number,
             of=self._settings.processes,
@@ -212,7 +221,8 @@ class _Several:
             listener=self._listeners.api.fileno(),
             metrics=None if metrics is None else metrics.fileno(),
             address=listening_at(self._settings, self._listeners.api),
-            engines=str(self._folder / ENGINES) if self._hosted else None,
+            engines=str(self._folder / ENGINES.format(generation)) if self._hosted else None,
             counters_url=None if self._valkey is None else self._valkey.url,
             welcomes=welcomes,
+            schema=NEWEST,
         )

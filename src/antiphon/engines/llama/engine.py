@@ -163,13 +163,14 @@ async def _connect(
 async def _supervise(
     config: EngineConfig, weights: Path, options: LlamaOptions, stack: AsyncExitStack
 ) -> tuple[SlotParts, BatchChild[LlamaMachine] | None]:
-    store = await stack.enter_async_context(
+    opened = await stack.enter_async_context(
         opened_snapshots(config.model, weights, config.state_dir, options)
     )
-    folder = config.state_dir if store is None else store.folder
+    folder = opened.folder or config.state_dir
     child = child_config(options, weights, folder)
     parts = await run_child(child, options, stack)
-    parts.store, parts.erases = store, folder is not None
+    parts.store, parts.erases = opened.store, folder is not None
+    parts.folder, opened.take = opened.folder, parts.take_store
     parts.size = await asyncio.to_thread(model_size, weights)
     # A model surely goes back to a shorter prefix if all its layers see all tokens.
     parts.rewinds = parts.size.token is not None

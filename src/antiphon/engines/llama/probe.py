@@ -31,13 +31,13 @@ async def probe(parts: SlotParts, marker: str | None) -> None:
     `marker` stands for an image in a text, for a model that reads images. It takes the time of
     reading some 20 tokens, and that of one small image.
     """
-    store = parts.store
-    if store is None:
+    folder = parts.folder
+    if folder is None:
         return
-    if not await _restores(parts, store.folder, None):
-        parts.store = None
+    if not await _restores(parts, folder, None):
+        parts.store = parts.folder = None
     elif marker is not None:
-        parts.keeps_images = await _restores(parts, store.folder, marker)
+        parts.keeps_images = await _restores(parts, folder, marker)
 
 
 async def _restores(parts: SlotParts, folder: Path, marker: str | None) -> bool:

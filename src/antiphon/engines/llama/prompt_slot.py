@@ -72,6 +72,7 @@ class SlotParts:
 
     `rewinds` is false once the model has shown that it cannot go back to a shorter prefix,
     `keeps_images` if it cannot restore an image.
+    `folder` is that of snapshots, also while another engine keeps them; `None` if none are kept.
     `mismatches` counts prompts of which llama.cpp reused less than the slot was known to hold,
     `tokens_read` all tokens of prompts that were computed. `size` is that of the model, where its
     file is here, `slot_context` the tokens of a slot, and `used_memory` returns the bytes of its
@@ -91,6 +92,7 @@ class SlotParts:
         self.client = client
         self.server = server
         self.store = store
+        self.folder = None if store is None else store.folder
         self.erases = erases
         self.now = now
         self.clock = clock
@@ -106,6 +108,11 @@ class SlotParts:
         self.used_memory: Callable[[], int | None] = lambda: None
         self.tokens_read = 0
         self.log = EventLog(__name__)
+
+    def take_store(self, store: SnapshotStore) -> None:
+        """Keep snapshots from now on, unless the model has shown that it cannot restore any."""
+        if self.folder is not None:
+            self.store = store
 
 
 class PromptSlot:

@@ -46,6 +46,13 @@ START_S: Final = 60.0
 """How long a process waits for its host at its start; a host that has not loaded refuses."""
 
 
+class HostEndedError(EngineError):
+    """The host has gone before it has said anything to a question, which another may answer."""
+
+    def __init__(self) -> None:
+        super().__init__(EngineErrorKind.FAILED, "the engine host has ended")
+
+
 class Line:
     """The connection for one prompt: questions go out, replies come in."""
 
@@ -66,7 +73,7 @@ class Line:
                 EngineErrorKind.FAILED, "the engine host speaks another release"
             ) from error
         if reply is None:
-            raise EngineError(EngineErrorKind.FAILED, "the engine host has ended")
+            raise HostEndedError
         if isinstance(reply, Failed):
             raise reply.error()
         return reply
@@ -111,7 +118,7 @@ class SharedEngine:
             await self.aclose()
             raise EngineStartError(
                 f"Model `{self._model}`: the engine host cannot be used: {self._fault or 'silence'}"
-                ". It changes with a restart of the whole server."
+                ". A reload of the server (SIGHUP) replaces it."
             ) from error
 
     @property
@@ -138,18 +145,17 @@ class SharedEngine:
         return await self._size(prompt, "measure")
 
     async def generate(self, prompt: Prompt) -> AsyncGenerator[EngineEvent, None]:
-        line = await self._line(prompt)
+        line, reply = await self._asked(prompt, "generate")
         self._lines.pop(prompt, None)
         try:
-            await _asked(line, "generate")
             while True:
-                reply = await line.reply()
                 if not isinstance(reply, Event):
                     raise _unknown()
                 event = event_of(reply)
                 yield event
                 if isinstance(event, Finished):
                     return
+                reply = await line.reply()
         finally:
             line.close()
 
@@ -163,30 +169,44 @@ class SharedEngine:
             line.close()
 
     async def _size(self, prompt: Prompt, what: Question) -> PromptSize:
+        _, reply = await self._asked(prompt, what)
+        if not isinstance(reply, Sized):
+            raise _unknown()
+        return reply.size
+
+    async def _asked(self, prompt: Prompt, what: Question) -> tuple[Line, Reply]:
+        """Ask of a prompt; return its connection, and the first reply.
+
+        A host that ends before it has replied has done nothing that anybody has seen: the next one
+        is asked, once.
+        """
+        try:
+            return await self._asked_once(prompt, what)
+        except HostEndedError:
+            return await self._asked_once(prompt, what)
+
+    async def _asked_once(self, prompt: Prompt, what: Question) -> tuple[Line, Reply]:
         line = await self._line(prompt)
         try:
-            await _asked(line, what)
-            reply = await line.reply()
+            await _ask(line, what)
+            return line, await line.reply()
         except BaseException:
             # What is still to come would be taken for the reply to the next question.
             self._lines.pop(prompt, None)
             line.close()
             raise
-        if not isinstance(reply, Sized):
-            raise _unknown()
-        return reply.size
 
     async def _line(self, prompt: Prompt) -> Line:
         """Return the connection of a prompt, which lives as long as the prompt does."""
         line = self._lines.get(prompt)
         if line is None:
             line = await self._connected()
-            call = Call(self._model, self._number, packed_prompt(prompt))
+            call = Call(self._model, self._number, packed_prompt(prompt), __version__)
             try:
                 await line.send(call)
             except OSError as error:
                 line.close()
-                raise _away() from error
+                raise HostEndedError from error
             self._lines[prompt] = line
             finalize(prompt, line.close).atexit = False
         return line
@@ -240,11 +260,11 @@ async def open_shared(socket: Path, config: EngineConfig) -> SharedEngine:
     return engine
 
 
-async def _asked(line: Line, what: Question) -> None:
+async def _ask(line: Line, what: Question) -> None:
     try:
         await line.send(Ask(what))
     except OSError as error:
-        raise _away() from error
+        raise HostEndedError from error
 
 
 def _is_final(error: Exception) -> bool:

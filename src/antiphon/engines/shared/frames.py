@@ -55,11 +55,15 @@ class Watch(msgspec.Struct, frozen=True, tag=True):
 
 
 class Call(msgspec.Struct, frozen=True, tag=True):
-    """The first frame of a connection for one prompt, and the engine that is meant."""
+    """The first frame of a connection for one prompt, and the engine that is meant.
+
+    One of another release is refused before its prompt is read.
+    """
 
     model: str
     number: int
     prompt: msgspec.Raw
+    release: str = ""
 
 
 class Ask(msgspec.Struct, frozen=True, tag=True):

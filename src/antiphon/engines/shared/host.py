@@ -68,12 +68,16 @@ class EngineHost:
         self._enter = enter
         self._tell_every_s = tell_every_s
         self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.AbstractServer | None = None
+        self._works = 0
+        self._when_idle: Callable[[], None] | None = None
         self._log = EventLog(__name__)
 
     @asynccontextmanager
     async def listening(self, socket: Path) -> AsyncGenerator[None]:
         """Listen on a socket, in a folder that nobody else can enter, to the end of the block."""
-        server = await asyncio.get_running_loop().create_unix_server(self._new_call, str(socket))
+        loop = asyncio.get_running_loop()
+        self._server = server = await loop.create_unix_server(self._new_call, str(socket))
         try:
             yield
         finally:
@@ -81,6 +85,27 @@ class EngineHost:
             for task in tuple(self._tasks):
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def drain(self, when_idle: Callable[[], None]) -> None:
+        """Take no new call, and call `when_idle` once no work runs.
+
+        Who is connected and has asked nothing asks the next host, which has not begun yet.
+        """
+        if self._server is not None:
+            self._server.close()
+        self._when_idle = when_idle
+        if not self._works:
+            when_idle()
+
+    @contextlib.contextmanager
+    def _working(self) -> Iterator[None]:
+        self._works += 1
+        try:
+            yield
+        finally:
+            self._works -= 1
+            if not self._works and self._when_idle is not None:
+                self._when_idle()
 
     def _new_call(self) -> asyncio.StreamReaderProtocol:
         reader = CallReader()
@@ -116,6 +141,11 @@ class EngineHost:
             reason = f"it is of release {__version__}, and this process of {call.release}"
             writer.write(frame(Failed(EngineErrorKind.UNSUPPORTED, reason)))
             await writer.drain()
+        elif isinstance(call, Call) and call.release != __version__:
+            # It is replaced as well, and may have other prompts and events.
+            reason = "the engine host is of another release"
+            writer.write(frame(Failed(EngineErrorKind.OVERLOADED, reason)))
+            await writer.drain()
         elif isinstance(call, Watch):
             await _until_gone(reader, self._tell(engine, writer))
         else:
@@ -142,13 +172,14 @@ class EngineHost:
         writer: asyncio.StreamWriter,
     ) -> None:
         """Answer what is asked of a prompt until its connection ends."""
-        while isinstance(ask := await read_question(reader), Ask):
+        while isinstance(ask := await read_question(reader), Ask) and self._when_idle is None:
             if ask.what == "generate":
                 work = self._generate(model, engine, prompt, writer)
             else:
                 work = _measured(ask.what, engine, prompt, writer)
-            if not await _until_gone(reader, work):
-                return
+            with self._working():
+                if not await _until_gone(reader, work):
+                    return
 
     async def _generate(
         self, model: str, engine: Engine, prompt: Prompt, writer: asyncio.StreamWriter

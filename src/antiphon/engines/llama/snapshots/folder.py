@@ -28,6 +28,10 @@ class SnapshotsUnavailableError(Exception):
     """Snapshots cannot be kept here. The message is for the operator."""
 
 
+class SnapshotsTakenError(SnapshotsUnavailableError):
+    """Another engine keeps the snapshots of this model, until it ends."""
+
+
 class OwnedFolder:
     """The folder of one identity, locked until it is closed; `path` is for llama.cpp."""
 
@@ -41,12 +45,15 @@ class OwnedFolder:
 
     @classmethod
     def open(cls, root: Path, identity: str) -> "OwnedFolder":
-        """Make and lock the folder. Blocks. Raises `SnapshotsUnavailableError`."""
+        """Make and lock the folder. Blocks. Raises `SnapshotsUnavailableError`.
+
+        It is a `SnapshotsTakenError` if another engine has locked it.
+        """
         try:
             _make_private(root)
             lock = _lock(root, identity)
             if lock is None:
-                raise SnapshotsUnavailableError(
+                raise SnapshotsTakenError(
                     f"another engine keeps the snapshots of this model in {root / identity}"
                 )
             try:
