@@ -23,7 +23,7 @@ from antiphon.cli.welcome import Welcome
 from antiphon.logs import set_up_logs
 from antiphon.server.metrics import bound_metrics, serving_metrics
 from antiphon.server.run import address_of, bind, serve
-from antiphon.server.traces import tracing
+from antiphon.server.traces import batch_traces, tracing
 from antiphon.service.models import ModelSource
 from antiphon.service.platform import Platform, build_platform
 from antiphon.service.rehearsal import check_engines, rehearse
@@ -164,10 +164,15 @@ async def _serving(
 ) -> None:
     address = listening_at(settings, listeners.api)
     successor = None if takes_over is None else takes_over.successor()
-    building = build_platform(settings, sources, address=address, successor=successor)
     async with (
         tracing(settings.traces) as tracers,
-        building as platform,
+        build_platform(
+            settings,
+            sources,
+            address=address,
+            successor=successor,
+            batch_traces=batch_traces(tracers),
+        ) as platform,
         serving_metrics(platform, listeners.metrics) as metrics_url,
     ):
         if takes_over is not None:

@@ -23,6 +23,7 @@ from antiphon.engines.registry import open_engine
 from antiphon.logs import set_up_logs
 from antiphon.server.metrics import bound_metrics, serving_metrics
 from antiphon.server.run import return_freed_memory, share_interpreter
+from antiphon.server.traces import batch_traces, tracing
 from antiphon.service.models import ModelSource
 from antiphon.service.platform import build_platform
 from antiphon.service.rehearsal import check_engines, rehearse
@@ -85,7 +86,10 @@ async def _working(
     share_interpreter(loop)
     return_freed_memory()
     async with (
-        build_platform(settings, sources, open_engine=_open) as platform,
+        tracing(settings.traces) as tracers,
+        build_platform(
+            settings, sources, open_engine=_open, batch_traces=batch_traces(tracers)
+        ) as platform,
         serving_metrics(platform, metrics) as metrics_url,
     ):
         say_loading(sources)

@@ -31,6 +31,7 @@ from antiphon.server.models import ModelEndpoints
 from antiphon.server.openapi import OpenApiEndpoint
 from antiphon.server.request_metrics import RequestMeter
 from antiphon.server.request_records import RequestRecorder
+from antiphon.server.traces import RequestTracer
 from antiphon.service.console.console import Console
 from antiphon.service.platform import Platform
 from antiphon.settings import Settings
@@ -50,12 +51,16 @@ def build_app(platform: Platform, *records: Callable[[Exchange], None]) -> ASGIA
     home = None if platform.console is None else CONSOLE_PATH
     if platform.metrics is not None:
         records += (RequestMeter(platform.metrics, platform.models),)
-    router = Router(routes(platform), dispatch, home)
+    traced = [one.begin for one in records if isinstance(one, RequestTracer)]
+    router = Router(routes(platform, *traced), dispatch, home)
     return Boundary(router, platform.new_request_id, RequestRecorder(platform), *records)
 
 
-def routes(platform: Platform) -> tuple[Route, ...]:
-    """Return every route: method and path, key, handler, body, query."""
+def routes(platform: Platform, *traced: Callable[[Exchange], str | None]) -> tuple[Route, ...]:
+    """Return every route: method and path, key, handler, body, query.
+
+    `traced` begins the span of a request, if there are spans.
+    """
     messages, models = MessageEndpoints(platform), ModelEndpoints(platform)
     create, count = messages.create_message, messages.count_tokens
     limits, count_limit = messages.add_message_limits, CallLimit(platform.admitter, TOKEN_COUNT)
@@ -79,7 +84,7 @@ def routes(platform: Platform) -> tuple[Route, ...]:
             query=ANY_QUERY,
             on_refusal=count_limit.add_headers,
         ),
-        *_batch_routes(platform),
+        *_batch_routes(platform, *traced),
         *_file_routes(platform),
         Route(
             "GET /v1/models", API, models.list_models, needs="models.read", query=OpenQuery(BY_IDS)
@@ -101,9 +106,11 @@ def routes(platform: Platform) -> tuple[Route, ...]:
     return table
 
 
-def _batch_routes(platform: Platform) -> tuple[Route, ...]:
+def _batch_routes(
+    platform: Platform, *traced: Callable[[Exchange], str | None]
+) -> tuple[Route, ...]:
     """Return the routes of Message Batches. The body of a new one is read as it arrives."""
-    batches, limit = BatchEndpoints(platform), CallLimit(platform.admitter, BATCH)
+    batches, limit = BatchEndpoints(platform, *traced), CallLimit(platform.admitter, BATCH)
     one = "/v1/messages/batches/{batch_id}"
     listed = OpenQuery((*BY_IDS, *BATCH_QUERY))
     rows: tuple[tuple[str, Handler[None], tuple[str, ...] | OpenQuery], ...] = (

@@ -1,6 +1,6 @@
 """`/v1/messages/batches`: create, show, list, cancel, results, delete."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final, get_args
 
 from antiphon.core.batches import POLL_AFTER_S, described
@@ -22,15 +22,22 @@ BATCH_QUERY: Final = ("processing_status", "order", *SPAN_QUERY)
 class BatchEndpoints:
     """The endpoints of batches, over one platform."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(
+        self, platform: Platform, trace: Callable[[Exchange], str | None] = lambda _: None
+    ) -> None:
+        """`trace` begins the span of a request, and returns the `traceparent` that names it."""
         self._platform = platform
+        self._trace = trace
         self._hang_ups = HangUps()
 
     async def create(self, request: Request[None]) -> MessageBatch:
         exchange = request.exchange
         settings = self._platform.settings
         asked = BatchHeaders(
-            request.version, read_betas(exchange), exchange.header(b"idempotency-key")
+            request.version,
+            read_betas(exchange),
+            exchange.header(b"idempotency-key"),
+            self._trace(exchange),
         )
         batch = await self._platform.batches.create(
             owner_of(request.caller),

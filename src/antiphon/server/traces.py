@@ -1,5 +1,7 @@
 """Traces for OpenTelemetry: a span for each request, and one in it for the answer of a model.
 
+Those of batches are in batch_traces.py.
+
 They are made when a request has ended, of what is known then: no request waits for them, and
 nothing is imported while they are off. A span has what the log line of a request has, and never a
 prompt, an answer or a key.
@@ -9,17 +11,17 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from antiphon import __version__
 from antiphon.core.billing.ledger import LedgerEntry
-from antiphon.core.moments import since_epoch
 from antiphon.server.http.boundary import FIRST_SERVER_ERROR, PROBES
 from antiphon.server.http.exchange import Exchange
+from antiphon.server.span_attributes import SERVICE, in_ns, of_answer, of_generation
 from antiphon.service.answer import Answer
+from antiphon.service.batches.tracing import BatchTraces
 from antiphon.settings import SettingsError
 from antiphon.telemetry_settings import TracesSettings
 from antiphon.wire.errors import shortened
@@ -29,9 +31,6 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.trace import Span
 
-Attributes: TypeAlias = Mapping[str, str | int | float | bool | list[str]]
-
-SERVICE: Final = "antiphon"
 NEEDS: Final = "traces.endpoint: traces need the package: pip install 'antiphon[otel]'"
 PARTING_S: Final = 2.0
 """The time that a stopping server waits for its collector."""
@@ -40,11 +39,13 @@ _NS: Final = 1_000_000_000
 _METHODS: Final = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
 )
-_NANO_DOLLARS: Final = 1_000_000_000
 
 
 class RequestTracer:
-    """Makes the spans of each request that has ended, below the span that its caller names."""
+    """Makes the spans of each request that has ended, below the span that its caller names.
+
+    `batches` makes those of batches.
+    """
 
     def __init__(
         self, provider: "TracerProvider", *, gen_ai: bool, now_ns: Callable[[], int] = time.time_ns
@@ -54,6 +55,9 @@ class RequestTracer:
             TraceContextTextMapPropagator,
         )
 
+        from antiphon.server.batch_traces import BatchTracer  # noqa: PLC0415
+
+        self.batches: BatchTraces = BatchTracer(provider, gen_ai=gen_ai, now_ns=now_ns)
         self._tracer = provider.get_tracer("antiphon", __version__)
         self._extract = TraceContextTextMapPropagator().extract
         self._in_context = set_span_in_context
@@ -67,22 +71,33 @@ class RequestTracer:
         if exchange.route in PROBES:
             return
         ended_at = self._now_ns()
-        method = exchange.scope["method"]
-        known = method if method in _METHODS else "HTTP"
-        span = self._tracer.start_span(
-            f"{known} {exchange.route}" if exchange.route else known,
-            context=self._extract(_carrier(exchange)),
-            kind=self._server,
-            start_time=ended_at - round(exchange.age_s() * _NS),
-        )
+        span = exchange.span or self._begun(exchange, ended_at)
         if not span.is_recording():
             return
-        span.set_attributes(_of_request(exchange, method))
+        span.set_attributes(_of_request(exchange, exchange.scope["method"]))
         self._note_error(span, exchange)
         answer = exchange.answer
         if isinstance(answer, Answer) and answer.entry is not None:
             self._trace_answer(span, exchange, answer, answer.entry)
         span.end(ended_at)
+
+    def begin(self, exchange: Exchange) -> str | None:
+        """Begin the span of a request now, and return its `traceparent`; `None` if none is kept."""
+        exchange.span = span = self._begun(exchange, self._now_ns())
+        context = span.get_span_context()
+        if not span.is_recording():
+            return None
+        return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+    def _begun(self, exchange: Exchange, now_ns: int) -> "Span":
+        method = exchange.scope["method"]
+        known = method if method in _METHODS else "HTTP"
+        return self._tracer.start_span(
+            f"{known} {exchange.route}" if exchange.route else known,
+            context=self._extract(_carrier(exchange)),
+            kind=self._server,
+            start_time=now_ns - round(exchange.age_s() * _NS),
+        )
 
     def _trace_answer(
         self, parent: "Span", exchange: Exchange, answer: Answer, entry: LedgerEntry
@@ -91,13 +106,14 @@ class RequestTracer:
             f"chat {shortened(entry.model)}" if self._gen_ai else "answer",
             context=self._in_context(parent),
             kind=self._internal,
-            start_time=_ns(entry.started_at),
+            start_time=in_ns(entry.started_at),
         )
         span.set_attributes(of_answer(entry, exchange.waits.gate_s))
         if self._gen_ai:
-            span.set_attributes(of_generation(entry, answer, streamed=exchange.streaming))
+            told = of_generation(entry, answer.message_id, streamed=exchange.streaming)
+            span.set_attributes(told)
         self._note_error(span, exchange)
-        span.end(_ns(entry.ended_at))
+        span.end(in_ns(entry.ended_at))
 
     def _note_error(self, span: "Span", exchange: Exchange) -> None:
         """Note an error that is the server's: a caller's own fault is none of the span."""
@@ -130,69 +146,10 @@ def _of_request(exchange: Exchange, method: str) -> dict[str, str | int]:
     return found
 
 
-def of_answer(entry: LedgerEntry, queue_s: float | None) -> dict[str, str | int | float]:
-    """Return what is told of every answer, in the words and the counts of the API."""
-    tokens = entry.tokens
-    found: dict[str, str | int | float] = {
-        "antiphon.model": entry.served_model,
-        "antiphon.outcome": entry.outcome.value,
-        "antiphon.tokens.input": tokens.input,
-        "antiphon.tokens.cache_read": tokens.cache_read,
-        "antiphon.tokens.cache_write": tokens.cache_write_5m + tokens.cache_write_1h,
-        "antiphon.tokens.output": tokens.output,
-        "antiphon.cost_dollars": entry.costs.total / _NANO_DOLLARS,
-        "antiphon.money_wait_s": entry.money_us / 1_000_000,
-    }
-    if queue_s is not None:
-        found["antiphon.queue_s"] = queue_s
-    if entry.first_token_at is not None:
-        found["antiphon.time_to_first_token_s"] = _between(entry.started_at, entry.first_token_at)
-    return found
-
-
-def of_generation(
-    entry: LedgerEntry, answer: Answer, *, streamed: bool
-) -> dict[str, str | int | float | bool | list[str]]:
-    """Return the attributes of the conventions for generative AI.
-
-    There tokens of the prompt cache are a part of the input; in the API they are not.
-    """
-    tokens = entry.tokens
-    found: dict[str, str | int | float | bool | list[str]] = {
-        "gen_ai.operation.name": "chat",
-        "gen_ai.provider.name": SERVICE,
-        "gen_ai.request.model": shortened(entry.model),
-        "gen_ai.request.stream": streamed,
-        "gen_ai.response.id": answer.message_id,
-        "gen_ai.response.model": entry.served_model,
-        "gen_ai.usage.input_tokens": tokens.prompt,
-        "gen_ai.usage.cache_read.input_tokens": tokens.cache_read,
-        "gen_ai.usage.cache_write.input_tokens": tokens.cache_write_5m + tokens.cache_write_1h,
-        "gen_ai.usage.output_tokens": tokens.output,
-    }
-    if tokens.thinking:
-        found["gen_ai.usage.reasoning.output_tokens"] = tokens.thinking
-    if entry.stop_reason is not None:
-        found["gen_ai.response.finish_reasons"] = [entry.stop_reason]
-    if streamed and entry.first_token_at is not None:
-        first = _between(entry.started_at, entry.first_token_at)
-        found["gen_ai.response.time_to_first_chunk"] = first
-    return found
-
-
-def _ns(moment: datetime) -> int:
-    return since_epoch(moment) * 1000
-
-
-def _between(start: datetime, end: datetime) -> float:
-    # Clocks go back sometimes.
-    return max(0.0, (end - start).total_seconds())
-
-
 @asynccontextmanager
 async def tracing(
     settings: TracesSettings, exporter: "SpanExporter | None" = None
-) -> AsyncGenerator[tuple[Callable[[Exchange], None], ...]]:
+) -> AsyncGenerator[tuple[RequestTracer, ...]]:
     """Send traces until the end of the block; yields what makes them, or nothing if they are off.
 
     The variables of OpenTelemetry decide about the rest: headers, sampling, attributes of the
@@ -210,6 +167,11 @@ async def tracing(
         parting = threading.Thread(target=provider.shutdown, name="antiphon-traces", daemon=True)
         parting.start()
         await asyncio.to_thread(parting.join, PARTING_S)
+
+
+def batch_traces(records: "Sequence[RequestTracer]") -> BatchTraces | None:
+    """Return what makes spans of batches, of what `tracing` yields."""
+    return records[0].batches if records else None
 
 
 def _provider(endpoint: str, exporter: "SpanExporter | None") -> "TracerProvider":

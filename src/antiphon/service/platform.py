@@ -31,6 +31,7 @@ from antiphon.service.admin.transactions import SERVER, AdminTransactions
 from antiphon.service.background import background
 from antiphon.service.batches.batches import Batches
 from antiphon.service.batches.opening import OpenBatches, open_batches
+from antiphon.service.batches.tracing import BatchTraces
 from antiphon.service.caching import PromptCaching
 from antiphon.service.console.console import Console, open_console
 from antiphon.service.content.file_reader import FileReader
@@ -207,6 +208,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
     open_batches: OpenBatches = open_batches,
     successor: Successor | None = None,
     process: ProcessPlace = ALONE,
+    batch_traces: BatchTraces | None = None,
 ) -> AsyncGenerator[Platform]:
     """Build a platform whose models are not open yet; `platform.open_models()` opens them.
 
@@ -214,7 +216,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
     `clock` is the clock of the counters in memory: Unix milliseconds that never go back. The
     functions that open resources outside of the process are arguments: the simulator passes its
     own. A `successor` takes over from one of the models once it is fetched and loaded. `process` is
-    which of several processes of one server this is.
+    which of several processes of one server this is. `batch_traces` makes spans of batches.
 
     Raises `StoreError`, `CountersError`, `KeyRefusedError`, and `SettingsError` for models with
     conflicting names.
@@ -318,6 +320,7 @@ async def build_platform(  # noqa: PLR0913 - the parts that tests replace
                 accounts=accounts,
                 ledger=accounting.ledger,
                 record=partial(_record_run, request_log, models, metrics),
+                traces=batch_traces,
                 messages=messages,
                 models=models,
                 now=now,

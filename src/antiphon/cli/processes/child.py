@@ -36,7 +36,7 @@ from antiphon.server.run import (
     settle_memory,
     share_interpreter,
 )
-from antiphon.server.traces import tracing
+from antiphon.server.traces import batch_traces, tracing
 from antiphon.service.models import ModelSource
 from antiphon.service.platform import Platform, build_platform
 from antiphon.service.process_place import ProcessPlace
@@ -132,10 +132,18 @@ async def _answering(
 
     process = ProcessPlace(start.number, start.of)
     listener = socket.socket(fileno=start.listener)
-    building = build_platform(
-        settings, sources, address=start.address, open_engine=open_here, process=process
-    )
-    async with tracing(settings.traces) as tracers, building as platform, _Metrics() as metrics:
+    async with (
+        tracing(settings.traces) as tracers,
+        build_platform(
+            settings,
+            sources,
+            address=start.address,
+            open_engine=open_here,
+            process=process,
+            batch_traces=batch_traces(tracers),
+        ) as platform,
+        _Metrics() as metrics,
+    ):
         metrics_url = await metrics.serve(platform, start)
         orders = _Orders(report)
 
@@ -190,7 +198,10 @@ async def _hosting(
     # Before the models are loaded: what changes meanwhile is then another reload's.
     found = Found(host=await asyncio.to_thread(host_parts, _loaded(start), sources))
     async with (
-        build_platform(settings, sources, process=process) as platform,
+        tracing(settings.traces) as tracers,
+        build_platform(
+            settings, sources, process=process, batch_traces=batch_traces(tracers)
+        ) as platform,
         _Metrics() as metrics,
     ):
         await metrics.serve(platform, start)

@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs
 
 import msgspec
@@ -18,6 +18,9 @@ from antiphon.server.http.body_budget import BodyShare
 from antiphon.service.access import Caller
 from antiphon.service.answer import Answer
 from antiphon.service.limits.waits import Waits
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream; charset=utf-8"
@@ -71,6 +74,7 @@ class Exchange:
     `route` is the template of the route, `None` until it is found. `fields` are added to the log
     line of the request. `headers` are sent with any answer, also with an error. If it is to be
     `recorded`, the request log wants its caller, its waits and its answer, or what refused it.
+    `span` is that of a request whose span was needed before its end.
     """
 
     # What most requests change later, or never.
@@ -83,6 +87,7 @@ class Exchange:
     caller: Caller | None = None
     answer: Answer | None = None
     refused_by: RefusedBy | None = None
+    span: "Span | None" = None
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         self.scope = scope

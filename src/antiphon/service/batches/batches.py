@@ -54,12 +54,14 @@ class BatchHeaders(msgspec.Struct, frozen=True):
     """What the caller of a create says besides the body.
 
     The params are decoded by `version` and `betas`; a create that is sent again with the same
-    `idempotency_key` returns the same batch.
+    `idempotency_key` returns the same batch. `traceparent` names the span of the create, if the
+    batch is to have spans as well.
     """
 
     version: str
     betas: frozenset[str]
     idempotency_key: str | None = None
+    traceparent: str | None = None
 
 
 class BatchOwner(msgspec.Struct, frozen=True):
@@ -146,6 +148,7 @@ class Batches:
             betas=tuple(sorted(asked.betas)),
             created_at=now,
             expires_at=now + LIFETIME,
+            traceparent=asked.traceparent,
         )
         creation = Creation(self._database, batch, self._largest_request, self._now)
         try:

@@ -5,6 +5,7 @@ what waits for money, or for a model, is given back.
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final, Literal
 
 import msgspec
@@ -67,7 +68,7 @@ async def run_to_ending(
         run = await runner.run(asked, watch)
         waited = run.note.after(waited)
         if (ending := _ending(request, run, waited)) is not None:
-            return ending
+            return replace(ending, traceparent=batch.traceparent)
         match run:
             case RunGivenUp(reason=GiveUp.YIELDED):
                 # It waits in its lane until nobody interactive needs the room.
@@ -76,7 +77,8 @@ async def run_to_ending(
                 failures += 1
                 if failures == MOST_FAILURES:
                     failed = _errored(_said(error), run_id)
-                    return _result(request, RowState.ERRORED, failed, None)
+                    ending = _result(request, RowState.ERRORED, failed, None)
+                    return replace(ending, traceparent=batch.traceparent)
             case RunGivenUp(reason=GiveUp.OVERLOADED | GiveUp.MONEY_HELD as reason, error=error):
                 said = _said(error).message
                 if pause_s >= LONGEST_PAUSE_S:

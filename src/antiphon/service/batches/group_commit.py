@@ -38,7 +38,8 @@ class Ending:
     """What becomes of a claimed request: it has a result, or it waits again.
 
     Without `finished` it is given back; `waits_for` says why its batch rests. If it is
-    `waits_for_model`, only what the batch has for that model rests. `note` is for the request log.
+    `waits_for_model`, only what the batch has for that model rests. `note` is for the request log,
+    `traceparent`, which is that of the batch, for the span of the request.
     """
 
     request: ClaimedRequest
@@ -46,6 +47,7 @@ class Ending:
     waits_for: str | None = None
     waits_for_model: bool = False
     note: RunNote = NO_NOTE
+    traceparent: str | None = None
 
 
 class GroupCommit:
@@ -60,16 +62,19 @@ class GroupCommit:
         *,
         counters_are_shared: bool,
         record: Callable[[LedgerEntry, RunNote], None] = lambda *_: None,
+        trace: Callable[[Ending], None] = lambda _: None,
     ) -> None:
         """`done` gets the endings of requests that the worker no longer owns.
 
-        `record` gets each entry that is committed and the note of its run, for the request log.
+        `record` gets each entry that is committed and the note of its run, for the request log;
+        `trace` gets each ending with a result, if its batch has spans.
         """
         self._database = database
         self._ledger = ledger
         self._worker = worker
         self._done = done
         self._record = record
+        self._trace = trace
         self._counters_are_shared = counters_are_shared
         self._endings: list[Ending] = []
         self._settled: list[RowKey] = []
@@ -155,6 +160,8 @@ class GroupCommit:
         for ending in endings:
             if ending.finished is not None and ending.finished.entry is not None:
                 self._record(ending.finished.entry, ending.note)
+            if ending.finished is not None and ending.traceparent is not None:
+                self._trace(ending)
         self._done(endings)
 
     async def _store(

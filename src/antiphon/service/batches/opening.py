@@ -19,6 +19,7 @@ from antiphon.service.batches.idle_use import IdleUseRecord
 from antiphon.service.batches.pace import CEILING, ModelPace
 from antiphon.service.batches.runs import BatchRunner
 from antiphon.service.batches.tenure import WorkerParts
+from antiphon.service.batches.tracing import BatchTraces, BatchTracing
 from antiphon.service.batches.upkeep import BatchUpkeep
 from antiphon.service.batches.worker import BatchWorker
 from antiphon.service.ledger import Ledger
@@ -40,6 +41,7 @@ async def open_batches(  # noqa: PLR0913 - the parts of the platform that they n
     accounts: Accounts,
     ledger: Ledger,
     record: Callable[[LedgerEntry, RunNote], None],
+    traces: BatchTraces | None = None,
     messages: Messages,
     models: Models,
     now: Callable[[], datetime],
@@ -65,6 +67,7 @@ async def open_batches(  # noqa: PLR0913 - the parts of the platform that they n
         runner=runner,
         ledger=ledger,
         record=record,
+        trace=(lambda _: None) if traces is None else traces.request_ended,
         now=now,
         entropy=entropy,
         counters_are_shared=settings.counters_url is not None,
@@ -92,6 +95,7 @@ async def open_batches(  # noqa: PLR0913 - the parts of the platform that they n
     paces = _paced(models, settings) if workers else []
     upkeep = BatchUpkeep(database, now, drop_left=batches.drop_left)
     idle_use = IdleUseRecord(models.take_idle_uses, database, now)
+    tracing = () if traces is None else (BatchTracing(database, traces).run,)
     async with (
         idle_use.writing(),
         background(
@@ -99,6 +103,7 @@ async def open_batches(  # noqa: PLR0913 - the parts of the platform that they n
             upkeep.run,
             *(partial(_until, stopping, one.run) for one in workers),
             *paces,
+            *tracing,
         ),
     ):
         yield batches

@@ -73,7 +73,8 @@ class WorkerParts:
     """What a worker works with. The workers of a process share one, and with it their `hand`.
 
     `counters_are_shared` is false for a server that counts limits in its memory, and so is alone.
-    `record` gets each entry that is committed, and the note of its run.
+    `record` gets each entry that is committed, and the note of its run, `trace` each ending of a
+    request whose batch has spans.
     """
 
     database: Database
@@ -84,6 +85,7 @@ class WorkerParts:
     entropy: Callable[[int], bytes]
     counters_are_shared: bool
     record: Callable[[LedgerEntry, RunNote], None] = lambda *_: None
+    trace: Callable[[Ending], None] = lambda _: None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     commits: type[GroupCommit] = GroupCommit
     hand: Hand = field(default_factory=Hand)
@@ -116,6 +118,7 @@ class Tenure:
             self._done,
             counters_are_shared=parts.counters_are_shared,
             record=parts.record,
+            trace=parts.trace,
         )
         self._log = EventLog(__name__)
 

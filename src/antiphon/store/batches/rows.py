@@ -75,6 +75,7 @@ class Batch(BatchState):
 
     A `workspace_id` of `None` is the Default workspace. `waits_for` says why no request of it is
     claimed, `slowed_by` why few run at once; `asked` is the digest of the body that made it.
+    `traceparent` names the span of the call that made it, if there is one.
     """
 
     workspace_id: str | None
@@ -85,6 +86,7 @@ class Batch(BatchState):
     waits_for: str | None = None
     slowed_by: str | None = None
     asked: bytes | None = None
+    traceparent: str | None = None
 
     @property
     def hindrance(self) -> str | None:

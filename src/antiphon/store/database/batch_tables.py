@@ -32,11 +32,13 @@ _OPEN = text("ended_at IS NULL")
 _KEPT = text("archived_at IS NULL")
 _PENDING = text("state = 0")
 _OWNED = text("worker IS NOT NULL")
+_TRACED = text("traceparent IS NOT NULL")
 
 # A batch is invisible until it is `ready`, and from `deleted_at` on. `workspace_id` is absent for
 # the Default workspace, as in the ledger. `repeat_key` is a digest of the workspace and the
 # `Idempotency-Key`, `asked` one of the body. `waits_for` says why no request of it is claimed,
 # `slowed_by` why few of them run at once. `cost` is the sum of its entries of the ledger.
+# `traceparent` names the span of the call that created it, until the batch has a span of its own.
 message_batches = Table(
     "message_batches",
     metadata,
@@ -63,12 +65,14 @@ message_batches = Table(
     Column("asked", LargeBinary),
     Column("slowed_by", Text),
     Column("cost", BigInteger, nullable=False, server_default="0"),
+    Column("traceparent", Text),
     PrimaryKeyConstraint("id", name="pk_message_batches"),
     UniqueConstraint("repeat_key", name="uq_message_batches_repeat_key"),
     Index("ix_message_batches_newest", "workspace_id", "created_at", "id"),
     # Ended batches leave the index of those with work, and archived ones that of those with rows.
     Index("ix_message_batches_open", "created_at", "id", sqlite_where=_OPEN),
     Index("ix_message_batches_kept", "created_at", sqlite_where=_KEPT),
+    Index("ix_message_batches_traced", "ended_at", "id", sqlite_where=_TRACED),
 )
 
 # `rank` is the order in which requests are taken: store.batches.rows:BEHIND. `state` is one of

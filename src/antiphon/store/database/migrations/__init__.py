@@ -16,7 +16,7 @@ from antiphon.store.database.rollup_tables import usage_floors
 from antiphon.store.database.tables import DAY, revisions
 
 # The newest file of versions/, so that Alembic is imported only for a migration.
-NEWEST = "0026"
+NEWEST = "0027"
 
 # An arbitrary number, unlikely to be another program's: "antiphon" on a phone keypad.
 _MIGRATION_LOCK = 26844745
