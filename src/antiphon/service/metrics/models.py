@@ -1,9 +1,11 @@
 """How models and their engines do, as they tell it when they are asked."""
 
 from collections import defaultdict
+from collections.abc import Iterator
+from itertools import chain
 from typing import TypeAlias
 
-from antiphon.core.metrics.families import Labels, Reading, Value
+from antiphon.core.metrics.families import Family, Labels, Reading, Value
 from antiphon.engines.base import EngineErrorKind
 from antiphon.engines.states import EngineState, TellingEngine
 from antiphon.service.metrics.catalogue import (
@@ -25,87 +27,61 @@ from antiphon.service.metrics.catalogue import (
 )
 from antiphon.service.models import Models, ServedModel
 
-# The series of each family, by its name.
-_Found: TypeAlias = dict[str, dict[Labels, Value]]
+_Told: TypeAlias = tuple[Family, Labels, Value | None]
+"""One series of a family, or `None` for one that there is not."""
 
 # The kinds of errors that are an engine's fault. They are told from the start: a series that begins
 # with its first error has not grown, to Prometheus.
 _ERRORS = (EngineErrorKind.OVERLOADED, EngineErrorKind.TIMEOUT, EngineErrorKind.FAILED)
 
-_FAMILIES = (
-    RUNNING,
-    WAITING,
-    MODEL_READY,
-    ENGINE_READY,
-    ENGINE_RESTARTS,
-    ENGINE_ERRORS,
-    ENGINE_SLOTS,
-    ENGINE_BUSY_SLOTS,
-    ENGINE_WAITING,
-    ENGINE_MEMORY,
-    SNAPSHOT_BYTES,
-    SNAPSHOT_LIMIT,
-    SNAPSHOTS,
-    EVICTIONS,
-    SLOT_MISMATCHES,
-)
-
 
 def read_models(models: Models) -> tuple[Reading, ...]:
     """Return what the served models tell now. What an engine does not tell has no series."""
-    found: _Found = defaultdict(dict)
+    found: defaultdict[Family, dict[Labels, Value]] = defaultdict(dict)
     for model in models.served:
-        _read_gates(found, model)
-        _read_engines(found, model)
-        _read_snapshots(found, model)
-    return tuple(Reading(family, found[family.name]) for family in _FAMILIES)
+        for family, labels, value in chain(_gates(model), _engines(model), _snapshots(model)):
+            series = found[family]
+            if value is not None:
+                series[labels] = value
+    return tuple(Reading(family, series) for family, series in found.items())
 
 
-def _read_gates(found: _Found, model: ServedModel) -> None:
+def _gates(model: ServedModel) -> Iterator[_Told]:
     gate, batches = model.gate, model.gate.batches
-    for tier, running, waiting in (
-        ("standard", gate.running, gate.waiting),
-        ("batch", batches.running, batches.waiting),
-    ):
-        found[RUNNING.name][model.id, tier] = running
-        found[WAITING.name][model.id, tier] = waiting
-    found[MODEL_READY.name][model.id,] = int(model.ready)
+    for tier, lane in (("standard", gate), ("batch", batches)):
+        yield RUNNING, (model.id, tier), lane.running
+        yield WAITING, (model.id, tier), lane.waiting
+    yield MODEL_READY, (model.id,), int(model.ready)
     for kind in _ERRORS:
-        found[ENGINE_ERRORS.name][model.id, kind.value] = model.meter.errors[kind]
+        yield ENGINE_ERRORS, (model.id, kind.value), model.meter.errors[kind]
 
 
-def _read_engines(found: _Found, model: ServedModel) -> None:
+def _engines(model: ServedModel) -> Iterator[_Told]:
     opened = model.opened
     for index, runs_on in enumerate(model.settings.runs_on()):
         engine = opened[index] if index < len(opened) else None
         labels = (model.id, str(index + 1), runs_on.engine)
-        found[ENGINE_READY.name][labels] = int(engine is not None and engine.ready)
         told = _told_by(engine)
-        for family, value in (
-            (ENGINE_RESTARTS, told.restarts),
-            (ENGINE_SLOTS, told.slots),
-            (ENGINE_BUSY_SLOTS, told.busy_slots),
-            (ENGINE_WAITING, told.waiting),
-        ):
-            if value is not None:
-                found[family.name][labels] = value
-        if (memory := told.memory) is not None:
-            for part in ("process", "batch_process", "weights", "kv"):
-                if (size := getattr(memory, part)) is not None:
-                    found[ENGINE_MEMORY.name][(*labels, part)] = size
+        yield ENGINE_READY, labels, int(engine is not None and engine.ready)
+        yield ENGINE_RESTARTS, labels, told.restarts
+        yield ENGINE_SLOTS, labels, told.slots
+        yield ENGINE_BUSY_SLOTS, labels, told.busy_slots
+        yield ENGINE_WAITING, labels, told.waiting
+        for part in ("process", "batch_process", "weights", "kv"):
+            yield ENGINE_MEMORY, (*labels, part), getattr(told.memory, part, None)
 
 
-def _read_snapshots(found: _Found, model: ServedModel) -> None:
-    told = model.snapshot_reports()
-    if not told:
-        return
-    labels = (model.id,)
+def _snapshots(model: ServedModel) -> Iterator[_Told]:
+    told, labels = model.snapshot_reports(), (model.id,)
     kept = [one for report in told for one in report.snapshots]
-    found[SNAPSHOT_BYTES.name][labels] = sum(one.size for one in kept)
-    found[SNAPSHOTS.name][labels] = len(kept)
-    found[SNAPSHOT_LIMIT.name][labels] = sum(one.limit_bytes for one in told)
-    found[EVICTIONS.name][labels] = sum(one.evictions for one in told)
-    found[SLOT_MISMATCHES.name][labels] = sum(one.mismatches for one in told)
+    for family, value in (
+        (SNAPSHOT_BYTES, sum(one.size for one in kept)),
+        (SNAPSHOTS, len(kept)),
+        (SNAPSHOT_LIMIT, sum(one.limit_bytes for one in told)),
+        (EVICTIONS, sum(one.evictions for one in told)),
+        (SLOT_MISMATCHES, sum(one.mismatches for one in told)),
+    ):
+        yield family, labels, value if told else None
 
 
 def _told_by(engine: object) -> EngineState:
