@@ -13,6 +13,7 @@ import yaml
 from antiphon.core.metrics.families import Kind
 from antiphon.service.metrics.catalogue import FAMILIES
 from support.asgi import HEADERS, HELLO
+from support.grafana_schema import RELEASES, NoSchemaError, faults, schema
 from support.processes import KEY, serving
 from support.prometheus import NoPrometheusError, prometheus, promtool, running_prometheus
 
@@ -175,3 +176,26 @@ def test_prometheus_reads_a_server_and_answers_the_dashboard(
             assert [one["name"] for one in rules] == [one["alert"] for one in ALERTS]
             assert {one["health"] for one in rules} <= {"ok", "unknown"}
             assert reader.query('ALERTS{alertstate="firing"}') == []
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("release", RELEASES)
+def test_dashboard_is_what_the_schemas_of_grafana_have(release: str, tmp_path: Path) -> None:
+    try:
+        folder = schema(ROOT / ".cache", release)
+    except NoSchemaError as error:
+        pytest.skip(str(error))
+    # Grafana itself writes it, for its form of a variable; the schemas leave it out.
+    own = "/templating/list/definition"
+    found = faults(folder, DEPLOY / "grafana/antiphon.json")
+    assert [one for one in found if one != own] == []
+    # They are strict.
+    odd = json.loads(json.dumps(DASHBOARD))
+    odd["panels"][1]["options"]["nonsense"] = 1
+    odd["panels"][1]["options"]["colorMode"] = "loud"
+    (tmp_path / "odd.json").write_text(json.dumps(odd), encoding="utf-8")
+    worse = faults(folder, tmp_path / "odd.json")
+    assert {one for one in worse if one != own} == {
+        "/panels/options/nonsense",
+        "/panels/options/color_mode: loud",
+    }

@@ -131,6 +131,26 @@ async def test_child_that_restores_wrongly_is_replaced(
     assert (await answered(engine, prompt))[0].reused >= again.breakpoints[0]
 
 
+async def test_slot_that_holds_less_than_is_known_is_counted_and_read_again(
+    engine: LlamaEngine,
+) -> None:
+    system = text("erased", 200)
+    # An answer of no tokens leaves nothing behind the prompt, which the next one begins with.
+    await answered(engine, asked(system, "What?", marks=[0], tokens=0))
+    await settled(engine)
+    assert mismatches(engine) == 0
+    # As if llama.cpp had forgotten them.
+    for slot in range(SLOTS):
+        await engine.machine.client.erase_slot(slot)
+    # It begins with all that the slot is known to hold.
+    again, _ = await answered(engine, asked(system, "What?", "So.", "More?", marks=[0]))
+    assert (again.reused, mismatches(engine)) == (0, 1)
+
+
+def mismatches(engine: LlamaEngine) -> int:
+    return engine.machine.snapshot_report().mismatches
+
+
 async def test_file_that_is_not_whole_is_not_found_again(
     engine: LlamaEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
