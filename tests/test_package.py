@@ -283,7 +283,7 @@ def test_messages_name_the_program_as_the_reader_can_call_it(
 
 def test_package_with_its_extras_imports_nothing_else(server: Environment, tmp_path: Path) -> None:
     environment = Environment(tmp_path / "venv")
-    environment.share_with_locked(server, "server", "postgres", "valkey")
+    environment.share_with_locked(server, "server", "postgres", "valkey", "otel")
     done = environment.run(environment.python, "-c", IMPORT, "antiphon", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 

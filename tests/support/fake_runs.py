@@ -66,6 +66,7 @@ class World:
         self.pauses: list[float] = []
         self.pings = 0
         self.may_ping = asyncio.Event()
+        self.grace_s = 1.0
         self.now = Found(host={"release": "1"}, fixed={"port": "1", "data_dir": "here"})
 
     async def look(self) -> Found:
@@ -93,7 +94,12 @@ class World:
     def overseer(self, number: int = 2, *, hosted: bool = False) -> Overseer:
         clockwork = Clockwork(now=lambda: self.time, sleep=self.sleep)
         return Overseer(
-            self.begin, number, hosted=hosted, grace_s=1, look=self.look, clockwork=clockwork
+            self.begin,
+            number,
+            hosted=hosted,
+            grace_s=self.grace_s,
+            look=self.look,
+            clockwork=clockwork,
         )
 
     @asynccontextmanager

@@ -117,6 +117,16 @@ async def test_host_that_fits_only_alone_drains_and_ends_before_the_new_one_star
         assert world.runs[1].told == ["hand over"]
 
 
+async def test_host_that_still_computes_after_the_grace_time_is_ended() -> None:
+    world = World()
+    world.grace_s = 0.01
+    async with world.started(1, hosted=True) as overseer:
+        changed(world, alone="memory is short")
+        await overseer.restart()
+        assert world.runs[0].told == ["drain", "SIGTERM"]
+        assert [run.number for run in world.runs[2:]] == [0, 1]
+
+
 async def test_host_that_was_drained_and_does_not_start_again_is_tried_again() -> None:
     world = World()
     async with world.started(1, hosted=True) as overseer:

@@ -142,15 +142,24 @@ class Overseer:
         self._log.warning("requests wait while the model is loaded", reason=change.alone)
         draining, old.run = old.run, None
         if draining is not None:
-            self._draining.add(draining)
-            draining.drain()
-            await self._ended(draining)
-            self._draining.discard(draining)
+            await self._drained(draining)
         try:
             await self._fill(old)
         except (ProcessStartError, OSError):
             self._spawn(self._fill_again(old))
             raise
+
+    async def _drained(self, run: Run) -> None:
+        """Have an engine host answer what runs, for the grace time, and end."""
+        self._draining.add(run)
+        run.drain()
+        try:
+            async with asyncio.timeout(self._grace_s):
+                await run.wait()
+        except TimeoutError:
+            run.send(signal.SIGTERM)
+            await self._ended(run)
+        self._draining.discard(run)
 
     async def _fill_again(self, seat: Seat) -> None:
         """Try to start a process until there is one, also by another restart."""
