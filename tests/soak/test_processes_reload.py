@@ -5,6 +5,7 @@ The engine host is replaced where what it depends on has changed: beside the old
 
 import asyncio
 import json
+import shutil
 import signal
 import time
 from collections.abc import AsyncGenerator
@@ -15,12 +16,14 @@ import httpx2
 import psutil
 import pytest
 
+import antiphon
 from antiphon.engines.llama.options import LlamaOptions
 from antiphon.engines.llama.process import CHILD, child_config, start_child
+from antiphon.store.database.migrations import NEWEST
 from support.asgi import HELLO
 from support.conversation import eventually
 from support.overseen import HEADERS, Load, api_processes, descendants, engine_host, under_load
-from support.processes import Program, serving
+from support.processes import PROGRAM, Program, serving
 from support.servers import configure, environ
 
 pytestmark = [pytest.mark.anyio, pytest.mark.soak, pytest.mark.alone]
@@ -114,6 +117,50 @@ async def test_model_with_one_owner_is_taken_over_and_requests_wait_meanwhile(
             assert program.stop() == 0
     finally:
         await server.aclose()
+
+
+@pytest.mark.parametrize("beside", [True, False])
+async def test_new_release_is_taken_under_load_unless_it_migrates_the_database(
+    tmp_path: Path, default_model: Path, tiny_model: Path, beside: bool
+) -> None:
+    """As after `pip install --upgrade`: the code on the disk is another one.
+
+    What the context of the tiny model takes is not known, as its file says it too late.
+    """
+    package = tmp_path / "installed/antiphon"
+    shutil.copytree(Path(antiphon.__file__).parent, package)
+    data = tmp_path / "data"
+    data.mkdir()
+    llama(data, context=2048, slots=4, threads=1)
+    told = {**environ(), **TELLS, "PYTHONPATH": str(package.parent)}
+    flags = ("--processes", "2", "--model", str(default_model if beside else tiny_model))
+    with serving(data, *flags, environ=told, program=PROGRAM) as program:
+        host = engine_host(program)
+        async with under_load(program.url) as load:
+            rewrite(package / "__init__.py", f'"{antiphon.__version__}"', '"9.9.9"')
+            await reloaded(program, load)
+            await eventually(lambda: not psutil.pid_exists(host), 60)
+            assert (load.broken, load.refused) == ([], [])
+            (said,) = logged(program, "engine host is replaced")
+            assert (said["changed"], said["beside"]) == ("release", beside)
+
+            before = api_processes(program)
+            newest = package / "store/database/migrations/__init__.py"
+            rewrite(newest, f'NEWEST = "{NEWEST}"', 'NEWEST = "9999"')
+            program.process.send_signal(signal.SIGHUP)
+            await eventually(lambda: bool(logged(program, "restart given up")), 60)
+            (given_up,) = logged(program, "restart given up")
+            assert "restart the whole server" in str(given_up["reason"])
+            assert api_processes(program) == before
+        assert (load.broken, load.refused) == ([], [])
+        assert program.stop() == 0
+
+
+def rewrite(path: Path, old: str, new: str) -> None:
+    """Replace a text of a file of the package."""
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 async def stream(program: Program, tokens: int) -> AsyncGenerator[str]:

@@ -5,7 +5,8 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from antiphon.cli.processes.overseer import PING_EVERY_S, Clockwork, Overseer
+from antiphon.cli.processes.overseer import PING_EVERY_S, Overseer
+from antiphon.cli.processes.pauses import Clockwork
 from antiphon.cli.processes.reports import Found
 from antiphon.cli.processes.run import ProcessStartError
 
@@ -66,6 +67,8 @@ class World:
         self.pauses: list[float] = []
         self.pings = 0
         self.may_ping = asyncio.Event()
+        self.may_pause = asyncio.Event()
+        self.may_pause.set()
         self.grace_s = 1.0
         self.now = Found(host={"release": "1"}, fixed={"port": "1", "data_dir": "here"})
 
@@ -89,6 +92,7 @@ class World:
             self.pings += 1
         else:
             self.pauses.append(seconds)
+            await self.may_pause.wait()
         await asyncio.sleep(0)
 
     def overseer(self, number: int = 2, *, hosted: bool = False) -> Overseer:

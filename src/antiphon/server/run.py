@@ -72,6 +72,7 @@ class Server(uvicorn.Server):
         self._on_stop = on_stop
         self._stopping = asyncio.Event()
         self._leaving: asyncio.Task[None] | None = None
+        self.accepts_after: asyncio.Task[None] | None = None
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -86,7 +87,15 @@ class Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to accept connections; beside other processes with pauses for them."""
+        """Begin to accept connections; beside other processes with pauses for them.
+
+        With `accepts_after` not before that has ended, or the server should stop.
+        """
+        if self.accepts_after is not None:
+            stopping = asyncio.create_task(self._stopping.wait())
+            ends = {self.accepts_after, stopping}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
         if self._platform.process.of == 1 or sockets is None:
             await super().startup(sockets)
             return
@@ -258,7 +267,7 @@ def http_config(
     )
 
 
-async def serve(  # noqa: PLR0913 - the last two are for some servers only
+async def serve(  # noqa: PLR0913 - the last ones are for some servers only
     platform: Platform,
     listener: socket.socket,
     on_ready: Callable[[], Awaitable[None]],
@@ -266,8 +275,12 @@ async def serve(  # noqa: PLR0913 - the last two are for some servers only
     records: Sequence[Callable[[Exchange], None]] = (),
     *,
     handing_over: Callable[[Callable[[], None]], None] = lambda _: None,
+    takes_over: bool = False,
 ) -> None:
     """Serve until a stop signal; call `on_ready` when all models are open.
+
+    One that `takes_over` from another process accepts nothing before: until then others do, or
+    connections wait, instead of hearing that the model is loading.
 
     The first stop signal calls `on_stop` with the number of running requests. Each of `records`
     gets each request after its end. `handing_over` gets the function that makes the server hand
@@ -288,6 +301,7 @@ async def serve(  # noqa: PLR0913 - the last two are for some servers only
     server = Server(config, platform, on_stop)
     opening = asyncio.create_task(_open(platform, on_ready))
     opening.add_done_callback(lambda task: _stop_if_failed(task, server))
+    server.accepts_after = opening if takes_over else None
     try:
         alone = platform.process.of == 1
         number = ACCEPTED_AT_ONCE if alone else 1

@@ -12,9 +12,9 @@ from support.fake_runs import World
 pytestmark = pytest.mark.anyio
 
 
-def changed(world: World, **how: str) -> None:
-    """Have the release, which the engine host depends on, be another one from now on."""
-    world.now = replace(world.now, host={"release": "2"}, **how)
+def changed(world: World, name: str = "release", **how: str) -> None:
+    """Have something that the engine host depends on be another one from now on."""
+    world.now = replace(world.now, host={**world.now.host, name: "2"}, **how)
 
 
 def is_last(world: World, number: int) -> bool:
@@ -107,7 +107,7 @@ async def test_new_host_ends_if_no_new_process_comes_so_far_as_to_ask_it() -> No
 async def test_host_that_fits_only_alone_drains_and_ends_before_the_new_one_starts() -> None:
     world = World()
     async with world.started(1, hosted=True) as overseer:
-        changed(world, alone="memory is short")
+        changed(world, "llama", alone="memory is short")
         restarting = asyncio.create_task(overseer.restart())
         await eventually(lambda: world.runs[0].told == ["drain"])
         assert len(world.runs) == 2
@@ -117,11 +117,59 @@ async def test_host_that_fits_only_alone_drains_and_ends_before_the_new_one_star
         assert world.runs[1].told == ["hand over"]
 
 
-async def test_host_that_still_computes_after_the_grace_time_is_ended() -> None:
+async def test_processes_of_the_old_release_answer_and_end_before_a_host_that_is_alone() -> None:
+    world = World()
+    world.grace_s = 0.05
+    async with world.started(2, hosted=True) as overseer:
+        changed(world, alone="memory is short")
+        restarting = asyncio.create_task(overseer.restart())
+        host, first, second = world.runs
+        await eventually(lambda: first.told == second.told == ["hand over"])
+        first.end()
+        assert host.told == []
+        # The second one still has requests when its time is over.
+        await eventually(lambda: second.told == ["hand over", "SIGINT"])
+        await eventually(lambda: host.told == ["drain"])
+        assert len(world.runs) == 3
+        host.end()
+        await restarting
+        assert [run.number for run in world.runs[3:]] == [0, 1, 2]
+        assert overseer.runs() == tuple(world.runs[4:])
+
+
+async def test_new_release_that_does_not_start_is_tried_again_with_all_processes() -> None:
     world = World()
     world.grace_s = 0.01
     async with world.started(1, hosted=True) as overseer:
         changed(world, alone="memory is short")
+        world.broken = 2
+        await overseer.restart()
+        assert overseer.runs() == ()
+        await eventually(lambda: len(overseer.runs()) == 1)
+        assert [run.number for run in world.runs[2:]] == [0, 0, 0, 1]
+
+
+async def test_reload_that_mends_a_host_ends_the_tries_of_the_old_one() -> None:
+    world = World()
+    world.grace_s = 0.01
+    async with world.started(1, hosted=True) as overseer:
+        changed(world, "llama", alone="memory is short")
+        world.broken = 1
+        world.may_pause.clear()
+        await overseer.restart()
+        await overseer.restart()
+        assert [(run.number, run.generation) for run in world.runs[3:]] == [(0, 1), (1, 1)]
+        number = len(world.runs)
+        world.may_pause.set()
+        await asyncio.sleep(0.02)
+        assert len(world.runs) == number
+
+
+async def test_host_that_still_computes_after_the_grace_time_is_ended() -> None:
+    world = World()
+    world.grace_s = 0.01
+    async with world.started(1, hosted=True) as overseer:
+        changed(world, "llama", alone="memory is short")
         await overseer.restart()
         assert world.runs[0].told == ["drain", "SIGTERM"]
         assert [run.number for run in world.runs[2:]] == [0, 1]
@@ -130,7 +178,7 @@ async def test_host_that_still_computes_after_the_grace_time_is_ended() -> None:
 async def test_host_that_was_drained_and_does_not_start_again_is_tried_again() -> None:
     world = World()
     async with world.started(1, hosted=True) as overseer:
-        changed(world, alone="memory is short")
+        changed(world, "llama", alone="memory is short")
         world.broken = 2
         restarting = asyncio.create_task(overseer.restart())
         await eventually(lambda: world.runs[0].told == ["drain"])

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from antiphon.cli.processes.overseer import MOST_UNHEARD, STABLE_S, pause_after
+from antiphon.cli.processes.overseer import MOST_UNHEARD
+from antiphon.cli.processes.pauses import STABLE_S, pause_after
 from antiphon.cli.processes.run import ProcessStartError
 from support.conversation import eventually
 from support.fake_runs import World

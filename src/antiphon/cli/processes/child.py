@@ -164,7 +164,15 @@ async def _answering(
             orders.begin(give_way)
 
         with listener:
-            await serve(platform, listener, tell_ready, tell_stopping, tracers, handing_over=obey)
+            await serve(
+                platform,
+                listener,
+                tell_ready,
+                tell_stopping,
+                tracers,
+                handing_over=obey,
+                takes_over=start.takes_over,
+            )
 
 
 class _Metrics(AsyncExitStack):

@@ -18,6 +18,8 @@ import msgspec
 from antiphon.cli.processes.reports import Found
 from antiphon.cli.processes.run import Run
 
+RELEASE: Final = "release"
+"""The name of the code among what an engine host depends on."""
 OF_ALL: Final = frozenset({"data_dir", "database_url", "counters_url", "engine"})
 """Fixed settings that all processes share, so that none may begin with another value."""
 
@@ -29,9 +31,6 @@ class Seat:
         self.number = number
         self.run: Run | None = None
         self.crashes = 0
-
-    def is_filled(self) -> bool:
-        return self.run is not None
 
 
 class HostSeat(Seat):
@@ -53,13 +52,15 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     `host` names what the engine host depends on and has changed: nothing if it stays. `alone` says
     why no second one can be loaded beside it. `kept` are settings that stay as they were, and
-    `refused` those for which nothing may be restarted.
+    `refused` those for which nothing may be restarted. With another release (`is_release`) no old
+    process can ask a new engine host.
     """
 
     host: str = ""
     alone: str = ""
     kept: str = ""
     refused: str = ""
+    is_release: bool = False
 
 
 def change_of(found: Found, host: Found | None, fixed: Mapping[str, str]) -> Change:
@@ -68,13 +69,15 @@ def change_of(found: Found, host: Found | None, fixed: Mapping[str, str]) -> Cha
     Without a running host there is none to keep, so everything has changed.
     """
     before = {} if host is None else host.host
+    of_host = {name for name in found.host if found.host[name] != before.get(name)}
     both = fixed.keys() & found.fixed.keys()
     changed = {name for name in both if fixed[name] != found.fixed[name]}
     return Change(
-        host=_named(name for name in found.host if found.host[name] != before.get(name)),
+        host=_named(of_host),
         alone="" if host is None else found.alone,
         kept=_named(changed - OF_ALL),
         refused=_named(changed & OF_ALL),
+        is_release=RELEASE in of_host,
     )
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from antiphon import __version__
 from antiphon.cli.processes.hosted import HOSTED, is_hosted, needs_host
+from antiphon.cli.processes.hosts import RELEASE
 from antiphon.cli.processes.reports import Found
 from antiphon.engines.llama.beside import NotBesideError, needed_beside
 from antiphon.engines.llama.memory import available_memory
@@ -73,7 +74,7 @@ def host_parts(settings: Settings, sources: Sequence[ModelSource]) -> dict[str, 
     return {
         **{name: _digest(value) for name, value in parts.items()},
         "files of models": _digest(found),
-        "release": _digest([__version__, _record(), _version("xllamacpp")]),
+        RELEASE: _digest([__version__, _record(), _version("xllamacpp")]),
     }
 
 

@@ -9,33 +9,20 @@ SIGTERM ─► all answer what they have, then end; a second signal ends them no
 
 import asyncio
 import signal
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
-import msgspec
-
 from antiphon.cli.processes.hosts import Change, HostSeat, Seat, change_of
+from antiphon.cli.processes.pauses import STABLE_S, Clockwork, pause_after
 from antiphon.cli.processes.reports import Found
 from antiphon.cli.processes.run import ProcessStartError, Run
 from antiphon.logs import EventLog
 
-FIRST_PAUSE_S: Final = 0.1
-LONGEST_PAUSE_S: Final = 30.0
-STABLE_S: Final = 60.0
-"""A process that ran for so long has not failed at its start."""
 PING_EVERY_S: Final = 5.0
 MOST_UNHEARD: Final = 6
 """The pings in a row without an answer after which a process is taken for one that hangs."""
 END_S: Final = 15.0
 """The time after the grace time in which a process has to end."""
-
-
-class Clockwork(msgspec.Struct, frozen=True):
-    """The clock of the overseer, which tests replace."""
-
-    now: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 class Overseer:
@@ -140,14 +127,32 @@ class Overseer:
             self._old_hosts.append(old)
             return
         self._log.warning("requests wait while the model is loaded", reason=change.alone)
+        if change.is_release:
+            # They could ask the new one nothing; who connects meanwhile waits for the new ones.
+            await self._vacate()
         draining, old.run = old.run, None
         if draining is not None:
             await self._drained(draining)
         try:
             await self._fill(old)
         except (ProcessStartError, OSError):
-            self._spawn(self._fill_again(old))
+            self._spawn(self._fill_again(old, *self._seats))
             raise
+
+    async def _vacate(self) -> None:
+        """Have all processes answer what they have, for the grace time, and end."""
+        leaving = self.runs()
+        for seat in self._seats:
+            run, seat.run = seat.run, None
+            if run is not None:
+                self._let_go(run)
+        ended = [asyncio.create_task(run.wait()) for run in leaving]
+        if ended:
+            await asyncio.wait(ended, timeout=self._grace_s)
+        for run, task in zip(leaving, ended, strict=True):
+            if not task.done():
+                run.send(signal.SIGINT)
+        await asyncio.gather(*(self._ended(run) for run in leaving))
 
     async def _drained(self, run: Run) -> None:
         """Have an engine host answer what runs, for the grace time, and end."""
@@ -161,14 +166,19 @@ class Overseer:
             await self._ended(run)
         self._draining.discard(run)
 
-    async def _fill_again(self, seat: Seat) -> None:
-        """Try to start a process until there is one, also by another restart."""
-        while not (seat.is_filled() or self._stopping):
-            seat.crashes += 1
-            await self._time.sleep(pause_after(seat.crashes))
-            async with self._rolling:
-                if not (seat.is_filled() or self._stopping):
-                    await self._try(seat)
+    async def _fill_again(self, *seats: Seat) -> None:
+        """Try to start the processes of seats, in turn, until all are there or not wanted."""
+        for seat in seats:
+            while self._lacks(seat):
+                seat.crashes += 1
+                await self._time.sleep(pause_after(seat.crashes))
+                async with self._rolling:
+                    if self._lacks(seat):
+                        await self._try(seat)
+
+    def _lacks(self, seat: Seat) -> bool:
+        wanted = not isinstance(seat, HostSeat) or seat is self._host
+        return wanted and seat.run is None and not self._stopping
 
     async def _try(self, seat: Seat) -> None:
         try:
@@ -309,8 +319,3 @@ class Overseer:
         task = asyncio.create_task(work, name="antiphon-overseer")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def pause_after(crashes: int) -> float:
-    """Return the seconds before the next start: twice as many after each crash in a row."""
-    return float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(crashes - 1, 16)))

@@ -18,7 +18,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     inherits, `address` where that listens, `metrics` the descriptor at which its metrics are read.
     `engines` is the socket of the engine host, if there is one, `counters_url` the Valkey server
     that the overseer runs, if it runs one. `welcomes` is asked of one process, once: a welcome
-    replaces a first key that nobody has used. `schema` is the schema of the database that the
+    replaces a first key that nobody has used. One that `takes_over` accepts no request before it
+    can answer it: the server answered before. `schema` is the schema of the database that the
     running processes know; a process that would migrate it does not start. One that only `looks`
     reads the settings, reports what it has `found`, and ends.
     """
@@ -34,6 +35,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     engines: str | None
     counters_url: str | None
     welcomes: bool = False
+    takes_over: bool = False
     schema: str = ""
     looks: bool = False
 

@@ -128,6 +128,7 @@ class _Several:
         self._stopping = asyncio.Event()
         self._on_terminal = os.isatty(0)
         self._welcomed = False
+        self._has_started = False
         self._restarting: asyncio.Task[None] | None = None
         self._overseer = Overseer(
             self._begin,
@@ -158,9 +159,11 @@ class _Several:
 
     async def _start(self) -> str:
         try:
-            return await self._overseer.start(fixed_parts(self._settings))
+            welcome = await self._overseer.start(fixed_parts(self._settings))
         except ProcessStartError as error:
             raise CommandError(str(error)) from error
+        self._has_started = True
+        return welcome
 
     async def _end(self, *, now: bool) -> None:
         ending = asyncio.create_task(self._overseer.stop(now=now))
@@ -224,5 +227,6 @@ class _Several:
             engines=str(self._folder / ENGINES.format(generation)) if self._hosted else None,
             counters_url=None if self._valkey is None else self._valkey.url,
             welcomes=welcomes,
+            takes_over=self._has_started,
             schema=NEWEST,
         )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from antiphon.cli.command import CommandError
-from antiphon.cli.processes.overseer import STABLE_S, pause_after
+from antiphon.cli.processes.pauses import STABLE_S, pause_after
 from antiphon.logs import EventLog
 
 EXTRA: Final = "pip install 'antiphon[processes]'"
