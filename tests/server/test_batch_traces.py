@@ -23,6 +23,7 @@ from antiphon.telemetry_settings import TracesSettings
 from server.test_batches import BATCHES, SLOW, ended, requests, results
 from server.test_traces import PARENT, TRACE
 from support.asgi import KEY, Client
+from support.collector import Collector, collecting
 from support.conversation import eventually
 from support.databases import copy_database
 
@@ -61,7 +62,9 @@ Serve: TypeAlias = Callable[..., Any]
 @pytest.fixture
 def serve(tmp_path: Path, founded_template: Path) -> Serve:
     @asynccontextmanager
-    async def serve(*, gen_ai: bool = True, workers: int = 1) -> AsyncIterator[Served]:
+    async def serve(
+        *, gen_ai: bool = True, workers: int = 1, collector: Collector | None = None
+    ) -> AsyncIterator[Served]:
         flags = {
             "data_dir": tmp_path,
             "api_key": KEY,
@@ -76,8 +79,9 @@ def serve(tmp_path: Path, founded_template: Path) -> Serve:
             copy_database(founded_template, database_path(tmp_path))
         sources = [ModelSource(model) for model in settings.served()]
         exporter = InMemorySpanExporter()
-        sent = TracesSettings(endpoint="http://127.0.0.1:9", gen_ai=gen_ai)
-        async with tracing(sent, exporter) as records:
+        endpoint = "http://127.0.0.1:9" if collector is None else collector.url
+        sent = TracesSettings(endpoint=endpoint, gen_ai=gen_ai)
+        async with tracing(sent, exporter if collector is None else None) as records:
             traces = batch_traces(records)
             assert traces is not None
             async with build_platform(settings, sources, batch_traces=traces) as platform:
@@ -147,6 +151,19 @@ async def test_no_prompt_answer_or_key_is_in_a_span(serve: Serve) -> None:
     said = "".join(one.to_json() for spans in served.spans.values() for one in spans)
     for text in (PROMPT, TEXT, KEY, "apikey_", "r0"):
         assert text not in said
+
+
+async def test_collector_gets_the_spans_with_their_links_and_no_text(serve: Serve) -> None:
+    async with collecting() as collector:
+        async with serve(collector=collector) as served:
+            await served.end(await served.create(ASKED))
+        (create,) = (one for one in collector.spans if one.name == f"POST {BATCHES}")
+        (batch,) = (one for one in collector.spans if one.name == "batch")
+        (answer,) = (one for one in collector.spans if one.name == "chat claude-x")
+        assert (answer.trace_id, answer.parent) == (batch.trace_id, batch.id)
+        assert batch.links == answer.links == [(create.trace_id, create.id)]
+        for text in (PROMPT, TEXT, KEY, "apikey_"):
+            assert text.encode() not in collector.raw
 
 
 async def test_without_the_opt_in_nothing_is_named_gen_ai(serve: Serve) -> None:

@@ -138,6 +138,35 @@ def test_connections_that_wait_are_accepted_by_the_other_one() -> None:
     played(scene)
 
 
+@pytest.mark.parametrize("ends", ["opened", "stopped"])
+def test_new_one_accepts_nothing_before_its_models_are_open(ends: str) -> None:
+    async def scene(old: Old, listener: socket.socket) -> None:
+        opened = asyncio.Event()
+
+        async def open_models() -> None:
+            await opened.wait()
+
+        platform = Platform(draining=False, stopping=asyncio.Event(), process=ProcessPlace(2, 2))
+        new = Server(http_config(Answering("new"), 30), platform, print)  # type: ignore[arg-type]
+        new.accepts_after = asyncio.create_task(open_models())
+        serving = asyncio.create_task(new.serve([listener]))
+        await asyncio.sleep(0.02)
+        assert not new.started
+        old.hand_over()
+        await old.serving
+        waiting = await old.connect()
+        waiting.send(ASK)
+        if ends == "opened":
+            opened.set()
+            assert (await waiting.answer())[2] == {"by": "new"}
+        waiting.writer.close()
+        new.end()
+        await serving
+        new.accepts_after.cancel()
+
+    played(scene)
+
+
 def test_idle_connection_is_closed_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "PARTING_S", 0.05)
 

@@ -14,7 +14,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 @dataclass
 class Span:
-    """A span as it arrived; ids are hexadecimal, and empty without a parent."""
+    """A span as it arrived; ids are hexadecimal, and empty without a parent.
+
+    Its `links` are the ids of traces and of spans.
+    """
 
     name: str
     kind: int
@@ -25,6 +28,7 @@ class Span:
     end_ns: int
     failed: bool
     attributes: dict[str, Any]
+    links: list[tuple[str, str]]
 
 
 @dataclass
@@ -60,6 +64,7 @@ def _span(one: Any) -> Span:
         end_ns=one.end_time_unix_nano,
         failed=one.status.code == one.status.STATUS_CODE_ERROR,
         attributes=_attributes(one.attributes),
+        links=[(link.trace_id.hex(), link.span_id.hex()) for link in one.links],
     )
 
 

@@ -96,6 +96,7 @@ def test_second_host_runs_beside_the_first_where_memory_is_free(
     assert found(has_gpu=True, llama={"gpu_layers": 0}).alone == ""
     settings = Settings.load({"data_dir": str(tmp_path), "llama": {"context": 512}}, environ={})
     sources = [ModelSource(settings.served()[0], (next(tmp_path.glob("*.gguf")),))]
+    assert why_alone(sources, lambda: False, 0) == "it is not known how much memory is free"
     assert why_alone(sources, lambda: False, 1 << 20).endswith("MiB of memory, and 1 MiB are free")
 
 

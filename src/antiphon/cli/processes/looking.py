@@ -81,8 +81,11 @@ def host_parts(settings: Settings, sources: Sequence[ModelSource]) -> dict[str, 
 def why_alone(sources: Sequence[ModelSource], has_gpu: Callable[[], bool], free: int) -> str:
     """Return why a second engine host cannot run beside the first; empty if it can.
 
-    Of the memory that is `free` now it has to leave nothing to chance. Raises `OSError`.
+    The bytes of memory that are `free` now have to be enough for all of it; 0 is not known. Raises
+    `OSError`.
     """
+    if not free:
+        return "it is not known how much memory is free"
     needed, on_gpu = 0, False
     try:
         for source in sources:
