@@ -209,6 +209,18 @@ async def test_setting_that_only_a_restart_changes_holds_up_no_reload() -> None:
         assert [run.number for run in world.runs] == [1, 1]
 
 
+async def test_stop_while_a_host_drains_starts_no_other() -> None:
+    world = World()
+    overseer = world.overseer(1, hosted=True)
+    await overseer.start()
+    changed(world, "llama", alone="memory is short")
+    restarting = asyncio.create_task(overseer.restart())
+    await eventually(lambda: world.runs[0].told == ["drain"])
+    await overseer.stop()
+    await restarting
+    assert [run.told for run in world.runs] == [["drain", "SIGTERM"], ["SIGTERM"]]
+
+
 async def test_stop_ends_every_host_after_the_processes() -> None:
     world = World()
     overseer = world.overseer(1, hosted=True)

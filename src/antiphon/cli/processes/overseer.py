@@ -133,6 +133,8 @@ class Overseer:
         draining, old.run = old.run, None
         if draining is not None:
             await self._drained(draining)
+        if self._stopping:
+            return
         try:
             await self._fill(old)
         except (ProcessStartError, OSError):
