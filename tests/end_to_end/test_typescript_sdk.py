@@ -20,6 +20,8 @@ from support.processes import KEY, serving
 from support.typescript_names import SKIPPED_PATHS
 from support.typescript_types import FILE, wire_types
 
+# Of the client alone, minified, in gzip.
+MOST_CLIENT_BYTES = 11_600
 PAGE = Path(__file__).parents[2] / "docs/sdk/typescript.md"
 CONFIG = """
 engine = "scripted"
@@ -127,6 +129,21 @@ def test_package_needs_no_other(built: Path) -> None:
             if name != "antiphon":  # in a comment
                 assert re.match(r"\.{1,2}/.*\.js$", name)
                 assert (path.parent / name).is_file()
+
+
+@pytest.mark.parametrize(
+    ("file", "names", "most"),
+    [
+        ("index.js", "default", MOST_CLIENT_BYTES),
+        # What stands beside the client costs whoever uses it, and nobody else.
+        ("index.js", "RateLimitError", 1500),
+        ("limiter.js", "Limiter", 3000),
+    ],
+)
+def test_page_loads_no_more_than_it_uses(built: Path, file: str, names: str, most: int) -> None:
+    path = built / "node_modules" / "antiphon" / "dist" / file
+    told = json.loads(node("benchmarks/size.mjs", str(path), names, folder=SDK))
+    assert told["packed"] <= most
 
 
 def test_sdk_has_a_method_for_every_route(built: Path) -> None:

@@ -5,7 +5,14 @@ import { type Clock, systemClock } from "./clock.ts";
 import { type Environment, LOCAL, processVariables, readEnvironment } from "./environment.ts";
 import * as errors from "./errors.ts";
 import { APIResponseValidationError, CredentialsError } from "./errors.ts";
-import { Ending, exchange, type Fetch, type HttpRequest, type Reply } from "./exchange.ts";
+import {
+  Ending,
+  exchange,
+  type Fetch,
+  type HttpRequest,
+  type Pacer,
+  type Reply,
+} from "./exchange.ts";
 import { type Logger, type LogLevel, levelled } from "./log.ts";
 import { withQuery } from "./query.ts";
 import { keepRequestId } from "./request_id.ts";
@@ -46,6 +53,8 @@ export interface ClientOptions {
   fetch?: Fetch | undefined;
   /** Passed on to `fetch`: credentials, a dispatcher for proxies. */
   fetchOptions?: RequestInit | undefined;
+  /** Keeps calls under the rate limits: a `Limiter` of `antiphon/limiter`. */
+  limiter?: Pacer | undefined;
   logger?: Logger | undefined;
   /** What is logged. Default: `ANTIPHON_SDK_LOG`, then `ANTHROPIC_LOG`, then warnings. */
   logLevel?: LogLevel | undefined;
@@ -122,6 +131,8 @@ export class Antiphon {
   /** @internal */
   readonly random: () => number;
   readonly logger: Logger;
+  /** @internal */
+  readonly limiter: Pacer | undefined;
   readonly #options: ClientOptions;
   readonly #headers: Record<string, string>;
   readonly #adminHeaders: Record<string, string>;
@@ -138,6 +149,7 @@ export class Antiphon {
     this.idleTimeout = orDefault(options.idleTimeout);
     this.clock = options.clock ?? systemClock;
     this.random = options.random ?? Math.random;
+    this.limiter = options.limiter;
     this.logger = levelled(options.logLevel ?? said.log ?? "warn", options.logger ?? console);
     this.#fetch = options.fetch ?? ((url, init) => fetch(url, init));
     const credential = credentialOf(options, said);
@@ -218,6 +230,7 @@ export class Antiphon {
       clock: this.clock,
       random: this.random,
       logger: this.logger,
+      pacer: this.limiter,
     };
     return exchange(this.#requestOf(operation, options), conditions, ending, read);
   }
@@ -238,7 +251,7 @@ export class Antiphon {
       throw new CredentialsError(noKey(this.#keptBack));
     }
     const json = body && jsonOf(options.extraBody ? { ...body, ...options.extraBody } : body);
-    return { method, url: this.baseURL + target, headers, body: form ?? json };
+    return { method, url: this.baseURL + target, headers, body: form ?? json, params: body };
   }
 }
 

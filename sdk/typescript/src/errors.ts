@@ -118,38 +118,25 @@ export class ServiceUnavailableError extends InternalServerError {}
 export class GatewayTimeoutError extends InternalServerError {}
 export class OverloadedError extends InternalServerError {}
 
+const CLASSES: Readonly<Record<number, typeof APIStatusError>> = {
+  400: BadRequestError,
+  401: AuthenticationError,
+  402: PaymentRequiredError,
+  403: PermissionDeniedError,
+  404: NotFoundError,
+  408: RequestTimeoutError,
+  409: ConflictError,
+  413: RequestTooLargeError,
+  422: UnprocessableEntityError,
+  429: RateLimitError,
+  503: ServiceUnavailableError,
+  504: GatewayTimeoutError,
+  529: OverloadedError,
+};
+
 /** Return the class of errors of a status of 400 and above. */
 export function classOf(status: number): typeof APIStatusError {
-  switch (status) {
-    case 400:
-      return BadRequestError;
-    case 401:
-      return AuthenticationError;
-    case 402:
-      return PaymentRequiredError;
-    case 403:
-      return PermissionDeniedError;
-    case 404:
-      return NotFoundError;
-    case 408:
-      return RequestTimeoutError;
-    case 409:
-      return ConflictError;
-    case 413:
-      return RequestTooLargeError;
-    case 422:
-      return UnprocessableEntityError;
-    case 429:
-      return RateLimitError;
-    case 503:
-      return ServiceUnavailableError;
-    case 504:
-      return GatewayTimeoutError;
-    case 529:
-      return OverloadedError;
-    default:
-      return status >= 500 ? InternalServerError : APIStatusError;
-  }
+  return CLASSES[status] ?? (status >= 500 ? InternalServerError : APIStatusError);
 }
 
 /** The statuses that the types of errors have, for errors in the middle of a stream. */

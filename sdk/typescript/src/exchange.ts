@@ -14,6 +14,7 @@ import {
 } from "./errors.ts";
 import type { Logger } from "./log.ts";
 import { mayPass, pauseMs } from "./retries.ts";
+import type { Usage } from "./wire.ts";
 
 /** A server that asks for a longer wait is not waited for, whatever bounds the call has. */
 const LONGEST_PAUSE_MS = 86_400_000;
@@ -26,6 +27,22 @@ export interface HttpRequest {
   url: string;
   headers: Record<string, string>;
   body: string | FormData | undefined;
+  /** What the body says, of a body of JSON. */
+  params: object | undefined;
+}
+
+/** Says when each attempt of each call is sent, and sees what comes of it: a `Limiter`. */
+export interface Pacer {
+  /**
+   * Wait until an attempt may be sent. The wait is no part of the call's `timeout`.
+   *
+   * Throws the reason of the signal if that comes first.
+   */
+  turn(request: HttpRequest, clock: Clock, signal: AbortSignal): Promise<void>;
+  /** Take the answer of an attempt, and what was read of it; neither, if none came. */
+  answered(request: HttpRequest, response?: Response, value?: unknown): void;
+  /** Take what a stream has used, at its end. */
+  ended(response: Response, usage: Usage): void;
 }
 
 /** What holds for a call. Times are milliseconds, and `null` is no bound. */
@@ -37,6 +54,7 @@ export interface Conditions {
   clock: Clock;
   random: () => number;
   logger: Logger;
+  pacer: Pacer | undefined;
 }
 
 /** A good answer, and what was read of it. */
@@ -109,11 +127,14 @@ export async function exchange<T>(
   ending: Ending,
   read: (response: Response) => Promise<T> | T,
 ): Promise<Reply<T>> {
-  const { clock, timeout, maxRetries, logger } = conditions;
+  const { clock, timeout, maxRetries, logger, pacer } = conditions;
   const told = `${request.method} ${pathIn(request.url)}`;
-  const deadline = timeout === null ? Number.POSITIVE_INFINITY : clock.now() + timeout;
-  ending.bound(clock, timeout, () => late(told, timeout));
+  let left = timeout ?? Number.POSITIVE_INFINITY;
   for (let retries = 0; ; retries++) {
+    ending.unbound();
+    await pacer?.turn(request, clock, ending.controller.signal);
+    const deadline = clock.now() + left;
+    ending.bound(clock, timeout && left, () => late(told, timeout));
     const outcome = await attempt(request, conditions, ending, retries, read);
     if ("value" in outcome) {
       logger.debug(`${told}: ${outcome.response.status} (${outcome.requestId})`);
@@ -132,6 +153,7 @@ export async function exchange<T>(
     }
     logger.info(`${fail().message}. Again in ${Math.round(pause)} ms`);
     await sleep(clock, pause, ending.controller.signal);
+    left = deadline - clock.now();
   }
 }
 
@@ -159,6 +181,7 @@ async function attempt<T>(
     signal: ending.controller.signal,
   };
   if (request.body !== undefined) init.body = request.body;
+  const { pacer } = conditions;
   let response: Response;
   try {
     if (ending.error) throw ending.error;
@@ -166,13 +189,17 @@ async function attempt<T>(
     refuseRedirect(request, response);
     if (response.status < 400) {
       const requestId = response.headers.get("request-id");
-      return { value: await read(response), response, requestId, retries };
+      const value = await read(response);
+      pacer?.answered(request, response, value);
+      return { value, response, requestId, retries };
     }
     const { status, headers } = response;
     const body = await response.text();
+    pacer?.answered(request, response);
     const fail = (note?: string): APIError => statusError({ status, headers, body }, retries, note);
     return { headers, again: mayPass(status, headers), fail };
   } catch (error) {
+    pacer?.answered(request);
     // What `read` found wrong with a whole answer does not get better.
     if (error instanceof APIError) throw error;
     const told = `${request.method} ${pathIn(request.url)}`;

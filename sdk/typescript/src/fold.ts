@@ -14,12 +14,12 @@ import type {
 /** Events that no server of the API sends in this order. */
 export class EventOrderError extends Error {}
 
-const OF_A_MESSAGE: ReadonlySet<string> = new Set([
+const OF_A_MESSAGE: readonly string[] = [
   "content_block_start",
   "content_block_stop",
   "message_delta",
   "message_stop",
-]);
+];
 
 /** A message that grows by the events of its stream. */
 export class Folded {
@@ -59,7 +59,7 @@ export class Folded {
       this.#message = { ...event.message, content: [...content], usage: { ...usage } };
       return;
     }
-    if (!OF_A_MESSAGE.has(event.type)) return;
+    if (!OF_A_MESSAGE.includes(event.type)) return;
     const message = this.#message;
     if (!message) throw new EventOrderError(`${event.type} before message_start`);
     if (event.type === "content_block_start") {

@@ -28,7 +28,7 @@ export {
   ServiceUnavailableError,
   UnprocessableEntityError,
 } from "./errors.ts";
-export type { Fetch } from "./exchange.ts";
+export type { Fetch, HttpRequest, Pacer } from "./exchange.ts";
 export type { Logger, LogLevel } from "./log.ts";
 export { asUnknown, type Known, type Unknown } from "./open.ts";
 export { Page, type PageBody, Pages } from "./pages.ts";

@@ -63,12 +63,10 @@ export async function fitted<S extends Schema>(schema: S, value: unknown): Promi
   throw new SchemaError(told.join("; "));
 }
 
-const FORMATS: ReadonlySet<unknown> = new Set(
-  "date-time time date duration email hostname uri ipv4 ipv6 uuid".split(" "),
-);
-const KEPT: ReadonlySet<string> = new Set(
-  "$ref $defs type enum const anyOf allOf items properties required default title".split(" "),
-);
+const FORMATS: readonly unknown[] =
+  "date-time time date duration email hostname uri ipv4 ipv6 uuid".split(" ");
+const KEPT: readonly string[] =
+  "$ref $defs type enum const anyOf allOf items properties required default title".split(" ");
 
 /**
  * Return a schema as the API takes it for structured outputs.
@@ -82,8 +80,8 @@ export function outputSchema(schema: unknown): unknown {
   const left: Record<string, unknown> = {};
   for (const [keyword, value] of Object.entries(oneOf ? { ...given, anyOf: oneOf } : given)) {
     const isEnforced =
-      KEPT.has(keyword) ||
-      (keyword === "format" && FORMATS.has(value)) ||
+      KEPT.includes(keyword) ||
+      (keyword === "format" && FORMATS.includes(value)) ||
       (keyword === "minItems" && (value === 0 || value === 1));
     if (isEnforced) told[keyword] = inner(keyword, value);
     else if (keyword !== "additionalProperties") left[keyword] = value;

@@ -9,7 +9,7 @@ import {
   eventError,
   isRecord,
 } from "./errors.ts";
-import { type Ending, lost, type Reply, userAbort } from "./exchange.ts";
+import { type Ending, lost, type Pacer, type Reply, userAbort } from "./exchange.ts";
 import { EventOrderError, Folded } from "./fold.ts";
 import { keepRequestId } from "./request_id.ts";
 import { EventDecoder } from "./sse.ts";
@@ -39,6 +39,7 @@ export interface StreamMeans {
   clock: Clock;
   /** Milliseconds without content; pings are none. */
   idleTimeout: number | null;
+  limiter: Pacer | undefined;
 }
 
 /**
@@ -268,6 +269,8 @@ export class MessageStream implements AsyncIterable<MessageStreamEvent> {
     }
     if (event.type === "message_stop") {
       this.#isOver = true;
+      const { response } = this.#reply as Reply<Response>;
+      this.#means.limiter?.ended(response, (this.snapshot as Message).usage);
       void this.#drain();
     }
   }

@@ -11,6 +11,8 @@ export interface Sent {
   signal: AbortSignal;
 }
 
+declare function setImmediate(then: (value?: unknown) => void): void;
+
 export type Answer = Response | Error | ((sent: Sent) => Response | Promise<Response>);
 
 /** A clock whose time passes when everything waits for it. */
@@ -50,6 +52,62 @@ export class FakeClock implements Clock {
       if (isSettled) return promise;
       this.#timers.sort((one, other) => one.at - other.at);
       const next = this.#timers.shift();
+      if (!next) throw new Error("it waits for nothing");
+      this.time = Math.max(this.time, next.at);
+      next.then();
+    }
+  }
+}
+
+/** A clock for thousands of timers, of programs that wait for nothing but this clock. */
+export class SteppedClock implements Clock {
+  time = 0;
+  /** The next is the last. */
+  readonly #timers: Array<{ at: number; then: () => void }> = [];
+
+  now(): number {
+    return this.time;
+  }
+
+  wall(): number {
+    return Date.UTC(2026, 10, 30) + this.time;
+  }
+
+  timer(ms: number, then: () => void): () => void {
+    const timer = { at: this.time + ms, then };
+    let [low, high] = [0, this.#timers.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#timers[middle]?.at ?? 0) > timer.at) low = middle + 1;
+      else high = middle;
+    }
+    this.#timers.splice(low, 0, timer);
+    return () => {
+      const at = this.#timers.indexOf(timer);
+      if (at >= 0) this.#timers.splice(at, 1);
+    };
+  }
+
+  get waiting(): number {
+    return this.#timers.length;
+  }
+
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.timer(ms, resolve));
+  }
+
+  /** Wait for a promise; time passes whenever nothing else is left to do. */
+  async until<T>(promise: Promise<T>): Promise<T> {
+    let isSettled = false;
+    const settled = (): void => {
+      isSettled = true;
+    };
+    promise.then(settled, settled);
+    for (;;) {
+      // Bodies are read in turns of the event loop as well.
+      await new Promise((resolve) => setImmediate(resolve));
+      if (isSettled) return promise;
+      const next = this.#timers.pop();
       if (!next) throw new Error("it waits for nothing");
       this.time = Math.max(this.time, next.at);
       next.then();

@@ -139,11 +139,12 @@ export class Messages {
     const operation = operationOf<Response>({ ...params, stream: true });
     const ending = new Ending(options.signal);
     const opened = client.open(operation, options, ending);
+    const { clock, limiter } = client;
     const idleTimeout =
       options.idleTimeout === undefined ? client.idleTimeout : options.idleTimeout;
     return {
       opened,
-      stream: new MessageStream(opened, { ending, clock: client.clock, idleTimeout }),
+      stream: new MessageStream(opened, { ending, clock, idleTimeout, limiter }),
     };
   }
 }
