@@ -56,7 +56,7 @@ metric-table: .venv/dev ## rewrite docs/reference/metrics.md: what a server tell
 	@cd tests && ../$(BIN)/python -m support.metric_table
 
 typescript-types: .venv/dev ## rewrite the types of sdk/typescript from the description of the API
-	@cd tests && ../$(BIN)/python -m support.typescript_types
+	@cd tests && ../$(BIN)/python -m support.typescript_types && ../$(BIN)/python -m support.typescript_prices
 
 docs: .venv/dev ## the documentation as a site, in build/docs/site
 	@$(BIN)/python scripts/docs_site.py build/docs

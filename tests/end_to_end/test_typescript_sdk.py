@@ -142,6 +142,9 @@ def test_package_needs_no_other(built: Path) -> None:
         ("index.js", "RateLimitError", 1500),
         ("limiter.js", "Limiter", 3000),
         ("batches.js", "map", 6200),
+        ("cost.js", "costOf", 1200),
+        ("cache.js", "withBreakpoints", 800),
+        ("reports.js", "flatRows", 300),
     ],
 )
 def test_page_loads_no_more_than_it_uses(built: Path, file: str, names: str, most: int) -> None:
