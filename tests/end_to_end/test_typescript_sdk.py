@@ -144,6 +144,7 @@ def test_package_needs_no_other(built: Path) -> None:
         ("batches.js", "map", 6200),
         ("cost.js", "costOf", 1200),
         ("cache.js", "withBreakpoints", 800),
+        ("output.js", "formatOf, valueIn, partialValueIn", 2400),
         ("reports.js", "flatRows", 300),
     ],
 )

@@ -4,6 +4,7 @@
 // (its JSON Schema), as Zod 4, Valibot and ArkType do. None of them is a dependency.
 
 import { AntiphonError, isRecord } from "./errors.ts";
+import type { FormatParam, Message } from "./wire.ts";
 
 export type JsonSchema = { readonly [keyword: string]: unknown };
 
@@ -103,4 +104,36 @@ function inner(keyword: string, value: unknown): unknown {
     return Array.isArray(value) ? value.map(outputSchema) : value;
   }
   return keyword === "items" ? outputSchema(value) : value;
+}
+
+/** Return what `output_config.format` is of a schema: every call takes it, those of batches as well. */
+export function formatOf(schema: Schema): FormatParam {
+  return {
+    type: "json_schema",
+    schema: outputSchema(jsonSchemaOf(schema)) as Record<string, unknown>,
+  };
+}
+
+/**
+ * Return the value that the text of a message is.
+ *
+ * `null` if the model refused, or the message is not whole: see `stop_reason`. Throws `SchemaError`.
+ */
+export async function valueIn<S extends Schema>(
+  message: Message,
+  schema: S,
+): Promise<Fitting<S> | null> {
+  if (message.stop_reason !== "end_turn" && message.stop_reason !== "stop_sequence") return null;
+  let value: unknown;
+  try {
+    value = JSON.parse(textOf(message));
+  } catch {
+    throw new SchemaError("the text of the message is no JSON");
+  }
+  return fitted(schema, value);
+}
+
+/** Return the texts of a message, joined. */
+export function textOf({ content }: Pick<Message, "content">): string {
+  return content.map((block) => (block.type === "text" ? block.text : "")).join("");
 }

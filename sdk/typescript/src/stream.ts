@@ -12,6 +12,7 @@ import {
 import { type Ending, lost, type Pacer, type Reply, userAbort } from "./exchange.ts";
 import { EventOrderError, Folded } from "./fold.ts";
 import { keepRequestId } from "./request_id.ts";
+import { textOf } from "./schema.ts";
 import { EventDecoder } from "./sse.ts";
 import type { Message, MessageStreamEvent, TextCitation } from "./wire.ts";
 
@@ -116,8 +117,7 @@ export class MessageStream implements AsyncIterable<MessageStreamEvent> {
 
   /** Read to the end and return the text of the message. */
   async finalText(): Promise<string> {
-    const { content } = await this.finalMessage();
-    return content.map((block) => (block.type === "text" ? block.text : "")).join("");
+    return textOf(await this.finalMessage());
   }
 
   /** Read to the end. */

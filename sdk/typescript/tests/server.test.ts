@@ -2,7 +2,12 @@
 
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
+import { type MapResult, map } from "../src/batches.ts";
+import { fetchWithBreakpoints } from "../src/cache.ts";
+import { costOf } from "../src/cost.ts";
 import * as sdk from "../src/index.ts";
+import { Limiter } from "../src/limiter.ts";
+import { formatOf, partialValueIn, valueIn } from "../src/output.ts";
 import { caught, collect } from "./support.ts";
 
 declare const process: { env: Record<string, string | undefined> };
@@ -16,6 +21,18 @@ const model = "claude-opus-5-5";
 
 function asked(content: string): sdk.MessageCreateParamsNonStreaming {
   return { model, max_tokens: 64, messages: [{ role: "user", content }] };
+}
+
+/** Return what a call gives once the server knows of what it asks for. */
+async function eventually<T>(call: () => PromiseLike<T>): Promise<T> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!(error instanceof sdk.NotFoundError) || tries > 200) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+  }
 }
 
 describe.skipIf(!baseURL)("on a server", () => {
@@ -142,6 +159,68 @@ describe.skipIf(!baseURL)("on a server", () => {
     });
     expect((await collect(batches.list())).map((one) => one.id)).toContain(id);
     expect((await batches.delete(id)).id).toBe(id);
+  });
+
+  test("a map answers its rows, and what they cost is what was charged", async () => {
+    const rows = ["one", "two", "three"];
+    const found: MapResult[] = [];
+    const options = { partRequests: 2, firstPause: 50, longestPause: 200 };
+    for await (const one of map(client, asked, rows, options)) found.push(one);
+    expect(found.map(({ row, ok }) => [row, ok])).toEqual([0, 1, 2].map((row) => [row, true]));
+    expect(found[0]?.message.usage.service_tier).toBe("batch");
+    for (const [message, share] of [
+      [await client.messages.create(asked("Hi")), 1],
+      [found[0]?.message as sdk.Message, 0.5],
+    ] as const) {
+      const { total } = costOf(message);
+      const { input_tokens, output_tokens } = message.usage;
+      expect(total).toBe((input_tokens * 4000 + output_tokens * 20_000) * share);
+      const id = sdk.requestIdOf(message);
+      if (!id) continue;
+      // The log is written a moment later.
+      const told = await eventually(() => client.organization.explainRequest(id));
+      expect(Number(told.cost?.amount) * 1e7).toBeCloseTo(total, 3);
+    }
+  });
+
+  test("calls over a key's limits are refused, and with a limiter none is", async () => {
+    const { apiKeys, rateLimits } = client.organization;
+    const limits = [{ type: "requests_per_minute" as const, value: 60 }];
+    const { id } = (await rateLimits.list({ model })).data[0] as sdk.RateLimit;
+    const refused: number[] = [];
+    for (const limiter of [undefined, new Limiter()]) {
+      const key = await apiKeys.create({ name: `limited ${refused.length}` });
+      await apiKeys.rateLimits(key.id).set(id, { limits });
+      const own = client.withOptions({ apiKey: key.secret, limiter });
+      const calls = Array.from({ length: 63 }, () => own.messages.create(asked("Hi")));
+      const failed = (await Promise.allSettled(calls)).filter((one) => one.status === "rejected");
+      for (const { reason } of failed) expect(reason).toBeInstanceOf(sdk.RateLimitError);
+      refused.push(failed.length);
+    }
+    expect(refused).toEqual([expect.toSatisfy((count) => count > 0), 0]);
+  }, 30_000);
+
+  test("prompts are kept where nobody has set a breakpoint", async () => {
+    const kept = client.withOptions({ fetch: fetchWithBreakpoints() });
+    const content = crypto.randomUUID() + "A long beginning. ".repeat(400);
+    const { usage } = await kept.messages.create(asked(content));
+    expect(usage.cache_creation_input_tokens).toBeGreaterThan(1000);
+    const again = await kept.messages.create(asked(content));
+    expect(again.usage.cache_read_input_tokens).toBe(usage.cache_creation_input_tokens);
+  });
+
+  test("a value grows in a stream", async () => {
+    const Person = z.object({ name: z.string().min(1).max(40), tags: z.array(z.enum(["a", "b"])) });
+    const ask = { ...asked("a person"), output_config: { format: formatOf(Person) } };
+    const stream = client.messages.stream(ask);
+    let grown: unknown;
+    for await (const _ of stream.textStream) grown = partialValueIn(stream.snapshot) ?? grown;
+    const person = await valueIn(await stream.finalMessage(), Person);
+    expect(grown).toEqual(person);
+    expect(partialValueIn({ content: [{ type: "text", text: '{"a": "b' }] as never })).toEqual({
+      a: "b",
+    });
+    expect(partialValueIn(undefined)).toBeUndefined();
   });
 
   test("an administrator makes, rotates and ends keys, and reads reports", async () => {

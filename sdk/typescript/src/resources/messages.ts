@@ -4,14 +4,7 @@ import { Call } from "../call.ts";
 import type { Antiphon, CallOptions, Operation } from "../client.ts";
 import { Ending, type Reply } from "../exchange.ts";
 import { type RunnerParams, ToolRunner } from "../runner.ts";
-import {
-  type Fitting,
-  fitted,
-  jsonSchemaOf,
-  outputSchema,
-  type Schema,
-  SchemaError,
-} from "../schema.ts";
+import { type Fitting, formatOf, type Schema, valueIn } from "../schema.ts";
 import { MessageStream } from "../stream.ts";
 import type {
   Message,
@@ -97,8 +90,7 @@ export class Messages {
     const { output_format: schema, output_config: config, ...rest } = params;
     if (config?.format)
       throw new TypeError("give `output_format` or `output_config.format`, not both");
-    const format = { type: "json_schema" as const, schema: outputSchema(jsonSchemaOf(schema)) };
-    const body = { ...rest, output_config: { ...config, format } } as MessageCreateParams;
+    const body = { ...rest, output_config: { ...config, format: formatOf(schema) } };
     return new Call<ParsedMessage<Fitting<S>>>(async (isRaw) => {
       const call = this.create({ ...body, stream: false }, options);
       if (isRaw) return rawReply(await call.asResponse());
@@ -156,16 +148,4 @@ function operationOf<T>({ betas, ...body }: MessageCreateParams): Operation<T> {
 
 function rawReply(response: Response): Reply<undefined> {
   return { value: undefined, response, requestId: response.headers.get("request-id"), retries: 0 };
-}
-
-async function valueIn<S extends Schema>(message: Message, schema: S): Promise<Fitting<S> | null> {
-  if (message.stop_reason !== "end_turn" && message.stop_reason !== "stop_sequence") return null;
-  const text = message.content.map((block) => (block.type === "text" ? block.text : "")).join("");
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw new SchemaError("the text of the message is no JSON");
-  }
-  return fitted(schema, value);
 }
