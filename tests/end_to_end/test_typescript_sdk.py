@@ -179,7 +179,11 @@ def test_programs_of_the_documentation_are_right_and_run(built: Path, url: str) 
     compiler = str(SDK / "node_modules/typescript/bin/tsc")
     node(compiler, *flags.split(), *names, folder=built)
     for name in names:
-        settings = {"ANTIPHON_BASE_URL": url, "ANTIPHON_API_KEY": KEY}
+        settings = {
+            "ANTIPHON_BASE_URL": url,
+            "ANTIPHON_API_KEY": KEY,
+            "ANTIPHON_ADMIN_KEY": ADMIN,
+        }
         assert node(name, folder=built, **settings).strip()
 
 

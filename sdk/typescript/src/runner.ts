@@ -31,8 +31,9 @@ export interface RunnerParams extends Omit<MessageCreateBody, "tools" | "stream"
  * or with a call of a tool that the program does not run: its message is the last.
  */
 export class ToolRunner implements AsyncIterable<Message>, PromiseLike<Message> {
+  /** The parameters of the messages to come. They may be changed, all but the tools that are run. */
+  readonly params: Omit<MessageCreateBody, "stream">;
   readonly #resource: Messages;
-  readonly #params: Omit<MessageCreateBody, "stream">;
   readonly #options: CallOptions;
   readonly #tools: ReadonlyMap<string, RunnableTool>;
   readonly #most: number;
@@ -50,7 +51,7 @@ export class ToolRunner implements AsyncIterable<Message>, PromiseLike<Message> 
     this.#messages = [...messages];
     const own = tools.filter(isRunnable);
     this.#tools = new Map(own.map((one) => [one.definition.name, one]));
-    this.#params = {
+    this.params = {
       ...rest,
       messages: this.#messages,
       tools: tools.map((one) => (isRunnable(one) ? one.definition : one)),
@@ -114,7 +115,7 @@ export class ToolRunner implements AsyncIterable<Message>, PromiseLike<Message> 
   }
 
   async #next(): Promise<Message> {
-    const params = { ...this.#params, messages: [...this.#messages] };
+    const params = { ...this.params, messages: [...this.#messages] };
     if (!this.#onStream) {
       return this.#resource.create({ ...params, stream: false }, this.#options);
     }

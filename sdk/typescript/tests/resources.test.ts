@@ -262,6 +262,12 @@ describe("the environment", () => {
     vi.unstubAllEnvs();
   });
 
+  test("that names no address leaves the server on this machine", () => {
+    for (const name of ["ANTIPHON_BASE_URL", "ANTHROPIC_BASE_URL"]) vi.stubEnv(name, "");
+    expect(new sdk.Antiphon({ apiKey: "k" }).baseURL).toBe("http://127.0.0.1:8000");
+    vi.unstubAllEnvs();
+  });
+
   test("that must not be read counts as empty", () => {
     const closed = new Proxy(
       {},

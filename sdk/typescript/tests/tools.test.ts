@@ -147,6 +147,18 @@ describe("a runner", () => {
     expect(last.stop_reason).toBe("tool_use");
   });
 
+  test("takes other parameters and messages on the way", async () => {
+    const { client, sent } = served([calling(["add", { a: 1 }]), saying("Done.")]);
+    const runner = client.messages.toolRunner({ ...ASK, tools: [add] });
+    for await (const message of runner) {
+      if (message.stop_reason !== "tool_use") continue;
+      runner.params.max_tokens = 99;
+      runner.params.system = "Be brief.";
+    }
+    expect(sent[1]?.body).toMatchObject({ max_tokens: 99, system: "Be brief." });
+    expect(messagesOf(sent[1])).toHaveLength(3);
+  });
+
   test("leaves calls of other tools to its caller", async () => {
     const { client, sent } = served([calling(["other", {}])]);
     const other = { name: "other", input_schema: { type: "object" } };
