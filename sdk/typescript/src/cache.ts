@@ -4,7 +4,7 @@
 // the four that a request may have, one stands behind the tools, one behind the system prompt, one at
 // the end, and one where the turn before ended: its entry is found whatever this turn has added.
 
-import { isRecord } from "./errors.ts";
+import { isRecord } from "./error_body.ts";
 import type { Fetch } from "./exchange.ts";
 import type { CacheControlEphemeral, MessageCountTokensParams } from "./wire.ts";
 

@@ -13,6 +13,8 @@
 //     ├── CredentialsError                  no key
 //     └── ToolError                         thrown by tools; see `tool`
 
+import { errorIn } from "./error_body.ts";
+
 /** Anything that this SDK throws itself, except for wrong arguments. */
 export class AntiphonError extends Error {
   override get name(): string {
@@ -196,25 +198,6 @@ export function eventError(event: unknown, response: Response): APIStatusError {
     retries: 0,
   };
   return new (classOf(facts.status < 400 ? 500 : facts.status))(facts);
-}
-
-function errorIn(value: unknown): {
-  message: string | null;
-  type: string | null;
-  details: Record<string, unknown>;
-} {
-  const envelope = isRecord(value) && isRecord(value.error) ? value.error : {};
-  const { message, type, details } = envelope;
-  return {
-    message: typeof message === "string" ? message : null,
-    type: typeof type === "string" ? type : null,
-    details: isRecord(details) ? details : {},
-  };
-}
-
-/** Return whether a value is an object with fields. */
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function plainText(body: string): string {

@@ -1,6 +1,6 @@
 // From the events of a stream to its message, in place: each event costs what it brings.
 
-import { isRecord } from "./errors.ts";
+import { isRecord } from "./error_body.ts";
 import type { Unknown } from "./open.ts";
 import { inputOf, inputSoFar } from "./partial.ts";
 import type {

@@ -31,7 +31,8 @@ export {
 export type { Fetch, HttpRequest, Pacer } from "./exchange.ts";
 export type { Logger, LogLevel } from "./log.ts";
 export { asUnknown, type Known, type Unknown } from "./open.ts";
-export { Page, type PageBody, Pages } from "./pages.ts";
+export { Page, Pages } from "./pages.ts";
+export type { PageBody } from "./paging.ts";
 export { requestIdOf } from "./request_id.ts";
 export type { WaitOptions } from "./resources/batches.ts";
 export type { FileUpload } from "./resources/files.ts";

@@ -7,7 +7,8 @@
 // need not wait for an answer to learn them.
 
 import { type Clock, sleep } from "./clock.ts";
-import { APIConnectionTimeoutError, isRecord } from "./errors.ts";
+import { isRecord } from "./error_body.ts";
+import { APIConnectionTimeoutError } from "./errors.ts";
 import type { HttpRequest, Pacer } from "./exchange.ts";
 import type { Told } from "./limits/line.ts";
 import { type Amounts, KINDS, type Kind, Queue, type Waiter } from "./limits/queue.ts";

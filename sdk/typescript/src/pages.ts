@@ -2,15 +2,7 @@
 
 import { Call } from "./call.ts";
 import type { Reply } from "./exchange.ts";
-
-/** A page as it comes. Lists by ids have the fields up to `last_id`, lists by cursor the last. */
-export interface PageBody<Item> {
-  data: Item[];
-  has_more?: boolean | undefined;
-  first_id?: string | null | undefined;
-  last_id?: string | null | undefined;
-  next_page?: string | null | undefined;
-}
+import { nextQuery, type PageBody } from "./paging.ts";
 
 /** Asks for one page. */
 export type AskPage<Item> = (query: object) => Call<PageBody<Item>>;
@@ -18,12 +10,15 @@ export type AskPage<Item> = (query: object) => Call<PageBody<Item>>;
 /** One page; iterating begins with its own objects and fetches the pages behind it. */
 export class Page<Item> implements AsyncIterable<Item> {
   readonly data: Item[];
+  /** The page as it came, with its ids or its cursor: for who shows one page at a time. */
+  readonly body: PageBody<Item>;
   readonly hasMore: boolean;
   readonly #next: object | null;
   readonly #ask: AskPage<Item>;
 
   constructor(body: PageBody<Item>, query: object, ask: AskPage<Item>) {
     this.data = body.data;
+    this.body = body;
     this.#next = nextQuery(query, body);
     this.hasMore = this.#next !== null;
     this.#ask = ask;
@@ -68,13 +63,4 @@ export class Pages<Item> extends Call<Page<Item>> implements AsyncIterable<Item>
   async *[Symbol.asyncIterator](): AsyncGenerator<Item> {
     yield* await this;
   }
-}
-
-/** Return the query of the page behind a page, which goes on in the direction of the first. */
-export function nextQuery(query: object, page: PageBody<unknown>): object | null {
-  const { after_id: _, before_id: before, page: __, ...kept } = query as Record<string, unknown>;
-  if (page.next_page) return { ...kept, page: page.next_page };
-  if (!page.has_more || !page.data.length) return null;
-  if (before !== undefined) return page.first_id ? { ...kept, before_id: page.first_id } : null;
-  return page.last_id ? { ...kept, after_id: page.last_id } : null;
 }

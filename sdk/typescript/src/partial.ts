@@ -1,6 +1,6 @@
 // JSON whose end has not come yet.
 
-import { isRecord } from "./errors.ts";
+import { isRecord } from "./error_body.ts";
 
 /** There is nothing yet, or nothing certain. */
 const NOTHING = Symbol("nothing");

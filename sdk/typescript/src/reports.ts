@@ -1,6 +1,6 @@
 // `antiphon/reports`: reports as flat rows, as a table or a file of CSV takes them.
 
-import { isRecord } from "./errors.ts";
+import { isRecord } from "./error_body.ts";
 
 /** A bucket of a report, whatever it is of. */
 interface Bucket {

@@ -1,7 +1,7 @@
 // The loop of a conversation with tools.
 
 import type { CallOptions } from "./client.ts";
-import { isRecord } from "./errors.ts";
+import { isRecord } from "./error_body.ts";
 import type { Messages } from "./resources/messages.ts";
 import type { MessageStream } from "./stream.ts";
 import { errorContent, type RunnableTool, type ToolContext } from "./tools.ts";

@@ -3,7 +3,8 @@
 // A library takes part by the interface "Standard Schema" (its values) and "Standard JSON Schema"
 // (its JSON Schema), as Zod 4, Valibot and ArkType do. None of them is a dependency.
 
-import { AntiphonError, isRecord } from "./errors.ts";
+import { isRecord } from "./error_body.ts";
+import { AntiphonError } from "./errors.ts";
 import type { FormatParam, Message } from "./wire.ts";
 
 export type JsonSchema = { readonly [keyword: string]: unknown };

@@ -1,13 +1,13 @@
 // A message as it is made: its events one by one, its texts, and the whole at the end.
 
 import type { Clock } from "./clock.ts";
+import { isRecord } from "./error_body.ts";
 import {
   APIConnectionError,
   APIConnectionTimeoutError,
   APIError,
   APIResponseValidationError,
   eventError,
-  isRecord,
 } from "./errors.ts";
 import { type Ending, lost, type Pacer, type Reply, userAbort } from "./exchange.ts";
 import { EventOrderError, Folded } from "./fold.ts";

@@ -40,7 +40,7 @@ describe("lists", () => {
       json({ data: [2], next_page: null }),
     ]);
     const page = await client.files.list();
-    expect([page.data, page.hasMore]).toEqual([[1], true]);
+    expect([page.data, page.hasMore, page.body.next_page]).toEqual([[1], true, "p"]);
     const next = await page.nextPage();
     expect([next?.data, next?.hasMore, await next?.nextPage()]).toEqual([[2], false, null]);
   });

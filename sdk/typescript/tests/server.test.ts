@@ -185,14 +185,14 @@ describe.skipIf(!baseURL)("on a server", () => {
 
   test("calls over a key's limits are refused, and with a limiter none is", async () => {
     const { apiKeys, rateLimits } = client.organization;
-    const limits = [{ type: "requests_per_minute" as const, value: 60 }];
+    const limits = [{ type: "requests_per_minute" as const, value: 120 }];
     const { id } = (await rateLimits.list({ model })).data[0] as sdk.RateLimit;
     const refused: number[] = [];
     for (const limiter of [undefined, new Limiter()]) {
       const key = await apiKeys.create({ name: `limited ${refused.length}` });
       await apiKeys.rateLimits(key.id).set(id, { limits });
       const own = client.withOptions({ apiKey: key.secret, limiter });
-      const calls = Array.from({ length: 63 }, () => own.messages.create(asked("Hi")));
+      const calls = Array.from({ length: 123 }, () => own.messages.create(asked("Hi")));
       const failed = (await Promise.allSettled(calls)).filter((one) => one.status === "rejected");
       for (const { reason } of failed) expect(reason).toBeInstanceOf(sdk.RateLimitError);
       refused.push(failed.length);

@@ -9,7 +9,7 @@
 //
 // A later line about a row replaces an earlier one. In memory a row takes a few numbers.
 
-import { isRecord } from "../errors.ts";
+import { isRecord } from "../error_body.ts";
 import type { BatchRequest, MessageBatchResult } from "../wire.ts";
 import { MapFileError, type MapStore } from "./store.ts";
 

@@ -1,6 +1,6 @@
 // The rows of a map: what is asked for each of them.
 
-import { isRecord } from "../errors.ts";
+import { isRecord } from "../error_body.ts";
 import type { BatchRequest, MessageCreateBody } from "../wire.ts";
 import { MapFileError } from "./store.ts";
 
