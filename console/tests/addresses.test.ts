@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { address } from "../src/api/client.ts";
+import { urlOf } from "../src/rules/calls.ts";
 import { tokenOf } from "../src/rules/fragments.ts";
 import { ENTRIES, entriesFor } from "../src/rules/permissions.ts";
 import { keysSearch, known, usageSearch } from "../src/rules/searches.ts";
@@ -28,9 +28,9 @@ test("a route takes away what its page does not know", () => {
 });
 
 test("lists of a query are repeated, and what is undefined is left out", () => {
-  assert.equal(address("/p", { a: undefined }), "/p");
+  assert.equal(urlOf("", "/p", { a: undefined }), "/p");
   assert.equal(
-    address("/p", { ids: ["a&b", "c"], limit: 5 }),
+    urlOf("", "/p", { ids: ["a&b", "c"], limit: 5 }),
     "/p?ids%5B%5D=a%26b&ids%5B%5D=c&limit=5",
   );
 });

@@ -1,4 +1,11 @@
 // How the Console asks the API. The session's cookie goes with each request by itself.
+//
+// Its queries, the fields of its errors and its pauses are those of the SDK. The client of the SDK is
+// for pages that are not the first (`sdk.ts`): it would weigh on the first load of all.
+
+import { errorIn } from "../../../sdk/typescript/src/error_body.ts";
+import { withQuery } from "../../../sdk/typescript/src/query.ts";
+import { retryAfterMs } from "../../../sdk/typescript/src/retries.ts";
 
 export const VERSION = "2026-10-21";
 /** The version under which requests may have sampling parameters. */
@@ -50,17 +57,6 @@ export interface Call {
   idempotencyKey?: string;
 }
 
-/** Return a path with its query: lists are `name[]=…`, what is undefined is left out. */
-export function address(path: string, query: Query = {}): string {
-  const params = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) {
-    if (value === undefined) continue;
-    if (typeof value === "object") for (const item of value) params.append(`${name}[]`, item);
-    else params.append(name, String(value));
-  }
-  return params.size ? `${path}?${params}` : path;
-}
-
 /** Send a request; return the answer if it is none of an error. Throws `ApiError`. */
 export async function send(method: string, path: string, call: Call = {}): Promise<Response> {
   const headers = headersOf(call);
@@ -68,7 +64,7 @@ export async function send(method: string, path: string, call: Call = {}): Promi
   if (call.idempotencyKey) headers.set("idempotency-key", call.idempotencyKey);
   let answer: Response;
   try {
-    answer = await fetch(address(path, call.query), {
+    answer = await fetch(withQuery(path, call.query), {
       method,
       headers,
       credentials: "same-origin",
@@ -82,7 +78,7 @@ export async function send(method: string, path: string, call: Call = {}): Promi
   }
   if (!answer.ok) {
     const body = await answer.text().catch(() => "");
-    throw errorOf(answer.status, (name) => answer.headers.get(name), body, path);
+    throw errorOf(answer.status, answer.headers, body, path);
   }
   return answer;
 }
@@ -109,21 +105,21 @@ export async function ask<Answer>(method: string, path: string, call: Call = {})
 }
 
 /** Return the error that an answer with this status, these headers and this body says. */
-export function errorOf(
-  status: number,
-  header: (name: string) => string | null,
-  body: string,
-  path: string,
-): ApiError {
-  const retryAfter = Number(header("retry-after") ?? Number.NaN);
-  let type = "api_error";
-  let message = `The server answered ${status}.`;
+export function errorOf(status: number, headers: Headers, body: unknown, path: string): ApiError {
+  let value = body;
   try {
-    const { error } = JSON.parse(body) as { error: { type: string; message: string } };
-    ({ type, message } = error);
+    if (typeof body === "string") value = JSON.parse(body);
   } catch {
     // A proxy in front of the server answered in words of its own.
   }
-  const pause = Number.isFinite(retryAfter) ? retryAfter : null;
-  return new ApiError(status, type, message, header("request-id"), pause, path);
+  const { type, message } = errorIn(value);
+  const pause = retryAfterMs(headers, Date.now());
+  return new ApiError(
+    status,
+    type ?? "api_error",
+    message ?? `The server answered ${status}.`,
+    headers.get("request-id"),
+    pause === null ? null : pause / 1000,
+    path,
+  );
 }

@@ -1,17 +1,18 @@
 // The SDK as the Console uses it: with the session's cookie in the place of a key.
+//
+// For pages of messages, batches and files, which are none that somebody sees first.
 
 import { Antiphon, APIConnectionError, APIStatusError, type MessageStream } from "antiphon";
 import { errorOf, headersOf, noAnswer, SAMPLING_VERSION } from "./client.ts";
 
-const PATH = "/v1/messages";
+export const MESSAGES = "/v1/messages";
 
-/** Stream a message. Whoever looks decides how long to wait: nothing ends it but the signal. */
-export function streamMessage(
-  body: Record<string, unknown>,
-  workspace: string | undefined,
-  signal: AbortSignal,
-): MessageStream {
-  const client = new Antiphon({
+/**
+ * Return a client of the API that acts in a workspace. Whoever looks decides how long to wait, and a
+ * query is repeated by those who show it.
+ */
+export function clientIn(workspace: string | undefined, version?: string): Antiphon {
+  return new Antiphon({
     apiKey: null,
     baseURL: location.origin,
     timeout: null,
@@ -19,21 +20,37 @@ export function streamMessage(
     maxRetries: 0,
     logLevel: "off",
     fetchOptions: { credentials: "same-origin" },
-    // The header of pages of other origins is none of a page of the server's own.
-    defaultHeaders: { "anthropic-dangerous-direct-browser-access": null },
-  });
-  const headers = Object.fromEntries(headersOf({ workspace, version: SAMPLING_VERSION }));
-  return client.messages.stream(body as unknown as Parameters<typeof client.messages.stream>[0], {
-    signal,
-    headers,
+    defaultHeaders: {
+      // The header of pages of other origins is none of a page of the server's own.
+      "anthropic-dangerous-direct-browser-access": null,
+      ...Object.fromEntries(headersOf({ workspace, ...(version ? { version } : {}) })),
+    },
   });
 }
 
+/** Return what a call below a path gives. Throws `ApiError`. */
+export async function answered<T>(path: string, call: PromiseLike<T>): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    throw asApiError(error, path);
+  }
+}
+
+/** Stream a message: nothing ends it but the signal. */
+export function streamMessage(
+  body: Record<string, unknown>,
+  workspace: string | undefined,
+  signal: AbortSignal,
+): MessageStream {
+  const { messages } = clientIn(workspace, SAMPLING_VERSION);
+  return messages.stream(body as unknown as Parameters<typeof messages.stream>[0], { signal });
+}
+
 /** Return an error of the SDK as the Console shows errors. */
-export function asApiError(error: unknown): Error {
+export function asApiError(error: unknown, path: string = MESSAGES): Error {
   if (error instanceof APIStatusError) {
-    const { status, headers, body } = error;
-    return errorOf(status, (name) => headers.get(name), JSON.stringify(body), PATH);
+    return errorOf(error.status, error.headers, error.body, path);
   }
   return error instanceof APIConnectionError ? noAnswer() : (error as Error);
 }

@@ -29,13 +29,22 @@ export function upload({ file, life, workspace, onProgress, signal }: Upload): P
     request.onload = () => {
       if (request.status === 200) resolve(JSON.parse(request.responseText) as StoredFile);
       else {
-        const header = (name: string) => request.getResponseHeader(name);
-        reject(errorOf(request.status, header, request.responseText, PATH));
+        reject(errorOf(request.status, headersIn(request), request.responseText, PATH));
       }
     };
     signal.addEventListener("abort", () => request.abort());
     request.send(formOf(file, life));
   });
+}
+
+/** Return the headers of an answer that an error needs. */
+function headersIn(request: XMLHttpRequest): Headers {
+  const headers = new Headers();
+  for (const name of ["request-id", "retry-after", "retry-after-ms"]) {
+    const value = request.getResponseHeader(name);
+    if (value !== null) headers.set(name, value);
+  }
+  return headers;
 }
 
 function formOf(file: File, life: number | null): FormData {

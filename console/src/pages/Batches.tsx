@@ -2,8 +2,8 @@ import { Badge, Button, Group, Menu, Progress, Select, Text } from "@mantine/cor
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { useState } from "react";
-import { ask, send } from "../api/client.ts";
 import { useModels } from "../api/queries.ts";
+import { answered, clientIn } from "../api/sdk.ts";
 import type { Batch, Listing } from "../api/types.ts";
 import {
   batchProgress,
@@ -46,18 +46,7 @@ export function Batches() {
     search.workspace ?? (workspaces.find((each) => each.is_default) ?? workspaces[0])?.id;
   const batches = useQuery({
     queryKey: ["batches", workspace, search],
-    queryFn: ({ signal }) =>
-      ask<Listing<Batch>>("GET", PATH, {
-        query: {
-          limit: PAGE_ROWS,
-          processing_status: search.status,
-          order: search.sort === "created_at" ? "asc" : "desc",
-          after_id: search.after,
-          before_id: search.before,
-        },
-        workspace,
-        signal,
-      }),
+    queryFn: ({ signal }) => pageOf(workspace, search, signal),
     placeholderData: keepPreviousData,
     refetchInterval: ({ state }) =>
       state.data?.data.some((batch) => batch.processing_status !== "ended") ? LIVE_MS : CALM_MS,
@@ -118,6 +107,24 @@ export function Batches() {
       </Loaded>
     </>
   );
+}
+
+/** Ask for the page of the batches that an address names. */
+async function pageOf(
+  workspace: string | undefined,
+  search: ReturnType<typeof batchesSearch>,
+  signal: AbortSignal,
+): Promise<Listing<Batch>> {
+  const query = {
+    limit: PAGE_ROWS,
+    processing_status: search.status,
+    order: search.sort === "created_at" ? ("asc" as const) : ("desc" as const),
+    after_id: search.after,
+    before_id: search.before,
+  };
+  const { batches } = clientIn(workspace).messages;
+  const page = await answered(PATH, batches.list(query, { signal }));
+  return page.body as Listing<Batch>;
 }
 
 /** How to begin, in place of an empty table. */
@@ -238,10 +245,14 @@ function BatchProgress({ batch }: { batch: Batch }) {
 function BatchMenu({ batch, workspace }: { batch: Batch; workspace: string | undefined }) {
   const [action, setAction] = useState<"cancel" | "delete" | null>(null);
   const queries = useQueryClient();
-  const path = `${PATH}/${batch.id}`;
+  const batches = () => clientIn(workspace).messages.batches;
   const download = useMutation({
     mutationFn: () =>
-      saveStream(`${batch.id}.jsonl`, () => send("GET", `${path}/results`, { workspace })),
+      saveStream(`${batch.id}.jsonl`, () => {
+        // As it comes, and not as the values of its lines.
+        const path = `${PATH}/${batch.id}/results`;
+        return answered(PATH, clientIn(workspace).request({ method: "GET", path }).asResponse());
+      }),
     onError: () => queries.invalidateQueries({ queryKey: ["batches"] }),
   });
   const ended = batch.processing_status === "ended";
@@ -266,7 +277,7 @@ function BatchMenu({ batch, workspace }: { batch: Batch; workspace: string | und
           title="Cancel this batch?"
           verb="Cancel the batch"
           danger
-          send={() => ask("POST", `${path}/cancel`, { workspace })}
+          send={() => answered(PATH, batches().cancel(batch.id))}
           changes={[["batches"]]}
           onClose={close}
         >
@@ -280,7 +291,7 @@ function BatchMenu({ batch, workspace }: { batch: Batch; workspace: string | und
           title="Delete this batch?"
           verb="Delete"
           danger
-          send={() => ask("DELETE", path, { workspace })}
+          send={() => answered(PATH, batches().delete(batch.id))}
           changes={[["batches"]]}
           onClose={close}
         >

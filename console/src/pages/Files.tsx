@@ -2,8 +2,8 @@ import { Button, Menu, Select, Text } from "@mantine/core";
 import { keepPreviousData, useMutation, useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { useState } from "react";
-import { ask, send } from "../api/client.ts";
 import { useModels } from "../api/queries.ts";
+import { answered, clientIn } from "../api/sdk.ts";
 import type { FileStorage, StoredFile, TokenListing } from "../api/types.ts";
 import { sizeOf } from "../rules/cache.ts";
 import { blockOf, firstFile, roomOf } from "../rules/files.ts";
@@ -34,21 +34,20 @@ export function Files() {
     search.workspace ?? (workspaces.find((each) => each.is_default) ?? workspaces[0])?.id;
   const files = useQuery({
     queryKey: ["files", workspace, search.page],
-    queryFn: ({ signal }) =>
-      ask<TokenListing<StoredFile>>("GET", PATH, {
-        query: { limit: PAGE_ROWS, page: search.page },
-        workspace,
-        signal,
-      }),
+    queryFn: async ({ signal }) => {
+      const query = { limit: PAGE_ROWS, page: search.page };
+      const page = await answered(PATH, clientIn(workspace).files.list(query, { signal }));
+      return page.body as TokenListing<StoredFile>;
+    },
     placeholderData: keepPreviousData,
   });
   const { data: storage } = useQuery({
     queryKey: ["file-storage", workspace],
     queryFn: ({ signal }) =>
-      ask<FileStorage>("GET", "/v1/organizations/file_storage", {
-        query: { workspace_id: workspace },
-        signal,
-      }),
+      answered<FileStorage>(
+        PATH,
+        clientIn(undefined).organization.fileStorage({ workspace_id: workspace }, { signal }),
+      ),
   });
   const move = (change: object) =>
     void navigate({ search: filesSearch({ workspace: search.workspace, ...change }) });
@@ -163,11 +162,10 @@ function FileTable({ files, workspace }: { files: StoredFile[]; workspace: strin
 
 function FileMenu({ file, workspace }: { file: StoredFile; workspace: string | undefined }) {
   const [action, setAction] = useState<"use" | "delete" | null>(null);
-  const path = `${PATH}/${file.id}`;
   const block = blockOf(file);
   const download = useMutation({
     mutationFn: () =>
-      saveStream(file.filename, () => send("GET", `${path}/content`, { workspace })),
+      saveStream(file.filename, () => answered(PATH, clientIn(workspace).files.download(file.id))),
   });
   const close = () => setAction(null);
   return (
@@ -194,7 +192,7 @@ function FileMenu({ file, workspace }: { file: StoredFile; workspace: string | u
           title="Delete this file?"
           verb="Delete"
           danger
-          send={() => ask("DELETE", path, { workspace })}
+          send={() => answered(PATH, clientIn(workspace).files.delete(file.id))}
           changes={[["files"], ["file-storage"]]}
           onClose={close}
         >

@@ -1,7 +1,8 @@
 import { Checkbox, JsonInput, NumberInput, Select, Stack, Text, Textarea } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
-import { ask, SAMPLING_VERSION } from "../../api/client.ts";
+import { SAMPLING_VERSION } from "../../api/client.ts";
+import { answered, clientIn, MESSAGES } from "../../api/sdk.ts";
 import {
   bodyOf,
   countBodyOf,
@@ -127,12 +128,12 @@ function PromptSize({
   const count = useQuery({
     queryKey: ["count", workspace, body],
     queryFn: ({ signal }) =>
-      ask<{ input_tokens: number }>("POST", "/v1/messages/count_tokens", {
-        body: JSON.parse(body ?? "") as unknown,
-        workspace,
-        signal,
-        version: SAMPLING_VERSION,
-      }),
+      answered(
+        MESSAGES,
+        clientIn(workspace, SAMPLING_VERSION).messages.countTokens(JSON.parse(body ?? ""), {
+          signal,
+        }),
+      ),
     enabled: body !== null && fields.model !== "",
     placeholderData: keepPreviousData,
     staleTime: Number.POSITIVE_INFINITY,
