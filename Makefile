@@ -55,7 +55,7 @@ template-table: .venv/dev ## rewrite docs/reference/templates.md: what is learne
 metric-table: .venv/dev ## rewrite docs/reference/metrics.md: what a server tells Prometheus
 	@cd tests && ../$(BIN)/python -m support.metric_table
 
-typescript-types: .venv/dev ## rewrite the types of sdk/typescript from the description of the API
+typescript-types: .venv/dev ## rewrite the types of sdk/typescript, and its prices, from the server's
 	@cd tests && ../$(BIN)/python -m support.typescript_types && ../$(BIN)/python -m support.typescript_prices
 
 docs: .venv/dev ## the documentation as a site, in build/docs/site

@@ -3,6 +3,7 @@
 
 import { randomUUID } from "node:crypto";
 import * as fs from "node:fs";
+import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { MapFileError, MapFileInUseError, type MapStore } from "./map/store.ts";
 
@@ -31,7 +32,7 @@ export class FileStore implements MapStore {
   #size = 0;
 
   constructor(path: string | URL) {
-    this.#path = path instanceof URL ? decodeURIComponent(path.pathname) : path;
+    this.#path = path instanceof URL ? fileURLToPath(path) : path;
   }
 
   async *open(): AsyncGenerator<[place: number, line: string]> {

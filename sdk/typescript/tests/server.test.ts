@@ -130,7 +130,11 @@ describe.skipIf(!baseURL)("on a server", () => {
     expect(input_tokens).toBe((await client.messages.create(asked("Hi"))).usage.input_tokens);
     const [listed] = await collect(client.models.list({ limit: 1 }));
     expect(await client.models.retrieve(model)).toEqual(listed);
-    const file = await client.files.upload({ file: "Grass.", filename: "grass.txt" });
+    const upload = { file: "Grass.", filename: "grass.txt", expires_in_seconds: 3600 };
+    const file = await client.files.upload(upload);
+    // In the shape of today, which the types have.
+    expect(file.expires_at).toMatch(/^20\d\d-/);
+    expect((await client.files.list()).body).toHaveProperty("next_page", null);
     expect(await client.files.retrieveMetadata(file.id)).toEqual(file);
     expect((await collect(client.files.list())).map(({ id }) => id)).toContain(file.id);
     expect((await client.files.delete(file.id)).id).toBe(file.id);

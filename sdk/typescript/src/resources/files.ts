@@ -6,9 +6,6 @@ import { Pages } from "../pages.ts";
 import { pathOf } from "../query.ts";
 import type { DeletedFile, FileMetadata, FilesQuery } from "../wire.ts";
 
-/** The hosted API wants it of files; this server ignores it. */
-const BETA = { "anthropic-beta": "files-api-2025-04-14" };
-
 /** A file to upload: a `File`, or bytes with a name and a media type. */
 export interface FileUpload {
   file: Blob | Uint8Array | ArrayBuffer | string;
@@ -35,34 +32,28 @@ export class Files {
     const form = new FormData();
     form.append("file", blob, name);
     if (expires !== undefined) form.append("expires_in_seconds", String(expires));
-    return this.#client.request(
-      { method: "POST", path: "/v1/files", form, headers: BETA },
-      options,
-    );
+    return this.#client.request({ method: "POST", path: "/v1/files", form }, options);
   }
 
   retrieveMetadata(id: string, options?: CallOptions): Call<FileMetadata> {
     const path = pathOf("files", id);
-    return this.#client.request({ method: "GET", path, headers: BETA }, options);
+    return this.#client.request({ method: "GET", path }, options);
   }
 
   list(query: FilesQuery = {}, options?: CallOptions): Pages<FileMetadata> {
     return new Pages(query, (page) =>
-      this.#client.request(
-        { method: "GET", path: "/v1/files", query: page, headers: BETA },
-        options,
-      ),
+      this.#client.request({ method: "GET", path: "/v1/files", query: page }, options),
     );
   }
 
   /** Return the answer whose body is the file's content. */
   download(id: string, options?: CallOptions): Promise<Response> {
     const path = pathOf("files", id, "content");
-    return this.#client.request({ method: "GET", path, headers: BETA }, options).asResponse();
+    return this.#client.request({ method: "GET", path }, options).asResponse();
   }
 
   delete(id: string, options?: CallOptions): Call<DeletedFile> {
     const path = pathOf("files", id);
-    return this.#client.request({ method: "DELETE", path, headers: BETA }, options);
+    return this.#client.request({ method: "DELETE", path }, options);
   }
 }
