@@ -26,6 +26,7 @@ EXPECTED = {
     "errors": [True, True],
     "file": 6,
     "results": ["succeeded"],
+    "mapped": [[0, True], [1, True]],
 }
 # The package of npm that has the program, the program in it, and what stands before a script.
 RUNTIMES = {
@@ -36,8 +37,10 @@ RUNTIMES = {
 PAGE = """
 async ([url, key]) => {
   const sdk = await import("/node_modules/antiphon/dist/index.js");
+  const { map } = await import("/node_modules/antiphon/dist/batches.js");
+  const { Limiter } = await import("/node_modules/antiphon/dist/limiter.js");
   const { check } = await import("/check.js");
-  return await check(sdk, { baseURL: url, apiKey: key });
+  return await check(sdk, { map, Limiter }, { baseURL: url, apiKey: key });
 }
 """
 
@@ -62,7 +65,7 @@ def test_sdk_works_on(name: str, folder: Path, tmp_path: Path, scripted: Program
     (tmp_path / "package.json").write_text("{}", encoding="utf-8")
     npm("install", "--no-audit", "--no-fund", package, folder=tmp_path)
     done = subprocess.run(
-        [tmp_path / "node_modules" / program, *flags, "program.js"],
+        [tmp_path / "node_modules" / program, *flags, "program.js", tmp_path / "rows.map"],
         cwd=folder,
         env={**os.environ, "ANTIPHON_BASE_URL": scripted.url, "ANTIPHON_API_KEY": KEY},
         capture_output=True,
@@ -72,6 +75,9 @@ def test_sdk_works_on(name: str, folder: Path, tmp_path: Path, scripted: Program
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == EXPECTED
+    lines = (tmp_path / "rows.map").read_text(encoding="utf-8").splitlines()
+    assert json.loads(lines[-1]) == {"type": "collected", "part": 0}
+    assert sorted(path.name for path in tmp_path.glob("rows.map*")) == ["rows.map"]
 
 
 class Files(SimpleHTTPRequestHandler):

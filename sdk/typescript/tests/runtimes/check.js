@@ -1,8 +1,12 @@
 // What every runtime must be able to do, on plain JavaScript of the built package.
 
-/** Ask a server in all the ways that need something of the runtime; return what came of it. */
-export async function check(sdk, settings) {
-  const client = new sdk.Antiphon({ ...settings, maxRetries: 0 });
+/**
+ * Ask a server in all the ways that need something of the runtime; return what came of it. A map
+ * keeps its run in a store, if there is one.
+ */
+export async function check(sdk, { map, Limiter }, settings, store) {
+  const limiter = new Limiter();
+  const client = new sdk.Antiphon({ ...settings, limiter, maxRetries: 0 });
   const ask = {
     model: "claude-opus-5-5",
     max_tokens: 64,
@@ -28,7 +32,13 @@ export async function check(sdk, settings) {
   await client.messages.batches.wait(id, { pollInterval: 100 });
   const results = [];
   for await (const { result } of client.messages.batches.results(id)) results.push(result.type);
+  const asked = (content) => ({ ...ask, messages: [{ role: "user", content }] });
+  const mapped = [];
+  for await (const { row, ok } of map(client, asked, ["a", "b"], { store, firstPause: 100 })) {
+    mapped.push([row, ok]);
+  }
   return {
+    mapped,
     isSame: streamed === data.content[0].text,
     hasRequestId: requestId?.startsWith("req_") && unknown.requestId?.startsWith("req_"),
     errors: [late instanceof sdk.APIConnectionTimeoutError, unknown instanceof sdk.NotFoundError],
