@@ -24,6 +24,8 @@ const FIRST_OUTPUT = 500;
 const FORGETTING = 0.1;
 /** How long everybody waits after a refusal that does not say for how long. */
 const REFUSED_MS = 1000;
+const LARGEST_LIMIT = 1e12;
+const NOTHING_USED: Readonly<Partial<Amounts>> = { "input-tokens": 0, "output-tokens": 0 };
 
 /** What of the limits is known, and how to keep them. Numbers are those of a minute. */
 export interface LimiterOptions {
@@ -90,7 +92,7 @@ export class Limiter implements Pacer {
         await sleep(clock, wait, signal);
       }
     } catch (error) {
-      queue.leave(waiter, clock.now());
+      queue.leave(waiter);
       throw error;
     }
     this.#sent.set(request, sent);
@@ -103,16 +105,26 @@ export class Limiter implements Pacer {
     const { waiter, clock, isMessage } = sent;
     const { queue } = sent.group;
     const now = clock.now();
-    const told = response ? readLimits(response.headers, isMessage ? KINDS : ["requests"]) : {};
-    if (response?.status === 429) {
+    if (!response) {
+      queue.lose();
+      return;
+    }
+    const told = readLimits(response.headers, isMessage ? KINDS : ["requests"]);
+    if (response.status >= 500 && !Object.keys(told).length) {
+      // Perhaps a proxy says it, and the limits are still unknown.
+      queue.lose();
+      queue.correct(waiter, NOTHING_USED, now);
+      return;
+    }
+    if (response.status === 429) {
       const pause = retryAfterMs(response.headers, clock.wall()) ?? REFUSED_MS;
       queue.refused(waiter, told, Math.max(0, pause), now);
       return;
     }
     let used: Partial<Amounts> = {};
-    if (!response || !isMessage) {
-      // What it has used is not known, or nothing beside itself.
-    } else if (response.status >= 400) used = { "input-tokens": 0, "output-tokens": 0 };
+    if (!isMessage) {
+      // It has used nothing beside itself.
+    } else if (response.status >= 400) used = NOTHING_USED;
     else if (isRecord(value) && isRecord(value.usage)) {
       used = learn(sent, value.usage as unknown as Usage);
     } else this.#streams.set(response, sent);
@@ -188,6 +200,7 @@ interface Sent {
 function learn({ group, size }: Sent, usage: Usage): Partial<Amounts> {
   const input = (usage.input_tokens ?? 0) + (usage.cache_creation_input_tokens ?? 0);
   const output = usage.output_tokens ?? 0;
+  if (!(input >= 0 && output >= 0)) return {};
   const share = input / Math.max(1, size);
   if (group.isGuess || share > group.tokensPerCharacter) group.tokensPerCharacter = share;
   else group.tokensPerCharacter -= FORGETTING * (group.tokensPerCharacter - share);
@@ -196,7 +209,11 @@ function learn({ group, size }: Sent, usage: Usage): Partial<Amounts> {
   return { "input-tokens": input, "output-tokens": output };
 }
 
-/** Return what the headers of an answer say of limits; of some, or of none. */
+/**
+ * Return what the headers of an answer say of limits; of some, or of none.
+ *
+ * What can be no limit is left out: waiting for it might have no end.
+ */
 export function readLimits(
   headers: Headers,
   kinds: readonly Kind[] = KINDS,
@@ -206,7 +223,9 @@ export function readLimits(
     const said = (what: string): number =>
       Number.parseFloat(headers.get(`anthropic-ratelimit-${kind}-${what}`) ?? "");
     const [limit, remaining] = [said("limit"), said("remaining")];
-    if (limit > 0 && !Number.isNaN(remaining)) found[kind] = { limit, remaining };
+    if (limit >= 1 && limit <= LARGEST_LIMIT && Number.isFinite(remaining)) {
+      found[kind] = { limit, remaining: Math.min(Math.max(remaining, 0), limit) };
+    }
   }
   return found;
 }

@@ -191,6 +191,48 @@ describe("a limiter", () => {
     expect(clock.time).toBeLessThan(62_000);
   });
 
+  test("lets those before aborted calls go no sooner", async () => {
+    const limiter = new Limiter({ requestsPerMinute: 60 });
+    const { client, sent, clock } = served(
+      Array(100).fill(() => json(MESSAGE)),
+      { limiter },
+    );
+    await Promise.all(Array.from({ length: 60 }, () => client.messages.create(ASK)));
+    const before = Array.from({ length: 5 }, () => client.messages.create(ASK));
+    const controller = new AbortController();
+    const aborted = Array.from({ length: 30 }, () =>
+      caught(client.messages.create(ASK, { signal: controller.signal })),
+    );
+    const behind = client.messages.create(ASK);
+    setTimeout(() => controller.abort(), 5);
+    await Promise.all(aborted);
+    await clock.until(Promise.all(before));
+    // A second for each.
+    expect(clock.time).toBeGreaterThan(4900);
+    await clock.until(behind);
+    // It asks each five seconds whether it has moved up.
+    expect([sent.length, clock.time < 10_100]).toEqual([66, true]);
+  });
+
+  test("is not held by calls that are lost before the first answer", async () => {
+    const lost = () => new TypeError("fetch failed");
+    const answers = [...Array(4).fill(0).map(lost), ...Array(3).fill(() => json(MESSAGE))];
+    const { client, clock } = served(answers, { limiter: new Limiter(), maxRetries: 0 });
+    const calls = Array.from({ length: 7 }, () => client.messages.create(ASK));
+    const ended = await clock.until(Promise.allSettled(calls));
+    expect(ended.filter(({ status }) => status === "fulfilled")).toHaveLength(3);
+  });
+
+  test("is held by no refusal longer than a minute, and by no answer of a proxy", async () => {
+    const year = failure(429, "rate_limit_error", { "retry-after": "31536000" });
+    const answers = [year, new Response("<html>", { status: 502 }), json(MESSAGE)];
+    const { client, clock } = served(answers, { limiter: new Limiter(), maxRetries: 0 });
+    await caught(client.messages.create(ASK));
+    await caught(clock.until(client.messages.create(ASK)));
+    await clock.until(client.messages.create(ASK));
+    expect(clock.time).toBe(60_000);
+  });
+
   test("takes no time of a call's own", async () => {
     const limiter = new Limiter({ requestsPerMinute: 1 });
     const { client, clock } = served(
@@ -267,6 +309,12 @@ describe("a limiter", () => {
     for (const wrong of [{ requestsPerMinute: 0 }, { burst: 0 }, { burst: 2 }]) {
       expect(() => new Limiter(wrong)).toThrow(/more than 0/);
     }
-    expect(readLimits(new Headers({ "anthropic-ratelimit-requests-limit": "many" }))).toEqual({});
+    for (const limit of ["many", "0", "-1", "1e300"]) {
+      const told = {
+        "anthropic-ratelimit-requests-limit": limit,
+        "anthropic-ratelimit-requests-remaining": "1",
+      };
+      expect(readLimits(new Headers(told))).toEqual({});
+    }
   });
 });

@@ -3,7 +3,7 @@
 // A limit is a bucket that refills all the time. Here it is a line: each call takes a *place* behind
 // the one before it, at a distance of what it costs, and may be sent when the *front* has reached its
 // place. The front moves by the limit's rate, and never further ahead of the last call that was sent
-// than the bucket holds, and what was left in between. So calls are sent in their order, each at its own moment, and what turns out
+// than the bucket holds. So calls are sent in their order, each at its own moment, and what turns out
 // cheaper than it was taken for moves the front for everybody.
 
 export const MINUTE_MS = 60_000;
@@ -39,9 +39,6 @@ export class Line {
   /** When the last calls were sent, and their places: what may have reached the server by when. */
   readonly #sentTimes: number[] = [];
   readonly #sentPlaces: number[] = [];
-  /** Places that were left, ahead of the last call that was sent, with their costs; and their sum. */
-  #left: Array<[place: number, cost: number]> = [];
-  #gap = 0;
 
   constructor(limit: number | undefined, burst: number, now: number) {
     this.#burst = burst;
@@ -73,10 +70,6 @@ export class Line {
   send(place: number, now: number): void {
     this.#move(now);
     this.#sent = Math.max(this.#sent, place);
-    if (this.#gap) {
-      this.#left = this.#left.filter(([left]) => left > this.#sent);
-      this.#gap = this.#left.reduce((sum, [, cost]) => sum + cost, 0);
-    }
     if (this.#sentTimes.length >= 2 * REMEMBERED) {
       this.#sentTimes.splice(0, REMEMBERED);
       this.#sentPlaces.splice(0, REMEMBERED);
@@ -85,19 +78,22 @@ export class Line {
     this.#sentPlaces.push(this.#sent);
   }
 
-  /** Give a place back whose call is not sent: those behind it need the front no less far. */
-  leave(place: number, cost: number, now: number): void {
-    this.giveBack(cost, now);
-    if (place > this.#sent) {
-      this.#left.push([place, cost]);
-      this.#gap += cost;
-    }
+  /** Forget a place that was left before its call was sent. Whoever waits behind it moves up. */
+  closeGap(place: number, cost: number): void {
+    this.#taken -= cost;
+    // Calls behind it may have been sent already.
+    if (place < this.#sent) this.#sent -= cost;
   }
 
-  /** Move the front by what was taken and not used; a negative amount moves it back. */
+  /**
+   * Move the front by what was sent and not used; a negative amount moves it back.
+   *
+   * A full bucket gets no fuller.
+   */
   giveBack(amount: number, now: number): void {
     this.#move(now);
-    this.#front += amount;
+    const moved = this.#front + amount;
+    this.#front = this.isKnown ? Math.min(moved, Math.max(this.#front, this.#full)) : moved;
   }
 
   /**
@@ -114,7 +110,7 @@ export class Line {
     const since = ((now - sentAt) * limit) / MINUTE_MS;
     const at = lastUpTo(this.#sentTimes, sentAt + LATE_MS);
     const sent = this.#sentPlaces[at] ?? this.#sent;
-    this.#front = Math.min(this.#front, sent + this.#gap + told.remaining + since);
+    this.#front = Math.min(this.#front, sent + told.remaining + since);
   }
 
   /**
@@ -124,7 +120,7 @@ export class Line {
    */
   stop(now: number): void {
     this.#move(now);
-    this.#front = Math.min(this.#front, this.#sent + this.#gap);
+    this.#front = Math.min(this.#front, this.#sent);
     if (now - this.#stoppedAt >= TOGETHER_MS) {
       this.#stoppedAt = now;
       this.#share = Math.max(SMALLEST_SHARE, this.#share * LEFT_BY_A_STOP);
@@ -138,13 +134,18 @@ export class Line {
     } else {
       this.#limit = limit;
       this.#at = now;
-      this.#front = this.#sent + this.#gap + this.#held + this.#late;
+      this.#front = this.#full;
     }
   }
 
   /** How much may be sent at once. */
   get #held(): number {
     return Math.max(this.#limit * this.#burst, Math.min(this.#limit, 1));
+  }
+
+  /** Where the front stands when the bucket is full. */
+  get #full(): number {
+    return this.#sent + this.#held + this.#late;
   }
 
   /** How far the front moves in a millisecond. */
@@ -161,8 +162,8 @@ export class Line {
     const passed = Math.max(0, now - this.#at);
     this.#at = Math.max(this.#at, now);
     if (!this.isKnown) return;
-    const full = this.#sent + this.#gap + this.#held + this.#late;
-    this.#front = Math.min(this.#front + passed * this.#rate, Math.max(this.#front, full));
+    const moved = this.#front + passed * this.#rate;
+    this.#front = Math.min(moved, Math.max(this.#front, this.#full));
     this.#share = Math.min(1, this.#share + passed * SHARE_BACK);
   }
 }

@@ -6,6 +6,8 @@ import { Line, type Told } from "./line.ts";
 const PROBES = 4;
 /** Nobody waits longer without asking again: the front may have moved. */
 const ASKED_AGAIN_MS = 5000;
+/** A refusal holds the others no longer: in a minute every limit has come back. */
+const LONGEST_HOLD_MS = 60_000;
 
 export const KINDS = ["requests", "input-tokens", "output-tokens"] as const;
 export type Kind = (typeof KINDS)[number];
@@ -22,7 +24,8 @@ export interface Waiter {
 /** The calls that share limits, in the order in which they came. */
 export class Queue {
   readonly #lines: Record<Kind, Line>;
-  #waiting = 0;
+  /** In the order of their places. */
+  readonly #waiting: Set<Waiter> = new Set();
   #running = 0;
   #hasAnswer: boolean;
   #heldUntil: number;
@@ -36,9 +39,10 @@ export class Queue {
 
   /** Let a call take its places behind all others. It is sent, or it leaves. */
   enter(costs: Amounts, now: number): Waiter {
-    this.#waiting++;
     const places = byKind((kind) => this.#lines[kind].take(costs[kind]));
-    return { costs, places, since: now, sentAt: now };
+    const waiter = { costs, places, since: now, sentAt: now };
+    this.#waiting.add(waiter);
+    return waiter;
   }
 
   /** Return how long until a call may be sent, as far as is known now. */
@@ -52,27 +56,37 @@ export class Queue {
     let wait = this.wait(waiter, now);
     if (!this.#hasAnswer && this.#running >= PROBES) {
       // The more wait for the first answer, the more seldom each of them asks.
-      wait = Math.max(wait, 100 + 5 * this.#waiting);
+      wait = Math.max(wait, 100 + 5 * this.#waiting.size);
     }
     // So short a wait that no clock moves would be asked for again for ever.
     if (wait > 0) return Math.max(1, Math.min(wait, ASKED_AGAIN_MS));
-    this.#waiting--;
+    this.#waiting.delete(waiter);
     this.#running++;
     waiter.sentAt = now;
     for (const kind of KINDS) this.#lines[kind].send(waiter.places[kind], now);
     return 0;
   }
 
-  /** Give the places of a waiting call back. */
-  leave({ places, costs }: Waiter, now: number): void {
-    this.#waiting--;
-    for (const kind of KINDS) this.#lines[kind].leave(places[kind], costs[kind], now);
+  /** Give the places of a waiting call to those behind it. Those before it have nothing of that. */
+  leave(left: Waiter): void {
+    this.#waiting.delete(left);
+    for (const kind of KINDS) this.#lines[kind].closeGap(left.places[kind], left.costs[kind]);
+    for (const { places } of this.#waiting) {
+      for (const kind of KINDS) {
+        if (places[kind] > left.places[kind]) places[kind] -= left.costs[kind];
+      }
+    }
+  }
+
+  /** Note that a call that was sent gets no answer. What it may have used stays taken. */
+  lose(): void {
+    this.#running--;
   }
 
   /** Note a refusal for a limit: it was not charged, and nobody else is sent for a while. */
   refused(waiter: Waiter, told: Partial<Record<Kind, Told>>, pauseMs: number, now: number): void {
     this.#end();
-    this.#heldUntil = Math.max(this.#heldUntil, now + pauseMs);
+    this.#heldUntil = Math.max(this.#heldUntil, now + Math.min(pauseMs, LONGEST_HOLD_MS));
     this.#learn(waiter, told, now);
     for (const kind of KINDS) {
       this.#lines[kind].giveBack(waiter.costs[kind], now);
@@ -102,7 +116,7 @@ export class Queue {
   }
 
   #end(): void {
-    this.#running--;
+    this.lose();
     this.#hasAnswer = true;
   }
 
