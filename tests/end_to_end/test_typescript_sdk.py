@@ -21,7 +21,7 @@ from support.typescript_names import SKIPPED_PATHS
 from support.typescript_types import FILE, wire_types
 
 # Of the client alone, minified, in gzip.
-MOST_CLIENT_BYTES = 11_550
+MOST_CLIENT_BYTES = 11_700
 PAGE = Path(__file__).parents[2] / "docs/sdk/typescript.md"
 CONFIG = """
 engine = "scripted"
