@@ -3,12 +3,13 @@ import gzip
 import zlib
 from itertools import pairwise
 
+import httptools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.transport.answer import LARGEST_GAP, LARGEST_HEAD, AnswerReader, Head
-from antiphon.transport.base import ProtocolError
+from antiphon.transport.base import Headers, ProtocolError
 
 OK = b"HTTP/1.1 200 OK\r\n"
 TEXT = b"all of the body, " * 40
@@ -153,6 +154,8 @@ def test_bytes_of_nobody_are_excess() -> None:
 REFUSED = {
     "no HTTP": b"SSH-2.0-OpenSSH\r\n",
     "HTTP/2": b"HTTP/2 200 OK\r\n\r\n",
+    "a protocol like it": b"RTSP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n",
+    "a protocol that tells of it": b"ICE/1.0 200 OK\r\nx: HTTP/1.1\r\ncontent-length: 0\r\n\r\n",
     "a bare line feed": b"HTTP/1.1 200 OK\ncontent-length: 0\n\n",
     "a folded header": OK + b"a: b\r\n c\r\n\r\n",
     "a negative length": OK + b"content-length: -2\r\n\r\n",
@@ -160,6 +163,9 @@ REFUSED = {
     "a length of 20 digits": OK + b"content-length: 99999999999999999999\r\n\r\n",
     "two lengths": OK + b"content-length: 2\r\ncontent-length: 3\r\n\r\nab",
     "length and chunks": OK + b"content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n",
+    "chunks and length": OK + b"transfer-encoding: chunked\r\nContent-Length: 2\r\n\r\n",
+    "length and another transfer": OK + b"content-length: 2\r\ntransfer-encoding: gzip\r\n\r\n",
+    "two transfers": OK + b"transfer-encoding: chunked\r\nTransfer-Encoding: gzip\r\n\r\n",
     "chunks of 20 digits": OK + b"transfer-encoding: chunked\r\n\r\n11112222333344445555\r\n",
     "a chunk that is longer": OK + b"transfer-encoding: chunked\r\n\r\n2\r\nabc\r\n",
     "another transfer": OK + b"transfer-encoding: gzip, chunked\r\n\r\n",
@@ -208,6 +214,49 @@ def test_headers_have_no_case_and_repeated_ones_are_joined() -> None:
     assert head.headers["x-ONE"] == "a, b"
     assert head.headers["x-two"] == "café"
     assert head.headers is head.headers
+    # Asked for one by one, they are found without being taken apart.
+    found = Head(reader).headers
+    assert found.get("X-two") == "café"
+    assert found.get("two") is found.get("x-thre") is found.get("200") is None
+    assert found.get("X-ONE") == "a, b"
+    assert found.get("content-length", "?") == "0"
+    assert list(found) == ["x-one", "x-two", "content-length"]
+
+
+class Told:
+    """The headers of an answer as its parser tells of them."""
+
+    def __init__(self) -> None:
+        self.pairs: list[tuple[str, str]] = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.pairs.append((name.decode("latin-1"), value.decode("latin-1").strip(" \t")))
+
+
+NAMES = st.text("abXYZ019-_.!#$%&'*+^`|~", min_size=1, max_size=5)
+SIGNS = st.characters(max_codepoint=0xFF, exclude_categories=["Cc"]) | st.just("\t")
+VALUES = st.text(SIGNS, max_size=8)
+
+
+@given(
+    st.lists(st.tuples(NAMES, VALUES), max_size=8),
+    st.sampled_from([b"", b"\r\n\r\n", b"HTTP/1.1 103 Hints\r\nlink: x\r\n\r\n"]),
+    st.lists(st.integers(0, 200)),
+)
+def test_headers_are_those_that_the_parser_tells_of(
+    pairs: list[tuple[str, str]], before: bytes, cuts: list[int]
+) -> None:
+    lines = "".join([f"{name}:{value}\r\n" for name, value in pairs]).encode("latin-1")
+    raw = OK + lines + b"content-length: 0\r\n\r\n"
+    told = Told()
+    httptools.HttpResponseParser(told).feed_data(raw)
+    expected = Headers(told.pairs)
+    whole = before + raw
+    places = [0, *sorted(place for place in cuts if place < len(whole)), len(whole)]
+    reader, _ = read(*(whole[start:end] for start, end in pairwise(places) if end > start))
+    for name, value in expected.items():
+        assert Head(reader).headers.get(name.upper()) == value
+    assert dict(Head(reader).headers.items()) == dict(expected.items())
 
 
 @given(st.binary(max_size=300), st.booleans())
@@ -217,7 +266,7 @@ def test_no_bytes_do_anything_but_answer_or_be_refused(raw: bytes, headed: bool)
 
 
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
-@pytest.mark.parametrize("place", ["on_message_begin", "on_header", "on_body"])
+@pytest.mark.parametrize("place", ["on_message_begin", "on_headers_complete", "on_body"])
 def test_interrupt_in_the_middle_of_an_answer_is_no_fault_of_it(
     interrupt: type[BaseException], place: str
 ) -> None:

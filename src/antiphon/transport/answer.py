@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 import httptools
 
-from antiphon.transport.base import Headers, ProtocolError
+from antiphon.transport.base import Headers, ProtocolError, header_lines
 
 if TYPE_CHECKING:
     from antiphon.transport.inflating import Inflater
@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 LARGEST_HEAD: Final = 64 * 1024
 """Of the status line and the headers, with all interim answers (1xx) before them, in bytes."""
 MOST_HEADERS: Final = 256
+_FEW: Final = 4 * MOST_HEADERS
+"""The most bytes of a head that cannot have too many headers: the shortest has four."""
 LARGEST_GAP: Final = 64 * 1024
 """The most bytes that may come without one of the body among them: chunks' extensions, trailers."""
 _NO_BODY: Final = frozenset({"HEAD", "CONNECT"})
-_SPECIAL: Final = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 _WITHOUT: Final = frozenset({204, 304})
 _SWITCHED: Final = 101
 
@@ -23,19 +24,13 @@ _SWITCHED: Final = 101
 class Head:
     """The head of an answer."""
 
-    __slots__ = ("_headers", "_pairs", "http_version", "status")
+    __slots__ = ("headers", "http_version", "status")
 
     def __init__(self, reader: "AnswerReader") -> None:
+        head = reader.head
         self.status = reader.status
-        self.http_version = reader.http_version
-        self._pairs = reader.pairs
-        self._headers: Headers | None = None
-
-    @property
-    def headers(self) -> Headers:
-        if self._headers is None:  # many answers are read without a look at them
-            self._headers = Headers.of_bytes(self._pairs)
-        return self._headers
+        self.http_version = head[5:8].decode()
+        self.headers = Headers(head=head)
 
 
 class AnswerReader:
@@ -44,6 +39,9 @@ class AnswerReader:
     `begin` a request, `feed` what arrives, `take` the body. Worst cases: a head has 64 KiB and 256
     headers; between two pieces of a body there are 64 KiB of what is none; what is fed and not
     taken is kept, so who feeds has to stop at some `size`.
+
+    `complete` says that all of an answer has come, `excess` that more has, and `reusable` that the
+    connection may carry another request. The body may be `compressed`.
     """
 
     __slots__ = (
@@ -51,17 +49,19 @@ class AnswerReader:
         "_fault",
         "_gap",
         "_head_bytes",
+        "_head_data",
+        "_head_from",
         "_inflater",
         "_interim",
-        "_keep",
         "_parser",
         "_parts",
         "_until_close",
         "complete",
+        "compressed",
         "excess",
+        "head",
         "head_ready",
-        "http_version",
-        "pairs",
+        "reusable",
         "size",
         "status",
     )
@@ -70,6 +70,9 @@ class AnswerReader:
         self._bare = True
         self.complete = True
         self.excess = False
+        self._fault: str | None = None
+        self.head = b""
+        self.status = 0
         self.begin("")
 
     def begin(self, method: str) -> None:
@@ -77,29 +80,17 @@ class AnswerReader:
         if self._bare:  # the parser still waits for a body
             self._parser = httptools.HttpResponseParser(self)
         self._bare = method in _NO_BODY
-        self.pairs: list[tuple[bytes, bytes]] = []
         self._parts: list[bytes] = []
         self._inflater: Inflater | None = None
-        self._fault: str | None = None
-        self._interim = self._until_close = self._keep = False
-        self._gap = self._head_bytes = 0
-        self.head_ready = self.complete = False
-        self.size = self.status = 0
-        self.http_version = "1.1"
-
-    @property
-    def compressed(self) -> bool:
-        return self._inflater is not None
+        self._interim = self._until_close = self.compressed = False
+        self._head_data = b""
+        self._gap = self._head_bytes = self._head_from = self.size = 0
+        self.head_ready = self.complete = self.reusable = False
 
     @property
     def begun(self) -> bool:
         """Whether one byte of the answer has come."""
         return self._head_bytes > 0
-
-    @property
-    def reusable(self) -> bool:
-        """Whether the connection may carry another request."""
-        return self.complete and self._keep and not self.excess
 
     @property
     def ended(self) -> bool:
@@ -110,7 +101,7 @@ class AnswerReader:
             and (self._inflater is None or (self._inflater.drained and self._inflater.whole))
         )
 
-    def feed(self, data: bytes | memoryview) -> None:
+    def feed(self, data: bytes) -> None:
         """Read bytes that arrived. Raises `ProtocolError`; what is behind the end is `excess`."""
         if self.head_ready:
             size = self.size
@@ -124,6 +115,7 @@ class AnswerReader:
             return
         room = LARGEST_HEAD - self._head_bytes
         self._head_bytes += len(data)
+        self._head_data = self._head_data + data if self._head_data else data
         if len(data) <= room:
             self._parse(data)
             return
@@ -136,7 +128,7 @@ class AnswerReader:
         """Say that the connection has ended. Return whether the answer is whole by that."""
         if self.head_ready and self._until_close:
             self.complete = True
-        self._keep = False
+        self.reusable = False
         return self.complete
 
     def take(self) -> bytes:
@@ -165,7 +157,7 @@ class AnswerReader:
             raise ProtocolError("the compressed answer ends in the middle")
         return piece
 
-    def _parse(self, data: bytes | memoryview) -> None:
+    def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -173,7 +165,7 @@ class AnswerReader:
             if inner is not None and not isinstance(inner, Exception):
                 raise inner from None  # an interrupt that came while the parser called back
             if self.complete and self._fault is None:
-                self.excess = True
+                self._exceed()
                 return
             what = self._fault or f"the answer is not HTTP/1.1: {error}"
             raise ProtocolError(what) from None
@@ -182,14 +174,7 @@ class AnswerReader:
 
     def on_message_begin(self) -> None:
         if self.complete:
-            self.excess = True
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self.head_ready:
-            return  # a trailer, or excess
-        if len(self.pairs) >= MOST_HEADERS:
-            self._refuse(f"the answer has more than {MOST_HEADERS} headers")
-        self.pairs.append((name, value))
+            self._exceed()
 
     def on_headers_complete(self) -> None:
         if self.head_ready:
@@ -199,44 +184,62 @@ class AnswerReader:
             if status == _SWITCHED or status < 100:  # noqa: PLR2004
                 self._refuse(f"the answer has the status {status}")
             self._interim = True
-            self.pairs = []
+            self._cut_head()
             return
         self.status = status
-        self.http_version = self._parser.get_http_version()
         self.head_ready = True
-        self._read_fields(status)
+        self.head = head = self._cut_head()
+        self._head_data = b""  # a part of the body may be in it
+        self._read_fields(head.lower(), status)
         if self._bare:
-            self._end()
+            self.complete = True
+            self.reusable = self._parser.should_keep_alive()
 
-    def _read_fields(self, status: int) -> None:
-        bounded = False
-        coding = b""
-        for name, value in self.pairs:
-            lower = name.lower()
-            if lower not in _SPECIAL:
-                continue
-            if lower == b"content-encoding":
-                coding = coding + b", " + value if coding else value
-                continue
+    def _cut_head(self) -> bytes:
+        """Return the lines of the head that has come.
+
+        The parser has found it good: each line ends with CR LF, and only the last one is empty. To
+        take the lines here costs less than to be told of each header.
+        """
+        data = self._head_data
+        begin = first = self._head_from
+        if not data.startswith(b"HTTP/", first):
+            # Empty lines may come first. The parser knows RTSP and ICE as well.
+            begin = data.find(b"HTTP/", first)
+            if begin < 0 or data[first:begin].strip(b"\r\n"):
+                self._refuse("the answer is not HTTP/1.1, but another protocol")
+        self._head_from = end = data.index(b"\r\n\r\n", begin) + 2
+        return data[begin:end]
+
+    def _read_fields(self, lower: bytes, status: int) -> None:
+        if len(lower) > _FEW and lower.count(b"\n") > MOST_HEADERS + 1:
+            self._refuse(f"the answer has more than {MOST_HEADERS} headers")
+        # The parser has refused an answer with both.
+        bounded = b"\r\ncontent-length:" in lower
+        if not bounded and (times := lower.count(b"\r\ntransfer-encoding:")):
             bounded = True
-            if lower == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            usual = times == 1 and b"\r\ntransfer-encoding: chunked\r\n" in lower
+            if not usual and set(_values(lower, "transfer-encoding")) != {"chunked"}:
                 self._refuse("the answer has a transfer-encoding other than chunked")
         if self._bare or status in _WITHOUT:
             return
         self._until_close = not bounded
-        if coding and (known := coding.decode("latin-1").strip().lower()) != "identity":
-            self._inflate(known)
+        if b"\r\ncontent-encoding:" in lower:
+            self._inflate(", ".join(_values(lower, "content-encoding")))
 
     def _inflate(self, coding: str) -> None:
+        if coding in {"", "identity"}:
+            return
         from antiphon.transport.inflating import CODINGS, Inflater  # noqa: PLC0415 - zlib is rare
 
         if coding not in CODINGS:
             self._refuse(f"the answer is encoded as {coding[:40]!r}, which was not asked for")
         self._inflater = Inflater(coding)
+        self.compressed = True
 
     def on_body(self, body: bytes) -> None:
         if self.complete:
-            self.excess = True
+            self._exceed()
             return
         self._parts.append(body)
         self.size += len(body)
@@ -245,15 +248,20 @@ class AnswerReader:
         if self._interim:
             self._interim = False
         elif not self.complete:
-            self._end()
+            self.complete = True
+            self.reusable = self._parser.should_keep_alive()
 
-    def _end(self) -> None:
-        self.complete = True
-        self._keep = self._parser.should_keep_alive()
+    def _exceed(self) -> None:
+        self.excess = True
+        self.reusable = False
 
     def _refuse(self, what: str) -> None:
         self._fault = what
         raise ProtocolError(what)
+
+
+def _values(lower: bytes, name: str) -> list[str]:
+    return [value for one, value in header_lines(lower) if one == name]
 
 
 def tunnel_fault(reader: AnswerReader) -> str | None:

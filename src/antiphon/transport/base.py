@@ -5,7 +5,7 @@ application in the same process can stand where a network would be. A transport 
 once; to try again is the business of whoever calls it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
@@ -69,28 +69,36 @@ class HttpRequest(Discreet, frozen=True, kw_only=True):
 
 
 class Headers:
-    """The headers of an answer. Names have no case; a repeated one is joined by commas."""
+    """The headers of an answer. Names have no case; a repeated one is joined by commas.
 
-    __slots__ = ("_values",)
+    Of an answer that came over a network they are bytes until somebody asks for them: most answers
+    have a dozen, and most programs ask for one or none.
+    """
 
-    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
-        values: dict[str, str] = {}
-        for name, value in pairs:
-            lower = name.lower()
-            values[lower] = f"{values[lower]}, {value}" if lower in values else value
-        self._values = values
+    __slots__ = ("_head", "_known")
 
-    @classmethod
-    def of_bytes(cls, pairs: Sequence[tuple[bytes, bytes]]) -> "Headers":
-        """Return headers as they came. They are in Latin-1, if in anything."""
-        headers = cls()
-        values = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in pairs}
-        if len(values) != len(pairs):  # some are repeated, which is rare
-            return cls([(name.decode("latin-1"), text.decode("latin-1")) for name, text in pairs])
-        headers._values = values
-        return headers
+    def __init__(self, pairs: Iterable[tuple[str, str]] = (), *, head: bytes | None = None) -> None:
+        """Take pairs, or a `head` as it came: lines behind that of the status, each with CR LF."""
+        self._head = head
+        self._known = _joined(pairs) if head is None else None
+
+    @property
+    def _values(self) -> dict[str, str]:
+        if self._known is None:
+            self._known = _joined(header_lines(self._head or b""))
+        return self._known
 
     def get(self, name: str, default: str | None = None) -> str | None:
+        if self._known is None and (head := self._head):
+            key = b"\r\n%b:" % name.lower().encode(errors="replace")
+            lower = head.lower()
+            at = lower.find(key)
+            if at < 0:
+                return default
+            begin = at + len(key)
+            if lower.find(key, begin) < 0:  # it is not repeated, as most are
+                value = head[begin : head.index(b"\r\n", begin)]
+                return value.strip(b" \t").decode("latin-1")
         return self._values.get(name.lower(), default)
 
     def __getitem__(self, name: str) -> str:
@@ -111,6 +119,21 @@ class Headers:
     def __repr__(self) -> str:
         # The values may be secrets.
         return f"Headers({', '.join(self._values)})"
+
+
+def header_lines(head: bytes) -> Iterator[tuple[str, str]]:
+    """Take the headers of a head apart. They are in Latin-1, if in anything."""
+    for line in head.decode("latin-1").split("\r\n")[1:-1]:
+        name, _, value = line.partition(":")
+        yield name, value.strip(" \t")
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for name, value in pairs:
+        lower = name.lower()
+        values[lower] = f"{values[lower]}, {value}" if lower in values else value
+    return values
 
 
 class TransportError(Exception):
