@@ -1,12 +1,15 @@
 """What a connection on an event loop costs that loop."""
 
 import asyncio
+import socket
 import threading
 from typing import Any
 
+import pytest
+
 from antiphon.transport import AsyncConnections
 from antiphon.transport.base import HttpRequest
-from support.raw_server import Peer, raw_server
+from support.raw_server import Peer, answering, raw_server
 
 PIECES = 300
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -48,3 +51,17 @@ def test_stream_of_many_pieces_costs_few_timers() -> None:
         assert asyncio.run(read(server.url)) == PIECES
     # One for the silence, one for the time of a connection that is kept.
     assert made <= 2
+
+
+def test_address_is_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look_up(*asked: object, **_: object) -> None:
+        raise AssertionError(asked)
+
+    async def ask(url: str) -> int:
+        async with AsyncConnections() as connections:
+            request = HttpRequest(method="GET", url=url)
+            return (await connections.open(request, connect_timeout=10, timeout=10)).status
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    with raw_server(answering(b"HTTP/1.1 204 No Content\r\n\r\n")) as server:
+        assert asyncio.run(ask(server.url)) == 204

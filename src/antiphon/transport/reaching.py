@@ -61,6 +61,12 @@ async def _reach(way: Way, ways: Ways, make: Callable[[], Link]) -> Link:
 async def _addresses(loop: asyncio.AbstractEventLoop, server: Origin) -> list[Address]:
     host, port, kind = server.host, server.port, socket.SOCK_STREAM
     try:  # an address needs no look-up, and so no thread
+        socket.inet_pton(socket.AF_INET, host)
+    except OSError:
+        pass
+    else:
+        return [(socket.AF_INET, (host, port))]
+    try:  # as that of another kind, which may be written in several ways
         found = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_NUMERICHOST)
     except socket.gaierror:
         found = await loop.getaddrinfo(host, port, type=kind)
