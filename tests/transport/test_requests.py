@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.transport.base import HttpRequest
-from antiphon.transport.requests import HeadWriter, write_connect
+from antiphon.transport.requests import HeadWriter, with_length, write_connect
 from antiphon.transport.targets import parse_target
+from antiphon.transport.ways import Ways
 
 SECRET = "sk-secret"
 
@@ -14,7 +15,8 @@ SECRET = "sk-secret"
 def head(**fields: Any) -> bytes:
     given = {"method": "POST", "url": "http://a.example/v1?x=1", **fields}
     request = HttpRequest(**given)
-    return HeadWriter().write(request, parse_target(request.url))
+    written = HeadWriter().write(request, parse_target(request.url))
+    return with_length(written, request)
 
 
 def test_head_has_the_host_and_the_length() -> None:
@@ -34,25 +36,25 @@ def test_caller_may_name_another_host_and_other_credentials() -> None:
     )
 
 
-def test_what_was_written_before_is_not_that_of_another_request() -> None:
-    writer, targets = HeadWriter(), [parse_target(f"http://{host}.example/") for host in "ab"]
-    some = (("x-key", "1"),), (("x-key", "2"),)
-    more = (("proxy-authorization", "Basic x"),)
-    # One field differs from each to the next; the second of a pair is what was written before.
-    for method, target, headers, ours, absolute, body in (
-        ("POST", targets[0], some[0], (), False, b"a"),
-        ("POST", targets[0], some[0], (), False, b"abc"),
-        ("POST", targets[0], some[0], (), False, b""),
-        ("POST", targets[0], some[1], (), False, b"a"),
-        ("POST", targets[1], some[1], (), False, b"a"),
-        ("DELETE", targets[1], some[1], (), False, b""),
-        ("DELETE", targets[1], some[1], (), True, b""),
-        ("DELETE", targets[1], some[1], more, True, b""),
-        ("DELETE", targets[1], some[1], more, True, b"a"),
-    ):
-        request = HttpRequest(method=method, url="", headers=headers, body=body)
-        written = writer.write(request, target, absolute=absolute, more=ours)
-        assert written == HeadWriter().write(request, target, absolute=absolute, more=ours)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["POST", "GET"]),
+            st.sampled_from(["http://a.example/", "http://b.example/", "https://a.example/"]),
+            st.sampled_from([(("x-key", "1"),), (("x-key", "2"),)]),
+            st.sampled_from([b"", b"a", b"abc"]),
+        )
+    )
+)
+def test_what_was_asked_before_is_not_that_of_another_request(
+    asked: list[tuple[str, str, tuple[tuple[str, str], ...], bytes]],
+) -> None:
+    proxies = {"HTTP_PROXY": "http://user:secret@proxy:1"}
+    for proxy in (None, proxies):
+        ways = Ways(verify=True, proxy=proxy)
+        for method, url, headers, body in asked:
+            request = HttpRequest(method=method, url=url, headers=headers, body=body)
+            assert ways.of(request) == Ways(verify=True, proxy=proxy).of(request)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,7 @@ def test_head_for_a_proxy_names_the_server() -> None:
     request = HttpRequest(method="GET", url="http://a:81/b")
     more = (("proxy-authorization", "Basic x"),)
     assert HeadWriter().write(request, parse_target(request.url), absolute=True, more=more) == (
-        b"GET http://a:81/b HTTP/1.1\r\nhost: a:81\r\nproxy-authorization: Basic x\r\n\r\n"
+        b"GET http://a:81/b HTTP/1.1\r\nhost: a:81\r\nproxy-authorization: Basic x\r\n"
     )
     assert write_connect("a:443", more) == (
         b"CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\nproxy-authorization: Basic x\r\n\r\n"

@@ -40,8 +40,7 @@ class AsyncConnections:
         timeout: float | None,  # noqa: ASYNC109 - as in `AsyncTransport`
     ) -> "AsyncAnswer":
         """As in `AsyncTransport`. Raises `ValueError` for a request that cannot be written."""
-        way = self._ways.to(request.url)
-        head = self._ways.head(request, way)
+        way, head = self._ways.of(request)
         pool = self._pools.get(asyncio.get_running_loop())
         if pool is None or pool.closed:
             pool = await self._new_pool()
@@ -111,13 +110,14 @@ class AsyncAnswer(Head):
     __slots__ = ("_link", "_pool", "_rest")
 
     def __init__(self, pool: LoopPool, link: Link) -> None:
-        super().__init__(link.reader)
+        reader = link.reader
+        super().__init__(reader)
         self._pool = pool
         self._link: Link | None = link
         self._rest: bytes | None = b""
-        if link.reader.complete and not link.reader.compressed:
+        if reader.complete and not reader.compressed:
             # All has come in one read: the connection need not wait for whoever reads it.
-            self._rest = link.reader.take()
+            self._rest = reader.take()
             self._done(link)
 
     async def read_chunk(self, timeout: float | None) -> bytes:  # noqa: ASYNC109

@@ -12,7 +12,6 @@ from antiphon.transport.base import ConnectionLost, HttpRequest
 from antiphon.transport.channel import Channel, connect
 from antiphon.transport.idle import IdleConnections
 from antiphon.transport.requests import IDEMPOTENT
-from antiphon.transport.targets import Origin
 from antiphon.transport.ways import Limits, ProxyChoice, Verify, Way, Ways
 
 if TYPE_CHECKING:
@@ -39,7 +38,10 @@ class Connections:
         self._limits = limits or Limits()
         self._ways = Ways(verify, proxy)
         self._now = now
-        self._free = _condition()
+        # It can be taken twice: the end of an answer that is forgotten may come at any time.
+        self._lock = threading.RLock()
+        self._free = threading.Condition(self._lock)
+        self._waiting = 0
         self._idle: IdleConnections[Channel] = IdleConnections()
         self._busy: set[Channel] = set()
         self._connecting: set[int] = set()
@@ -51,8 +53,7 @@ class Connections:
         self, request: HttpRequest, *, connect_timeout: float | None, timeout: float | None
     ) -> "Answer":
         """As in `Transport`. Raises `ValueError` for a request that cannot be written."""
-        way = self._ways.to(request.url)
-        head = self._ways.head(request, way)
+        way, head = self._ways.of(request)
         # An interrupt may come anywhere. Whatever was taken until then stands here.
         taken: list[Channel] = []
         try:
@@ -69,7 +70,7 @@ class Connections:
     def close(self) -> None:
         """Close every connection. What is open ends with `ConnectionLost`."""
         self._notice_fork()
-        with self._free:
+        with self._lock:
             self._closed = True
             idle, busy = self._idle.clear(), list(self._busy)
             self._free.notify_all()
@@ -100,24 +101,31 @@ class Connections:
         self, way: Way, timeout: float | None, taken: list[Channel], *, kept: bool = True
     ) -> Channel:
         """Return a connection that was `kept`, if one may be used, or a new one; `taken` has it."""
-        self._notice_fork()
-        with self._free:
+        if self._process != os.getpid():
+            self._notice_fork()
+        with self._lock:
             if self._closed:
                 raise texts.already_closed()
-            deadline = None if timeout is None else self._now() + timeout
-            self._sweep()
-            while (channel := self._kept(way.origin, taken) if kept else None) is None:
+            begun = self._now()
+            while (channel := self._idle.expired(begun)) is not None:
+                channel.close()
+            deadline = None if timeout is None else begun + timeout
+            while True:
+                while kept and (channel := self._idle.take(way.origin)) is not None:
+                    taken.append(channel)
+                    if channel.alive():
+                        self._busy.add(channel)
+                        return channel
+                    taken.pop().close()
                 if self._count < self._limits.max_connections:
                     break
                 if (other := self._idle.oldest()) is not None:
                     other.close()
                 else:
                     self._wait(deadline, timeout)
-            if channel is not None:
-                return channel
             self._connecting.add(id(taken))
         channel = connect(way, self._ways, timeout, deadline, self._now)
-        with self._free:
+        with self._lock:
             taken.append(channel)
             self._busy.add(channel)
             self._connecting.discard(id(taken))
@@ -125,24 +133,15 @@ class Connections:
                 raise texts.already_closed()
             return channel
 
-    def _kept(self, origin: Origin, taken: list[Channel]) -> Channel | None:
-        while (channel := self._idle.take(origin)) is not None:
-            taken.append(channel)
-            if channel.alive():
-                self._busy.add(channel)
-                return channel
-            taken.pop().close()
-        return None
-
     def _give_up(self, taken: list[Channel]) -> None:
         """Close what a request has taken that ends without an answer."""
         self._notice_fork()
-        with self._free:
+        with self._lock:
             self._connecting.discard(id(taken))
             self._busy.difference_update(taken)
             for channel in taken:
                 self._idle.discard(channel)
-            self._free.notify()
+            self._notify()
         for channel in taken:
             channel.close()
 
@@ -161,7 +160,9 @@ class Connections:
             inherited = (*self._idle.clear(), *self._busy)
             self._busy.clear()
             self._connecting = set()
-            self._free = _condition()
+            self._lock = threading.RLock()
+            self._free = threading.Condition(self._lock)
+            self._waiting = 0
             self._ways.notice_fork()
             self._process = process
         for channel in inherited:
@@ -170,45 +171,49 @@ class Connections:
     def _wait(self, deadline: float | None, timeout: float | None) -> None:
         """Wait until a connection is given back, or ends."""
         left = None if deadline is None else deadline - self._now()
-        if (left is not None and left <= 0) or not self._free.wait(left):
-            raise texts.all_in_use(self._limits.max_connections, timeout)
+        self._waiting += 1
+        try:
+            if (left is not None and left <= 0) or not self._free.wait(left):
+                raise texts.all_in_use(self._limits.max_connections, timeout)
+        finally:
+            self._waiting -= 1
         if self._closed:
             raise texts.already_closed()
 
-    def _sweep(self) -> None:
-        if len(self._idle):
-            now = self._now()
-            while (channel := self._idle.expired(now)) is not None:
-                channel.close()
+    def _notify(self) -> None:
+        # An interrupt may leave one that waits too many, which costs a look, and never one less.
+        if self._waiting:
+            self._free.notify()
 
     def give_back(self, channel: Channel) -> None:
         """Take a connection back whose answer has been read to its end."""
         if not channel.reusable:
             self.end(channel)
             return
-        self._notice_fork()
-        with self._free:
+        if self._process != os.getpid():
+            self._notice_fork()
+        with self._lock:
             if channel not in self._busy:
                 channel.close()
                 return
             self._busy.discard(channel)
             if self._closed:
-                self._free.notify()
+                self._notify()
                 channel.close()
                 return
-            self._idle.put(channel.origin, channel, self._now() + self._limits.idle_s)
-            too_many = len(self._idle) > self._limits.max_idle
-            if too_many and (other := self._idle.oldest()) is not None:
+            kept = self._idle.put(channel.origin, channel, self._now() + self._limits.idle_s)
+            if kept > self._limits.max_idle and (other := self._idle.oldest()) is not None:
                 other.close()
-            self._free.notify()
+            if self._waiting:
+                self._free.notify()
 
     def end(self, channel: Channel) -> None:
         """Close a connection."""
         self._notice_fork()
-        with self._free:
+        with self._lock:
             if channel in self._busy:
                 self._busy.discard(channel)
-                self._free.notify()
+                self._notify()
             else:
                 self._idle.discard(channel)
         channel.close()
@@ -227,10 +232,11 @@ class Answer(Head):
         self._connections = connections
         self._rest: bytes | None = b""
         self._channel: Channel | None = channel
-        super().__init__(channel.reader)
-        if channel.reader.complete and not channel.reader.compressed:
+        reader = channel.reader
+        super().__init__(reader)
+        if reader.complete and not reader.compressed:
             # All has come in one read: the connection need not wait for whoever reads it.
-            self._rest = channel.reader.take()
+            self._rest = reader.take()
             self._done(channel)
 
     def read_chunk(self, timeout: float | None) -> bytes:
@@ -278,7 +284,7 @@ class Answer(Head):
         self._channel = None
 
     def __del__(self) -> None:
-        if hasattr(self, "_channel"):  # its making may have been interrupted
+        if getattr(self, "_channel", None) is not None:  # its making may have been interrupted
             self.close()
 
 
@@ -291,8 +297,3 @@ def _is_read(channel: Channel, head: bytes, request: HttpRequest, timeout: float
             raise
         return False
     return True
-
-
-def _condition() -> threading.Condition:
-    # Its lock can be taken twice: the end of an answer that is forgotten may come at any time.
-    return threading.Condition(threading.RLock())

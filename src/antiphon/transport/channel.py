@@ -3,6 +3,7 @@
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
+from math import ceil
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from antiphon.transport import texts
@@ -43,7 +44,7 @@ class Channel:
 
     def alive(self) -> bool:
         """Return whether nothing came while no request was open: neither bytes nor the end."""
-        if not self._watch.has_news():
+        if not self._watch.news():
             return True
         if not self._secure:
             return False
@@ -66,9 +67,11 @@ class Channel:
         reader.begin(method)
         deadline = None if timeout is None else self._now() + timeout
         try:
-            self._begin_to_wait(timeout)
+            if timeout is not None and timeout <= 0:
+                raise TimeoutError
+            self._wait_at_most(timeout)
             self._send(head, body, deadline)
-            if self._timeout == timeout:  # all was written at once
+            if self._timeout != 0:  # all was written at once
                 self._read()
             while not reader.head_ready:
                 self._wait_until(deadline)
@@ -87,7 +90,9 @@ class Channel:
             return piece
         deadline = None if timeout is None else self._now() + timeout
         try:
-            self._begin_to_wait(timeout)
+            if timeout is not None and timeout <= 0:
+                raise TimeoutError
+            self._wait_at_most(timeout)
             self._read()
             while not (piece := reader.take()) and not reader.ended:
                 self._wait_until(deadline)
@@ -177,12 +182,9 @@ class Channel:
                 raise TimeoutError
         return True
 
-    def _begin_to_wait(self, timeout: float | None) -> None:
-        if timeout is not None and timeout <= 0:
-            raise TimeoutError
-        self._wait_at_most(timeout)
-
     def _wait_at_most(self, timeout: float | None) -> None:
+        if timeout is not None:
+            timeout = ceil(timeout * 1000) / 1000  # as the system counts: less is no difference
         if timeout != self._timeout:  # it costs a system call
             self._socket.settimeout(timeout)
             self._timeout = timeout

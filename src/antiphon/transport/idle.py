@@ -1,6 +1,7 @@
 """Idle connections, kept by the server that they lead to."""
 
 from collections import OrderedDict
+from math import inf
 from typing import Generic, TypeVar
 
 from antiphon.transport.targets import Origin
@@ -19,14 +20,20 @@ class IdleConnections(Generic[C]):
     def __init__(self) -> None:
         self._by_origin: dict[Origin, dict[C, None]] = {}
         self._all: OrderedDict[C, tuple[Origin, float]] = OrderedDict()
+        self._none_before = inf
 
     def __len__(self) -> int:
         return len(self._all)
 
-    def put(self, origin: Origin, connection: C, until: float) -> None:
-        """Keep a connection `until` a time of the clock, which is later than those before it."""
+    def put(self, origin: Origin, connection: C, until: float) -> int:
+        """Keep a connection `until` a time of the clock, which is later than those before it.
+
+        Return how many are kept.
+        """
+        self._none_before = min(self._none_before, until) if self._all else until
         self._all[connection] = (origin, until)
         self._by_origin.setdefault(origin, {})[connection] = None
+        return len(self._all)
 
     def take(self, origin: Origin) -> C | None:
         """Take the newest connection to a server."""
@@ -59,11 +66,15 @@ class IdleConnections(Generic[C]):
 
     def expired(self, now: float) -> C | None:
         """Take a connection whose time is over, the oldest first."""
+        if now < self._none_before:  # as in nearly every call
+            return None
         for connection, (_, until) in self._all.items():
+            self._none_before = until
             if until > now:
                 return None
             self.discard(connection)
             return connection
+        self._none_before = inf
         return None
 
     def clear(self) -> list[C]:

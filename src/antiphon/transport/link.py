@@ -69,7 +69,7 @@ class Link(asyncio.Protocol):
         """Return whether nothing has come since the last answer, not even to the socket."""
         if self._over or self._transport.is_closing():
             return False
-        return self._watch is None or not self._watch.has_news()
+        return self._watch is None or not self._watch.news()
 
     async def ask(self, head: bytes, method: str, body: Body, timeout: float | None) -> None:  # noqa: ASYNC109
         """Send a request and wait until the head of its answer has come.

@@ -71,9 +71,9 @@ class LoopPool:
             return
         self._busy.discard(link)
         until = self._loop.time() + self.limits.idle_s
-        self._idle.put(link.origin, link, until)
+        kept = self._idle.put(link.origin, link, until)
         link.keep(until)
-        if len(self._idle) > self.limits.max_idle and (other := self._idle.oldest()) is not None:
+        if kept > self.limits.max_idle and (other := self._idle.oldest()) is not None:
             self._drop(other)
         elif self._waiters:
             self._wake_one()

@@ -3,8 +3,6 @@
 import re
 from typing import Final
 
-import msgspec
-
 from antiphon.transport.base import HttpRequest
 from antiphon.transport.targets import Target
 
@@ -22,60 +20,21 @@ IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE
 """The methods that may be sent again when it is not known whether the server has read them."""
 
 
-class _Written(msgspec.Struct, frozen=True, gc=False):
-    """What was written last, and of what."""
-
-    method: str
-    target: Target
-    headers: Fields
-    more: Fields
-    absolute: bool
-    head: bytes
-
-
 class HeadWriter:
-    """Writes the heads of requests, and remembers the names of headers that it has examined.
-
-    Who asks one URL again and again with one tuple of headers pays once for all but the length.
-    """
+    """Writes the heads of requests, and remembers the names of headers that it has examined."""
 
     def __init__(self) -> None:
         self._names: set[str] = set()
-        self._last: _Written | None = None
 
     def write(
         self, request: HttpRequest, target: Target, *, absolute: bool = False, more: Fields = ()
     ) -> bytes:
         """Write the request line and the headers; `absolute` is for a proxy, `more` its headers.
 
-        Raises `ValueError` for what would not be one request: a line break in a value, a name that
-        is none, a sign that HTTP cannot carry. The text names the header and never shows its value.
+        What depends on the body is left to `with_length`. Raises `ValueError` for what would not be
+        one request: a line break in a value, a name that is none, a sign that HTTP cannot carry.
+        The text names the header and never shows its value.
         """
-        method, headers = request.method, request.headers
-        last = self._last
-        # Told by identity, as equal headers would have to be compared one by one.
-        if (
-            last is not None
-            and last.headers is headers
-            and last.target is target
-            and last.method == method
-            and last.more is more
-            and last.absolute is absolute
-        ):
-            head = last.head
-        else:
-            head = self._write(request, target, absolute=absolute, more=more)
-            # One assignment, as threads may share a writer.
-            self._last = _Written(method, target, headers, more, absolute, head)
-        body = request.body
-        if body or method not in _BODILESS:
-            return b"%bcontent-length: %d\r\n\r\n" % (head, len(body))
-        return head + b"\r\n"
-
-    def _write(
-        self, request: HttpRequest, target: Target, *, absolute: bool, more: Fields
-    ) -> bytes:
-        """Write all that is the same for a body of any length."""
         place = f"{target.origin}{target.path}" if absolute else target.path
         headers = request.headers
         given = {name.lower() for name, _ in headers}
@@ -108,6 +67,14 @@ class HeadWriter:
             if (lower := name.lower()) in _OURS:
                 raise ValueError(f"the header {name!r} is written by the transport")
             self._names.add(lower)
+
+
+def with_length(head: bytes, request: HttpRequest) -> bytes:
+    """Return what `HeadWriter` has written, with the length of the body and the end."""
+    body = request.body
+    if body or request.method not in _BODILESS:
+        return b"%bcontent-length: %d\r\n\r\n" % (head, len(body))
+    return head + b"\r\n"
 
 
 def write_connect(authority: str, more: Fields) -> bytes:

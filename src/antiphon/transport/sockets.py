@@ -2,7 +2,8 @@
 
 import select
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 Address: TypeAlias = tuple[socket.AddressFamily, Any]
@@ -40,20 +41,24 @@ def new_socket(family: socket.AddressFamily) -> socket.socket:
 
 
 class Watch:
-    """Looks at one socket without reading from it."""
+    """Looks at one socket without reading from it.
+
+    `news` returns what there is to read, which may be the end; nothing is an empty list.
+    """
 
     def __init__(self, number: int) -> None:
         self._number = number
         # Windows has no `poll`.
         self._poll = select.poll() if hasattr(select, "poll") else None
-        if self._poll is not None:
+        self.news: Callable[[], Sequence[object]]
+        if self._poll is None:
+            self.news = self._selected
+        else:
             self._poll.register(number, select.POLLIN)
+            self.news = partial(self._poll.poll, 0)
 
-    def has_news(self) -> bool:
-        """Return whether there is something to read, which may be the end."""
-        if self._poll is not None:
-            return bool(self._poll.poll(0))
-        return bool(select.select([self._number], [], [], 0)[0])
+    def _selected(self) -> Sequence[object]:
+        return select.select([self._number], [], [], 0)[0]
 
     def wait(self, timeout: float | None) -> tuple[bool, bool]:
         """Wait until the socket can be read or written; return which. Both are false in the end."""

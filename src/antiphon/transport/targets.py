@@ -17,7 +17,7 @@ _NO_URL: Final = (
 _PATH: Final = re.compile(r"[!-~]*")
 
 
-class Origin(msgspec.Struct, frozen=True, gc=False):
+class Origin(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """A server: connections are kept by it. `str` writes it as a URL without a path."""
 
     scheme: str

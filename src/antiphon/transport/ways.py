@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
-from antiphon.transport.base import HttpRequest
-from antiphon.transport.requests import HeadWriter
+from antiphon.transport.base import Discreet, HttpRequest
+from antiphon.transport.requests import Fields, HeadWriter, with_length
 from antiphon.transport.targets import Origin, Target, parse_target
 
 if TYPE_CHECKING:
@@ -56,6 +56,16 @@ class Way(msgspec.Struct, frozen=True, gc=False):
         return self.proxy is not None and self.target.origin.secure
 
 
+class _Asked(Discreet, frozen=True, gc=False):
+    """What was asked last, and what it became."""
+
+    method: str
+    url: str
+    headers: Fields
+    way: Way
+    head: bytes
+
+
 class Ways:
     """Finds and remembers how URLs are reached. May be used by many threads."""
 
@@ -63,9 +73,31 @@ class Ways:
         self._verify = verify
         self._proxies = _proxies(proxy)
         self._writer = HeadWriter()
+        self._last: _Asked | None = None
         self._known: dict[str, Way] = {}
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = None
+
+    def of(self, request: HttpRequest) -> tuple[Way, bytes]:
+        """Return the way of a request and its head.
+
+        Who asks one URL again and again with one tuple of headers pays once for all but the length.
+        Raises `ValueError` for a request that would not be one.
+        """
+        last = self._last
+        # Headers are told by identity, as equal ones would have to be compared one by one.
+        if (
+            last is None
+            or last.headers is not request.headers
+            or last.method != request.method
+            or last.url != request.url
+        ):
+            way = self.to(request.url)
+            last = _Asked(
+                request.method, request.url, request.headers, way, self.head(request, way)
+            )
+            self._last = last  # one assignment, as threads may share this
+        return last.way, with_length(last.head, request)
 
     def to(self, url: str) -> Way:
         """Return the way to a URL. Raises `ValueError` if it is no URL of a server."""
@@ -80,7 +112,7 @@ class Ways:
         return way
 
     def head(self, request: HttpRequest, way: Way) -> bytes:
-        """Return the head of a request. Raises `ValueError` if it would not be one."""
+        """Return the head of a request without its length, as `HeadWriter` does."""
         if way.proxy is None or way.tunnelled:
             return self._writer.write(request, way.target)
         return self._writer.write(request, way.target, absolute=True, more=way.proxy.headers)
