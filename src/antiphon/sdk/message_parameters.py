@@ -1,6 +1,7 @@
 """The parameters of messages, once for both clients, and the calls that they make. No I/O."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import NoneType
 from typing import Any, Literal, Protocol, Required, TypeAlias, TypeVar, Unpack
 
 import msgspec
@@ -87,34 +88,38 @@ omit: Any = Omit()
 
 def without_omitted(parameters: P) -> P:
     """Return parameters without those that are `omit`."""
-    if not any(type(value) is Omit for value in parameters.values()):
+    if Omit not in map(type, parameters.values()):
         return parameters
     given: Any = {name: value for name, value in parameters.items() if type(value) is not Omit}
     left: P = given
     return left
 
 
-_OPTIONS = CallOptions.__optional_keys__ | {"betas", "cache"}
-_OF_PROMPT = PromptParameters.__required_keys__ | PromptParameters.__optional_keys__
-_OF_MESSAGE = MessageParameters.__required_keys__ | MessageParameters.__optional_keys__
+MESSAGES = path_of("messages")
+COUNT_TOKENS = path_of("messages", "count_tokens")
+
+_OF_CALLS = CallOptions.__optional_keys__
+_OPTIONS = _OF_CALLS | {"betas", "cache"}
+_NEEDED_OF_PROMPT = PromptParameters.__required_keys__
+_NEEDED_OF_MESSAGE = MessageParameters.__required_keys__
+_OF_PROMPT = _NEEDED_OF_PROMPT | PromptParameters.__optional_keys__
+_OF_MESSAGE = _NEEDED_OF_MESSAGE | MessageParameters.__optional_keys__
 
 
 def create_call(parameters: MessageParameters, *, stream: bool) -> Call[Message]:
     """Return the call of a message. Raises `TypeError` for parameters that there are not."""
     parameters = without_omitted(parameters)
-    required = MessageParameters.__required_keys__
-    body = _body("create", parameters, known=_OF_MESSAGE, required=required)
+    body = _body("create", parameters, known=_OF_MESSAGE, required=_NEEDED_OF_MESSAGE)
     if stream:
         body["stream"] = True
-    return _call("messages", Message, parameters, body)
+    return _call(MESSAGES, Message, parameters, body)
 
 
 def count_tokens_call(**parameters: Unpack[PromptParameters]) -> Call[MessageTokensCount]:
     """Count the tokens of a prompt; nothing is generated or billed."""
-    required = PromptParameters.__required_keys__
     given: Any = without_omitted(parameters)
-    body = _body("count_tokens", given, known=_OF_PROMPT, required=required)
-    return _call("messages/count_tokens", MessageTokensCount, given, body)
+    body = _body("count_tokens", given, known=_OF_PROMPT, required=_NEEDED_OF_PROMPT)
+    return _call(COUNT_TOKENS, MessageTokensCount, given, body)
 
 
 def _body(
@@ -125,16 +130,18 @@ def _body(
     required: frozenset[str],
 ) -> dict[str, Any]:
     """Return what is sent of the parameters, without options. Raises `TypeError`."""
-    unknown = sorted(parameters.keys() - known)
-    if unknown:
-        raise TypeError(_unknown_text(operation, unknown, known))
-    if missing := sorted(required - parameters.keys()):
-        raise TypeError(f"{operation}() needs {', '.join(missing)}")
-    body = {
-        name: value
-        for name, value in parameters.items()
-        if value is not None and name not in _OPTIONS
-    }
+    names = parameters.keys()
+    if not names <= known:
+        raise TypeError(_unknown_text(operation, sorted(names - known), known))
+    if not names >= required:
+        raise TypeError(f"{operation}() needs {', '.join(sorted(required - names))}")
+    body = dict(parameters)
+    if NoneType in map(type, body.values()) or not _OPTIONS.isdisjoint(body):
+        body = {
+            name: value
+            for name, value in parameters.items()
+            if value is not None and name not in _OPTIONS
+        }
     body["messages"] = sent_messages(body["messages"])
     if "system" in body:
         body["system"] = sent_content(body["system"])
@@ -168,13 +175,13 @@ def _unknown_text(operation: str, unknown: Sequence[str], known: Iterable[str]) 
 def _call(
     path: str, kind: type[A], parameters: Mapping[str, Any], body: Mapping[str, Any]
 ) -> Call[A]:
-    options: Any = {
-        name: parameters[name] for name in CallOptions.__optional_keys__ if name in parameters
-    }
+    options: Any = {}
+    if not _OF_CALLS.isdisjoint(parameters):
+        options = {name: parameters[name] for name in _OF_CALLS if name in parameters}
     betas = parameters.get("betas")
     return Call(
         method="POST",
-        path=path_of(*path.split("/")),
+        path=path,
         decode=answered(kind),
         body=json_body(body, options),
         headers=(("anthropic-beta", ",".join(betas)),) if betas else (),
@@ -187,7 +194,7 @@ def is_long(parameters: MessageParameters, options: ClientOptions) -> bool:
 
     Such a call is streamed underneath, unless the program says itself how long it may take.
     """
-    parameters = without_omitted(parameters)
     most: Any = parameters.get("max_tokens")
-    long = isinstance(most, int) and most > LONGEST_UNSTREAMED
-    return long and "timeout" not in parameters and not options.own_timeout
+    if not isinstance(most, int) or most <= LONGEST_UNSTREAMED:
+        return False
+    return "timeout" not in without_omitted(parameters) and not options.own_timeout

@@ -38,7 +38,13 @@ MAGIC = (
 
 def sent_messages(messages: Iterable[MessageInput]) -> list[Any]:
     """Return messages as they are sent. Raises `OSError` for a file that cannot be read."""
-    return [_sent_message(message) for message in messages]
+    return [
+        # Most are this, and need no look at what else they could be.
+        message
+        if type(message) is dict and type(message.get("content")) is str
+        else _sent_message(message)
+        for message in messages
+    ]
 
 
 def sent_params(params: Mapping[str, Any] | msgspec.Struct) -> Any:

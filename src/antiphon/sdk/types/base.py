@@ -22,32 +22,29 @@ A = TypeVar("A", bound="Answered")
 CAME = "_came"
 
 
-class Source:
+class Source(msgspec.Struct):
     """JSON that a struct was decoded from, decoded once more when somebody asks for all of it."""
 
-    __slots__ = ("_raw", "_value")
-
-    def __init__(self, raw: bytes) -> None:
-        self._raw = raw
-        self._value: Any = None
+    raw: bytes
+    known: Any = None
 
     def value(self) -> Any:
-        if self._value is None:
-            self._value = msgspec.json.decode(self._raw)
-        return self._value
+        if self.known is None:
+            self.known = msgspec.json.decode(self.raw)
+        return self.known
 
 
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """Where a struct stands in what another one came from."""
 
-    __slots__ = ("_index", "_name", "_whole")
-
-    def __init__(self, whole: Origin, name: str, index: int | None = None) -> None:
-        self._whole, self._name, self._index = whole, name, index
+    whole: Any
+    """An `Origin`."""
+    name: str
+    index: int | None = None
 
     def value(self) -> Any:
-        found = value_of(self._whole)[self._name]
-        return found if self._index is None else found[self._index]
+        found = value_of(self.whole)[self.name]
+        return found if self.index is None else found[self.index]
 
 
 class Changed:

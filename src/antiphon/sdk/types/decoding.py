@@ -24,9 +24,15 @@ A = TypeVar("A", bound=Answered)
 @lru_cache(maxsize=64)
 def answered(kind: type[A]) -> Callable[[Answer], A]:
     """Return what decodes an answer of this struct, with the id of its request."""
+    decoder = decoder_of(kind)
 
     def decode(answer: Answer) -> A:
-        made = decode_answer(kind, answer.body)
+        try:
+            made: A = decoder.decode(answer.body)
+        except msgspec.ValidationError:
+            made = decode_answer(kind, answer.body)
+        else:
+            attach(made, Source(answer.body))
         made.__dict__["_request_id"] = answer.request_id
         return made
 
@@ -59,17 +65,21 @@ def attach(struct: Answered, origin: Origin) -> None:
     struct.__dict__[CAME] = origin
     for name in struct.nested:
         value = getattr(struct, name)
-        if isinstance(value, list):
+        if value is None:
+            continue
+        if type(value) is list:
             for index, item in enumerate(value):
                 if isinstance(item, Answered):
                     attach(item, Part(origin, name, index))
-        elif isinstance(value, Answered) and not _is_default(struct, value):
+        elif isinstance(value, Answered) and value is not _defaults_of(type(struct)).get(name):
             attach(value, Part(origin, name))
 
 
-def _is_default(struct: Answered, value: Answered) -> bool:
-    """Whether a value is in place of one that did not come: it is the same in all structs."""
-    return any(value is default for default in struct.__struct_defaults__)
+@lru_cache(maxsize=128)
+def _defaults_of(kind: type[Answered]) -> dict[str, Answered]:
+    """Return the structs in place of fields that did not come: the same one in all answers."""
+    fields = msgspec.structs.fields(kind)
+    return {one.name: one.default for one in fields if isinstance(one.default, Answered)}
 
 
 def convert_struct(kind: type[A], value: dict[str, Any]) -> A:
@@ -78,6 +88,13 @@ def convert_struct(kind: type[A], value: dict[str, Any]) -> A:
     Raises `msgspec.ValidationError` if a required field is missing, or does not hold what this SDK
     works with. A null there is as if the field were missing.
     """
+    try:
+        whole = msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        pass
+    else:
+        attach(whole, value)
+        return whole
     hints = _hints(kind)
     fields = {}
     for name in kind.__struct_fields__:
