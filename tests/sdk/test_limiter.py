@@ -13,11 +13,14 @@ import antiphon
 from antiphon.core.limits.buckets import Bucket, decide, level, take
 from antiphon.core.limits.values import Draw, Granted
 from antiphon.sdk.call import Answer, Call
-from antiphon.sdk.exchange import Opened, Outcome, StreamEnd
+from antiphon.sdk.exchange import Opened, Outcome
 from antiphon.sdk.limiter import Limiter, LimiterTimeoutError, read_limits
 from antiphon.sdk.pacing import INPUT, OUTPUT, REQUESTS
+from antiphon.sdk.stream_end import StreamEnd
+from antiphon.sdk.types.decoding import decode_answer
+from antiphon.sdk.types.events import RawMessageDeltaEvent, RawMessageStartEvent
 from antiphon.transport.base import ConnectionLost, Headers
-from support.sdk import FakeClock, Reply, ScriptedTransport
+from support.sdk import FakeClock, Reply, ScriptedTransport, message_json
 
 BYTES_OF_TOKEN = 4
 
@@ -310,15 +313,21 @@ def test_waiting_for_its_turn_takes_no_time_of_a_call() -> None:
     assert clock.now - 1000 > 100
 
 
+def event_of(kind: type[Any], **fields: Any) -> Any:
+    value = {"type": kind.__struct_config__.tag, **fields}
+    return decode_answer(kind, json.dumps(value).encode())
+
+
 def streamed(output: int, *, whole: bool = True) -> StreamEnd:
+    begun = {"input_tokens": 10, "output_tokens": 1}
     return StreamEnd(
         headers=Headers(),
         elapsed=1,
         first=None,
         whole=whole,
         error=None,
-        start={"message": {"usage": {"input_tokens": 10, "output_tokens": 1}}},
-        end={"usage": {"output_tokens": output, "input_tokens": None}},
+        start_event=event_of(RawMessageStartEvent, message=message_json(usage=begun)),
+        end_event=event_of(RawMessageDeltaEvent, delta={}, usage={"output_tokens": output}),
     )
 
 

@@ -14,7 +14,7 @@ an observer waits is not counted: a thousand calls that begin together under a l
 fail for the queue that it was made for. A limiter has a bound of its own.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -93,33 +93,11 @@ class Observer(Protocol):
         """Take note of how an attempt went, and of its `elapsed` seconds.
 
         An `Opened` stream goes on after it. An observer that also has the method `ended` of
-        `StreamObserver` is told of its end; one with `given_up`, which takes the call, of each call
-        that ends with an error, as by a task that was cancelled before its answer came.
+        `stream_end.StreamObserver` is told of its end; one with `given_up`, which takes the call,
+        of each call that ends with an error, as by a task that was cancelled before its answer
+        came.
         """
         ...
-
-
-class StreamEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """How a stream ended.
-
-    `elapsed` are the seconds since it was asked for, `first` those until its first content.
-    `start` and `end` are the JSON of the events with the message's facts and its usage, as far as
-    they came. Without an `error` it came to its end, or the program left it (`whole` is false).
-    """
-
-    headers: Headers
-    elapsed: float
-    first: float | None
-    whole: bool
-    error: APIError | None
-    start: Mapping[str, Any]
-    end: Mapping[str, Any]
-
-
-class StreamObserver(Observer, Protocol):
-    """An observer that is told of the ends of streams as well."""
-
-    def ended(self, call: Call[Any], stream: StreamEnd) -> None: ...
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ answer costs as much for each piece as a short one.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -34,6 +35,7 @@ from antiphon.sdk.types.events import (
     RawMessageDeltaEvent,
     RawMessageStartEvent,
     RawMessageStopEvent,
+    RawMessageStreamEvent,
     SignatureDelta,
     StreamItem,
     TextDelta,
@@ -178,6 +180,16 @@ class MessageFold:
         take = self._TAKEN_BY.get(kind)
         if take is not None:
             take(self, event)
+
+    def add_all(self, events: deque[RawMessageStreamEvent]) -> None:
+        """Take events and fold them, which costs less than one at a time."""
+        blocks = self.blocks
+        while events:
+            event = events.popleft()
+            if type(event) is RawContentBlockDeltaEvent and 0 <= event.index < len(blocks):
+                blocks[event.index].add(event)
+            else:
+                self.add(event)
 
     def block_at(self, index: int) -> OpenBlock:
         if not 0 <= index < len(self.blocks):

@@ -21,8 +21,9 @@ import msgspec
 
 from antiphon.sdk.call import NOT_JSON, Answer, Call
 from antiphon.sdk.errors import APITimeoutError
-from antiphon.sdk.exchange import ERRORS_FROM, Opened, Outcome, StreamEnd
+from antiphon.sdk.exchange import ERRORS_FROM, Opened, Outcome
 from antiphon.sdk.pacing import INPUT, KINDS, OUTPUT, REQUESTS, Queue, Told, Waiter
+from antiphon.sdk.stream_end import StreamEnd
 from antiphon.transport.base import Headers, TransportError
 
 REFUSED: Final = 429
@@ -209,9 +210,11 @@ class Limiter:
             sent = self._streams.pop(id(call), None)
             if sent is None:
                 return
+            if not stream.whole:
+                return
             message = stream.start.get("message")
             usage = _usage_of(message if isinstance(message, dict) else {}, stream.end)
-            if usage is not None and stream.whole and not usage.is_nonsense:
+            if usage is not None and not usage.is_nonsense:
                 used = sent.group.sizes.learn(sent.size, usage)
                 sent.group.queue.correct(sent.waiter, used, self._now())
 

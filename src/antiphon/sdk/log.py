@@ -12,7 +12,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from antiphon.sdk.call import Answer, Call
-from antiphon.sdk.exchange import ERRORS_FROM, Opened, Outcome, StreamEnd
+from antiphon.sdk.exchange import ERRORS_FROM, Opened, Outcome
+from antiphon.sdk.stream_end import StreamEnd
 from antiphon.transport.base import Headers, TransportError
 
 if TYPE_CHECKING:

@@ -22,8 +22,9 @@ from antiphon.sdk.errors import (
     status_of,
 )
 from antiphon.sdk.event_reader import EventReader
-from antiphon.sdk.exchange import Observer, StreamEnd, status_error
+from antiphon.sdk.exchange import Observer, status_error
 from antiphon.sdk.fold import EventOrderError, MessageFold
+from antiphon.sdk.stream_end import StreamEnd
 from antiphon.sdk.types.derived import (
     CitationEvent,
     ContentBlockStopEvent,
@@ -112,16 +113,17 @@ class StreamState:
         """Return the events that a chunk brings; an empty one is the end of the answer."""
         reader = self._reader
         events = reader.feed(chunk) if chunk else reader.rest()
-        kinds = set(map(type, events))
+        order = list(map(type, events))
+        kinds = set(order)
         if len(kinds) > (Ping in kinds) or reader.waiting > LONGEST_PING:
-            self._note_content(kinds, events)
+            self._note_content(kinds, order, events)
         if reader.fault is not None:
             self.failure = self._validation_error(reader.fault)
         if self._is_no_stream:
             self.failure = self._validation_error(f"it is {self.headers['content-type']}")
         found: Any = events
         if self._stopped or not kinds.isdisjoint(NOT_SHOWN_AS_THEY_ARE):
-            found = self._shown(events)
+            found = self._shown(order, events)
         if not chunk:
             self.over = True
             if not self._stopped and self.failure is None:
@@ -131,17 +133,15 @@ class StreamState:
         shown: list[RawMessageStreamEvent] = found
         return shown
 
-    def _note_content(self, kinds: set[type], events: Iterable[Any]) -> None:
+    def _note_content(self, kinds: set[type], order: Sequence[type], events: Sequence[Any]) -> None:
         """Take note of when content came, and of the events that the observers are told."""
         self._last_content = self._now()
         if self._first_content is None and kinds - BEFORE_CONTENT:
             self._first_content = self._last_content
-        if RawMessageStartEvent in kinds or RawMessageDeltaEvent in kinds:
-            for event in events:
-                if isinstance(event, RawMessageStartEvent):
-                    self._start = event
-                elif isinstance(event, RawMessageDeltaEvent):
-                    self._end = event
+        if RawMessageStartEvent in kinds:
+            self._start = events[~order[::-1].index(RawMessageStartEvent)]
+        if RawMessageDeltaEvent in kinds:
+            self._end = events[~order[::-1].index(RawMessageDeltaEvent)]
 
     def finish(self) -> None:
         """Tell the observers, once, that nothing follows."""
@@ -156,8 +156,8 @@ class StreamState:
             first=None if first is None else first - self._begun,
             whole=self._stopped and self.failure is None,
             error=self.failure,
-            start={} if self._start is None else self._start.to_dict(),
-            end={} if self._end is None else self._end.to_dict(),
+            start_event=self._start,
+            end_event=self._end,
         )
         for observer in self._observers:
             ended: Callable[[Call[Any], StreamEnd], None] | None
@@ -168,8 +168,12 @@ class StreamState:
     def _idle_left(self) -> float | None:
         return None if self._idle is None else self._idle - (self._now() - self._last_content)
 
-    def _shown(self, events: Iterable[StreamItem]) -> list[RawMessageStreamEvent]:
-        """Return events without pings, up to an error or the last one."""
+    def _shown(self, order: Sequence[type], events: Sequence[StreamItem]) -> Sequence[StreamItem]:
+        """Return events without pings, up to an error or the last one. `order` are their types."""
+        is_usual = not self._stopped and Ping not in order and ErrorEvent not in order
+        if is_usual and order.index(RawMessageStopEvent) == len(order) - 1:
+            self._stopped = True
+            return events
         found: list[RawMessageStreamEvent] = []
         for event in events:
             if self._stopped:
@@ -268,8 +272,10 @@ class MessageEvents:
     def skip(self) -> None:
         """Take all events that have come at once. Raises `APIError`."""
         self._derived = None
-        while self._raw:
-            self._add(self._raw.popleft())
+        try:
+            self.fold.add_all(self._raw)
+        except EventOrderError as error:
+            raise self.state.order_error(error) from error
 
     def _add(self, event: RawMessageStreamEvent) -> None:
         try:

@@ -21,7 +21,8 @@ import msgspec
 
 from antiphon import __version__
 from antiphon.sdk.call import NOT_JSON, Answer, Call
-from antiphon.sdk.exchange import ERRORS_FROM, Opened, Outcome, StreamEnd, status_error
+from antiphon.sdk.exchange import ERRORS_FROM, Opened, Outcome, status_error
+from antiphon.sdk.stream_end import StreamEnd
 from antiphon.transport.base import TransportError
 
 if TYPE_CHECKING:
@@ -99,11 +100,11 @@ class CallSpans:
     def ended(self, call: Call[Any], stream: StreamEnd) -> None:
         found = _of_request(call) | _request_id(stream.headers.get("request-id"))
         found["http.response.status_code"] = 200
-        message = stream.start.get("message")
-        delta = stream.end.get("delta")
+        message, end = stream.start.get("message"), stream.end
+        delta = end.get("delta")
         told = {**(message if isinstance(message, dict) else {})}
         told |= delta if isinstance(delta, dict) else {}
-        found |= _of_message(told, _usage(told.get("usage")) | _usage(stream.end.get("usage")))
+        found |= _of_message(told, _usage(told.get("usage")) | _usage(end.get("usage")))
         if stream.first is not None:
             found["gen_ai.response.time_to_first_chunk"] = stream.first
         error = None if stream.error is None else type(stream.error).__name__

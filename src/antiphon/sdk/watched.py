@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from antiphon.sdk.call import Call
 from antiphon.sdk.errors import APIConnectionError, APITimeoutError
-from antiphon.sdk.exchange import StreamEnd
+from antiphon.sdk.stream_end import StreamEnd
 from antiphon.transport.base import (
     AsyncResponseStream,
     ResponseStream,
@@ -54,8 +54,6 @@ class _Watched:
             first=self._first,
             whole=whole,
             error=None if error is None else read_error(self._call, error),
-            start={},
-            end={},
         )
         for observer in self._client.options.observers:
             ended: Callable[[Call[Any], StreamEnd], None] | None
