@@ -30,6 +30,7 @@ from antiphon.transport.base import (
 from support.sdk import FakeClock
 
 EPOCH = 1_800_000_000.0
+REQUEST = HttpRequest(method="POST", url="http://a", headers=(("x-api-key", "k"),), body=b"{}")
 CALL: Call[Any] = Call(method="POST", path="/v1/messages", decode=lambda answer: answer)
 
 
@@ -66,7 +67,7 @@ def drive(
     clock, pauses, left = FakeClock(), list[float](), list(outcomes)
     steps = exchange(
         CALL,
-        lambda attempt: HttpRequest(method="POST", url=f"http://a/{attempt}"),
+        REQUEST,
         Conditions(
             timeout=Timeout(total=total, connect=5.0),
             max_retries=max_retries,
@@ -111,7 +112,9 @@ def test_good_answer_ends_the_exchange() -> None:
 def test_what_may_pass_is_sent_again(first: Outcome) -> None:
     good, sent = answer(), list[Send]()
     assert drive([first, good], sent=sent)[0] == replace(good, retries=1)
-    assert [step.request.url for step in sent] == ["http://a/0", "http://a/1"]
+    assert sent[0].request is REQUEST
+    again = (*REQUEST.headers, ("x-stainless-retry-count", "1"))
+    assert sent[1].request == replace(REQUEST, headers=again)
 
 
 @pytest.mark.parametrize(

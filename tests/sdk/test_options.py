@@ -12,11 +12,10 @@ from antiphon.sdk.errors import CredentialsError
 from antiphon.sdk.options import (
     ClientOptions,
     client_options,
-    headers_of,
-    requests_of,
     timeout_for,
     timeout_of,
 )
+from antiphon.sdk.outgoing import Outgoing, headers_of
 
 NOWHERE = Environment()
 
@@ -25,12 +24,11 @@ def options(**said: Any) -> ClientOptions:
     return client_options(**{"environment": NOWHERE, "api_key": "k", **said})
 
 
-def call(admin: bool = False, body: bytes = b"", **own: Any) -> Call[Any]:  # noqa: FBT002
+def call(*, admin: bool = False, **own: Any) -> Call[Any]:
     settings: CallOptions = own  # type: ignore[assignment] # what a test says
     return Call(
-        method="POST", path="/v1/x", decode=lambda answer: answer, options=settings, admin=admin,
-        body=body, headers=(("X-Of-Call", "1"),),
-    )  # fmt: skip
+        method="POST", path="/v1/x", decode=lambda answer: answer, options=settings, admin=admin
+    )
 
 
 def test_variables_of_antiphon_come_first() -> None:
@@ -82,7 +80,7 @@ def test_key_of_others_is_not_sent_to_a_server_that_nobody_named(theirs: dict[st
     assert unnamed.base_url == LOCAL
     for admin in (False, True):
         with pytest.raises(CredentialsError, match=f"no key for {LOCAL}: give") as caught:
-            requests_of(call(admin=admin), unnamed)
+            Outgoing(unnamed, now=float, wall=float, draw=float).request(call(admin=admin))
         assert all(name in str(caught.value) for name in (*theirs, "ANTHROPIC_BASE_URL"))
         assert "of-hosted" not in str(caught.value)
 
@@ -215,53 +213,6 @@ def test_number_bounds_connecting_too(seconds: float) -> None:
     found = timeout_of(seconds, Timeout())
     assert found.connect == min(5.0, seconds)
     assert timeout_of(seconds, Timeout(connect=None)).connect == seconds
-
-
-def test_later_headers_count() -> None:
-    client = options(default_headers={"User-Agent": "mine", "X-Client": "1"})
-    found = headers_of(call(extra_headers={"x-client": "2", "ACCEPT": None}), client)
-    assert found["user-agent"] == "mine"
-    assert found["x-client"] == "2"
-    assert found["x-of-call"] == "1"
-    assert "accept" not in found
-    assert found["x-api-key"] == "k"
-    assert found["anthropic-version"] == "2023-06-01"
-    assert "content-type" not in found
-    assert headers_of(call(body=b"{}"), client)["content-type"] == "application/json"
-
-
-def test_each_call_has_the_key_that_it_needs() -> None:
-    client = options(admin_key="a")
-    assert headers_of(call(admin=True), client)["x-api-key"] == "a"
-    assert headers_of(call(), client)["x-api-key"] == "k"
-    token = options(api_key=None, auth_token="t")
-    assert headers_of(call(admin=True), token)["authorization"] == "Bearer t"
-
-
-def test_call_without_a_key_says_how_to_give_one() -> None:
-    client = options(api_key=None)
-    with pytest.raises(CredentialsError, match="give `api_key` to the client, or set ANTIPHON_API"):
-        requests_of(call(), client)
-    own = headers_of(call(extra_headers={"Authorization": "Bearer mine"}), client)
-    assert own["authorization"] == "Bearer mine"
-    of_client = options(api_key=None, default_headers={"X-API-Key": "mine"})
-    assert headers_of(call(), of_client)["x-api-key"] == "mine"
-
-
-def test_repeated_request_says_how_often() -> None:
-    make = requests_of(call(body=b"{}"), options())
-    first, second = make(0), make(1)
-    assert second.headers == (*first.headers, ("x-stainless-retry-count", "1"))
-    assert (first.url, first.body, first.method) == (second.url, second.body, "POST")
-
-
-def test_query_of_the_client_is_on_each_call() -> None:
-    client = options(default_query={"beta": "true"})
-    assert requests_of(call(), client)(0).url == f"{LOCAL}/v1/x?beta=true"
-    asked = call(extra_query={"a": [1, 2], "b": False, "c": None})
-    assert (
-        requests_of(asked, client)(0).url == f"{LOCAL}/v1/x?a%5B%5D=1&a%5B%5D=2&b=false&beta=true"
-    )
 
 
 def test_read_timeout_of_another_client_is_as_a_number() -> None:

@@ -8,12 +8,12 @@ import pytest
 import antiphon
 from antiphon.sdk.environment import read_environment
 from antiphon.sdk.files import upload_file
-from antiphon.sdk.options import requests_of
 from antiphon.sdk.organization.types import APIKey, Invite
+from antiphon.sdk.outgoing import Outgoing
 from antiphon.sdk.uploads import FileForm
 from antiphon.transport.proxies import Proxies
 from antiphon.transport.targets import Origin, parse_target
-from antiphon.transport.ways import Way
+from antiphon.transport.ways import Way, Ways
 from support.sdk import Reply, ScriptedTransport
 
 SECRET = "s3cret"
@@ -29,8 +29,11 @@ def parts() -> Iterator[Any]:
     call = raw.call
     target = parse_target(URL)
     proxy = Proxies(KEYS).of(Origin("http", "h", 80))
-    yield from (environment, client, client.options, call, requests_of(call, client.options)(1))
-    yield from (target, proxy, Way(target, proxy))
+    outgoing = Outgoing(client.options, now=float, wall=float, draw=float)
+    yield from (environment, client, client.options, call, outgoing, outgoing.request(call))
+    ways = Ways(verify=True, proxy=KEYS)
+    ways.of(outgoing.request(call))
+    yield from (target, proxy, Way(target, proxy), ways, ways._last)
     yield antiphon.AsyncClient(environment=environment)
     form = upload_file(file=SECRET.encode()).upload
     yield from (form, form.source if isinstance(form, FileForm) else form)

@@ -26,10 +26,9 @@ from antiphon.sdk.options import (
     ClientParameters,
     changed_parameters,
     client_options,
-    conditions_of,
-    requests_of,
     with_environment,
 )
+from antiphon.sdk.outgoing import Outgoing
 from antiphon.transport.base import (
     ResponseStream,
     Transport,
@@ -78,6 +77,7 @@ class Client(AnyClient):
     ) -> None:
         self._parameters = with_environment(parameters)
         self.options = client_options(**self._parameters)
+        self._outgoing = Outgoing(self.options, now=now, wall=time.time, draw=_draw)
         self._parent: Self | None = None
         self.now = now
         self._own_transport = transport is None
@@ -145,13 +145,14 @@ class Client(AnyClient):
 
     def run(self, call: Call[T]) -> T:
         """Make a call and return its result. Raises `APIError`."""
-        return result_of(call, self.answer(call))
+        answer: Any = (self._drive(call, streamed=False))[0]
+        return result_of(call, answer)
 
     def answer(self, call: Call[Any]) -> Answer:
         """Make a call and return its answer as it came. Raises `APIError`."""
-        answer, _ = self._drive(call, streamed=False)
-        assert isinstance(answer, Answer)  # noqa: S101 - what a whole call ends with
-        return answer
+        answer: Any = (self._drive(call, streamed=False))[0]
+        whole: Answer = answer  # what a whole call ends with
+        return whole
 
     def open(self, call: Call[Any]) -> ResponseStream:
         """Make a call and return its answer when the head has come; close it. Raises `APIError`."""
@@ -165,8 +166,8 @@ class Client(AnyClient):
         """Do what the exchange says, until it ends."""
         steps: Steps = exchange(
             call,
-            requests_of(call, self.options),
-            conditions_of(call, self.options, now=self.now, wall=time.time, draw=_draw),
+            self._outgoing.request(call),
+            self._outgoing.conditions(call),
             streamed=streamed,
         )
         outcome: Outcome | None = None

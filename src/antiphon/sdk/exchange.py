@@ -48,7 +48,7 @@ JITTER = 0.25
 LONGEST_TEXT = 2000
 
 
-class Send(msgspec.Struct, frozen=True, kw_only=True):
+class Send(msgspec.Struct, frozen=True):
     """Send a request and tell its `Outcome`.
 
     Of a `streamed` call only the head of an answer below 400 is awaited.
@@ -116,65 +116,82 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
 
 def exchange(
     call: Call[Any],
-    request: Callable[[int], HttpRequest],
+    request: HttpRequest,
     conditions: Conditions,
     *,
     streamed: bool,
 ) -> Steps:
     """Yield what to do for a call; return its answer, or the head of a stream.
 
-    `request` makes the request of an attempt. Who does not drive it to its end closes it. Raises
+    `request` is that of the first attempt. Who does not drive it to its end closes it. Raises
     `APIStatusError`, `APIConnectionError`.
     """
+    bounds, now, observers = conditions.timeout, conditions.now, conditions.observers
+    total = bounds.total
+    deadline = None if total is None else now() + total
+    attempt = 0
     try:
-        return (yield from _attempts(call, request, conditions, streamed=streamed))
+        while True:
+            for observer in observers:
+                while (wait := observer.before(call, attempt)) > 0:
+                    begun = now()
+                    yield Pause(wait)
+                    if deadline is not None:
+                        deadline += now() - begun
+            outcome = yield Send(
+                _again(request, attempt) if attempt else request,
+                bounds.connect,
+                None if deadline is None else max(deadline - now(), 0.001),
+                streamed,
+            )
+            assert outcome is not None  # noqa: S101 - a driver answers each `Send`
+            for observer in observers:
+                observer.after(call, attempt, outcome)
+            if not isinstance(outcome, TransportError) and outcome.status < REDIRECTS_FROM:
+                return _told(outcome, attempt) if attempt else outcome
+            yield Pause(_pause_after(call, outcome, attempt, conditions, deadline))
+            attempt += 1
     except BaseException:
-        for observer in conditions.observers:
-            given_up: Callable[[Call[Any]], None] | None = getattr(observer, "given_up", None)
-            if given_up is not None:
-                given_up(call)
+        _give_up(call, observers)
         raise
 
 
-def _attempts(
+def _told(outcome: Answer | Opened, attempt: int) -> Answer | Opened:
+    """Return an answer that says how often its call was repeated."""
+    if isinstance(outcome, Opened):
+        return outcome
+    return msgspec.structs.replace(outcome, retries=attempt)
+
+
+def _pause_after(
     call: Call[Any],
-    request: Callable[[int], HttpRequest],
+    outcome: Outcome,
+    attempt: int,
     conditions: Conditions,
-    *,
-    streamed: bool,
-) -> Steps:
-    total = conditions.timeout.total
-    deadline = None if total is None else conditions.now() + total
-    attempt = 0
-    while True:
-        for observer in conditions.observers:
-            while (wait := observer.before(call, attempt)) > 0:
-                begun = conditions.now()
-                yield Pause(wait)
-                if deadline is not None:
-                    deadline += conditions.now() - begun
-        outcome = yield Send(
-            request=request(attempt),
-            connect_timeout=conditions.timeout.connect,
-            timeout=None if deadline is None else max(deadline - conditions.now(), 0.001),
-            streamed=streamed,
-        )
-        assert outcome is not None  # noqa: S101 - a driver answers each `Send`
-        for observer in conditions.observers:
-            observer.after(call, attempt, outcome)
-        if not isinstance(outcome, TransportError) and outcome.status < ERRORS_FROM:
-            if outcome.status >= REDIRECTS_FROM:
-                raise _redirected(call, outcome)
-            if attempt and isinstance(outcome, Answer):
-                return msgspec.structs.replace(outcome, retries=attempt)
-            return outcome
-        error = _error(call, outcome, attempt)
-        if attempt >= conditions.max_retries or not may_pass(outcome):
-            raise error from _cause(outcome)
-        wait = pause_before_retry(outcome, attempt, wall=conditions.wall, draw=conditions.draw)
-        _refuse_late(wait, deadline, conditions, error)
-        yield Pause(wait)
-        attempt += 1
+    deadline: float | None,
+) -> float:
+    """Return how long to wait before a call is repeated, or raise why it is not."""
+    if not isinstance(outcome, TransportError) and outcome.status < ERRORS_FROM:
+        raise _redirected(call, outcome)
+    error = _error(call, outcome, attempt)
+    if attempt >= conditions.max_retries or not may_pass(outcome):
+        raise error from _cause(outcome)
+    wait = pause_before_retry(outcome, attempt, wall=conditions.wall, draw=conditions.draw)
+    _refuse_late(wait, deadline, conditions, error)
+    return wait
+
+
+def _give_up(call: Call[Any], observers: Sequence[Observer]) -> None:
+    for observer in observers:
+        given_up: Callable[[Call[Any]], None] | None = getattr(observer, "given_up", None)
+        if given_up is not None:
+            given_up(call)
+
+
+def _again(request: HttpRequest, attempt: int) -> HttpRequest:
+    """Return a request that says how often it is repeated."""
+    headers = (*request.headers, ("x-stainless-retry-count", str(attempt)))
+    return msgspec.structs.replace(request, headers=headers)
 
 
 def may_pass(outcome: Outcome) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 from antiphon.sdk.call import Call
 from antiphon.sdk.errors import APIResponseValidationError
-from antiphon.sdk.options import conditions_of
+from antiphon.sdk.options import timeout_for
 from antiphon.sdk.watched import (
     AsyncWatchedStream,
     WatchedStream,
@@ -157,5 +156,4 @@ def _lines_of(call: Call[Any], splitter: LineSplitter, chunk: bytes) -> list[byt
 
 def idle_of(call: Call[Any], options: ClientOptions) -> float | None:
     """Return how long an answer may bring nothing, in seconds."""
-    conditions = conditions_of(call, options, now=time.monotonic, wall=time.time, draw=float)
-    return conditions.timeout.idle
+    return timeout_for(call, options).idle

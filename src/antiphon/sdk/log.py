@@ -27,14 +27,17 @@ SECRET = frozenset({"authorization", "cookie", "proxy-authorization", "set-cooki
 class CallLog:
     """Logs calls. A program that does not import `logging` pays nothing for it."""
 
+    def __init__(self) -> None:
+        self._known: logging.Logger | None = None
+
     def before(self, _call: Call[Any], _attempt: int) -> float:
         return 0.0
 
     def after(self, call: Call[Any], attempt: int, outcome: Outcome) -> None:
         failed = isinstance(outcome, TransportError) or outcome.status >= ERRORS_FROM
         level = LEVELS["info" if failed else "debug"]
-        logger = _logger(level)
-        if logger is None:
+        logger = self._known or self._logger()
+        if logger is None or not logger.isEnabledFor(level):
             return
         what = f"{call.method} {call.path}: {_told(outcome)} in {outcome.elapsed:.3f} s"
         if attempt:
@@ -45,14 +48,19 @@ class CallLog:
 
     def ended(self, call: Call[Any], stream: StreamEnd) -> None:
         level = LEVELS["debug" if stream.error is None else "info"]
-        logger = _logger(level)
-        if logger is None:
+        logger = self._logger()
+        if logger is None or not logger.isEnabledFor(level):
             return
         how = "ended" if stream.whole else "was left"
         if stream.error is not None:
             how = f"failed ({type(stream.error).__name__})"
         told = f"{call.method} {call.path}: the stream{_request(stream.headers)} {how}"
         logger.log(level, "%s after %.3f s", _harmless(told), stream.elapsed)
+
+    def _logger(self) -> logging.Logger | None:
+        if self._known is None and (module := sys.modules.get("logging")) is not None:
+            self._known = module.getLogger(LOGGER)
+        return self._known
 
 
 def shown(headers: Headers) -> str:
@@ -77,14 +85,6 @@ def set_up(level: str | None) -> None:
 
     logging.basicConfig(format="[%(asctime)s - %(name)s - %(levelname)s] %(message)s")
     logging.getLogger(LOGGER).setLevel(number)
-
-
-def _logger(level: int) -> logging.Logger | None:
-    module = sys.modules.get("logging")
-    if module is None:
-        return None
-    logger: logging.Logger = module.getLogger(LOGGER)
-    return logger if logger.isEnabledFor(level) else None
 
 
 def _told(outcome: Outcome) -> str:

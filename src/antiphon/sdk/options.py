@@ -1,20 +1,14 @@
-"""What a client is set up with, and the requests that it makes of calls. No input or output."""
+"""What a client is set up with. No input or output."""
 
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
-from antiphon import __version__
-from antiphon.sdk.breakpoints import CacheChoice, marked_body, ttl_of
-from antiphon.sdk.call import JSON, Call, HttpTimeout, Timeout
+from antiphon.sdk.breakpoints import CacheChoice, ttl_of
+from antiphon.sdk.call import Call, HttpTimeout, Timeout
 from antiphon.sdk.environment import LOCAL, Environment, read_environment
-from antiphon.sdk.errors import CredentialsError
-from antiphon.sdk.exchange import Conditions, Observer
+from antiphon.sdk.exchange import Observer
 from antiphon.sdk.log import CallLog, set_up
-from antiphon.transport.base import Discreet, HttpRequest, without_userinfo
-
-API_VERSION = "2023-06-01"
-"""The version with the sampling parameters. Every server of the API speaks it."""
+from antiphon.transport.base import Discreet, without_userinfo
 
 DEFAULT_RETRIES = 2
 
@@ -165,96 +159,3 @@ def timeout_for(call: Call[Any], options: ClientOptions) -> Timeout:
     """Return the bounds of a call: its own, or those of its client."""
     own = call.options
     return timeout_of(own["timeout"], options.timeout) if "timeout" in own else options.timeout
-
-
-def conditions_of(
-    call: Call[Any],
-    options: ClientOptions,
-    *,
-    now: Callable[[], float],
-    wall: Callable[[], float],
-    draw: Callable[[], float],
-) -> Conditions:
-    """Return what holds for one call: what it says itself, then what its client says."""
-    return Conditions(
-        timeout=timeout_for(call, options),
-        max_retries=call.options.get("max_retries", options.max_retries),
-        observers=options.observers,
-        now=now,
-        wall=wall,
-        draw=draw,
-    )
-
-
-def requests_of(call: Call[Any], options: ClientOptions) -> Callable[[int], HttpRequest]:
-    """Return what makes the request of each attempt. Raises `CredentialsError` without a key."""
-    target = call.target()
-    if options.query:
-        from urllib.parse import urlencode  # noqa: PLC0415 - 5 ms, and few clients have one
-
-        extra = urlencode(list(options.query.items()))
-        target = f"{target}{'&' if '?' in target else '?'}{extra}"
-    body = call.body if options.cache is None else marked_body(call, options.cache)
-    first = HttpRequest(
-        method=call.method,
-        url=options.base_url + target,
-        headers=tuple(headers_of(call, options).items()),
-        body=body if call.upload is None else call.upload,
-    )
-
-    def request(attempt: int) -> HttpRequest:
-        if attempt == 0:
-            return first
-        again = (("x-stainless-retry-count", str(attempt)),)
-        return HttpRequest(
-            method=first.method, url=first.url, headers=first.headers + again, body=first.body
-        )
-
-    return request
-
-
-def headers_of(call: Call[Any], options: ClientOptions) -> dict[str, str]:
-    """Return the headers of a call. Later ones count: ours, the client's, its own."""
-    headers = {
-        "accept": JSON,
-        "accept-encoding": "gzip, deflate",
-        "user-agent": f"antiphon/{__version__} python/{sys.version_info[0]}.{sys.version_info[1]}",
-        "anthropic-version": API_VERSION,
-        **credential_of(call, options),
-    }
-    if call.body or call.upload is not None:
-        headers["content-type"] = call.content_type
-    headers.update((name.lower(), value) for name, value in options.headers.items())
-    headers.update((name.lower(), value) for name, value in call.headers)
-    for name, said in call.options.get("extra_headers", {}).items():
-        if said is None:
-            headers.pop(name.lower(), None)
-        else:
-            headers[name.lower()] = said
-    return headers
-
-
-def credential_of(call: Call[Any], options: ClientOptions) -> dict[str, str]:
-    """Return the header with the key of a call. A header that the caller gives is one as well."""
-    if call.admin and options.admin_key:
-        return {"x-api-key": options.admin_key}
-    if options.api_key:
-        return {"x-api-key": options.api_key}
-    if options.auth_token:
-        return {"authorization": f"Bearer {options.auth_token}"}
-    own = {name.lower() for name in (*options.headers, *call.options.get("extra_headers", {}))}
-    if own & {"x-api-key", "authorization"}:
-        return {}
-    raise CredentialsError(_no_key(options))
-
-
-def _no_key(options: ClientOptions) -> str:
-    how = "give `api_key` to the client, or set ANTIPHON_API_KEY"
-    if not options.kept_back:
-        return f"no key: {how} (or ANTHROPIC_API_KEY)"
-    verb = "is" if len(options.kept_back) == 1 else "are"
-    return (
-        f"no key for {LOCAL}: {how}. {' and '.join(options.kept_back)} {verb} not sent "
-        "to a server that nobody has named: if it is meant, give `base_url`, or set "
-        "ANTIPHON_BASE_URL or ANTHROPIC_BASE_URL"
-    )
