@@ -145,12 +145,12 @@ class Client(AnyClient):
 
     def run(self, call: Call[T]) -> T:
         """Make a call and return its result. Raises `APIError`."""
-        answer: Any = (self._drive(call, streamed=False))[0]
+        answer: Any = self._drive(call, streamed=False)[0]
         return result_of(call, answer)
 
     def answer(self, call: Call[Any]) -> Answer:
         """Make a call and return its answer as it came. Raises `APIError`."""
-        answer: Any = (self._drive(call, streamed=False))[0]
+        answer: Any = self._drive(call, streamed=False)[0]
         whole: Answer = answer  # what a whole call ends with
         return whole
 
