@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import httpx2
 
-from antiphon.engines.vllm.vocabulary import open_vocabulary
+from antiphon.engines.token_server.vocabulary import open_vocabulary
 
 FILE: Final = Path(__file__).parents[1] / "engines" / "vllm" / "recorded.json"
 STREAM: Final = {

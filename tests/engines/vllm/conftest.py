@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.engines.vllm.vocabulary import Vocabulary, open_vocabulary
+from antiphon.engines.token_server.vocabulary import Vocabulary, open_vocabulary
 from support.hf_folder import write_folder
 from support.simulated_vllm import SimulatedVllm, running
 

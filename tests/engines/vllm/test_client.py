@@ -9,9 +9,9 @@ import pytest
 
 from antiphon.engines.base import EngineError, EngineErrorKind
 from antiphon.engines.token.machine import CompletionRequest, Piece, PieceEnd
+from antiphon.engines.token_server.vocabulary import Vocabulary
 from antiphon.engines.upstream.http import Patience, Upstream
 from antiphon.engines.vllm.client import VllmClient
-from antiphon.engines.vllm.vocabulary import Vocabulary
 from support.conversation import eventually
 from support.simulated_vllm import SimulatedVllm, frame
 from support.upstreams import FakeUpstream, fake_upstream

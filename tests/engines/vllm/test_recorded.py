@@ -11,9 +11,9 @@ import pytest
 
 from antiphon.engines.base import EngineError, EngineErrorKind
 from antiphon.engines.token.machine import CompletionRequest, PieceEnd
+from antiphon.engines.token_server.vocabulary import Vocabulary, open_vocabulary
 from antiphon.engines.upstream.http import Patience, Upstream
 from antiphon.engines.vllm.client import VllmClient
-from antiphon.engines.vllm.vocabulary import Vocabulary, open_vocabulary
 from support.hf_folder import write_folder
 from support.simulated_vllm import SimulatedVllm, running
 from support.tiny_models import read_tokens

@@ -7,21 +7,19 @@ import msgspec
 
 from antiphon.engines.base import EngineError, EngineErrorKind
 from antiphon.engines.token.machine import CompletionRequest, Piece, PieceEnd
+from antiphon.engines.token_server.decoding import PieceDecoder, TextDecoder
+from antiphon.engines.token_server.vocabulary import Vocabulary
 from antiphon.engines.upstream.http import Upstream, decode, failed
 from antiphon.engines.upstream.refusals import RefusedError, refusal, sentence
-from antiphon.engines.vllm.decoding import PieceDecoder, TextDecoder
 from antiphon.engines.vllm.server_types import (
     Choice,
     Completion,
     CompletionBody,
     Grammar,
-    ModelCard,
-    ModelList,
     StreamOptions,
     Usage,
     Version,
 )
-from antiphon.engines.vllm.vocabulary import Vocabulary
 from antiphon.wire.sse import Frame
 
 PATH: Final = "/v1/completions"
@@ -128,11 +126,6 @@ class VllmClient:
             stream_options=StreamOptions(),
             return_token_ids=True,
         )
-
-
-async def listed_models(upstream: Upstream) -> tuple[ModelCard, ...]:
-    """Return the models that a server lists. Raises `EngineError`."""
-    return (await upstream.ask("GET", "/v1/models", None, ModelList)).data
 
 
 def _events(frames: Sequence[Frame]) -> Iterator[Completion]:

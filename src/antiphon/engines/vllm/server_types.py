@@ -75,18 +75,5 @@ class Completion(msgspec.Struct, frozen=True):
     error: Any = None
 
 
-class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as vLLM lists it. `root` is what the server was started with: a folder or a name."""
-
-    id: str
-    root: str | None = None
-    max_model_len: int | None = None
-    owned_by: Any = None
-
-
-class ModelList(msgspec.Struct, frozen=True):
-    data: tuple[ModelCard, ...]
-
-
 class Version(msgspec.Struct, frozen=True):
     version: str

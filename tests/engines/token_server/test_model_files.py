@@ -8,7 +8,7 @@ import huggingface_hub
 import pytest
 
 from antiphon.engines.base import EngineStartError
-from antiphon.engines.vllm.model_files import folder_of, read_files
+from antiphon.engines.token_server.model_files import folder_of, read_files
 from support.hf_folder import write_folder
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from antiphon.core.stop_sequences import StopScanner
 from antiphon.engines.token.machine import Piece, PieceEnd
-from antiphon.engines.vllm.vocabulary import Vocabulary
+from antiphon.engines.token_server.vocabulary import Vocabulary
 
 REPLACEMENT: Final = "\ufffd"
 MOST_HELD: Final = 4

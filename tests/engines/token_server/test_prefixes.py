@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.engines.vllm.prefixes import read_size, reused
+from antiphon.engines.token_server.prefixes import read_size, reused
 
 
 @given(st.integers(1, 40), st.integers(1, 400), st.integers(0, 40), st.data())

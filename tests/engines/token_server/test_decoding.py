@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.engines.token.machine import Piece, PieceEnd
-from antiphon.engines.vllm.decoding import PieceDecoder, TextDecoder
-from antiphon.engines.vllm.vocabulary import Vocabulary, open_vocabulary
+from antiphon.engines.token_server.decoding import PieceDecoder, TextDecoder
+from antiphon.engines.token_server.vocabulary import Vocabulary, open_vocabulary
 from support.hf_folder import marked_tokenizer, sentence_pieces
 
 BYTES = open_vocabulary("m", json.dumps(marked_tokenizer()).encode())

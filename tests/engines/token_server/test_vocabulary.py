@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.engines.vllm.vocabulary import BRIEF, STRETCH, Vocabulary, stretches
+from antiphon.engines.token_server.vocabulary import BRIEF, STRETCH, Vocabulary, stretches
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.engines.base import EngineStartError
-from antiphon.engines.vllm.hidden_tokens import hide_tokens
-from antiphon.engines.vllm.vocabulary import Vocabulary, open_vocabulary
+from antiphon.engines.token_server.hidden_tokens import hide_tokens
+from antiphon.engines.token_server.vocabulary import Vocabulary, open_vocabulary
 from support.hf_folder import marked_tokenizer, sentence_pieces
 
 MARKS = ("<|im_start|>", "<|im_end|>", "<think>", "<s>", "[INST]", "<|", "|>")

@@ -59,7 +59,7 @@ def read_files(model: str, folder: Path) -> ModelFiles:
     tokenizer = _read(model, folder / TOKENIZER)
     if tokenizer is None:
         raise EngineStartError(
-            f"Model `{model}`: {folder} has no {TOKENIZER}. The engine vllm needs it: for models "
+            f"Model `{model}`: {folder} has no {TOKENIZER}. Its engine needs it: for models "
             "with another kind of tokenizer there is the engine `chat_completions`."
         )
     try:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from antiphon.engines.base import EngineStartError
-from antiphon.engines.vllm.hidden_tokens import HiddenTokens, hide_tokens
+from antiphon.engines.token_server.hidden_tokens import HiddenTokens, hide_tokens
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -86,7 +86,7 @@ def open_vocabulary(model: str, document: bytes, nonce: str | None = None) -> Vo
         from tokenizers import Tokenizer  # noqa: PLC0415 - an extra, and 3 MB
     except ImportError as error:
         raise EngineStartError(
-            f"Model `{model}`: the engine vllm needs a package that is not installed. "
+            f"Model `{model}`: its engine needs a package that is not installed. "
             "`pip install 'antiphon[vllm]'` installs it."
         ) from error
     try:
