@@ -65,6 +65,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="where tests/soak/test_vllm.py keeps a vLLM and its model; the default is .cache/vllm",
     )
     options.addoption(
+        "--sglang",
+        type=Path,
+        default=Path(__file__).parents[1] / ".cache" / "sglang",
+        metavar="FOLDER",
+        help="where tests/soak/test_sglang.py keeps an SGLang, which needs the folder of --vllm as "
+        "well; the default is .cache/sglang",
+    )
+    options.addoption(
         "--hostile-dense",
         action="store_true",
         help="attack with bodies of millions of values, too",

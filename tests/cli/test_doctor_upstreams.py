@@ -14,6 +14,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from antiphon.cli.doctor.finding import Finding
 from antiphon.cli.doctor.upstreams import check_server
 from support.hf_folder import write_folder
+from support.simulated_sglang import SimulatedSglang
 from support.simulated_vllm import SimulatedVllm, running
 
 
@@ -59,6 +60,17 @@ def test_server_that_does_what_it_has_to_is_ok(folder: Path, tmp_path: Path) -> 
         one = found(server, tmp_path)
     assert (one.state, one.text) == ("ok", "m: vllm, 1,024 tokens of context")
     assert not (tmp_path / "engines").exists()
+
+
+@pytest.mark.parametrize(("tells", "state"), [({}, "ok"), ({"block": 4096}, "note")])
+def test_sglang_is_examined_as_well(
+    folder: Path, tmp_path: Path, tells: dict[str, Any], state: str
+) -> None:
+    with served(SimulatedSglang(folder, **tells)) as server:
+        one = check_server("sglang", "m", {"url": server.url}, tmp_path)
+    assert one is not None
+    assert (one.state, one.text.split(";")[0]) == (state, "m: sglang, 1,018 tokens of context")
+    assert (one.mend is None) == (state == "ok")
 
 
 def test_server_that_reports_nothing_of_its_cache_is_a_note(folder: Path, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from support.conversation import (
     turn,
 )
 from support.shared_engine import shared
+from support.simulated_sglang import simulated_sglang_engine
 from support.simulated_vllm import simulated_engine
 from support.upstreams import EngineWithServer, antiphon_server, llama_server
 
@@ -92,6 +93,10 @@ async def vllm(_: Path) -> Engine:
     return await simulated_engine(pause_s=0.001)
 
 
+async def sglang(_: Path) -> Engine:
+    return await simulated_sglang_engine(pause_s=0.001)
+
+
 async def routed(tiny_model: Path) -> Engine:
     """Two engines as one."""
     first, second = await scripted(tiny_model), await scripted(tiny_model)
@@ -105,6 +110,7 @@ ENGINES: list[Open] = [
     scripted,
     routed,
     vllm,
+    sglang,
     chat_completions,
     messages_api,
     messages_api_on_antiphon,

@@ -18,6 +18,7 @@ from antiphon.engines.llama.engine import open_llama
 from antiphon.engines.scripted import open_scripted
 from support.conversation import all_events, ask, turn
 from support.shared_engine import shared
+from support.simulated_sglang import simulated_sglang_engine
 from support.simulated_vllm import simulated_engine
 from support.tiny_models import Kind, write_model
 
@@ -50,7 +51,11 @@ async def vllm(_: Path) -> Engine:
     return await simulated_engine(context=CONTEXT)
 
 
-ENGINES: list[Open] = [scripted, llama, shared_llama, vllm]
+async def sglang(_: Path) -> Engine:
+    return await simulated_sglang_engine(context=CONTEXT)
+
+
+ENGINES: list[Open] = [scripted, llama, shared_llama, vllm, sglang]
 SOAK = {"shared_llama"}
 
 

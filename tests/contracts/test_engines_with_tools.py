@@ -28,6 +28,7 @@ from antiphon.schemas.check import fits
 from antiphon.wire.content import TextParam, ToolResultParam, ToolUseParam
 from support.conversation import answer, calls_in, reason_of, text_of, tokens_in, turn
 from support.shared_engine import shared
+from support.simulated_sglang import simulated_sglang_engine
 from support.simulated_vllm import simulated_engine
 from support.template_corpus import NAME as CORPUS
 from support.template_corpus import template_corpus
@@ -72,6 +73,10 @@ async def vllm(_: Path) -> Engine:
     return await simulated_engine(context=8192)
 
 
+async def sglang(_: Path) -> Engine:
+    return await simulated_sglang_engine(context=8192)
+
+
 async def routed(tiny_model: Path) -> Engine:
     """Two engines as one."""
     members = [WeightedEngine(await scripted(tiny_model), weight) for weight in (2, 1)]
@@ -88,10 +93,10 @@ NOTED = [
     noted("lfm", "LFM2.5-8B-A1B"),
     noted("devstral", "unsloth-mistral-Devstral-Small-2507"),
 ]
-ENGINES: list[Open] = [llama, shared_llama, scripted, routed, vllm, *NOTED]
+ENGINES: list[Open] = [llama, shared_llama, scripted, routed, vllm, sglang, *NOTED]
 # They write calls as one of the others does, in other markers, or over a socket. That each notation
 # is read as its grammar lets it be written is in tests/engines/token/notation/test_families.py.
-SOAK = {"gemma", "lfm", "glm", "deepseek", "devstral", "shared_llama"}
+SOAK = {"sglang", "gemma", "lfm", "glm", "deepseek", "devstral", "shared_llama"}
 
 
 @pytest.fixture(scope="module")

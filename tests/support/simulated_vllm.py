@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from aiohttp import web
 from tokenizers import Tokenizer
@@ -255,8 +255,11 @@ async def simulated_engine(**how: Any) -> VllmEngine:
     raise AssertionError
 
 
+Server = TypeVar("Server", bound=SimulatedVllm)
+
+
 @asynccontextmanager
-async def running(server: SimulatedVllm, port: int = 0) -> AsyncIterator[SimulatedVllm]:
+async def running(server: Server, port: int = 0) -> AsyncIterator[Server]:
     """Run a server on a free port until the block ends."""
     raw = web.Server(server.answer, handler_cancellation=True)
     runner = web.ServerRunner(raw, shutdown_timeout=0.1)

@@ -30,7 +30,9 @@ _SECRET_NAME: Final = re.compile(r"(?:^|[._])(?:api_key|key|password|secret|toke
 # What describes models stands with them.
 _OF_MODELS: Final = ("price", "models", "llama", "scripted", "sources")
 
-_KNOWN_ENGINES: Final = frozenset({"llama", "scripted", "chat_completions", "messages_api", "vllm"})
+_KNOWN_ENGINES: Final = frozenset(
+    {"llama", "scripted", "chat_completions", "messages_api", "vllm", "sglang"}
+)
 # The texts among their options that neither identify anybody nor are a caller's or a prompt's.
 _SHOWN_TEXTS: Final = frozenset(
     {"model", "count", "version", "max_tokens_field", "force_with", "thinking_switch"}

@@ -15,6 +15,7 @@ from antiphon.engines.token_server.vocabulary import Vocabulary, open_vocabulary
 from antiphon.engines.upstream.http import Patience, Upstream
 from antiphon.engines.vllm.client import VllmClient
 from support.hf_folder import write_folder
+from support.recordings import events_of, form
 from support.simulated_vllm import SimulatedVllm, running
 from support.tiny_models import read_tokens
 from support.upstreams import FakeUpstream, fake_upstream
@@ -25,8 +26,6 @@ pytestmark = pytest.mark.anyio
 RECORDED: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
 REFUSED = [name for name in ASKED if '"error":' in RECORDED[name]["text"]]
 STREAMED = [name for name in ASKED if ASKED[name].get("stream") and name not in REFUSED]
-# Told by the operator's flags, or by nothing that matters here.
-ASIDE = {"system_fingerprint", "metrics", "kv_transfer_params", "permission", "service_tier"}
 
 
 @pytest.fixture(scope="module")
@@ -53,24 +52,6 @@ def asked(model: Path) -> dict[str, dict[str, Any]]:
 async def fake() -> AsyncIterator[FakeUpstream]:
     async with fake_upstream() as server:
         yield server
-
-
-def events_of(text: str) -> list[Any]:
-    """Return the events of a stream, or the one of an answer."""
-    if not text.startswith("data: "):
-        return [json.loads(text)]
-    lines = [line.removeprefix("data: ") for line in text.split("\n") if line]
-    assert lines.pop() == "[DONE]"
-    return [json.loads(line) for line in lines]
-
-
-def form(value: Any) -> Any:
-    """Return the form of a value: its names, and the types of its values."""
-    if isinstance(value, dict):
-        return {name: form(one) for name, one in sorted(value.items()) if name not in ASIDE}
-    if isinstance(value, list):
-        return [form(value[0])] if value else []
-    return type(value).__name__
 
 
 @pytest.mark.parametrize("name", STREAMED)

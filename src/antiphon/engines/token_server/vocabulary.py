@@ -87,7 +87,7 @@ def open_vocabulary(model: str, document: bytes, nonce: str | None = None) -> Vo
     except ImportError as error:
         raise EngineStartError(
             f"Model `{model}`: its engine needs a package that is not installed. "
-            "`pip install 'antiphon[vllm]'` installs it."
+            "`pip install 'antiphon[vllm]'` installs it, and `'antiphon[sglang]'` as well."
         ) from error
     try:
         hidden = hide_tokens(document, nonce or secrets.token_hex(NONCE_BYTES))

@@ -1,0 +1,1 @@
+"""The engine on SGLang: a client for its token arrays."""
