@@ -15,6 +15,7 @@ from antiphon.core import errors
 from antiphon.core.billing.price_list import LIST_PRICES
 from antiphon.engines.llama.options import LlamaOptions
 from antiphon.engines.scripted import ScriptedOptions, ScriptedReply
+from antiphon.engines.sglang.options import SglangOptions
 from antiphon.engines.upstream.chat_completions.options import ChatOptions
 from antiphon.engines.upstream.messages_api.options import MessagesOptions
 from antiphon.engines.vllm.options import VllmOptions
@@ -64,6 +65,7 @@ def test_every_setting_is_documented() -> None:
         ("## `chat_completions`", ChatOptions),
         ("## `messages_api`", MessagesOptions),
         ("## `vllm`", VllmOptions),
+        ("## `sglang`", SglangOptions),
     ],
 )
 def test_every_option_of_a_table_is_documented(section: str, kind: type) -> None:

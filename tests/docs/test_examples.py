@@ -59,6 +59,8 @@ NOT_RUN = {
     "pg_dump": "needs the tools of PostgreSQL",
     "pip install 'antiphon[server,vllm]'": "fetches from the package index",
     "vllm serve": "needs a GPU; tests/soak/test_vllm.py runs it without one",
+    "pip install 'antiphon[server,sglang]'": "fetches from the package index",
+    "sglang serve": "needs a GPU; tests/soak/test_sglang.py runs it without one",
     "for n in 0 1 2 3; do": "needs eight GPUs",
     "ray start": "needs several machines",
     "pip install 'ray[serve]": "fetches from the package index; tests/soak/test_ray.py runs it",

@@ -57,6 +57,7 @@ KEPT: Final = {
     "max_req_input_len",
     "enable_priority_scheduling",
     "schedule_low_priority_values_first",
+    "incremental_streaming_output",
     "tokenizer_path",
     "served_model_name",
     "is_generation",

@@ -81,6 +81,7 @@ class SimulatedSglang(SimulatedVllm):
             "max_req_input_len": self._context - RESERVED,
             "enable_priority_scheduling": self._priorities,
             "schedule_low_priority_values_first": self._low_first,
+            "incremental_streaming_output": self._incremental,
         }
 
     async def _completed(self, request: web.Request) -> web.StreamResponse:

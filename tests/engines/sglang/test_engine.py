@@ -25,6 +25,7 @@ from antiphon.engines.base import (
 from antiphon.engines.registry import check_engine
 from antiphon.engines.sglang.engine import SglangEngine, open_sglang
 from antiphon.engines.sglang.options import SglangOptions
+from antiphon.engines.token.machine import CompletionRequest
 from support.conversation import (
     all_events,
     answer,
@@ -113,12 +114,16 @@ async def test_router_tells_the_context_by_the_list_of_models_alone(
         assert "Set `context_tokens`" in await fault(opened, server.url, tokenizer=str(folder))
 
 
-async def test_answer_is_the_text_of_the_tokens(opened: Opened, folder: Path) -> None:
-    for incremental in (False, True):
-        async with running(SimulatedSglang(folder, incremental=incremental)) as server:
-            engine = await opened(server.url)
-            server.says = ["Oslo 🦜é."]
-            assert text_of(await answer(engine, ask("Where?"))) == "Oslo 🦜é."
+@pytest.mark.parametrize("incremental", [False, True])
+async def test_answer_is_the_text_of_the_tokens(
+    opened: Opened, folder: Path, caplog: pytest.LogCaptureFixture, *, incremental: bool
+) -> None:
+    caplog.set_level("INFO")
+    async with running(SimulatedSglang(folder, incremental=incremental)) as server:
+        engine = await opened(server.url)
+        server.says = ["Oslo 🦜é."]
+        assert text_of(await answer(engine, ask("Where?"))) == "Oslo 🦜é."
+    assert ("repeats an answer" in caplog.text) == (not incremental)
 
 
 @pytest.mark.parametrize(("low_first", "batch"), [(False, -100), (True, 100)])
@@ -163,7 +168,6 @@ async def test_first_token_tells_what_was_reused(opened: Opened, server: Simulat
 async def test_thoughts_and_the_answer_behind_them_are_one_claim(
     opened: Opened, server: SimulatedSglang, tmp_path: Path
 ) -> None:
-    """The second completion goes on from the tokens of the first, which are no reused prefix."""
     template = tmp_path / "thinking.jinja"
     template.write_text(THINKING)
     engine = await opened(server.url, chat_template=str(template))
@@ -177,6 +181,21 @@ async def test_thoughts_and_the_answer_behind_them_are_one_claim(
     assert events[0].confirmed.reused == 0
     assert sum(one.tokens for one in events if isinstance(one, ThinkingChunk)) == 20
     assert text_of(events) == "So."
+
+
+async def test_only_the_first_completion_of_a_prompt_tells_what_was_reused(
+    opened: Opened, server: SimulatedSglang
+) -> None:
+    """The others go on from its tokens, which are no reused prefix."""
+    engine = await opened(server.url)
+    rendered = (await engine.prepare(marked("Why?"))).rendered
+    request = CompletionRequest(tokens=list(rendered.tokens), max_tokens=1, temperature=0.0)
+    async with engine.machine.completions(rendered, "ws") as completions:
+        for _ in range(2):
+            async with aclosing(completions.complete(request)) as pieces:
+                assert [piece async for piece in pieces]
+            assert completions.confirmed.reused == 0
+            assert completions.confirmed.stored
 
 
 @pytest.mark.parametrize("block", [1, 16, 64])

@@ -15,6 +15,7 @@ from antiphon.engines.token_server.examination import Examination
 from antiphon.engines.token_server.opening import ModelCard, ServerOpening, check_server_options
 from antiphon.engines.token_server.vocabulary import Vocabulary
 from antiphon.engines.upstream.http import Upstream
+from antiphon.logs import EventLog
 
 RESERVED: Final = 6
 """How many tokens fewer than the model's context SGLang takes."""
@@ -49,6 +50,12 @@ class SglangOpening(ServerOpening[SglangOptions, SglangClient, SglangMachine]):
         # Its list has the name under which a model is served, and the context of the model.
         model = await told(upstream, "/model_info", ModelInfo)
         server = await told(upstream, "/server_info", ServerInfo)
+        if not server.incremental_streaming_output:
+            EventLog(__name__).info(
+                "a server repeats an answer in each of its events",
+                model=self._config.model,
+                mend="sglang serve --incremental-streaming-output",
+            )
         limit = server.max_req_input_len
         if limit is None and card.max_model_len is not None:
             limit = max(1, card.max_model_len - RESERVED)

@@ -79,9 +79,13 @@ class ModelInfo(msgspec.Struct, frozen=True):
 
 
 class ServerInfo(msgspec.Struct, frozen=True):
-    """How the server was started. `max_req_input_len` is one more than its longest prompt."""
+    """How the server was started. `max_req_input_len` is one more than its longest prompt.
+
+    With `incremental_streaming_output` an event has the tokens that are new, and else all of them.
+    """
 
     version: str | None = None
     max_req_input_len: int | None = None
     enable_priority_scheduling: bool = False
     schedule_low_priority_values_first: bool = False
+    incremental_streaming_output: bool = True

@@ -19,5 +19,5 @@ def reused(cached: int, read: int, edge: int, block: int) -> int:
     """
     if not cached:
         return 0
-    most = min(edge, read - 1) // block * block
+    most = (read - 1) // block * block
     return edge if cached >= most else min(cached + block - 1, edge)
