@@ -141,14 +141,15 @@ SALT = "salt of a workspace"
     ("owner", "option", "sent"),
     [
         ("vllm", {}, SALT),
-        ("sglang", {}, None),
+        ("sglang", {}, SALT),
+        ("llamacpp", {}, None),
         (["vllm"], {}, None),
         (None, {}, None),
         (None, {"cache_salt": True}, SALT),
         ("vllm", {"cache_salt": False}, None),
     ],
 )
-async def test_salt_goes_to_vllm_and_where_the_option_says_so(
+async def test_salt_goes_to_servers_that_know_it_and_where_the_option_says_so(
     upstream: FakeUpstream, owner: Any, option: dict[str, Any], sent: str | None
 ) -> None:
     async def script(request: web.Request) -> web.Response:

@@ -1,6 +1,7 @@
 """An engine in front of a server that is compatible with OpenAI's chat completions."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -22,6 +23,9 @@ from antiphon.engines.upstream.engine import Answering, open_upstream
 from antiphon.engines.upstream.http import Upstream
 from antiphon.engines.upstream.options import ModelCard, capabilities_of
 
+KNOWING_SALTS: Final = frozenset({"vllm", "sglang"})
+"""What servers call themselves that keep salts apart."""
+
 
 class ChatCompletions:
     """The vocabulary of chat completions.
@@ -38,8 +42,9 @@ class ChatCompletions:
         self._options = options
         self._model = card.id
         self._reader = ChunkReader()
-        is_vllm = card.owned_by == "vllm"
-        self._salted = is_vllm if options.cache_salt is None else options.cache_salt
+        # It may be any value.
+        knows = isinstance(card.owned_by, str) and card.owned_by in KNOWING_SALTS
+        self._salted = knows if options.cache_salt is None else options.cache_salt
         self._counter = Counter(upstream, options, card.id)
 
     @property

@@ -16,8 +16,8 @@ class ChatOptions(UpstreamOptions, frozen=True, forbid_unknown_fields=True, kw_o
     `thinking_switch` is the variable that switches thinking on in the model's template,
     `chat_template_kwargs` are further variables of the template. `cache_salt` sends the salt of
     the caller's workspace, so that the server's prefix cache keeps workspaces apart; `None` sends
-    it to servers that call themselves vLLM. `priority` says of requests of batches that others go
-    before them; only a server that schedules by priorities takes it.
+    it to servers that call themselves vLLM or SGLang. `priority` says of requests of batches that
+    others go before them; only a server that schedules by priorities takes it.
     """
 
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
