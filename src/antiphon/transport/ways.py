@@ -156,5 +156,7 @@ def _context(verify: Verify) -> "ssl.SSLContext":
         if not verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
+    # The first versions of Python 3.11 take an end that anybody can make for the server's.
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     context.set_alpn_protocols(["http/1.1"])
     return context

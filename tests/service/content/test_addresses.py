@@ -102,7 +102,9 @@ def test_addresses_that_python_calls_private_are_not_public(address: IPv4Address
 
 @given(st.ip_addresses(v=6))
 def test_ipv6_address_is_public_only_if_python_calls_it_global(address: IPv6Address) -> None:
-    assert not is_public(str(address)) or address.is_global
+    # Versions of Python differ about 6to4; the next test is about it.
+    if address.sixtofour is None:
+        assert not is_public(str(address)) or address.is_global
 
 
 @given(st.ip_addresses(v=4))
