@@ -2,16 +2,13 @@
 # needs npm's registry as well, and has its Node.js from the package index.
 .DEFAULT_GOAL := help
 BIN := .venv/bin
-# `make coverage` has run the pure ones. Of the others, those of the real model take both cores as
-# it is, so they run one after the other: tests/conftest.py marks them `alone`. More than half of the
-# time of all the rest is waiting, so it has four workers more than there are cores.
-# Each worker would rewrite the assertions of all tests anew, 13 s of a processor, all at once: so
-# they are rewritten before, beside the pure tests.
-# Workers have to name their tests alike, and some names come from sets: so one hash seed.
+# `make coverage` has run the pure ones. More than half of the time of all others is waiting, so they
+# have four workers more than there are cores, and a few that need both cores come last, one after the
+# other: those that are marked `alone`. To rewrite the assertions of all tests takes 13 s of a
+# processor, once in a checkout: it is done beside the pure tests.
 PURE := tests/core tests/schemas tests/wire
-SHARED := PYTHONHASHSEED=0 $(BIN)/pytest --dist worksteal -n
-# What runs alone is marked there and nowhere else: to collect all other tests takes seconds.
-ALONE := tests/end_to_end tests/engines/llama
+# Some names of tests come from sets: so that they are the same in each run, one hash seed.
+SHARED := PYTHONHASHSEED=0 $(BIN)/pytest --workers
 NOT_PURE := $(addprefix --ignore=,$(PURE))
 # Without its bytecode a program takes seconds to start, and the tests start many.
 unexport PYTHONDONTWRITEBYTECODE
@@ -35,8 +32,7 @@ else
 	@mkdir -p .cache
 	@$(BIN)/pytest --collect-only -qq $(NOT_PURE) >.cache/collected.log 2>&1 & \
 		$(MAKE) --no-print-directory coverage && wait
-	@$(SHARED) 6 -m "not soak and not alone" $(NOT_PURE)
-	@$(BIN)/pytest -m "alone and not soak" $(ALONE)
+	@$(SHARED) 6 $(NOT_PURE)
 endif
 
 coverage: .venv/dev ## the pure layers alone; fails below full line and branch coverage

