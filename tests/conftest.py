@@ -92,6 +92,8 @@ def pytest_configure(config: pytest.Config) -> None:
     share_statements()
     share_patterns()
     hash_quickly()
+    # Nothing that is imported and collected is garbage.
+    gc.disable()
     if workers := config.getoption("workers"):
         config.pluginmanager.register(Workers(workers))
     if "COVERAGE_PROCESS_START" in os.environ:
@@ -127,6 +129,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Let the garbage collector pass over all tests and modules, which stay, and look seldom."""
     gc.freeze()
+    gc.enable()
     gc.set_threshold(20_000)
 
 

@@ -25,8 +25,7 @@ from support.servers import (
     recorded_cost,
 )
 
-# The kills come after certain times, and enough has to be done before them.
-pytestmark = [pytest.mark.anyio, pytest.mark.alone]
+pytestmark = pytest.mark.anyio
 
 KILLS = 2
 REQUESTS = 300
@@ -65,7 +64,7 @@ class Batch:
         """Wait until so many requests have a result; return how many have."""
         async with asyncio.timeout(PATIENCE_S):
             while (finished := await self.finished()) < number:  # noqa: ASYNC110 - no events
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.02)
         return finished
 
     async def results(self) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ survive is also shown by tests/end_to_end/test_serve.py.
 import asyncio
 import random
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
@@ -26,16 +27,19 @@ from support.servers import (
     recorded_cost,
 )
 
-# The kills come after certain times, and enough has to be answered before them.
-pytestmark = [pytest.mark.anyio, pytest.mark.alone]
+pytestmark = pytest.mark.anyio
 
-LIVES = 4
+# After how many answers each server is killed.
+KILLS = (14, 40, 25, 63)
 AT_ONCE = 40
+PATIENCE_S = 120.0
 TEXT = "one two three " * 10
 
 
-async def live(url: str, chance: random.Random) -> list[Told]:
-    """Send many requests of every kind until the server is killed."""
+async def live(
+    url: str, chance: random.Random, enough: Callable[[list[Told]], bool], end: Callable[[], None]
+) -> list[Told]:
+    """Send many requests of every kind; end the server once enough is told."""
     told: list[Told] = []
 
     async def keep_asking(caller: Caller, number: int) -> None:
@@ -47,10 +51,20 @@ async def live(url: str, chance: random.Random) -> list[Told]:
             if not noted.whole:
                 return
 
-    async with httpx2.AsyncClient(timeout=60) as client:
+    async def look() -> None:
+        while not enough(told):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+        end()
+
+    async with httpx2.AsyncClient(timeout=60) as client, asyncio.timeout(PATIENCE_S):
         caller = Caller(client, url)
-        await asyncio.gather(*(keep_asking(caller, number) for number in range(AT_ONCE)))
+        asking = (keep_asking(caller, number) for number in range(AT_ONCE))
+        await asyncio.gather(look(), *asking)
     return [noted for noted in told if noted.status == 200]
+
+
+def whole(told: list[Told]) -> int:
+    return sum(noted.whole for noted in told)
 
 
 async def test_answered_requests_are_in_the_ledger_once_and_count_after_a_kill(
@@ -60,18 +74,17 @@ async def test_answered_requests_are_in_the_ledger_once_and_count_after_a_kill(
     chance = random.Random(7)  # noqa: S311 - a failure has to come back
     configure(tmp_path, TEXT, speed=100)
     told: list[Told] = []
-    for _ in range(LIVES):
+    for answers in KILLS:
+
+        def enough(told: list[Told], answers: int = answers) -> bool:
+            return whole(told) >= answers
+
         with serving(tmp_path, environ=settings) as program:
-            killing = asyncio.get_running_loop().call_later(
-                chance.uniform(0.3, 1.5), program.process.send_signal, signal.SIGKILL
-            )
-            told += await live(program.url, chance)
-            killing.cancel()
+            told += await live(program.url, chance, enough, program.process.kill)
             assert program.wait() == -signal.SIGKILL
 
-    assert len(told) > LIVES * AT_ONCE
-    assert any(noted.whole for noted in told)
-    assert sum(not noted.whole for noted in told) > LIVES
+    assert whole(told) >= sum(KILLS)
+    assert len(told) - whole(told) > len(KILLS)
     with serving(tmp_path, environ=settings) as program:
         rows = {row["id"]: row for row in await recorded(url)}
         for noted in told:
@@ -98,14 +111,18 @@ async def test_answered_requests_are_in_the_ledger_once_and_count_after_a_kill(
 
 async def test_server_that_is_stopped_bills_what_it_cuts_off(tmp_path: Path) -> None:
     chance = random.Random(8)  # noqa: S311 - a failure has to come back
-    # Longer than it takes until the signal, so that streams are cut in the middle.
     configure(tmp_path, 4 * TEXT, speed=20)
     with serving(tmp_path, environ=environ(shutdown_grace_s="0")) as program:
-        asyncio.get_running_loop().call_later(0.7, program.process.send_signal, signal.SIGTERM)
-        told = await live(program.url, chance)
+        told = await live(
+            program.url,
+            chance,
+            # Streams are cut in the middle.
+            lambda told: any(noted.output_tokens and not noted.whole for noted in told),
+            lambda: program.process.send_signal(signal.SIGTERM),
+        )
         assert program.wait() == 0
     rows = {row["id"]: row for row in await recorded(sqlite_url(tmp_path / "antiphon.db"))}
-    assert any(not noted.whole for noted in told)
+    assert whole(told) < len(told)
     for noted in told:
         row = rows[noted.request_id]
         assert row["output_tokens"] >= noted.output_tokens

@@ -25,7 +25,7 @@ PARTING_S = 5.0
 SAMPLE_S = 0.05
 # How long the attackers are at work before the polite client comes.
 LEAD_S = 1.0
-# How long the polite client is alone first: what the machine allows without attacks.
+# How long the polite client is alone first, to see what the machine allows without attacks.
 CALM_S = 5.0
 LIMITS = f"""
 request_timeout_s = 8
@@ -82,11 +82,13 @@ def _times(polite: Politeness) -> str:
     return f"{p50:8.0f} ms p50, {p99:.0f} ms p99, {longest:.0f} ms the longest"
 
 
-async def lay_siege(folder: Path, seconds: float, forces: Sequence[Sequence[str]]) -> Siege:
+async def lay_siege(
+    folder: Path, seconds: float, forces: Sequence[Sequence[str]], calm_s: float = CALM_S
+) -> Siege:
     """Attack a server for so many seconds, each force with a process of its own.
 
     A force is the number of workers and the names of their attacks. The server is stopped while
-    the attacks go on.
+    the attacks go on. For `calm_s` seconds before it the polite client is alone.
     """
     siege = Siege()
     configure(folder, text="word " * 200_000, more=LIMITS)
@@ -95,7 +97,7 @@ async def lay_siege(folder: Path, seconds: float, forces: Sequence[Sequence[str]
     with serving(folder, environ=environment, program=PROGRAM, log=log) as program:
         watching = asyncio.create_task(_watch(program.process.pid, siege))
         address = urlsplit(program.url).netloc
-        siege.calm = await be_polite(program.url, CALM_S)
+        siege.calm = await be_polite(program.url, calm_s)
         async with _attacking(address, forces, siege):
             await asyncio.sleep(LEAD_S)
             siege.polite = await be_polite(program.url, seconds)
