@@ -120,23 +120,26 @@ class Run:
 
     def _hear(self, worker: Worker) -> None:
         try:
-            name, facts = worker.connection.recv()
+            news, failure = worker.connection.recv()
         except EOFError:
             self._crashed(worker)
             return
+        for name, facts in news:
+            self._tell(name, facts)
+        worker.running = None
+        if failure is None:
+            worker.connection.send(self._next(worker))
+            return
+        self._left.remove(worker)
+        if failure:
+            raise RuntimeError(f"a worker failed:\n{failure}")
+
+    def _tell(self, name: str, facts: Any) -> None:
+        config = self._session.config
         match name:
-            case "ready":
-                worker.running = None
-                worker.connection.send(self._next(worker))
             case "report":
-                report = self._hook.pytest_report_from_serializable(
-                    config=self._session.config, data=facts
-                )
+                report = self._hook.pytest_report_from_serializable(config=config, data=facts)
                 self._hook.pytest_runtest_logreport(report=report)
-            case "ended":
-                self._left.remove(worker)
-                if facts:
-                    raise RuntimeError(f"a worker failed:\n{facts}")
             case "finished":
                 self._hook.pytest_runtest_logfinish(**facts)
             case "warning":
@@ -173,22 +176,30 @@ class Run:
 
 
 class Told:
-    """The plugin of a worker, which tells what pytest would print."""
+    """The plugin of a worker, which keeps what pytest would print, until it is sent.
+
+    One message for each test wakes the process that hears it once.
+    """
 
     def __init__(self, config: pytest.Config, connection: Connection) -> None:
         self._config = config
         self._connection = connection
-        # What pytest remembers for plugins that come later was told by somebody else.
-        self._news = False
+        self._news: list[tuple[str, Any]] = []
         config.pluginmanager.register(self)
-        self._news = True
+        # What pytest remembers for plugins that come later was told by somebody else.
+        self._news.clear()
+
+    def send(self, failure: str | None = None) -> None:
+        """Send what is kept, and ask for a test, or say at the end what has failed."""
+        self._connection.send((self._news, failure))
+        self._news.clear()
 
     def pytest_runtest_logfinish(self, nodeid: str, location: tuple[str, int | None, str]) -> None:
-        self._connection.send(("finished", {"nodeid": nodeid, "location": location}))
+        self._news.append(("finished", {"nodeid": nodeid, "location": location}))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
-        self._connection.send(("report", data))
+        self._news.append(("report", data))
 
     def pytest_warning_recorded(
         self,
@@ -197,8 +208,6 @@ class Told:
         nodeid: str,
         location: tuple[str, int, str] | None,
     ) -> None:
-        if not self._news:
-            return
         message = warnings.WarningMessage(
             # What a warning holds may be bound to this process.
             f"{warning_message.category.__name__}: {warning_message.message}",
@@ -207,22 +216,33 @@ class Told:
             warning_message.lineno,
         )
         told = {"warning_message": message, "when": when, "nodeid": nodeid, "location": location}
-        self._connection.send(("warning", told))
+        self._news.append(("warning", told))
 
 
 def work(session: pytest.Session, connection: Connection) -> NoReturn:
     """Run tests in a new process until there are no more, and end it."""
     try:
-        connection.send(("ended", failure_of(session, connection)))
+        told = become_worker(session.config, connection)
+        told.send(failure_of(session, connection, told))
     finally:
         # Nobody hears of it where the process of the tests has ended.
         os._exit(0)
 
 
-def failure_of(session: pytest.Session, connection: Connection) -> str:
+def become_worker(config: pytest.Config, connection: Connection) -> Told:
+    """Have this process print nothing, and share no file and no random numbers with others."""
+    capture: Any = config.pluginmanager.getplugin("capturemanager")
+    capture.stop_global_capturing()
+    capture.start_global_capturing()
+    config.pluginmanager.unregister(name="terminalreporter")
+    random.seed()
+    return Told(config, connection)
+
+
+def failure_of(session: pytest.Session, connection: Connection, told: Told) -> str:
+    """Run tests, and return what has failed beside them."""
     try:
-        become_worker(session.config, connection)
-        run_tests(session, connection)
+        run_tests(session, connection, told)
         # Looks for what was left open, as pytest does at its end.
         session.config._ensure_unconfigure()
         # What tests leave to the end of their process, as servers that all of them share.
@@ -232,23 +252,13 @@ def failure_of(session: pytest.Session, connection: Connection) -> str:
     return ""
 
 
-def become_worker(config: pytest.Config, connection: Connection) -> None:
-    """Have this process print nothing, and share no file and no random numbers with others."""
-    capture: Any = config.pluginmanager.getplugin("capturemanager")
-    capture.stop_global_capturing()
-    capture.start_global_capturing()
-    config.pluginmanager.unregister(name="terminalreporter")
-    Told(config, connection)
-    random.seed()
-
-
-def run_tests(session: pytest.Session, connection: Connection) -> None:
-    connection.send(("ready", None))
+def run_tests(session: pytest.Session, connection: Connection, told: Told) -> None:
+    told.send()
     while given := connection.recv():
         test, following = given
         session.config.hook.pytest_runtest_protocol(
             item=session.items[test],
             nextitem=None if following is None else session.items[following],
         )
-        connection.send(("ready", None))
+        told.send()
     session._setupstate.teardown_exact(None)
