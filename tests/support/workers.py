@@ -109,7 +109,10 @@ class Run:
 
     def _start(self, worker: Worker) -> None:
         worker.connection, other = Pipe()
-        pid = os.fork()
+        with warnings.catch_warnings():
+            # From 3.12 on Python warns of threads; those of numpy are made for a fork.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
         if not pid:
             for one in self._workers:
                 one.connection.close()
