@@ -10,7 +10,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http.client import HTTPResponse
@@ -68,15 +68,18 @@ class Entrant:
 
 
 @contextmanager
-def governed(upstream: Server) -> Iterator[Entrant]:
-    """Run Antiphon on the first core: a price, every limit of three scopes, ledger, request log."""
+def governed(upstream: Server, program: Sequence[str] = ("antiphon.cli",)) -> Iterator[Entrant]:
+    """Run Antiphon on the first core: a price, every limit of three scopes, ledger, request log.
+
+    `program` is that of `servers.antiphon`.
+    """
     options = f'url = "http://{HOST}:{upstream.port}", model = "{MODEL}", context_tokens = 100000'
     settings = f'[[models]]\nid = "{MODEL}"\nengine = "messages_api"\n{PRICE}'
     with TemporaryDirectory(prefix="antiphon-bench-") as folder:
         config = Path(folder, "antiphon.toml")
         config.write_text(f"{settings}options = {{ {options} }}\n", encoding="utf-8")
         variables = {"ANTIPHON_CONFIG": str(config), "ANTIPHON_ADMIN_KEY": ADMIN_KEY}
-        with antiphon(Path(folder), variables, place=0) as server:
+        with antiphon(Path(folder), variables, place=0, program=program) as server:
             headers = limited(server, MODEL)
             yield Entrant("Antiphon", server, "(all of it is on)", headers)
 

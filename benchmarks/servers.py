@@ -171,9 +171,15 @@ def scripted(settings: str = "", **variables: str) -> Iterator[Server]:
 
 @contextmanager
 def antiphon(
-    folder: Path, settings: Mapping[str, str], place: int | None = None
+    folder: Path,
+    settings: Mapping[str, str],
+    place: int | None = None,
+    program: Sequence[str] = ("antiphon.cli",),
 ) -> Iterator[Server]:
-    """Run `antiphon serve`, with its keys and its log in `folder`."""
+    """Run `antiphon serve`, with its keys and its log in `folder`.
+
+    `program` is a module, with words before `serve`.
+    """
     variables = {
         "ANTIPHON_PORT": "0",
         "ANTIPHON_DATA_DIR": str(folder),
@@ -181,7 +187,7 @@ def antiphon(
         "ANTIPHON_LOG_FORMAT": "json",
         **settings,
     }
-    command = (sys.executable, "-m", "antiphon.cli", "serve")
+    command = (sys.executable, "-m", *program, "serve")
     with started(command, folder / "server.log", variables, place) as server:
         yield server
 

@@ -6,21 +6,23 @@ machine, so it shows what a change saves where a clock shows noise.
 
 What the loop does for each request stands apart from what it does later for many at once: the
 ledger and the request log. What runs by the clock is left out. The server has its default settings.
-`--beside` counts a server of another checkout too.
+`--beside` counts a server of another checkout too. `--governed` counts the server of the race
+(`benchmarks.race`): the engine `messages_api`, a price and every limit of three scopes.
 """
 
 import asyncio
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
 
+from benchmarks.entrants import governed
 from benchmarks.load import load
 from benchmarks.pipeline import KINDS, Kind
 from benchmarks.report import Figure, Goal, command, keep, lay_out, positive, show
@@ -86,12 +88,36 @@ def traced(source: Path) -> Iterator[tuple[Server, Path]]:
             yield server, file
 
 
-async def _ask(server: Server, kind: Kind, requests: int) -> None:
+def measure_governed(size: Size) -> dict[str, list[Counted]]:
+    """Count the steps of answers of ten deltas that the server of the race fetches."""
+    counts = {}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="antiphon-bench-")))
+        file = folder / "counts.json"
+        module = (sys.executable, "-m", "benchmarks.upstream")
+        upstream = stack.enter_context(started(module, folder / "upstream.log"))
+        entrant = stack.enter_context(governed(upstream, ("benchmarks.traced", str(file))))
+        for name, stream in (("JSON", False), ("streams", True)):
+            expected = b"message_stop" if stream else b"few words."
+            body = entrant.body(stream=stream)
+            kind = Kind(f"{name}, governed", body, stream, expected, Goal())
+            asyncio.run(_ask(entrant.server, kind, size.warming, entrant.headers))
+            _turned(entrant.server, file)
+            asyncio.run(_ask(entrant.server, kind, size.requests, entrant.headers))
+            counts[kind.name] = msgspec.json.decode(
+                _turned(entrant.server, file), type=list[Counted]
+            )
+    return counts
+
+
+async def _ask(
+    server: Server, kind: Kind, requests: int, headers: Mapping[str, str] = HEADERS
+) -> None:
     await load(
         HOST,
         server.port,
         MESSAGES,
-        HEADERS,
+        dict(headers),
         kind.body,
         requests=requests,
         stream=kind.stream,
@@ -194,10 +220,13 @@ def main() -> None:
     """Count, print, keep."""
     parser = command(__doc__)
     parser.add_argument("--beside", type=Path, metavar="DIR", help="another checkout")
+    parser.add_argument("--governed", action="store_true", help="the server of the race, too")
     parser.add_argument("--top", type=positive, default=20, metavar="N", help="lines of each list")
     options = parser.parse_args()
     size = QUICK if options.quick else Size()
     counts = measure(size, Path(__file__).parents[1])
+    if options.governed:
+        counts |= measure_governed(size)
     others = {} if options.beside is None else measure(size, options.beside)
     table: list[Figure] = []
     for kind, some in counts.items():

@@ -16,7 +16,10 @@ import msgspec
 K = TypeVar("K")
 
 TURN = signal.SIGUSR1
-OF_REQUESTS = ("/antiphon/server/", "/antiphon/service/answer.py", "/uvicorn/")
+OF_REQUESTS = (
+    *("/antiphon/server/", "/antiphon/service/answer.py", "/uvicorn/"),
+    *("/antiphon/engines/", "/antiphon/transport/"),
+)
 """Where functions are that the loop calls for one request."""
 LATER = ("/service/delivery.py", "/service/ledger.py", "/service/request_log.py", "/log_lines.py")
 """Where functions are that it calls for what many requests have left."""
