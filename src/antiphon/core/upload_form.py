@@ -51,9 +51,7 @@ class UploadForm:
                         self._begins += data[:LOOKED_AT]
                     yield data
                 case PartContent(data):
-                    self._life += data
-                    if len(self._life) > LONGEST_NUMBER:
-                        raise InvalidRequestError(f"{LIFE}: Input should be a valid integer")
+                    self._add_to_life(data)
                 case _:
                     self._field = ""
 
@@ -96,3 +94,8 @@ class UploadForm:
         if head.name == FILE:
             # Known now, so a file that is refused for it need not arrive.
             name_of(head.filename, self.mime_type)
+
+    def _add_to_life(self, data: bytes) -> None:
+        self._life += data
+        if len(self._life) > LONGEST_NUMBER:
+            raise InvalidRequestError(f"{LIFE}: Input should be a valid integer")
