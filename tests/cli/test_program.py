@@ -33,9 +33,10 @@ def test_program_off_the_path_is_named_as_it_was_called() -> None:
 
 
 def test_example_of_the_help_is_named_as_it_was_called() -> None:
-    text = "examples:\n  antiphon usage    for days\n  antiphon usage --csv"
+    text = "examples:\n  antiphon usage    for days\n  ls | antiphon usage | antiphon usage --csv"
     assert as_called(text, ".venv/bin/antiphon", "/usr/bin") == (
-        "examples:\n  .venv/bin/antiphon usage    for days\n  .venv/bin/antiphon usage --csv"
+        "examples:\n  .venv/bin/antiphon usage    for days\n"
+        "  ls | .venv/bin/antiphon usage | .venv/bin/antiphon usage --csv"
     )
 
 

@@ -325,7 +325,7 @@ def test_service_of_the_system_is_refused_what_lies_in_a_home(
 
 def test_program_in_the_cache_of_uv_is_no_service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "prefix", "/home/ada/.cache/uv/archive-v0/f_isnGBM8z")
-    with pytest.raises(CommandError, match="`uv tool install 'antiphon"):
+    with pytest.raises(CommandError, match=r"install it first: `uv tool install .*\[server\]"):
         program("antiphon")
 
 

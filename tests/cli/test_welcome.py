@@ -1,11 +1,14 @@
 """What the welcome of a server says of each model."""
 
+import socket
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
+from antiphon.cli.serve import welcome_of
 from antiphon.cli.toy import toy_note
 from antiphon.cli.welcome import Welcome, model_line
 from antiphon.engines.base import Engine, EngineConfig
@@ -84,6 +87,22 @@ async def test_terminal_is_offered_if_the_line_fits(
     assert "\n\nFor the terminal: `antiphon chat`\n\n" in said(started, folder)
     # It would have to name the folder, whose name is long.
     assert "antiphon chat" not in said(started, None)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "is_told"), [("/home/ada/.cache/uv/archive-v0/x", True), ("/home/ada/.venv", False)]
+)
+async def test_program_of_uvx_says_what_puts_it_on_the_path(
+    platform: Callable[..., Awaitable[Platform]],
+    monkeypatch: pytest.MonkeyPatch,
+    prefix: str,
+    is_told: bool,
+) -> None:
+    started = await platform()
+    monkeypatch.setattr(sys, "prefix", prefix)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        told = await welcome_of(started, (), listener, (), metrics_url=None)
+    assert ("Note: `uvx` leaves no `antiphon` on the PATH" in told) is is_told
 
 
 async def test_model_with_enough_context_is_offered_to_claude_code(

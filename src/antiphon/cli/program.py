@@ -1,8 +1,8 @@
 """The commands in messages, as the reader can call them: in a clone, none of them is on the PATH.
 
 A message is written with `antiphon …` and `pip install 'antiphon[…]'`, an example of `--help` with
-`antiphon …` after two spaces. What prints it calls them as this process was called, so that they
-can be pasted.
+`antiphon …` after two spaces or a pipe. What prints it calls them as this process was called, so
+that they can be pasted.
 """
 
 import re
@@ -18,7 +18,7 @@ PROGRAM = "antiphon"
 # The columns of a terminal.
 WIDTH = 80
 _COMMAND = re.compile(
-    r"(?<=`)antiphon(?= )|(?<=^  )antiphon(?= )|\bpip(?= install 'antiphon\[)", re.MULTILINE
+    r"((?<=`)|(?<=^  )|(?<= \| ))antiphon(?= )|\bpip(?= install 'antiphon\[)", re.MULTILINE
 )
 # A word of a command; a quoted text is one, with its spaces.
 _WORD = re.compile(r"""(?:[^\s'"]|'[^']*'|"[^"]*")+""")

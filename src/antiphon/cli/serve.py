@@ -19,6 +19,7 @@ from antiphon.cli.links import console_base
 from antiphon.cli.output import hint, say
 from antiphon.cli.successor import successor_of
 from antiphon.cli.toy import toy_note
+from antiphon.cli.uvx import path_note
 from antiphon.cli.welcome import Welcome
 from antiphon.logs import set_up_logs
 from antiphon.server.metrics import bound_metrics, serving_metrics
@@ -211,7 +212,8 @@ async def welcome_of(
     setup = None
     if platform.console is not None and refusal is None:
         setup = await platform.console.links.to_set_up(console_base(settings, port))
-    notes = (*notes, *_of_several(platform))
+    uvx = path_note()
+    notes = (*notes, *_of_several(platform), *(() if uvx is None else (uvx,)))
     return Welcome(
         platform, port, first, refusal, _default_folder(), notes, setup, metrics_url
     ).text()

@@ -14,6 +14,7 @@ from antiphon.cli.output import hint, say, say_unchanged
 from antiphon.cli.program import PROGRAM
 from antiphon.cli.systemd import Systemd
 from antiphon.cli.unit import NAME, STATE, Plan, state_of, unit_of
+from antiphon.cli.uvx import command_to_install
 from antiphon.settings import Settings, settings_file
 
 # What a service of the system cannot read: ProtectHome.
@@ -161,10 +162,10 @@ def plan_of(settings: Settings, config: Path | None, *, user: str | None) -> Pla
 
 def program(invoked: str) -> tuple[str, ...]:
     """Return the program as systemd can call it. Raises `CommandError` for one that `uvx` made."""
-    if "archive-v0" in Path(sys.prefix).parts:
+    install = command_to_install()
+    if install is not None:
         raise CommandError(
-            "`uvx` keeps this program in a cache, which uv empties: install it first, "
-            "as with `uv tool install 'antiphon[server]'`"
+            f"`uvx` keeps this program in a cache, which uv empties: install it first: `{install}`"
         )
     here = Path(invoked)
     if here.name == PROGRAM and here.is_file():
