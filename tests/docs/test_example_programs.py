@@ -243,20 +243,21 @@ def test_second_question_reads_the_document_from_the_cache(
 
 def test_tests_of_a_program_pass_and_can_fail(tmp_path: Path) -> None:
     """As they stand, and with a server that answers otherwise."""
-    folder, programs = tmp_path / "ci", tmp_path / "bin"
+    folder, programs = tmp_path / "examples/ci", tmp_path / "bin"
     programs.mkdir()
     antiphon = programs / "antiphon"
     antiphon.write_text(f'#!/bin/sh\nexec {shlex.join(fork_server().command)} "$@"\n')
     antiphon.chmod(0o755)
-    folder.mkdir()
-    for name in ("antiphon.toml", "assistant.py", "test_assistant.py"):
-        file = EXAMPLES / "ci" / name
-        folder.joinpath(file.name).write_bytes(file.read_bytes())
+    folder.mkdir(parents=True)
+    # In a clone they stand below settings of pytest that are not theirs.
+    files = ("antiphon.toml", "assistant.py", "pytest.ini", "test_assistant.py")
+    for name in ("pyproject.toml", *(f"examples/ci/{file}" for file in files)):
+        tmp_path.joinpath(name).write_bytes(ROOT.joinpath(name).read_bytes())
 
     def outcome() -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", folder],
-            cwd=folder,
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "examples/ci"],
+            cwd=tmp_path,
             env={**environment(tmp_path), "PATH": f"{programs}:{os.environ['PATH']}"},
             capture_output=True,
             text=True,
