@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -118,6 +119,25 @@ async def test_new_server_is_seeded_from_the_ledger(start: Start, ledger: Ledger
     await counters.mended()
     assert await counters.admit(ask("1", 50)) == Exceeded(0)
     assert isinstance(await counters.admit(ask("1", 40)), Granted)
+
+
+async def test_new_server_is_no_warning_but_one_that_has_forgotten_is(
+    start: Start, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "antiphon.store.counters.fallback")
+    counters = await ready(start())
+    async with Valkey.from_url(server.url) as client:
+        await client.flushall()
+    with pytest.raises(CountersAwayError):
+        await counters.admit(ask("1", 1))
+    await counters.mended()
+    told = [(record.getMessage().split()[0], record.levelname) for record in caplog.records]
+    assert told == [
+        ("counters_away", "INFO"),
+        ("counters_back", "INFO"),
+        ("counters_away", "WARNING"),
+        ("counters_back", "INFO"),
+    ]
 
 
 async def test_nothing_is_granted_while_the_ledger_cannot_be_read(

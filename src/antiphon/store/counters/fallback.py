@@ -98,7 +98,8 @@ class FallbackCounters:
         """Check whether the counters answer and are seeded; if not, asks are refused at once."""
         try:
             if not await self._remote.seeded():
-                self._lose("they have not learned the spent amounts yet")
+                # So it is at each start of a Valkey server that keeps nothing: nobody has to act.
+                self._lose("they have not learned the spent amounts yet", expected=True)
         except CountersAwayError as error:
             self._lose(str(error))
 
@@ -234,9 +235,10 @@ class FallbackCounters:
             self._lose(str(error))
             raise
 
-    def _lose(self, reason: str) -> None:
+    def _lose(self, reason: str, *, expected: bool = False) -> None:
         if self._away is None:
-            self._log.warning("counters_away", reason=reason)
+            tell = self._log.info if expected else self._log.warning
+            tell("counters_away", reason=reason)
             self._away = reason
         self._mend()
 
