@@ -14,15 +14,15 @@ NOT_PURE := $(addprefix --ignore=,$(PURE))
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## list the commands
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
 
-serve: .venv/server ## fetch the default model once, and serve the API on http://127.0.0.1:8000
+serve: .venv/server ## serve the API on http://127.0.0.1:8000, with the default model
 	@scripts/console & $(BIN)/antiphon serve
 
 console: .venv/server ## build the Console, which `make serve` does beside the server
 	@scripts/console || { cat .cache/console.log >&2; exit 1; }
 
-package: .venv/server ## build the wheel and the source distribution into dist/, with the Console
+package: .venv/server ## the wheel and the source distribution, with the Console
 	@scripts/package
 
 test: .venv/dev ## every test, with the real model and real servers
@@ -35,7 +35,7 @@ else
 	@$(SHARED) 6 $(NOT_PURE)
 endif
 
-coverage: .venv/dev ## the pure layers alone; fails below full line and branch coverage
+coverage: .venv/dev ## the pure layers alone; fails below full coverage of lines and branches
 	@$(BIN)/coverage erase
 	@COVERAGE_PROCESS_START=pyproject.toml $(SHARED) 2 -q $(PURE)
 	@$(BIN)/coverage combine -q
@@ -45,22 +45,22 @@ coverage: .venv/dev ## the pure layers alone; fails below full line and branch c
 coverage-table: .venv/dev ## rewrite docs/reference/coverage.md from the marks of the tests
 	@cd tests && ../$(BIN)/python -m support.surface $(ARGS)
 
-template-table: .venv/dev ## rewrite docs/reference/templates.md: what is learned of llama.cpp's templates
+template-table: .venv/dev ## rewrite docs/reference/templates.md from llama.cpp's templates
 	@cd tests && ../$(BIN)/python -m support.template_table
 
-metric-table: .venv/dev ## rewrite docs/reference/metrics.md: what a server tells Prometheus
+metric-table: .venv/dev ## rewrite docs/reference/metrics.md from the server's metrics
 	@cd tests && ../$(BIN)/python -m support.metric_table
 
-typescript-types: .venv/dev ## rewrite the types of sdk/typescript, and its prices, from the server's
+typescript-types: .venv/dev ## rewrite types and prices of sdk/typescript from the server's
 	@cd tests && ../$(BIN)/python -m support.typescript_types && ../$(BIN)/python -m support.typescript_prices
 
 docs: .venv/dev ## the documentation as a site, in build/docs/site
 	@$(BIN)/python scripts/docs_site.py build/docs
 
-soak: .venv/dev ## tests that take minutes, or fetch what is newest; many random examples of the others
+soak: .venv/dev ## tests that take minutes, fetch what is newest, or try at random
 	@$(BIN)/pytest -m "soak or hypothesis" --hypothesis-profile=soak -o faulthandler_timeout=0 $(ARGS)
 
-simulate: .venv/dev ## the platform under faults, in simulated time; one seed with SEED= and SCENARIO=
+simulate: .venv/dev ## the platform under faults, in simulated time; SEED= SCENARIO=
 	@cd tests && ../$(BIN)/python -m simulation \
 		$(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) \
 		$(if $(SCENARIO),--scenario $(SCENARIO))
@@ -78,10 +78,10 @@ format: .venv/dev ## rewrite the code in the one format
 bench: .venv/dev ## what is measured, side by side; prints medians and ratios
 	@$(BIN)/python -m benchmarks.run
 
-screenshots: .venv/dev ## every page of the Console as a picture, into build/screenshots; needs Chromium
+screenshots: .venv/dev ## every page of the Console, in build/screenshots; needs Chromium
 	@cd tests && ../$(BIN)/python -m console.screenshots ../build/screenshots
 
-picture: .venv/dev ## the picture of the Console in the README, light and dark; needs Chromium
+picture: .venv/dev ## the picture of the Console in the README; needs Chromium
 	@cd tests && ../$(BIN)/python -m console.picture ../docs/images
 
 lock: ## renew the lock files (needs uv)
