@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from antiphon.cli.output import hint, say_json
-from antiphon.cli.program import WIDTH, as_called, folded_command, shown_on
+from antiphon.cli.program import WIDTH, as_called, folded, folded_command, shown_on
 
 TEXT = "`antiphon keys create` makes one, after pip install 'antiphon[server]'"
 
@@ -105,6 +105,16 @@ def test_long_command_is_folded_between_its_words() -> None:
         "       --admin`",
     ]
     assert folded_command("antiphon usage", "  ") == "  antiphon usage"
+
+
+def test_command_in_a_message_stays_on_its_line() -> None:
+    command = "`uv tool install './dist/antiphon-0.1.0-py3-none-any.whl[server]'`"
+    text = f"The program is not on the PATH, where commands need it: {command} does."
+    assert folded(text) == (
+        f"The program is not on the PATH, where commands need it:\n{command} does."
+    )
+    longer = f"`antiphon {'word ' * 20}`"
+    assert max(map(len, folded(f"It is {longer}.").splitlines())) <= WIDTH
 
 
 class Terminal(io.StringIO):

@@ -23,6 +23,11 @@ _COMMAND = re.compile(
 # A word of a command; a quoted text is one, with its spaces.
 _WORD = re.compile(r"""(?:[^\s'"]|'[^']*'|"[^"]*")+""")
 _GOES_ON = " \\"
+# A command in a message, with a sign before and behind it that stays on its line. What is longer
+# is folded between its words, as it would be by a terminal.
+_QUOTED = re.compile(rf"`[^`\n]{{1,{WIDTH - 4}}}`")
+# Stands for a space of a command while a line is folded. No message has it.
+_KEPT = "\ue000"
 
 
 def as_called(text: str, invoked: str | None = None, search_path: str | None = None) -> str:
@@ -58,12 +63,17 @@ def shown_on(stream: TextIO, text: str) -> str:
 
 
 def folded(line: str) -> str:
-    """Return a line of prose in lines of at most `WIDTH` columns; a row of a table as it is."""
+    """Return a line of prose in lines of at most `WIDTH` columns; a row of a table as it is.
+
+    A command in it stays whole if it fits on a line, so that it can be pasted.
+    """
     if len(line) <= WIDTH or line.startswith(" "):
         return line
     from textwrap import fill  # noqa: PLC0415 - only for long messages
 
-    return fill(line, WIDTH, break_long_words=False, break_on_hyphens=False)
+    whole = _QUOTED.sub(lambda quoted: quoted[0].replace(" ", _KEPT), line)
+    lines = fill(whole, WIDTH, break_long_words=False, break_on_hyphens=False)
+    return lines.replace(_KEPT, " ")
 
 
 def folded_example(line: str) -> str:
