@@ -57,6 +57,7 @@ class Overseer:
         self._generations: dict[Run, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._rolling = asyncio.Lock()
+        self._reload_waits = False
         self._fixed: dict[str, str] = {}
         self._log = EventLog(__name__)
 
@@ -68,10 +69,12 @@ class Overseer:
         """
         self._fixed = dict(fixed or {})
         first, *others = self._seats
-        if self._host is not None:
-            await self._fill(self._host)
-        welcome = await self._fill(first)
-        await asyncio.gather(*(self._fill(seat) for seat in others))
+        # A signal that comes meanwhile reloads what has started, and starts nothing beside it.
+        async with self._rolling:
+            if self._host is not None:
+                await self._fill(self._host)
+            welcome = await self._fill(first)
+            await asyncio.gather(*(self._fill(seat) for seat in others))
         return welcome
 
     def runs(self) -> tuple[Run, ...]:
@@ -86,16 +89,26 @@ class Overseer:
         """Replace one process after the other: a new one is ready before the old one hands over.
 
         The engine host is the first, if what it depends on has changed. Of a new one that does not
-        start the old one stays, and so do all behind it.
+        start the old one stays, and so do all behind it. Where the old one had to end before, it is
+        tried again.
         """
+        if self._reload_waits:
+            return  # The one that waits finds what has changed until it begins.
+        self._reload_waits = True
         async with self._rolling:
+            self._reload_waits = False
             try:
                 await self._replace_all()
             except (ProcessStartError, OSError) as error:
                 self._log.error("restart given up", reason=str(error))
+                hosts = () if self._host is None else (self._host,)
+                empty = [seat for seat in (*hosts, *self._seats) if seat.run is None]
+                self._spawn(self._fill_again(*empty))
             self._end_idle_hosts()
 
     async def _replace_all(self) -> None:
+        if self._stopping:
+            return
         running = None if self._host is None else self._host.found
         change = change_of(await self._look(), running, self._fixed)
         if change.refused:
@@ -103,7 +116,7 @@ class Overseer:
             return
         if change.kept:
             self._log.warning("only a restart of the whole server changes", settings=change.kept)
-        if self._host is not None and change.host:
+        if self._host is not None and change.host and not self._stopping:
             await self._change_host(self._host, change)
         for seat in self._seats:
             if self._stopping:
@@ -133,13 +146,8 @@ class Overseer:
         draining, old.run = old.run, None
         if draining is not None:
             await self._drained(draining)
-        if self._stopping:
-            return
-        try:
+        if not self._stopping:
             await self._fill(old)
-        except (ProcessStartError, OSError):
-            self._spawn(self._fill_again(old, *self._seats))
-            raise
 
     async def _vacate(self) -> None:
         """Have all processes answer what they have, for the grace time, and end."""
@@ -202,9 +210,12 @@ class Overseer:
             self._old_hosts.remove(host)
             old, host.run = host.run, None
             if old is not None:
-                self._log.info("engine host is not needed any more", pid=old.pid)
-                old.send(signal.SIGTERM)
-                self._spawn(self._ended(old))
+                self._end_host(old)
+
+    def _end_host(self, run: Run) -> None:
+        self._log.info("engine host is not needed any more", pid=run.pid)
+        run.send(signal.SIGTERM)
+        self._spawn(self._ended(run))
 
     async def stop(self, *, now: bool = False) -> None:
         """End all processes, the engine host last; return when they have ended.
@@ -248,20 +259,23 @@ class Overseer:
         host = seat if isinstance(seat, HostSeat) else self._host
         generation = 0 if host is None else host.generation
         run = await self._begin(seat.number, generation)
-        self._generations[run] = generation
+        if not isinstance(seat, HostSeat):
+            self._generations[run] = generation
         # One that does not get ready is ended with all others.
         self._leaving.add(run)
         try:
             welcome = await run.until_ready()
         except BaseException:
             run.send(signal.SIGKILL)
-            del self._generations[run]
+            self._generations.pop(run, None)
             raise
         finally:
             self._leaving.discard(run)
         if seat.run is before:
             seat.run = run
             self._spawn(self._keep(seat, run))
+        elif isinstance(seat, HostSeat):
+            self._end_host(run)
         else:
             self._let_go(run)
         return welcome

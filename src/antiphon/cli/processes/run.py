@@ -104,8 +104,10 @@ class ChildRun:
 
     async def _read(self) -> None:
         stdout = self._process.stdout
-        while stdout is not None and (line := await stdout.readline()):
-            self._note(msgspec.json.decode(line, type=Report))
+        while stdout is not None and (line := await _line_of(stdout)):
+            # A later release may report what this one does not know.
+            with contextlib.suppress(msgspec.DecodeError):
+                self._note(msgspec.json.decode(line, type=Report))
         if not self._ready.done():
             self._fail("a process of the server ended before it was ready; its log says why")
 
@@ -127,6 +129,14 @@ class ChildRun:
         self._ready.set_exception(ProcessStartError(reason))
         # It may be that nobody waits for it.
         self._ready.exception()
+
+
+async def _line_of(stdout: asyncio.StreamReader) -> bytes:
+    """Return the next line, or as much of a longer one as a report may have; b"" at the end."""
+    try:
+        return await stdout.readline()
+    except ValueError:
+        return b"\n"  # What was read of it is thrown away.
 
 
 async def look_with(
