@@ -8,7 +8,7 @@ import { Journal } from "./map/journal.ts";
 import type { MapResult } from "./map/result.ts";
 import { type Asked, Rows } from "./map/rows.ts";
 import { type MapProgress, Run, type Settings } from "./map/run.ts";
-import { type MapStore, MemoryStore } from "./map/store.ts";
+import { MapFileInUseError, type MapStore, MemoryStore } from "./map/store.ts";
 
 export { MapResult, RowCanceledError, RowError, RowExpiredError } from "./map/result.ts";
 export { type Asked, RowChangedError, type RowParams } from "./map/rows.ts";
@@ -62,8 +62,13 @@ export async function* map<Row>(
   const settings = settingsOf(client, options, ending.controller.signal);
   const store = options.store ?? new MemoryStore();
   const journal = new Journal(store);
+  let isOurs = true;
   try {
-    await journal.open(client.baseURL, crypto.randomUUID().replaceAll("-", "").slice(0, 12));
+    const newId = crypto.randomUUID().replaceAll("-", "").slice(0, 12);
+    await journal.open(client.baseURL, newId).catch((error: unknown) => {
+      isOurs = !(error instanceof MapFileInUseError);
+      throw error;
+    });
     const read = new Rows(rows, ask, journal.id);
     const run = new Run(client, journal, read, settings);
     try {
@@ -76,7 +81,7 @@ export async function* map<Row>(
     }
   } finally {
     ending.settle();
-    await store.close();
+    if (isOurs) await store.close();
   }
 }
 

@@ -92,17 +92,18 @@ export function costOfUsage(usage: Usage, price: Price): Cost {
   const written = usage.cache_creation;
   const written5m = written?.ephemeral_5m_input_tokens ?? usage.cache_creation_input_tokens ?? 0;
   const written1h = written?.ephemeral_1h_input_tokens ?? 0;
-  const prompt = usage.input_tokens + written5m + written1h + read;
+  const { input, output } = { input: usage.input_tokens ?? 0, output: usage.output_tokens ?? 0 };
+  const prompt = input + written5m + written1h + read;
   const card = price.long && prompt > (price.longAbove ?? 0) ? price.long : price;
   const [share, of] = shareOf(usage);
   // A product may be larger than a number is exact.
   const charge = (tokens: number, rate: number): number =>
     Number((BigInt(tokens) * BigInt(rate) * share + of - 1n) / of);
   const parts = {
-    input: charge(usage.input_tokens, card.input),
+    input: charge(input, card.input),
     cacheWrite: charge(written5m, card.cacheWrite5m) + charge(written1h, card.cacheWrite1h),
     cacheRead: charge(read, card.cacheRead),
-    output: charge(usage.output_tokens, card.output),
+    output: charge(output, card.output),
     // Half a price holds for tokens alone.
     webSearch: (usage.server_tool_use?.web_search_requests ?? 0) * SEARCH,
   };

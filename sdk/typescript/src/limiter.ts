@@ -25,6 +25,8 @@ const FORGETTING = 0.1;
 /** How long everybody waits after a refusal that does not say for how long. */
 const REFUSED_MS = 1000;
 const LARGEST_LIMIT = 1e12;
+/** No model has such a context: who says so would stop all others for hours. */
+const LARGEST_USAGE = 1e8;
 const NOTHING_USED: Readonly<Partial<Amounts>> = { "input-tokens": 0, "output-tokens": 0 };
 
 /** What of the limits is known, and how to keep them. Numbers are those of a minute. */
@@ -153,7 +155,9 @@ export class Limiter implements Pacer {
       this.#groups.set(name, group);
     }
     const size = typeof request.body === "string" ? request.body.length : 0;
-    const output = Math.min(group.output ?? FIRST_OUTPUT, max_tokens || Number.POSITIVE_INFINITY);
+    // What a program gives in place of a number is the server's to refuse.
+    const most = Number(max_tokens) || Number.POSITIVE_INFINITY;
+    const output = Math.min(group.output ?? FIRST_OUTPUT, most);
     const waiter = group.queue.enter(
       {
         requests: 1,
@@ -200,13 +204,17 @@ interface Sent {
 function learn({ group, size }: Sent, usage: Usage): Partial<Amounts> {
   const input = (usage.input_tokens ?? 0) + (usage.cache_creation_input_tokens ?? 0);
   const output = usage.output_tokens ?? 0;
-  if (!(input >= 0 && output >= 0)) return {};
+  if (!(isAmount(input) && isAmount(output))) return {};
   const share = input / Math.max(1, size);
   if (group.isGuess || share > group.tokensPerCharacter) group.tokensPerCharacter = share;
   else group.tokensPerCharacter -= FORGETTING * (group.tokensPerCharacter - share);
   group.isGuess = false;
   group.output = (group.output ?? output) + FORGETTING * (output - (group.output ?? output));
   return { "input-tokens": input, "output-tokens": output };
+}
+
+function isAmount(tokens: unknown): boolean {
+  return typeof tokens === "number" && tokens >= 0 && tokens <= LARGEST_USAGE;
 }
 
 /**

@@ -1,11 +1,11 @@
 /// <reference types="node" />
 // `antiphon/node`: what needs files, for Node.js, Deno and Bun.
 
-import { randomUUID } from "node:crypto";
 import * as fs from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { MapFileError, MapFileInUseError, type MapStore } from "./map/store.ts";
+import { inUse, lock } from "./map/lock.ts";
+import { MapFileError, type MapStore } from "./map/store.ts";
 
 /** How many bytes may wait to be written together. */
 const HELD_BYTES = 1 << 20;
@@ -13,6 +13,8 @@ const READ_BYTES = 1 << 16;
 const LINE_BREAK = 10;
 /** Requests and answers stand in the file: they are nobody else's. */
 const OWNERS = 0o600;
+/** How each file of a map begins. */
+const HEADER = Buffer.from('{"type":"map",');
 
 const fsync = promisify(fs.fsync);
 
@@ -37,13 +39,22 @@ export class FileStore implements MapStore {
 
   async *open(): AsyncGenerator<[place: number, line: string]> {
     if (this.#file !== undefined) throw inUse(this.#path);
-    this.#unlock = lock(`${this.#path}.lock`, this.#path);
-    this.#file = fs.openSync(this.#path, fs.constants.O_RDWR | fs.constants.O_CREAT, OWNERS);
+    const unlock = lock(`${target(this.#path)}.lock`, this.#path);
+    try {
+      this.#file = fs.openSync(this.#path, fs.constants.O_RDWR | fs.constants.O_CREAT, OWNERS);
+    } catch (error) {
+      unlock();
+      throw error;
+    }
+    this.#unlock = unlock;
     this.#size = 0;
     for (const line of wholeLines(this.#opened)) {
       const place = this.#size;
       this.#size += line.length + 1;
       yield [place, new TextDecoder().decode(line)];
+    }
+    if (!this.#size && !isBegun(readAt(this.#opened, 0, HEADER.length))) {
+      throw new MapFileError(`${this.#path} is no file of a map`);
     }
     fs.ftruncateSync(this.#opened, this.#size);
   }
@@ -126,60 +137,17 @@ function readAt(file: number, at: number, size: number): Uint8Array {
   return buffer.subarray(0, fs.readSync(file, buffer, 0, size, at));
 }
 
-/** Lock a file by another one; return what unlocks it. Throws `MapFileInUseError`. */
-function lock(path: string, of: string): () => void {
-  const began = Math.round(Date.now() - process.uptime() * 1000);
-  const own = JSON.stringify({ process: process.pid, began, run: randomUUID() });
-  for (let tries = 0; tries < 3; tries++) {
-    try {
-      fs.writeFileSync(path, own, { flag: "wx", mode: OWNERS });
-      return () => fs.rmSync(path, { force: true });
-    } catch (error) {
-      if ((error as { code?: string }).code !== "EEXIST") throw error;
-    }
-    const found = textOf(path);
-    if (isHeld(found, began)) throw inUse(of, path);
-    // Moved away before it is removed: another program may have taken it over meanwhile.
-    const aside = `${path}.${randomUUID()}`;
-    try {
-      fs.renameSync(path, aside);
-    } catch {
-      continue; // Somebody else was first.
-    }
-    if (textOf(aside) !== found) fs.renameSync(aside, path);
-    else fs.rmSync(aside, { force: true });
-  }
-  throw inUse(of, path);
+/** Return whether a torn line may be what is left of the first of a map. */
+function isBegun(line: Uint8Array): boolean {
+  const length = Math.min(line.length, HEADER.length);
+  return HEADER.subarray(0, length).equals(line.subarray(0, length));
 }
 
-function textOf(path: string): string {
+/** Return the file that a path leads to, so that two paths to it have one lock. */
+function target(path: string): string {
   try {
-    return fs.readFileSync(path, "utf-8");
+    return fs.realpathSync(path);
   } catch {
-    return "";
+    return path; // It is made, or its folder is missing, which is told when it is opened.
   }
-}
-
-/** Return whether the program still runs that has written a lock. */
-function isHeld(lock: string, began: number): boolean {
-  let said: { process?: number; began?: number };
-  try {
-    said = JSON.parse(lock);
-  } catch {
-    return false; // It was killed while it wrote.
-  }
-  const id = Number(said.process);
-  // A number is given again, as in containers: a program of ours began at another time.
-  if (id === process.pid) return Math.abs(Number(said.began) - began) < 1000;
-  try {
-    process.kill(id, 0);
-    return true;
-  } catch (error) {
-    return (error as { code?: string }).code === "EPERM";
-  }
-}
-
-function inUse(path: string, lock?: string): MapFileInUseError {
-  const hint = lock ? `. If none does, remove ${lock}` : "";
-  return new MapFileInUseError(`${path}: another map works with this file${hint}`);
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import * as sdk from "../src/index.ts";
 import { Limiter, type LimiterOptions, LimiterTimeoutError, readLimits } from "../src/limiter.ts";
+import { Queue, type Waiter } from "../src/limits/queue.ts";
 import {
   ASK,
   caught,
@@ -258,6 +259,46 @@ describe("a limiter", () => {
     };
     expect(await waited(10)).toBe(0);
     expect(await waited(590)).toBeGreaterThan(40_000);
+  });
+
+  test("is not undone by a call whose `max_tokens` is none, or by a usage that no model has", async () => {
+    const limiter = new Limiter({ requestsPerMinute: 60_000, outputTokensPerMinute: 600 });
+    const usages = [
+      '{"input_tokens":1e999,"output_tokens":1}',
+      '{"output_tokens":1e300}',
+      '{"output_tokens":"x"}',
+    ];
+    const told = usages.map(
+      (usage) => new Response(`{"type":"message","content":[],"usage":${usage}}`),
+    );
+    const answers = [
+      failure(400, "invalid_request_error"),
+      ...told,
+      ...Array(3).fill(() => json(MESSAGE)),
+    ];
+    const { client, clock } = served(answers, { limiter, maxRetries: 0 });
+    await caught(client.messages.create({ ...ASK, max_tokens: {} as never }));
+    const ask = { ...ASK, max_tokens: 500 };
+    for (const _ of usages) await clock.until(client.messages.create(ask));
+    const before = clock.time;
+    await clock.until(client.messages.create(ask));
+    const one = clock.time - before;
+    // Neither without a wait, nor for hours: each of them counts as what it might have used.
+    expect([one > 40_000, one < 70_000]).toEqual([true, true]);
+  });
+
+  test("forgets twenty thousand calls that are aborted at once", () => {
+    const costs = { requests: 1, "input-tokens": 10, "output-tokens": 0 };
+    const queue = new Queue({ requests: 60, "input-tokens": 1e9 }, 1, 0);
+    const waiting = Array.from({ length: 20_000 }, () => queue.enter(costs, 0));
+    const behind = queue.enter(costs, 0);
+    const [first, ...others] = waiting;
+    expect(queue.ask(first as Waiter, 0)).toBe(0);
+    const began = performance.now();
+    for (const one of others.reverse()) queue.leave(one);
+    expect(queue.wait(behind, 0)).toBe(0);
+    // Each of them for itself would take ten seconds and more.
+    expect(performance.now() - began).toBeLessThan(1500);
   });
 
   test("lets models stand alone, unless they share a limit", async () => {

@@ -45,6 +45,13 @@ describe("the cost of an answer", () => {
     }
   });
 
+  test("of what a server does not count is nothing", () => {
+    const usage = { input_tokens: null, output_tokens: undefined, cache_creation: {} };
+    expect(costOf(used("claude-sonnet-4-5", usage)).total).toBe(0);
+    const some = { input_tokens: null, output_tokens: 2, cache_read_input_tokens: null };
+    expect(costOf(used("claude-sonnet-4-5", some)).total).toBe(30_000);
+  });
+
   test("can be added", () => {
     const one = costOf(used("claude-sonnet-4-5", { input_tokens: 1 }));
     expect(addCosts([one, one])).toEqual({ ...one, input: 6000, total: 6000, usd: 0.000006 });

@@ -26,6 +26,8 @@ export class Queue {
   readonly #lines: Record<Kind, Line>;
   /** In the order of their places. */
   readonly #waiting: Set<Waiter> = new Set();
+  /** Those that have left, whose places are not closed yet. */
+  readonly #left: Set<Waiter> = new Set();
   #running = 0;
   #hasAnswer: boolean;
   #heldUntil: number;
@@ -39,6 +41,7 @@ export class Queue {
 
   /** Let a call take its places behind all others. It is sent, or it leaves. */
   enter(costs: Amounts, now: number): Waiter {
+    this.#closeGaps();
     const places = byKind((kind) => this.#lines[kind].take(costs[kind]));
     const waiter = { costs, places, since: now, sentAt: now };
     this.#waiting.add(waiter);
@@ -47,6 +50,7 @@ export class Queue {
 
   /** Return how long until a call may be sent, as far as is known now. */
   wait({ places, costs }: Waiter, now: number): number {
+    this.#closeGaps();
     const waits = KINDS.map((kind) => this.#lines[kind].wait(places[kind], costs[kind], now));
     return Math.max(...waits, this.#heldUntil - now, 0);
   }
@@ -69,13 +73,24 @@ export class Queue {
 
   /** Give the places of a waiting call to those behind it. Those before it have nothing of that. */
   leave(left: Waiter): void {
-    this.#waiting.delete(left);
-    for (const kind of KINDS) this.#lines[kind].closeGap(left.places[kind], left.costs[kind]);
-    for (const { places } of this.#waiting) {
+    if (this.#waiting.has(left)) this.#left.add(left);
+  }
+
+  /** Close the gaps of all that have left together, as thousands may be aborted at once. */
+  #closeGaps(): void {
+    if (!this.#left.size) return;
+    const closed = byKind(() => 0);
+    for (const waiter of this.#waiting) {
+      const { places, costs } = waiter;
+      for (const kind of KINDS) places[kind] -= closed[kind];
+      if (!this.#left.has(waiter)) continue;
+      this.#waiting.delete(waiter);
       for (const kind of KINDS) {
-        if (places[kind] > left.places[kind]) places[kind] -= left.costs[kind];
+        this.#lines[kind].closeGap(places[kind], costs[kind]);
+        closed[kind] += costs[kind];
       }
     }
+    this.#left.clear();
   }
 
   /** Note that a call that was sent gets no answer. What it may have used stays taken. */
@@ -86,6 +101,7 @@ export class Queue {
   /** Note a refusal for a limit: it was not charged, and nobody else is sent for a while. */
   refused(waiter: Waiter, told: Partial<Record<Kind, Told>>, pauseMs: number, now: number): void {
     this.#end();
+    this.#closeGaps();
     this.#heldUntil = Math.max(this.#heldUntil, now + Math.min(pauseMs, LONGEST_HOLD_MS));
     this.#learn(waiter, told, now);
     for (const kind of KINDS) {
@@ -103,6 +119,7 @@ export class Queue {
     now: number,
   ): void {
     this.#end();
+    this.#closeGaps();
     this.correct(waiter, used, now);
     this.#learn(waiter, told, now);
   }

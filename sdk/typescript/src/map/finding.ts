@@ -7,7 +7,7 @@
 import type { Antiphon } from "../client.ts";
 import { sleep } from "../clock.ts";
 import { APIResponseValidationError, NotFoundError } from "../errors.ts";
-import { Poll, type Waiting } from "./trying.ts";
+import { checked, Poll, type Waiting } from "./trying.ts";
 
 const CLOCKS_APART_MS = 300_000;
 
@@ -25,6 +25,7 @@ export async function findBatch(
 ): Promise<string | undefined> {
   const { signal } = how;
   for await (const batch of client.messages.batches.list({ limit: 100 }, { signal })) {
+    checked(batch);
     if (Date.parse(batch.created_at) < since - CLOCKS_APART_MS) return undefined;
     const counts = Object.values(batch.request_counts) as number[];
     const total = counts.reduce((sum, count) => sum + count, 0);
@@ -45,8 +46,8 @@ async function firstId(
   signal: AbortSignal | undefined,
 ): Promise<string | undefined> {
   try {
-    for await (const { custom_id } of client.messages.batches.results(id, { signal })) {
-      return custom_id;
+    for await (const line of client.messages.batches.results(id, { signal })) {
+      return line?.custom_id;
     }
   } catch (error) {
     // Its results are gone: it is none that a map has begun lately.

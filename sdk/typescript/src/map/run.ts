@@ -12,13 +12,14 @@
 
 import type { Antiphon, CallOptions } from "../client.ts";
 import { sleep } from "../clock.ts";
+import { isRecord } from "../error_body.ts";
 import { APIConnectionError } from "../errors.ts";
 import type { BatchRequest } from "../wire.ts";
 import { findBatch } from "./finding.ts";
 import type { Journal, Part } from "./journal.ts";
 import { MapResult } from "./result.ts";
 import { RowChangedError, type Rows, sizeOf } from "./rows.ts";
-import { isFull, Poll, Trying, type Waiting } from "./trying.ts";
+import { checked, isFull, Poll, Trying, type Waiting } from "./trying.ts";
 
 /** For so long a key is surely known; Antiphon forgets it after a day. */
 const KEYS_LIVE_MS = 23 * 3_600_000;
@@ -206,6 +207,8 @@ export class Run {
 
   /** Create the batch of a part, once. */
   async #send(part: Part): Promise<void> {
+    // An abort that comes before has nothing to cancel.
+    if (this.#how.signal?.aborted) throw this.#how.signal.reason;
     this.#sending = part;
     const trying = new Trying(this.#client, this.#how, !this.#isAnswered);
     for (;;) {
@@ -229,7 +232,8 @@ export class Run {
     const requests: BatchRequest[] = [];
     for (const row of part.rows) requests.push(await this.#journal.request(row));
     const idempotencyKey = `map-${this.#journal.id}-${part.number}`;
-    return this.#client.messages.batches.create({ requests }, { ...options, idempotencyKey });
+    const { batches } = this.#client.messages;
+    return checked(await batches.create({ requests }, { ...options, idempotencyKey }));
   }
 
   #keyLives(part: Part): boolean {
@@ -266,9 +270,10 @@ export class Run {
     for (;;) {
       try {
         const results = this.#client.messages.batches.results(id, this.#call);
-        for await (const { custom_id, result } of results) {
-          const row = rows.get(custom_id);
-          if (row !== undefined) journal.addResult(row, part, result);
+        for await (const line of results) {
+          if (!isResult(line)) continue; // Its row is one of those that lack.
+          const row = rows.get(line.custom_id);
+          if (row !== undefined) journal.addResult(row, part, line.result);
         }
         const missing = part.rows.filter((row) => !journal.hasResult(row, part)).length;
         if (!missing) break;
@@ -348,4 +353,13 @@ export class Run {
     this.#told = told;
     this.#how.onProgress(progress);
   }
+}
+
+/** Return whether a line of results has what a row may have. */
+function isResult(line: unknown): boolean {
+  if (!isRecord(line) || !isRecord(line.result)) return false;
+  const { type, message, error } = line.result;
+  if (type === "succeeded") return isRecord(message);
+  if (type === "errored") return isRecord(error);
+  return typeof type === "string";
 }

@@ -2,7 +2,13 @@
 
 import type { Antiphon } from "../client.ts";
 import { sleep } from "../clock.ts";
-import { APIConnectionError, APIStatusError, NotFoundError } from "../errors.ts";
+import { isRecord } from "../error_body.ts";
+import {
+  APIConnectionError,
+  APIResponseValidationError,
+  APIStatusError,
+  NotFoundError,
+} from "../errors.ts";
 import { mayPass } from "../retries.ts";
 import type { MessageBatch } from "../wire.ts";
 
@@ -90,7 +96,7 @@ export class Poll {
     const { signal, firstPause, longestPause } = this.#how;
     let found: MessageBatch | undefined;
     try {
-      found = await messages.batches.retrieve(this.id, { signal, maxRetries: 0 });
+      found = checked(await messages.batches.retrieve(this.id, { signal, maxRetries: 0 }));
       this.#awaySince = undefined;
       if (this.batch && countsOf(found) !== countsOf(this.batch)) {
         // Something happens: look a little more often.
@@ -113,6 +119,17 @@ export class Poll {
     const { patience } = this.#how;
     return now - this.#awaySince >= (this.batch ? patience : Math.min(patience, NEW_MS));
   }
+}
+
+/** Return an answer that is a batch. Throws `APIResponseValidationError` for any other. */
+export function checked(answer: MessageBatch): MessageBatch {
+  const said: unknown = answer;
+  if (isRecord(said) && isId(said.id) && isRecord(said.request_counts)) return answer;
+  throw new APIResponseValidationError("the answer is no batch", 200, null);
+}
+
+function isId(id: unknown): boolean {
+  return typeof id === "string" && id !== "";
 }
 
 function countsOf({ request_counts }: MessageBatch): string {

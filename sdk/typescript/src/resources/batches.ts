@@ -109,8 +109,10 @@ export class Batches {
     for (let failures = 0; ; ) {
       try {
         for await (const line of this.#lines(id, options)) {
-          if (seen.has(line.custom_id)) continue;
-          seen.add(line.custom_id);
+          // Whatever a server says: its reader sees what it is.
+          const id = line?.custom_id;
+          if (id !== undefined && seen.has(id)) continue;
+          seen.add(id);
           failures = 0;
           yield line;
         }
