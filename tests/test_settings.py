@@ -507,6 +507,27 @@ def test_missing_file_is_told_with_what_names_it(config) -> None:
     assert "(named by ANTIPHON_CONFIG): No such file" in str(caught.value)
 
 
+def test_what_stands_for_the_file_and_is_none_does_not_mean_the_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while it is replaced: a reload would go on with other settings."""
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "antiphon.toml"
+    for make, said in (
+        (lambda: file.symlink_to("nothing"), "No such file or directory"),
+        (file.mkdir, "this is no file"),
+        (lambda: os.mkfifo(file), "this is no file"),
+    ):
+        make()
+        with pytest.raises(SettingsError, match=f"^antiphon.toml: {said}"):
+            load()
+        if file.is_dir():
+            file.rmdir()
+        else:
+            file.unlink()
+    assert load().port == 8000
+
+
 def test_price_in_the_environment_is_refused() -> None:
     with pytest.raises(SettingsError, match="ANTIPHON_PRICE: this is a table of the file"):
         load(environ={"ANTIPHON_PRICE": "1"})

@@ -584,7 +584,8 @@ def settings_file(flag: Path | None, environ: Mapping[str, str] | None = None) -
 def _file_of(flag: Path | None, variable: str | None) -> Path | None:
     """Return the file that a flag or a variable names, else that of the working folder, if any."""
     path = flag or Path(variable or CONFIG_FILE)
-    return path if flag is not None or variable or path.is_file() else None
+    # A link to nothing, as of a file that is just being replaced, does not mean the defaults.
+    return path if flag is not None or variable or os.path.lexists(path) else None
 
 
 def _from_file(flag: Path | None, variable: str | None) -> Layer:
@@ -592,6 +593,8 @@ def _from_file(flag: Path | None, variable: str | None) -> Layer:
     path = _file_of(flag, variable)
     if path is None:
         return layer_of_file({}, Path(CONFIG_FILE))
+    if flag is None and not variable and path.exists() and not path.is_file():
+        raise SettingsError(f"{path}: this is no file")
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
