@@ -3,12 +3,14 @@
 import asyncio
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from antiphon.cli.processes.reports import Found, Start
 from antiphon.cli.processes.run import ProcessStartError, look_with, start_run
+from antiphon.cli.processes.serving import ENGINES, LONGEST_SOCKET, folder_of_sockets
 from cli.processes.test_host_reload import changed
 from support.conversation import eventually
 from support.fake_runs import FakeRun, World
@@ -186,3 +188,17 @@ async def test_program_that_only_says_what_nobody_knows_is_a_start_that_failed()
     program = (sys.executable, "-S", "-c", "print('no report')")
     with pytest.raises(ProcessStartError, match="ended before it was ready"):
         await look_with(replace(START, looks=True), program)
+
+
+@pytest.mark.parametrize("length", [1, 58, 59, 150])
+def test_sockets_have_paths_that_every_system_takes(tmp_path: Path, length: int) -> None:
+    temporary = tmp_path / ("x" * max(1, length - len(str(tmp_path)) - 1))
+    temporary.mkdir()
+    with folder_of_sockets(str(temporary)) as folder:
+        path = Path(folder) / ENGINES.format(10**6)
+        assert len(str(path)) <= LONGEST_SOCKET
+        fits = (
+            len(str(temporary)) + len("/antiphon-12345678/engines-1000000.sock") <= LONGEST_SOCKET
+        )
+        assert path.is_relative_to(temporary) == fits
+        assert not Path(folder).stat().st_mode & 0o77

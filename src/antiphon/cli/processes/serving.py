@@ -12,7 +12,7 @@ import signal
 import socket
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
@@ -45,6 +45,9 @@ from antiphon.weights.hub_access import hub_of
 
 ENGINES: Final = "engines-{}.sock"
 """The socket of the engine host of a generation."""
+LONGEST_SOCKET: Final = 100
+"""How many bytes the path of a socket may have: no system takes less."""
+SHORT_FOLDER: Final = "/tmp"  # noqa: S108 - what is made in it is nobody else's
 SAY_WITHIN_S: Final = 1.0
 """How long the processes have to say how many requests they still answer."""
 
@@ -77,13 +80,20 @@ def serve_several(arguments: argparse.Namespace, settings: Settings) -> int:
             # The limits are in a Valkey server of this server alone: no other one may use the
             # folder, as where they are in memory.
             stack.enter_context(lock_data_dir(settings.data_dir, address))
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="antiphon-")))
+        folder = Path(stack.enter_context(folder_of_sockets(gettempdir())))
         say_loading([one for one in sources if needs_host([one.settings])])
         say(f"Starting {settings.processes} processes …")
         valkey = None if program is None else OwnValkey(program, folder)
         several = _Several(arguments, settings, Listeners(listener, metrics), folder, valkey)
         run_in_loop(several.serve())
     return 0
+
+
+def folder_of_sockets(temporary: str) -> TemporaryDirectory[str]:
+    """Make a folder for the sockets in that of temporary files, or where their paths are short."""
+    longest = f"{temporary}/antiphon-12345678/{ENGINES.format(10**6)}"
+    is_short = len(os.fsencode(longest)) <= LONGEST_SOCKET
+    return TemporaryDirectory(prefix="antiphon-", dir=temporary if is_short else SHORT_FOLDER)
 
 
 def _valkey_of(settings: Settings) -> Path | None:
