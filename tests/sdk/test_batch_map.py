@@ -186,6 +186,17 @@ def test_a_key_that_may_be_forgotten_is_not_relied_on(tmp_path: Path) -> None:
     assert set(api.charged.values()) == {1}
 
 
+@pytest.mark.parametrize("content", [b'{"my": "data"}', b"\0\1 a picture", b'{"type":"mop",'])
+def test_a_file_without_a_line_that_is_no_maps_stays_what_it_is(
+    tmp_path: Path, content: bytes
+) -> None:
+    file = tmp_path / "rows.map"
+    file.write_bytes(content)
+    with pytest.raises(MapFileError, match="this is no file of a map"):
+        opened(file)
+    assert file.read_bytes() == content
+
+
 def test_a_torn_last_line_is_cut_off(tmp_path: Path) -> None:
     file = tmp_path / "map"
     mapped(BatchApi(), file)

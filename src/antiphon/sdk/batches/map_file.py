@@ -39,6 +39,8 @@ from antiphon.sdk.batches.map_lines import (
     ranges_of,
 )
 
+HEADER: Final = b'{"type":"map",'
+"""How the file of each map begins."""
 HELD: Final = 1 << 20
 """How many bytes may wait to be written together."""
 
@@ -222,6 +224,8 @@ class MapFile:
             for line in file:
                 number += 1
                 if not line.endswith(b"\n"):
+                    if number == 1 and not HEADER.startswith(line[: len(HEADER)]):
+                        raise MapFileError(f"{self._name}: this is no file of a map")
                     os.ftruncate(self._descriptor, self._flushed)
                     break
                 try:
