@@ -256,6 +256,9 @@ async def test_waits_for_a_place_and_for_money_are_told_apart(
     await until(lambda: org.platform.admitter._room._queues)
     queued = org.caller.start("POST", "/v1/messages", HELLO)
     await until(lambda: gate.waiting)
+    # The loop's clock shows milliseconds, and that it waited has to be seen.
+    began = asyncio.get_running_loop().time()
+    await until(lambda: asyncio.get_running_loop().time() > began)
     running_one.hang_up()
     await running_one.task
     first, second = await poor.task, await queued.task
