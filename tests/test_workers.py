@@ -83,11 +83,19 @@ def test_many(number):
 """
 
 
+# A shell that runs programs in the background has them ignore interrupts.
+PYTEST = """import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+import pytest
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
+
 def pytest_of(folder: Path, tests: str, *arguments: str) -> "subprocess.Popen[str]":
     """Start pytest over these tests."""
     (folder / "conftest.py").write_text(CONFTEST, encoding="utf-8")
     (folder / "test_it.py").write_text(tests, encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+    command = [sys.executable, "-c", PYTEST, "-p", "no:cacheprovider", *arguments]
     return subprocess.Popen(
         command,
         cwd=folder,
@@ -95,8 +103,6 @@ def pytest_of(folder: Path, tests: str, *arguments: str) -> "subprocess.Popen[st
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         encoding="utf-8",
-        # A shell that runs the tests in the background has it ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
