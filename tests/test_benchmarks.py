@@ -26,12 +26,12 @@ LONG = [
     for name in (
         *("startup", "imports", "memory", "adapters", "transport", "steps"),
         *("limits", "batches", "console", "many_keys", "pipeline", "replicas"),
-        *("sdk", "sdk_typescript"),
+        *("sdk", "sdk_typescript", "testing"),
     )
 ]
 
 
-@pytest.mark.parametrize("name", ["schemas", "metrics", "testing", "reading", *LONG])
+@pytest.mark.parametrize("name", ["schemas", "metrics", "reading", *LONG])
 def test_benchmark_runs_and_keeps_its_figures(name: str, tmp_path: Path) -> None:
     figures, table = quick_figures(name, tmp_path)
     assert figures

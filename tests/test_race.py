@@ -289,6 +289,7 @@ def quick_race(folder: Path, *peers: str) -> tuple[dict[str, object], str]:
     return json.loads(kept.read_bytes()), ran.stdout
 
 
+@pytest.mark.soak
 def test_antiphon_runs_beside_the_upstream_itself(tmp_path: Path) -> None:
     kept, table = quick_race(tmp_path, "none")
     figures = {one["what"]: one["values"] for one in kept["figures"]}  # type: ignore[attr-defined]

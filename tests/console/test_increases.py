@@ -1,5 +1,6 @@
 """Increase requests in the Console: asked for by a developer, decided on by the administrator."""
 
+import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from console.driving import DESK, PASSWORD, PHONE, Person, barriers
@@ -103,6 +104,7 @@ def grants_one_and_refuses_another(page: Page) -> None:
     expect(rates.get_by_role("row").filter(has_text="claude-scripted")).to_contain_text("1,500,000")
 
 
+@pytest.mark.soak
 def test_developer_asks_and_the_administrator_decides(
     chromium: Browser, program: Program, page: Page
 ) -> None:

@@ -204,6 +204,7 @@ def test_provider_or_passwords_may_be_away(person: Person) -> None:
     expect(page.get_by_role("heading", name="Account")).to_be_visible()
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("ada")
 def test_pages_of_the_sign_in_have_no_barriers(person: Person, axe: str) -> None:
     page = person.page()

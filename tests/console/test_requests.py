@@ -207,6 +207,7 @@ def test_pages_of_the_log_lead_to_what_is_older(page: Page, program: Program) ->
     expect(rows.nth(1).get_by_role("link")).to_have_attribute("title", newest or "")
 
 
+@pytest.mark.soak
 def test_user_sees_the_own_requests_without_their_cost(
     chromium: Browser, page: Page, program: Program
 ) -> None:

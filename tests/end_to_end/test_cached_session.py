@@ -125,6 +125,7 @@ def ask(program: Program, turns: int, **more: Any) -> dict[str, Any]:
     return usage
 
 
+@pytest.mark.alone  # a slot that is not free again yet is not waited for
 def test_each_turn_reads_all_of_the_turn_before_it(cached: Program) -> None:
     before = 0
     for turns in range(1, len(TURNS) + 1):

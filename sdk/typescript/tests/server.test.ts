@@ -187,7 +187,9 @@ describe.skipIf(!baseURL)("on a server", () => {
     }
   });
 
-  test("calls over a key's limits are refused, and with a limiter none is", async () => {
+  // A machine that others keep busy may send a call a second late, and so over its limit.
+  const busy = { retry: 3, timeout: 30_000 };
+  test("calls over a key's limits are refused, and with a limiter none is", busy, async () => {
     const { apiKeys, rateLimits } = client.organization;
     const limits = [{ type: "requests_per_minute" as const, value: 120 }];
     const { id } = (await rateLimits.list({ model })).data[0] as sdk.RateLimit;
@@ -202,7 +204,7 @@ describe.skipIf(!baseURL)("on a server", () => {
       refused.push(failed.length);
     }
     expect(refused).toEqual([expect.toSatisfy((count) => count > 0), 0]);
-  }, 30_000);
+  });
 
   test("prompts are kept where nobody has set a breakpoint", async () => {
     const kept = client.withOptions({ fetch: fetchWithBreakpoints() });
