@@ -241,6 +241,7 @@ def test_second_question_reads_the_document_from_the_cache(
     assert second[:2] == [written, 0]
 
 
+@pytest.mark.soak
 def test_tests_of_a_program_pass_and_can_fail(tmp_path: Path) -> None:
     """As they stand, and with a server that answers otherwise."""
     folder, programs = tmp_path / "examples/ci", tmp_path / "bin"

@@ -235,6 +235,7 @@ def refused(folder: Path, **shared: str) -> str:
     return done.stderr
 
 
+@pytest.mark.soak
 async def test_second_server_with_counters_of_its_own_does_not_start(
     pair: Pair, client: httpx2.AsyncClient
 ) -> None:
