@@ -99,7 +99,8 @@ def test_interrupted_parts_are_resumed_where_they_broke(
     site.requests.clear()
     site.cuts = [0, 0, 0]
     fetch_parts(UrlSpec(url), tmp_path, progress, USUAL_HUB, no_sleep)
-    ranges = [(path, headers.get("range")) for _, path, headers in site.requests[3:]]
+    # The server may note a request of the fetch before only now.
+    ranges = [(path, headers.get("range")) for _, path, headers in site.requests[-2:]]
     assert ranges == [(f"/{NAMES[1]}", "bytes=1000-"), (f"/{NAMES[2]}", None)]
 
 
