@@ -1,7 +1,7 @@
 """SGLang's HTTP interface as a token machine."""
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -9,56 +9,46 @@ from antiphon.engines.base import EngineError, EngineErrorKind
 from antiphon.engines.sglang.server_types import (
     DetokenizeBody,
     Detokenized,
-    FinishReason,
     GenerateBody,
     Generated,
     Meta,
     Sampling,
     ServerInfo,
 )
-from antiphon.engines.token.machine import CompletionRequest, Piece, PieceEnd
+from antiphon.engines.token.machine import CompletionRequest, Piece
+from antiphon.engines.token_server.answers import (
+    DONE,
+    FAILURE,
+    broken,
+    pieces_of,
+    sent_top_p,
+    unended,
+)
+from antiphon.engines.token_server.client import ServerClient
 from antiphon.engines.token_server.decoding import PieceDecoder, TextDecoder
-from antiphon.engines.token_server.vocabulary import Vocabulary
 from antiphon.engines.upstream.http import Upstream, decode, failed
-from antiphon.engines.upstream.refusals import refusal, sentence
+from antiphon.engines.upstream.refusals import refusal
 from antiphon.wire.sse import Frame
 
 PATH: Final = "/generate"
 URGENCY: Final = 100
 """How far the priority of batches is from 0, that of all others. SGLang takes those without a
 priority last."""
-LEAST_TOP_P: Final = 1e-6
-"""SGLang refuses a `top_p` of 0, which means the likeliest token alone."""
 EVERY_TOKEN: Final = -1
 """SGLang's `top_k` for no limit."""
-DONE: Final = "[DONE]"
-FAILURE: Final = 500
 
 T = TypeVar("T")
 
 
-class SglangClient:
-    """The client of one SGLang server, for its model of the name `model`.
+class SglangClient(ServerClient):
+    """The client of one SGLang server."""
 
-    With `priority` the server is told which requests can wait.
-    """
-
-    def __init__(
-        self, upstream: Upstream, model: str, vocabulary: Vocabulary, *, priority: bool = False
-    ) -> None:
-        self.model = model
-        self.priority = priority
-        self.vocabulary = vocabulary
-        self.low_values_first = False
-        self._upstream = upstream
-
-    @property
-    def open(self) -> bool:
-        return self._upstream.open
+    low_values_first = False
+    """Whether the server takes low priorities first."""
 
     async def info(self) -> ServerInfo:
         """Return how the server was started; nothing if it does not tell, as routers do not."""
-        return await told(self._upstream, "/server_info", ServerInfo)
+        return await told(self.upstream, "/server_info", ServerInfo)
 
     async def version(self) -> str | None:
         return (await self.info()).version
@@ -68,7 +58,7 @@ class SglangClient:
         body = self._body(
             tokens, Sampling(max_new_tokens=1, temperature=0.0), salt, in_batch=in_batch
         )
-        return await self._upstream.ask("POST", PATH, msgspec.json.encode(body), Generated)
+        return await self.upstream.ask("POST", PATH, msgspec.json.encode(body), Generated)
 
     async def echoed(self, tokens: Sequence[int]) -> str:
         """Return what SGLang takes tokens for.
@@ -76,7 +66,7 @@ class SglangClient:
         It is asked for nothing but that: a token that its model does not have ends the server.
         """
         body = msgspec.json.encode(DetokenizeBody(self.model, list(tokens)))
-        return (await self._upstream.ask("POST", "/v1/detokenize", body, Detokenized)).text
+        return (await self.upstream.ask("POST", "/v1/detokenize", body, Detokenized)).text
 
     async def complete(
         self,
@@ -98,7 +88,7 @@ class SglangClient:
             self._body(request.tokens, _sampling(request), salt, in_batch=in_batch), stream=True
         )
         counted = 0
-        async with self._upstream.stream(PATH, msgspec.json.encode(body)) as stream:
+        async with self.upstream.stream(PATH, msgspec.json.encode(body)) as stream:
             while frames := await stream.read():
                 for meta, output in _events(frames):
                     stream.flows = True
@@ -107,12 +97,14 @@ class SglangClient:
                         tell_cached(meta.cached_tokens or 0)
                         tell_cached = None
                     counted += len(tokens)
-                    for piece in _pieces(pieces, tokens, meta.finish_reason):
+                    reason = meta.finish_reason
+                    why = None if reason is None else reason.type
+                    for piece in pieces_of(pieces, tokens, why):
                         yield piece
                     if pieces.ended:
-                        stream.complete = meta.finish_reason is not None
+                        stream.complete = reason is not None
                         return
-        raise _unended()
+        raise unended()
 
     def _body(
         self, tokens: Sequence[int], sampling: Sampling, salt: str, *, in_batch: bool
@@ -139,12 +131,11 @@ async def told(upstream: Upstream, path: str, kind: type[T]) -> T:
 
 
 def _sampling(request: CompletionRequest) -> Sampling:
-    top_p = request.top_p
     return Sampling(
         # What is only read writes one token, as on vLLM.
         max_new_tokens=max(1, request.max_tokens),
         temperature=request.temperature,
-        top_p=None if top_p is None else max(top_p, LEAST_TOP_P),
+        top_p=sent_top_p(request.top_p),
         top_k=EVERY_TOKEN if request.top_k == 0 else request.top_k,
         ebnf=request.grammar,
     )
@@ -154,20 +145,16 @@ def _events(frames: Sequence[Frame]) -> Iterator[tuple[Meta, list[int]]]:
     """Yield what frames say. Raises `EngineError` for an error, or an end before its time."""
     for frame in frames:
         if frame.data == DONE:
-            raise _unended()
+            raise unended()
         event = decode(frame.data, Generated)
         if event.error is not None:
-            raise _broken(event.error)
+            raise broken(event.error)
         if event.meta_info is None or event.output_ids is None:
             raise failed("it does not tell the tokens of its answer (`output_ids`, `meta_info`)")
         reason = event.meta_info.finish_reason
         if reason is not None and reason.type == "abort":
             raise refusal(reason.status_code or FAILURE, reason.message)
         yield event.meta_info, event.output_ids
-
-
-def _unended() -> EngineError:
-    return failed("it ended an answer in the middle")
 
 
 def _new_tokens(meta: Meta, output: list[int], prompt: int, before: int) -> list[int]:
@@ -182,22 +169,3 @@ def _new_tokens(meta: Meta, output: list[int], prompt: int, before: int) -> list
     if meta.completion_tokens == before + len(output):
         return output
     raise failed(f"it counted {meta.completion_tokens} tokens where {before + len(output)} came")
-
-
-def _pieces(pieces: PieceDecoder, tokens: list[int], reason: FinishReason | None) -> "list[Piece]":
-    """Return the pieces of one event. The token that ends an answer is no part of its text."""
-    is_end = reason is not None and reason.type == "stop"
-    found = list(pieces.feed(tokens[:-1] if is_end else tokens))
-    if pieces.ended or reason is None:
-        return found
-    if is_end:
-        return [*found, *pieces.end(PieceEnd.MODEL, min(1, len(tokens)))]
-    if reason.type == "length":
-        return [*found, *pieces.end(PieceEnd.LIMIT)]
-    raise failed(f"the answer was broken off: {reason.type}")
-
-
-def _broken(error: Any) -> EngineError:
-    """Return the error that an event of a stream tells of."""
-    code = error.get("code") if isinstance(error, dict) else None
-    return refusal(code if isinstance(code, int) else FAILURE, sentence(error), None, error)

@@ -1,10 +1,11 @@
-"""The interface to a client of a server of token arrays."""
+"""The interface to a client of a server of token arrays, and what all of them are made of."""
 
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 from antiphon.engines.token.machine import CompletionRequest, Piece
 from antiphon.engines.token_server.vocabulary import Vocabulary
+from antiphon.engines.upstream.http import Upstream
 
 
 class Read(Protocol):
@@ -46,3 +47,19 @@ class TokenServerClient(Protocol):
     ) -> AsyncGenerator[Piece, None]:
         """Continue a prompt. Closing the generator early ends the work on the server."""
         ...
+
+
+class ServerClient:
+    """The server that a client asks, its model, and whether it is told which requests can wait."""
+
+    def __init__(
+        self, upstream: Upstream, model: str, vocabulary: Vocabulary, *, priority: bool = False
+    ) -> None:
+        self.upstream = upstream
+        self.model = model
+        self.vocabulary = vocabulary
+        self.priority = priority
+
+    @property
+    def open(self) -> bool:
+        return self.upstream.open
