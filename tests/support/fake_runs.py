@@ -4,11 +4,25 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from antiphon.cli.processes.overseer import PING_EVERY_S, Overseer
 from antiphon.cli.processes.pauses import Clockwork
-from antiphon.cli.processes.reports import Found
+from antiphon.cli.processes.reports import Found, Start
 from antiphon.cli.processes.run import ProcessStartError
+
+START: Final = Start(
+    number=1,
+    of=2,
+    overseer=1,
+    flags={},
+    config=None,
+    listener=3,
+    address="127.0.0.1:1",
+    engines=None,
+    counters_url=None,
+)
+"""How the first of two processes begins."""
 
 
 class FakeRun:

@@ -6,7 +6,6 @@ of its own kernels at its start. They are built for graphics cards, and for a Ll
 processor it calls none of them: a module that has any name stands for them.
 """
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from support.real_vllm import NAME, RunningVllm, free_port
+from support.real_vllm import NAME, RunningVllm, free_port, running
 
 VERSION: Final = "0.5.23"
 PACKAGES: Final = (
@@ -90,21 +89,8 @@ def real_sglang(
         "HF_HUB_OFFLINE": "1",
         "DO_NOT_TRACK": "1",
     }
-    log = folder / f"log-{port}"
-    with log.open("wb") as written:
-        process = subprocess.Popen(
-            command,
-            env={**os.environ, **environ},
-            stdout=written,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    server = RunningVllm(process, f"http://127.0.0.1:{port}", log)
-    try:
-        server.wait()
+    with running(command, environ, folder / f"log-{port}", port) as server:
         yield server
-    finally:
-        server.kill()
 
 
 def _run(*command: str) -> None:

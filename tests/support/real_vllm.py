@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -89,7 +89,15 @@ def real_vllm(folder: Path, *flags: str, port: int | None = None) -> Iterator["R
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
     }
-    log = folder / f"log-{port}"
+    with running(command, environ, folder / f"log-{port}", port) as server:
+        yield server
+
+
+@contextmanager
+def running(
+    command: list[str], environ: Mapping[str, str], log: Path, port: int
+) -> Iterator["RunningVllm"]:
+    """Run a server, in processes of its own, from when it is healthy until the block ends."""
     with log.open("wb") as written:
         process = subprocess.Popen(
             command,
@@ -107,7 +115,7 @@ def real_vllm(folder: Path, *flags: str, port: int | None = None) -> Iterator["R
 
 
 class RunningVllm:
-    """A vLLM in its own processes."""
+    """A vLLM or an SGLang in its own processes."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
         self.url = url

@@ -12,6 +12,7 @@ from antiphon.cli.processes.hosted import needs_host
 from antiphon.cli.processes.reports import Start
 from antiphon.settings import Settings, SettingsError
 from antiphon.store.database.migrations import NEWEST
+from support.fake_runs import START
 
 Begin: TypeAlias = Callable[..., Settings]
 
@@ -62,21 +63,10 @@ def test_settings_are_read_anew_for_each_process(start: Begin, tmp_path: Path) -
 
 
 def test_process_that_would_migrate_the_database_below_others_does_not_start() -> None:
-    one = Start(
-        number=1,
-        of=2,
-        overseer=1,
-        flags={},
-        config=None,
-        listener=3,
-        address="127.0.0.1:1",
-        engines=None,
-        counters_url=None,
-    )
     for schema in ("", NEWEST):
-        check_schema(replace(one, schema=schema))
+        check_schema(replace(START, schema=schema))
     with pytest.raises(SettingsError, match=f"from schema 0001 to {NEWEST}: back it up"):
-        check_schema(replace(one, schema="0001"))
+        check_schema(replace(START, schema="0001"))
 
 
 @pytest.mark.parametrize(

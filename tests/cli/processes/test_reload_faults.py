@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from antiphon.cli.processes.reports import Found, Start
+from antiphon.cli.processes.reports import Found
 from antiphon.cli.processes.run import ProcessStartError, look_with, start_run
 from antiphon.cli.processes.serving import ENGINES, LONGEST_SOCKET, folder_of_sockets
 from cli.processes.test_host_reload import changed
 from support.conversation import eventually
-from support.fake_runs import FakeRun, World
+from support.fake_runs import START, FakeRun, World
 
 pytestmark = pytest.mark.anyio
 
@@ -152,17 +152,6 @@ async def test_stop_while_a_process_looks_replaces_no_host() -> None:
     assert len(world.runs) == 2
 
 
-START = Start(
-    number=1,
-    of=2,
-    overseer=1,
-    flags={},
-    config=None,
-    listener=3,
-    address="127.0.0.1:1",
-    engines=None,
-    counters_url=None,
-)
 SAYS = """
 import sys
 sys.stdin.readline()
